@@ -1,0 +1,37 @@
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help run test bench lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/.run ## serve on 127.0.0.1:8000 against the bundled local Bedrock
+	ROM_ENV=$${ROM_ENV:-development} exec $(BIN)/rom serve
+
+test: $(VENV)/.test ## lint, types and tests
+	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/ci-local.sh
+
+bench: $(VENV)/.test ## speed, as ratios against a bare handler in the same run
+	$(BIN)/python -m bench
+
+lock: $(VENV)/.test ## resolve the dependencies of setup.cfg anew into requirements/*.lock
+	scripts/lock.sh $(BIN)
+
+clean: ## remove the virtual environment and the caches
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "ROM Agent needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.lock setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements/test.lock $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.lock
+	@touch $@

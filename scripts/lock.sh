@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Resolve setup.cfg into requirements/run.lock (serving) and requirements/test.lock (serving and testing), with hashes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=$1
+"$bin/python" -m pip install --quiet --disable-pip-version-check uv
+# setuptools builds the project itself, without build isolation, so it is locked like everything else.
+compile() { echo 'setuptools>=77' | "$bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@" setup.cfg -; }
+compile --output-file requirements/run.lock
+compile --extra test --constraint requirements/run.lock --output-file requirements/test.lock
