@@ -1,0 +1,1 @@
+"""Amazon Bedrock: the wire to it, and the bundled local one."""

@@ -1,0 +1,36 @@
+"""Settings: declared by the core and the plugins, read from layers, handed out as frozen snapshots."""
+
+from rom_core.config.core import CORE_SETTINGS
+from rom_core.config.declare import InvalidDeclaration, Kind, Rule, Scope, Setting
+from rom_core.config.files import ENVIRONMENTS
+from rom_core.config.keys import MIN_KEY_CHARS, InvalidKeys, parse_api_keys
+from rom_core.config.layers import load_settings
+from rom_core.config.models import Model
+from rom_core.config.problems import InvalidSettings, Problem
+from rom_core.config.rules import CORE_RULES, is_loopback
+from rom_core.config.snapshot import MASK, Settings
+from rom_core.config.values import InvalidValue, parse_value, thaw
+
+__all__ = [
+    "CORE_RULES",
+    "CORE_SETTINGS",
+    "ENVIRONMENTS",
+    "MASK",
+    "MIN_KEY_CHARS",
+    "InvalidDeclaration",
+    "InvalidKeys",
+    "InvalidSettings",
+    "InvalidValue",
+    "Kind",
+    "Model",
+    "Problem",
+    "Rule",
+    "Scope",
+    "Setting",
+    "Settings",
+    "is_loopback",
+    "load_settings",
+    "parse_api_keys",
+    "parse_value",
+    "thaw",
+]

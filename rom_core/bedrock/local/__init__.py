@@ -1,0 +1,42 @@
+"""The bundled local Bedrock: a server that speaks the Bedrock Runtime protocol, for development, tests and load tests.
+
+    with LocalBedrock() as bedrock:
+        client = boto3.client("bedrock-runtime", endpoint_url=bedrock.url, ...)
+
+`directives` describes what a user message, or a test through `script`, can order.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rom_core.bedrock.local.directives import Behaviour, DirectiveError, Fault, fault, reply, tool_use
+    from rom_core.bedrock.local.models import KNOWN_MODELS, ModelInfo
+    from rom_core.bedrock.local.server import LocalBedrock, Recorded, main
+
+__all__ = [
+    "KNOWN_MODELS",
+    "Behaviour",
+    "DirectiveError",
+    "Fault",
+    "LocalBedrock",
+    "ModelInfo",
+    "Recorded",
+    "fault",
+    "main",
+    "reply",
+    "tool_use",
+]
+
+_HOME = dict.fromkeys(("LocalBedrock", "Recorded", "main"), "server") | dict.fromkeys(
+    ("KNOWN_MODELS", "ModelInfo"), "models"
+)
+
+
+def __getattr__(name: str) -> Any:
+    # lazily: the pytest plugin below this package is imported by every pytest run
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME.get(name, 'directives')}"), name)

@@ -1,0 +1,118 @@
+"""The models that the local Bedrock serves, and how a model id, profile id or ARN leads to one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+class Refusal(NamedTuple):
+    """An error answer: HTTP status, the value of `x-amzn-ErrorType`, and the message of the body."""
+
+    status: int
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the service knows of one foundation model.
+
+    `max_tokens` is the largest `inferenceConfig.maxTokens`; `cache_minimum` the shortest prefix, in tokens, that is
+    cached, or None where a cachePoint is refused; `on_demand` whether the bare id may be called, without an inference
+    profile; `end_of_life` models are no longer served.
+    """
+
+    model_id: str
+    max_tokens: int
+    cache_minimum: int | None = None
+    on_demand: bool = False
+    end_of_life: bool = False
+
+
+KNOWN_MODELS: tuple[ModelInfo, ...] = (
+    ModelInfo("anthropic.claude-sonnet-4-6", 64000, cache_minimum=1024),
+    ModelInfo("anthropic.claude-sonnet-4-5-20250929-v1:0", 64000, cache_minimum=1024),
+    ModelInfo("anthropic.claude-haiku-4-5-20251001-v1:0", 64000, cache_minimum=4096),
+    ModelInfo("anthropic.claude-opus-4-5-20251101-v1:0", 64000, cache_minimum=4096),
+    ModelInfo("anthropic.claude-opus-4-1-20250805-v1:0", 32000, cache_minimum=1024),
+    ModelInfo("anthropic.claude-sonnet-4-20250514-v1:0", 64000, cache_minimum=1024),
+    ModelInfo("anthropic.claude-3-7-sonnet-20250219-v1:0", 64000, cache_minimum=1024, end_of_life=True),
+    ModelInfo("amazon.nova-pro-v1:0", 10000, cache_minimum=1024, on_demand=True),
+    ModelInfo("amazon.nova-lite-v1:0", 10000, cache_minimum=1024, on_demand=True),
+    ModelInfo("amazon.nova-micro-v1:0", 10000, cache_minimum=1024, on_demand=True),
+    ModelInfo("meta.llama3-3-70b-instruct-v1:0", 8192),
+    ModelInfo("mistral.mistral-large-2407-v1:0", 8192, on_demand=True),
+)
+
+_ARN = re.compile(
+    r"arn:aws(?:-[a-z-]+)?:bedrock:[a-z0-9-]{1,20}:(?:\d{12})?:"
+    r"(?P<kind>foundation-model|inference-profile|application-inference-profile|provisioned-model)/(?P<rest>.+)"
+)
+_PROFILE = re.compile(r"(?:us|eu|apac|sa|ca|jp|au|us-gov|global)\.(?P<model>.+)")
+_INVALID = Refusal(400, "ValidationException", "The provided model identifier is invalid.")
+
+
+def resolve_model(model_id: str, models: Sequence[ModelInfo] = KNOWN_MODELS) -> ModelInfo | Refusal:
+    """The model behind `model_id` (bare id, inference-profile id or ARN), or the answer that AWS gives instead.
+
+    An application inference profile or provisioned model has an opaque id: it is served as the first known model.
+    """
+    name, profile, missing = model_id, False, _INVALID
+    if arn := _ARN.fullmatch(model_id):
+        name = arn["rest"]
+        missing = Refusal(
+            404,
+            "ResourceNotFoundException",
+            "Could not resolve the foundation model from the provided model identifier.",
+        )
+        if arn["kind"] in ("application-inference-profile", "provisioned-model"):
+            return models[0] if models else missing
+    if prefixed := _PROFILE.fullmatch(name):
+        name, profile = prefixed["model"], True
+    found = next((model for model in models if model.model_id == name), None)
+    if found is None:
+        return missing
+    if found.end_of_life:
+        return Refusal(
+            404,
+            "ResourceNotFoundException",
+            "This model version has reached the end of its life. Please refer to the AWS documentation for more details.",
+        )
+    if not profile and not found.on_demand:
+        return Refusal(
+            400,
+            "ValidationException",
+            f"Invocation of model ID {name} with on-demand throughput isn\u2019t supported. Retry your request with the "
+            "ID or ARN of an inference profile that contains this model.",
+        )
+    return found
+
+
+def check_capabilities(model: ModelInfo, body: dict[str, Any]) -> Refusal | None:
+    """Whether this model can do what the (well-formed) request asks: prompt caching, length of the answer."""
+    if model.cache_minimum is None and has_cache_point(body):
+        return Refusal(
+            403,
+            "AccessDeniedException",
+            "You invoked an unsupported model or your request did not allow prompt caching. "
+            "See the documentation for more information.",
+        )
+    asked = (body.get("inferenceConfig") or {}).get("maxTokens")
+    if asked is not None and asked > model.max_tokens:
+        return Refusal(
+            400,
+            "ValidationException",
+            f"The maximum tokens you requested exceeds the model limit of {model.max_tokens}. "
+            f"Try again with a maximum tokens value that is lower than {model.max_tokens}.",
+        )
+    return None
+
+
+def has_cache_point(body: dict[str, Any]) -> bool:
+    """Whether any list of the request (tools, system, message content) holds a cachePoint."""
+    lists = [(body.get("toolConfig") or {}).get("tools") or [], body.get("system") or []]
+    lists += [message["content"] for message in body.get("messages") or []]
+    return any(block.get("cachePoint") for blocks in lists for block in blocks)

@@ -1,0 +1,114 @@
+"""A terminal client of /api/chat: streams answers as they come, and keeps the conversation for follow-up questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import requests
+from rich.console import Console
+from rich.text import Text
+
+_CONNECT_SECONDS = 5
+# Heartbeats come every few seconds; this much silence means that the server is gone.
+_SILENCE_SECONDS = 120
+
+
+class ChatFailed(Exception):
+    """The question was not answered; the text says why, for a person."""
+
+
+class ChatClient:
+    """Asks a server and prints to the terminal; `messages` is the conversation so far."""
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str = "",
+        *,
+        model: str | None = None,
+        system: str = "",
+        console: Console | None = None,
+    ) -> None:
+        self._url = url.rstrip("/") + "/api/chat"
+        self._model = model
+        self._system = system
+        self._console = console or Console(highlight=False)
+        self._session = requests.Session()
+        if api_key:
+            self._session.headers["Authorization"] = f"Bearer {api_key}"
+        self.messages: list[dict[str, str]] = []
+
+    def converse(self) -> None:
+        """Ask what the person types, until end of input."""
+        while True:
+            try:
+                message = self._console.input("[bold cyan]> [/]").strip()
+            except EOFError:
+                self._console.print()
+                return
+            if not message:
+                continue
+            try:
+                self.ask(message)
+            except ChatFailed as error:
+                self._console.print(Text(str(error), style="red"))
+
+    def ask(self, message: str) -> None:
+        """Ask once and print the answer as it comes. Raises ChatFailed."""
+        body: dict[str, Any] = {"message": message, "messages": self.messages, "stream": True}
+        body |= {"model": self._model} if self._model else {}
+        body |= {"system": self._system} if self._system else {}
+        for name, data in self._events(body):
+            if name == "delta":
+                self._console.out(data["text"], end="")
+            elif name == "tool_result":
+                self._console.print(Text(f"[{data['name']}: {data['status']}, {data['duration_ms']} ms]", style="dim"))
+            elif name == "done":
+                self._console.print()
+                self._note(message, data)
+                return
+            elif name == "error":
+                self._console.print()
+                raise ChatFailed(f"{data['detail']} ({data['code']}, trace {data['trace_id']})")
+        raise ChatFailed("the connection ended in the middle of the answer")
+
+    def _note(self, message: str, done: dict[str, Any]) -> None:
+        self.messages += [
+            {"role": "user", "content": message},
+            {"role": "assistant", "content": done["reply"]},
+        ]
+        if done["degraded"] or done["stop_reason"] not in ("end_turn", "stop_sequence"):
+            self._console.print(Text(f"[{done['stop_reason']}, {done['model']}]", style="yellow"))
+
+    def _events(self, body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        try:
+            with self._session.post(
+                self._url, json=body, stream=True, timeout=(_CONNECT_SECONDS, _SILENCE_SECONDS)
+            ) as response:
+                if response.status_code != 200:
+                    raise ChatFailed(_reason(response))
+                yield from _parse(response.iter_lines(chunk_size=None))
+        except requests.ConnectionError:
+            raise ChatFailed(f"no server answers at {self._url}; start one with `make run` or `rom serve`") from None
+        except requests.RequestException as error:
+            raise ChatFailed(f"the request failed: {error}") from None
+
+
+def _parse(lines: Iterator[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
+    name = ""
+    for line in lines:
+        field, _, value = line.decode("utf-8").partition(": ")
+        if field == "event":
+            name = value
+        elif field == "data":
+            yield name, json.loads(value)
+
+
+def _reason(response: requests.Response) -> str:
+    try:
+        problem = response.json()
+        return f"{problem['detail']} ({problem['code']}, HTTP {response.status_code}, trace {problem['trace_id']})"
+    except (ValueError, KeyError):
+        return f"HTTP {response.status_code} from {response.url}"

@@ -1,0 +1,103 @@
+"""Time, waiting and randomness, injected everywhere so that timing rules are tested without waiting.
+
+`SystemClock` is the real one; `FakeClock` moves only when someone waits on it or calls `advance`.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the core and the plugins may know of time and chance."""
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back; only differences mean something."""
+
+    def time(self) -> float:
+        """Seconds since the epoch, for people and logs."""
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait for `event`, which another thread sets, at most `seconds`; True if it is set."""
+
+    def sleep(self, seconds: float, wake: threading.Event) -> bool:
+        """Let `seconds` pass unless `wake` is set first; True if it is set."""
+
+    def uniform(self, low: float, high: float) -> float:
+        """A random number from [low, high], evenly spread."""
+
+
+class SystemClock:
+    """The machine's own time and randomness."""
+
+    def __init__(self) -> None:
+        self._random = random.Random()  # noqa: S311 - jitter, not secrets
+
+    def monotonic(self) -> float:
+        """`time.monotonic`."""
+        return time.monotonic()
+
+    def time(self) -> float:
+        """`time.time`."""
+        return time.time()
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """`event.wait`, with a negative time taken as none."""
+        return event.wait(max(0.0, seconds))
+
+    def sleep(self, seconds: float, wake: threading.Event) -> bool:
+        """The same as `wait`: only a fake clock tells the two apart."""
+        return wake.wait(max(0.0, seconds))
+
+    def uniform(self, low: float, high: float) -> float:
+        """`random.uniform`."""
+        return self._random.uniform(low, high)
+
+
+class FakeClock:
+    """A clock for tests: `sleep` passes at once; `wait` ends when the event is set or the test calls `advance`.
+
+    `sleeps` lists every sleep asked for, in seconds, in order. Randomness is seeded.
+    """
+
+    def __init__(self, start: float = 1000.0, seed: int = 0) -> None:
+        self._now = start
+        self._random = random.Random(seed)  # noqa: S311 - reproducible tests
+        self._lock = threading.Lock()
+        self.sleeps: list[float] = []
+
+    def monotonic(self) -> float:
+        """The time that tests set."""
+        return self._now
+
+    def time(self) -> float:
+        """The same time, read as seconds since the epoch."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        with self._lock:
+            self._now += seconds
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait until the event is set or the fake time has passed; ten real seconds are a failed test."""
+        until = self._now + seconds
+        give_up = time.monotonic() + 10
+        while not event.wait(0.001) and self._now < until:
+            if time.monotonic() > give_up:
+                raise AssertionError(f"nobody set the event or advanced the clock by {seconds} s")
+        return event.is_set()
+
+    def sleep(self, seconds: float, wake: threading.Event) -> bool:
+        """Note the sleep and let it pass without sleeping."""
+        self.sleeps.append(seconds)
+        if not wake.is_set():
+            self.advance(max(0.0, seconds))
+        return wake.is_set()
+
+    def uniform(self, low: float, high: float) -> float:
+        """Seeded."""
+        return self._random.uniform(low, high)

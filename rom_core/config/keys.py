@@ -1,0 +1,50 @@
+"""Named keys: how API_KEYS and ADMIN_TOKEN hold one key or several."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+# As long as 64 random bits in hexadecimal.
+MIN_KEY_CHARS = 16
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+
+
+class InvalidKeys(ValueError):
+    """The text holds no usable keys; the message says which entry, never what is in it."""
+
+
+def parse_api_keys(text: str, *, minimum: int = 1) -> Mapping[str, str]:
+    """Keys by name, from one key, several separated by commas, or `name=key` pairs; empty text has none.
+
+    A key without a name is called `default` when it is the only entry, else `key-` and its place. `minimum`
+    is the least number of characters of a key. Raises InvalidKeys on an empty entry, a name twice, a key
+    twice, a key too short, a key that cannot stand in an HTTP header, and a nameless key that holds `=` (as
+    base64 may): written as `name=key` it is clear where the key begins.
+    """
+    if not text.strip():
+        return MappingProxyType({})
+    entries = [entry.strip() for entry in text.split(",")]
+    keys: dict[str, str] = {}
+    for number, entry in enumerate(entries, start=1):
+        name, equals, key = entry.partition("=")
+        if not equals:
+            name, key = "default" if len(entries) == 1 else f"key-{number}", entry
+        where = f"entry {number}"
+        if equals and not key.strip("="):
+            raise InvalidKeys(f"{where} ends with '=': write it as name=key")
+        if not key:
+            raise InvalidKeys(f"{where} is empty")
+        if not _NAME.fullmatch(name):
+            raise InvalidKeys(f"{where}: a name is letters, digits, '-', '_' and '.', beginning with a letter")
+        if name in keys:
+            raise InvalidKeys(f"{where}: the name is taken by an earlier entry")
+        if key in keys.values():
+            raise InvalidKeys(f"{where}: the same key has an earlier entry")
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise InvalidKeys(f"{where}: a key is printable ASCII without spaces")
+        if len(key) < minimum:
+            raise InvalidKeys(f"{where}: the key is shorter than {minimum} characters")
+        keys[name] = key
+    return MappingProxyType(keys)

@@ -1,0 +1,273 @@
+"""From layers to one snapshot: reading, merging, checking.
+
+Later wins: declared default, settings.toml [default], settings.toml [ROM_ENV], .secrets.toml,
+settings.local.toml, .secrets.local.toml, .env, environment variables, run-time overrides. Every load starts
+from nothing, on an own dynaconf object, and writes nowhere: dynaconf shows half-loaded values to readers
+while it reloads in place.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from dynaconf.base import Settings as DynaconfSettings
+from dynaconf.loaders.base import SourceMetadata
+
+from rom_core.config.declare import InvalidDeclaration, Rule, Setting
+from rom_core.config.files import (
+    DOTENV_FILE,
+    ENVIRONMENTS,
+    TOML_FILES,
+    check_dotenv_names,
+    check_entries,
+    read_dotenv,
+    read_toml_files,
+    suggestion,
+    toml_layer,
+    undeclared_switches,
+)
+from rom_core.config.models import Model, build_models
+from rom_core.config.problems import InvalidSettings, Problem
+from rom_core.config.snapshot import Settings
+from rom_core.config.values import InvalidValue, check_value, parse_value, thaw
+
+ENVIRONMENT_VARIABLE = "ROM_ENV"
+DEFAULT_ENVIRONMENT = "development"
+DEFAULT, ENVIRON, OVERRIDE = "default", "environment", "override"
+
+# Everything by which a *_FOR_DYNACONF variable could add a source, a loader or a cast.
+_DYNACONF_OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        "AUTO_CAST_FOR_DYNACONF": False,
+        "CORE_LOADERS_FOR_DYNACONF": ["TOML"],
+        "DEFAULT_ENV_FOR_DYNACONF": "default",
+        "DOTTED_LOOKUP_FOR_DYNACONF": False,
+        "ENCODING_FOR_DYNACONF": "utf-8",
+        "ENVIRONMENTS_FOR_DYNACONF": True,
+        "ENVVAR_FOR_DYNACONF": "=",
+        "ENVVAR_PREFIX_FOR_DYNACONF": False,
+        "FORCE_ENV_FOR_DYNACONF": None,
+        "FRESH_VARS_FOR_DYNACONF": [],
+        "INCLUDES_FOR_DYNACONF": [],
+        "INDEX_SEPARATOR_FOR_DYNACONF": None,
+        "LOADERS_FOR_DYNACONF": [],
+        "MERGE_ENABLED_FOR_DYNACONF": False,
+        "NESTED_SEPARATOR_FOR_DYNACONF": None,
+        "PRELOAD_FOR_DYNACONF": [],
+        "REDIS_ENABLED_FOR_DYNACONF": False,
+        "SECRETS_FOR_DYNACONF": None,
+        "SKIP_FILES_FOR_DYNACONF": [],
+        "SYSENV_FALLBACK_FOR_DYNACONF": False,
+        "VALIDATE_ON_UPDATE_FOR_DYNACONF": False,
+        "VAULT_ENABLED_FOR_DYNACONF": False,
+    }
+)
+
+
+class _Layered(DynaconfSettings):  # type: ignore[misc]  # dynaconf is not typed
+    """dynaconf's own settings object, one for each load; the process's environment does not steer it.
+
+    The lazy front `dynaconf.Dynaconf` would reload a module of dynaconf at every load, which threads must not
+    do at once.
+    """
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        return {}
+
+    def put(self, layer: str, values: Mapping[str, Any]) -> None:
+        """Lay `values` over everything so far."""
+        self.update(
+            {name: thaw(value) for name, value in values.items()},
+            loader_identifier=SourceMetadata(layer, layer, "global"),
+            validate=False,
+            dotted_lookup=False,
+            merge=False,
+        )
+
+    def sources(self) -> dict[str, str]:
+        """The layer of each name, by the history that dynaconf keeps in the order of loading."""
+        return {
+            name: toml_layer(Path(source.identifier).name, source.env) if source.loader == "toml" else source.loader
+            for source, values in self.loaded_by_loaders.items()
+            for name in values
+        }
+
+
+def load_settings(
+    declared: Iterable[Setting],
+    rules: Iterable[Rule] = (),
+    *,
+    root: Path,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, Any] = MappingProxyType({}),
+    lenient_switches: bool = False,
+) -> Settings:
+    """Read all layers anew and return them as one snapshot.
+
+    `root` is the folder of the settings files and .env. `environ` is the process's environment; nothing else
+    of it is read, and it is not changed. `overrides` are values, not text, by name. With `lenient_switches` a
+    name that ends in _ENABLED, is false and that nobody declared is no problem: it belongs to a plugin that
+    is off and did not load.
+
+    Raises InvalidSettings with every problem at once. Values are judged in all sections of all files,
+    whichever apply; relations between settings only once every layer could be read. Raises InvalidDeclaration
+    for a name declared twice and for a rule about a name that nobody declared.
+    """
+    known, rules = _declarations(declared, rules)
+    toml, dotenv = read_toml_files(root), read_dotenv(root)
+    problems = [*toml.problems, *dotenv.problems]
+    environment, wrong = _environment(environ, dotenv.values)
+    problems += wrong
+    complete = not wrong and toml.readable and not dotenv.problems
+
+    switches = {}
+    if lenient_switches:
+        written = {entry.name for entry in toml.entries} | set(dotenv.values) | set(overrides)
+        switches = undeclared_switches(written, known)
+    accepted = {**known, **switches}
+
+    problems += check_entries(toml.entries, accepted)
+    problems += check_dotenv_names(dotenv.values, accepted)
+    layered = _merge_files(root, environment, accepted, readable=toml.readable)
+    for layer, texts in ((DOTENV_FILE, dotenv.values), (ENVIRON, environ)):
+        values, wrong = _parse_layer(layer, texts, accepted)
+        problems += wrong
+        layered.put(layer, values)
+    values, wrong = _check_overrides(overrides, accepted)
+    problems += wrong
+    layered.put(OVERRIDE, values)
+
+    values, sources, wrong = _effective(layered, accepted)
+    problems += wrong
+    for name in switches:
+        if values.pop(name):
+            problems.append(Problem(name, f"{sources[name]}: the plugin that this switches on is not installed"))
+    models, wrong = _models(values)
+    problems += wrong
+    settings = Settings(
+        environment=environment,
+        declared=known,
+        values=values,
+        sources={name: sources.get(name, DEFAULT) for name in known},
+        models=models,
+    )
+    if complete:
+        problems += _violations(rules, settings, {problem.name for problem in problems})
+    if problems:
+        raise InvalidSettings(problems)
+    return settings
+
+
+def _declarations(declared: Iterable[Setting], rules: Iterable[Rule]) -> tuple[dict[str, Setting], tuple[Rule, ...]]:
+    known: dict[str, Setting] = {}
+    for setting in declared:
+        if setting.name in known:
+            owners = sorted({known[setting.name].plugin or "the core", setting.plugin or "the core"})
+            raise InvalidDeclaration(f"{setting.name} is declared twice, by {' and '.join(owners)}")
+        known[setting.name] = setting
+    rules = tuple(rules)
+    for rule in rules:
+        if unknown := [name for name in rule.names if name not in known]:
+            raise InvalidDeclaration(f"a rule speaks of {', '.join(unknown)}, which nobody declares")
+    return known, rules
+
+
+def _environment(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> tuple[str, list[Problem]]:
+    for layer, texts in ((ENVIRON, environ), (DOTENV_FILE, dotenv)):
+        if name := texts.get(ENVIRONMENT_VARIABLE, "").strip():
+            if name in ENVIRONMENTS:
+                return name, []
+            message = f"{layer}: must be one of {', '.join(ENVIRONMENTS)}, not {name!r}"
+            return DEFAULT_ENVIRONMENT, [Problem(ENVIRONMENT_VARIABLE, message + suggestion(name, ENVIRONMENTS))]
+    return DEFAULT_ENVIRONMENT, []
+
+
+def _merge_files(root: Path, environment: str, accepted: Mapping[str, Setting], *, readable: bool) -> _Layered:
+    # Absolute paths, or dynaconf would look for the files in parent folders and the working directory too;
+    # the local ones by name, because it looks for them only beside a file that exists.
+    folder = glob.escape(str(root.absolute()))
+    files = [f"{folder}/{name}" for name in TOML_FILES] if readable else []
+
+    def only_accepted(data: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in data.items() if name in accepted}
+
+    try:
+        return _Layered(
+            **_DYNACONF_OPTIONS,
+            ENV_FOR_DYNACONF=environment,
+            SETTINGS_FILE_FOR_DYNACONF=files,
+            filter_strategy=only_accepted,
+        )
+    except (OSError, ValueError) as error:
+        # It was readable a moment ago: someone is writing it.
+        raise InvalidSettings([Problem(str(root), f"a settings file changed while it was read: {error}")]) from error
+
+
+def _parse_layer(
+    layer: str, texts: Mapping[str, str], accepted: Mapping[str, Setting]
+) -> tuple[dict[str, Any], list[Problem]]:
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, setting in accepted.items():
+        text = texts.get(name)
+        if text is None or (setting.type is not str and not text.strip()):
+            continue
+        try:
+            values[name] = parse_value(setting, text)
+        except InvalidValue as error:
+            problems.append(Problem(name, f"{layer}: {error}"))
+    return values, problems
+
+
+def _check_overrides(
+    overrides: Mapping[str, Any], accepted: Mapping[str, Setting]
+) -> tuple[dict[str, Any], list[Problem]]:
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, value in overrides.items():
+        setting = accepted.get(name)
+        if setting is None:
+            problems.append(Problem(name, f"{OVERRIDE}: unknown setting{suggestion(name, accepted)}"))
+        elif setting.secret:
+            problems.append(Problem(name, f"{OVERRIDE}: a secret belongs in .secrets.local.toml or the environment"))
+        elif not setting.runtime:
+            problems.append(Problem(name, f"{OVERRIDE}: cannot be changed at run time; change a file and restart"))
+        else:
+            try:
+                values[name] = check_value(setting, value)
+            except InvalidValue as error:
+                problems.append(Problem(name, f"{OVERRIDE}: {error}"))
+    return values, problems
+
+
+def _effective(
+    layered: _Layered, accepted: Mapping[str, Setting]
+) -> tuple[dict[str, Any], dict[str, str], list[Problem]]:
+    """The value and layer of every setting; one that does not fit is a problem and gives way to the default."""
+    merged, sources = layered.as_dict(), layered.sources()
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, setting in accepted.items():
+        try:
+            values[name] = check_value(setting, merged[name]) if name in merged else setting.default
+        except InvalidValue as error:
+            values[name] = setting.default
+            problems.append(Problem(name, f"{sources[name]}: {error}"))
+    return values, sources, problems
+
+
+def _models(values: Mapping[str, Any]) -> tuple[Mapping[str, Model], list[Problem]]:
+    return build_models(values["MODELS"]) if "MODELS" in values else (MappingProxyType({}), [])
+
+
+def _violations(rules: Iterable[Rule], settings: Settings, invalid: set[str]) -> list[Problem]:
+    return [
+        Problem(rule.names[0], message)
+        for rule in rules
+        if invalid.isdisjoint(rule.names) and (message := rule.check(settings)) is not None
+    ]

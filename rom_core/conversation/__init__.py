@@ -1,0 +1,55 @@
+"""The conversation normaliser: whatever happened before, Bedrock accepts what comes out of here.
+
+Models cut tool calls short, tools return NaN, guardrails blank texts, plugins and clients add messages. Each broken rule
+is a ValidationException that poisons the conversation for good, so the request is put in order before every attempt.
+Content that may not stand where it is moves or becomes text.
+
+The modules: `values` (texts, names, JSON documents), `media` and `blocks` (one content block), `exchange` (roles and
+tool pairs), `options` (system, inference, tools, cache points).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rom_core.conversation.exchange import exchange, tool_names
+from rom_core.conversation.model import Block, EmptyConversation, Message, ModelCapabilities
+from rom_core.conversation.options import (
+    clean_fields,
+    clean_inference,
+    clean_system,
+    clean_tools,
+    limit_cache_points,
+)
+
+__all__ = ["Block", "EmptyConversation", "Message", "ModelCapabilities", "normalise"]
+
+
+def normalise(request: Mapping[str, Any], *, model: ModelCapabilities) -> dict[str, Any]:
+    """A Converse request that Bedrock accepts from this model, with all that could be kept of `request`.
+
+    `request` holds the arguments of `converse_stream`, with or without modelId. It is not changed; what needed no
+    change is shared with the result, so neither may be changed afterwards. A normalised request comes out equal.
+    Members other than messages, system, inferenceConfig, toolConfig and additionalModelRequestFields pass as they
+    are, unless they are None or our own notes (leading underscore).
+
+    Raises EmptyConversation if no message has any content.
+    """
+    messages = exchange(request.get("messages"), model.alias)
+    system = clean_system(request.get("system"))
+    tool_config = clean_tools(request.get("toolConfig"), tool_names(messages))
+    tools: list[Block] = tool_config["tools"] if tool_config else []
+    limit_cache_points(tools, system, messages, supported=model.prompt_caching)
+    cleaned = {
+        "messages": messages,
+        "system": system,
+        "inferenceConfig": clean_inference(request.get("inferenceConfig"), model),
+        "toolConfig": tool_config,
+        "additionalModelRequestFields": clean_fields(request.get("additionalModelRequestFields")),
+    }
+    result: dict[str, Any] = {}
+    for name, value in {**request, **cleaned}.items():
+        if value is not None and not name.startswith("_") and not (name in cleaned and not value):
+            result[name] = value
+    return result

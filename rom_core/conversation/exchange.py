@@ -1,0 +1,160 @@
+"""The messages as an exchange: roles alternate from a user's to a user's, and every tool call has its one result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from rom_core.conversation.blocks import clean_content, in_result, result_as_message
+from rom_core.conversation.model import (
+    ATTACHED,
+    CONTINUE,
+    EMPTY_MESSAGE,
+    NO_RESULT,
+    OPENING,
+    Block,
+    EmptyConversation,
+    Message,
+)
+from rom_core.conversation.values import clean_name, is_name, sequence
+
+_WEIGHTLESS: Final = ("cachePoint", "reasoningContent")
+_NAME_LENGTH: Final = 64
+
+
+def exchange(messages: Any, alias: str) -> list[Message]:
+    """The messages for the model with this alias, in new dicts. Raises EmptyConversation if none has any content."""
+    turns = _alternating(sequence(messages), alias)
+    if not any(_has_content(turn["content"]) for turn in turns):
+        raise EmptyConversation("the conversation has no message with content")
+    if turns[0]["role"] == "assistant":
+        turns.insert(0, _user({"text": OPENING}))
+    if turns[-1]["role"] == "assistant":
+        turns.append(_user())
+    _pair(turns)
+    for turn in turns:
+        if not _has_content(turn["content"]):
+            turn["content"] = [{"text": CONTINUE if turn is turns[-1] else EMPTY_MESSAGE}]
+        elif turn["role"] == "user":
+            turn["content"] = _with_text(turn["content"])
+    return turns
+
+
+def tool_names(messages: Iterable[Message]) -> list[str]:
+    """The names of all tools that the assistant asked for, in the order of their first use."""
+    uses = (block["toolUse"] for message in messages for block in message["content"] if "toolUse" in block)
+    return list(dict.fromkeys(use["name"] for use in uses))
+
+
+def _alternating(messages: Iterable[Any], alias: str) -> list[Message]:
+    turns: list[Message] = []
+    moved: list[Block] = []
+    for message in messages:
+        if not isinstance(message, Mapping):
+            continue
+        role = "assistant" if message.get("role") == "assistant" else "user"
+        keep_reasoning = message.get("_model") in (None, alias)
+        content, media = clean_content(message.get("content"), role, keep_reasoning=keep_reasoning)
+        if role == "user" and moved:
+            content, moved = moved + content, []
+        moved += media
+        if role == "assistant" and not _has_content(content):
+            continue
+        if turns and turns[-1]["role"] == role:
+            turns[-1]["content"] += content
+        else:
+            turns.append({"role": role, "content": content})
+    if moved and turns and turns[-1]["role"] == "user":
+        turns[-1]["content"] += moved
+    elif moved:
+        turns.append(_user(*moved))
+    return turns
+
+
+def _pair(turns: list[Message]) -> None:
+    """Give every toolUse a unique id and its one result; `turns` alternate and end with a user's."""
+    taken: set[str] = set()
+    uses: list[tuple[str, str]] = []
+    for turn in turns:
+        content = turn["content"]
+        if turn["role"] == "assistant":
+            uses = _identify(content, taken)
+        elif uses or any("toolResult" in block for block in content):
+            turn["content"] = _answered(content, uses)
+            uses = []
+
+
+def _identify(content: list[Block], taken: set[str]) -> list[tuple[str, str]]:
+    """Make the toolUseIds of one message valid and unique, in place; pairs of the id as it was and as it is."""
+    uses: list[tuple[str, str]] = []
+    for index, block in enumerate(content):
+        use = block.get("toolUse")
+        if use is None:
+            continue
+        given = use["toolUseId"]
+        unique = given if given not in taken and is_name(given) else _unused(clean_name(given, "tool"), taken)
+        taken.add(unique)
+        uses.append((given, unique))
+        if unique != given:
+            content[index] = {"toolUse": {**use, "toolUseId": unique}}
+    return uses
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    number, candidate = 1, name
+    while candidate in taken:
+        number += 1
+        suffix = f"-{number}"
+        candidate = name[: _NAME_LENGTH - len(suffix)] + suffix
+    return candidate
+
+
+def _answered(content: list[Block], uses: Sequence[tuple[str, str]]) -> list[Block]:
+    """A user message's content in which exactly the toolUses before it are answered, and nothing stands beside."""
+    asked = {given for given, _ in uses}
+    results: dict[str, list[Block]] = {}
+    beside: list[Block] = []
+    points: list[Block] = []
+    for block in content:
+        if "toolResult" in block:
+            result = block["toolResult"]
+            if result["toolUseId"] in asked:
+                results.setdefault(result["toolUseId"], []).append(block)
+            else:
+                beside += result_as_message(result)
+        elif "cachePoint" in block and uses:
+            points = [block]
+        else:
+            beside.append(block)
+    if not uses:
+        return beside
+    answers = [_answer(results.get(given), unique) for given, unique in uses]
+    if beside:
+        last = answers[-1]["toolResult"]
+        answers[-1] = {"toolResult": {**last, "content": [*last["content"], *map(in_result, beside)]}}
+    return answers + points
+
+
+def _answer(results: list[Block] | None, tool_use_id: str) -> Block:
+    """The first of the results that is left, under this id, or an error that says there is none."""
+    if not results:
+        return {"toolResult": {"toolUseId": tool_use_id, "content": [{"text": NO_RESULT}], "status": "error"}}
+    block = results.pop(0)
+    if block["toolResult"]["toolUseId"] == tool_use_id:
+        return block
+    return {"toolResult": {**block["toolResult"], "toolUseId": tool_use_id}}
+
+
+def _with_text(content: list[Block]) -> list[Block]:
+    """Bedrock takes a document only together with a text that says what to do with it."""
+    if any("document" in block for block in content) and not any("text" in block for block in content):
+        return [{"text": ATTACHED}, *content]
+    return content
+
+
+def _has_content(content: list[Block]) -> bool:
+    return any(kind not in _WEIGHTLESS for block in content for kind in block)
+
+
+def _user(*content: Block) -> Message:
+    return {"role": "user", "content": list(content)}

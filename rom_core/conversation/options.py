@@ -1,0 +1,163 @@
+"""The rest of a request: system, inferenceConfig, toolConfig, and the cache points of all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal
+from math import isfinite
+from typing import Any, Final
+
+from rom_core.conversation.blocks import clean_cache_point
+from rom_core.conversation.media import clean_guard_content
+from rom_core.conversation.model import Block, Message, ModelCapabilities
+from rom_core.conversation.values import clean_name, clean_text, document, is_name, is_text, json_object, sequence
+
+MAX_CACHE_POINTS: Final = 4
+_MAX_STOP_SEQUENCES: Final = 2500
+_ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object", "additionalProperties": True}
+
+
+def clean_system(system: Any) -> list[Block]:
+    """The blocks of a system prompt that say something; a plain str is one."""
+    kept: list[Block] = []
+    for block in sequence(system):
+        if isinstance(block, Mapping):
+            kept += _system_blocks(block)
+        elif isinstance(block, str) and (text := clean_text(block)).strip():
+            kept.append({"text": text})
+    return kept
+
+
+def clean_inference(config: Any, model: ModelCapabilities) -> dict[str, Any]:
+    """What of inferenceConfig can be sent: numbers within their limits, stop sequences that are not blank."""
+    given = config if isinstance(config, Mapping) else {}
+    cleaned: dict[str, Any] = {}
+    if (tokens := _number(given.get("maxTokens"))) is not None:
+        cleaned["maxTokens"] = max(1, min(int(tokens), model.max_tokens))
+    for name in ("temperature", "topP"):
+        if (number := _number(given.get(name))) is not None:
+            cleaned[name] = max(0, min(number, 1))
+    if "temperature" in cleaned and not model.temperature_with_top_p:
+        cleaned.pop("topP", None)
+    texts = [clean_text(text) for text in sequence(given.get("stopSequences")) if isinstance(text, str)]
+    if stops := [text for text in texts if text.strip()]:
+        cleaned["stopSequences"] = stops[:_MAX_STOP_SEQUENCES]
+    return cleaned
+
+
+def clean_tools(config: Any, used: Iterable[str]) -> dict[str, Any] | None:
+    """The toolConfig, None for none; with tools made up from the names `used` in the history if it offers none.
+
+    Bedrock refuses tool blocks in a history without toolConfig, and has no way to say "no tools now".
+    """
+    given = config if isinstance(config, Mapping) else {}
+    tools, names = _tools(given.get("tools"))
+    if not names:
+        made_up: list[Block] = [
+            {"toolSpec": {"name": name, "description": name, "inputSchema": {"json": dict(_ANY_OBJECT)}}}
+            for name in used
+        ]
+        return {"tools": made_up} if made_up else None
+    choice = _choice(given.get("toolChoice"), names)
+    return {"tools": tools, "toolChoice": choice} if choice else {"tools": tools}
+
+
+def limit_cache_points(tools: list[Block], system: list[Block], messages: list[Message], *, supported: bool) -> None:
+    """Leave, in place, only cache points that the model takes: none first, in a row or after reasoning, four at most.
+
+    What is too many goes from the oldest message on, then from system, then from tools. A point of one hour after one
+    of five minutes becomes one of five.
+    """
+    lists: list[list[Block]] = [message["content"] for message in messages]
+    lists += [system, tools]
+    with_points = [blocks for blocks in lists if any("cachePoint" in block for block in blocks)]
+    for blocks in with_points:
+        blocks[:] = _placed(blocks) if supported else [block for block in blocks if "cachePoint" not in block]
+    excess = sum("cachePoint" in block for blocks in with_points for block in blocks) - MAX_CACHE_POINTS
+    for blocks in with_points:
+        for index in [index for index, block in enumerate(blocks) if "cachePoint" in block][: max(0, excess)][::-1]:
+            del blocks[index]
+            excess -= 1
+    short = False
+    for blocks in (tools, system, *lists[:-2]) if with_points else ():
+        for index, block in enumerate(blocks):
+            if "cachePoint" in block:
+                short = short or block["cachePoint"].get("ttl") != "1h"
+                if short and block["cachePoint"].get("ttl") == "1h":
+                    blocks[index] = {"cachePoint": {"type": "default"}}
+
+
+def _system_blocks(block: Mapping[str, Any]) -> Iterator[Block]:
+    for kind, value in block.items():
+        if kind == "text":
+            if type(block) is dict and len(block) == 1 and is_text(value):
+                yield block
+            elif (text := clean_text(value)).strip():
+                yield {"text": text}
+        elif kind == "guardContent" and (guarded := clean_guard_content(value)) is not None:
+            yield {"guardContent": guarded}
+        elif kind == "cachePoint" and (point := clean_cache_point(value)) is not None:
+            yield {"cachePoint": point}
+
+
+def _number(value: Any) -> int | float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not isfinite(value):
+        return None
+    return value if isinstance(value, (int, float)) else float(value)
+
+
+def _tools(given: Any) -> tuple[list[Block], set[str]]:
+    tools: list[Block] = []
+    names: set[str] = set()
+    for entry in sequence(given):
+        for kind, value in entry.items() if isinstance(entry, Mapping) else ():
+            if kind == "cachePoint" and (point := clean_cache_point(value)) is not None:
+                tools.append({"cachePoint": point})
+            if kind not in ("toolSpec", "systemTool") or not isinstance(value, Mapping):
+                continue
+            name = clean_name(value.get("name"), "")
+            if name and name not in names:
+                names.add(name)
+                tools.append(_tool_spec(entry, value, name) if kind == "toolSpec" else {"systemTool": {"name": name}})
+    return tools, names
+
+
+def _tool_spec(entry: Any, spec: Mapping[str, Any], name: str) -> Block:
+    given = spec.get("inputSchema")
+    schema = given.get("json") if isinstance(given, Mapping) else None
+    cleaned = json_object(schema) if isinstance(schema, Mapping) else dict(_ANY_OBJECT)
+    if cleaned.get("type") != "object":
+        cleaned = {**cleaned, "type": "object"}
+    description = spec.get("description")
+    if (
+        cleaned is schema
+        and is_name(spec.get("name"))
+        and is_text(description)
+        and type(entry) is dict
+        and type(spec) is dict
+        and spec.keys() == {"name", "description", "inputSchema"}
+        and given == {"json": schema}
+        and len(entry) == 1
+    ):
+        return entry
+    made: dict[str, Any] = {"name": name, "inputSchema": {"json": cleaned}}
+    if isinstance(description, str) and (text := clean_text(description)).strip():
+        made["description"] = text
+    if isinstance(spec.get("strict"), bool):
+        made["strict"] = spec["strict"]
+    return {"toolSpec": made}
+
+
+def _choice(given: Any, names: set[str]) -> dict[str, Any] | None:
+    if not isinstance(given, Mapping):
+        return None
+    tool = given.get("tool")
+    if isinstance(tool, Mapping):
+        name = clean_name(tool.get("name"), "")
+        return {"tool": {"name": name}} if name in names else None
+    return next(({kind: {}} for kind in ("any", "auto") if isinstance(given.get(kind), Mapping)), None)
+
+
+def clean_fields(fields: Any) -> dict[str, Any] | None:
+    """additionalModelRequestFields as JSON can carry it; None for what is no object or says nothing."""
+    return document(fields) or None if isinstance(fields, Mapping) else None

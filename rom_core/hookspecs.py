@@ -1,0 +1,270 @@
+"""Every hook point of ROM Agent, in the order in which data meets them. Project name for pluggy: "rom".
+
+A plugin is an object with methods marked `@hookimpl`, named as here, that take any subset of the arguments, by name.
+Four kinds of hook:
+
+* collect: every plugin is asked, each returns a list (or None); a plugin that raises stops the start.
+* call all: every plugin is called in the order of PLUGINS.
+* around: wrap the inner step with `@hookimpl(wrapper=True)`: code before `yield`, `result = yield`, code after,
+  `return result`. Raise before `yield` to refuse: the inner step does not run. `yield` exactly once; to have a step
+  done again return a decision from the hook that asks for one. A plain (not wrapping) implementation that returns
+  something other than None answers in the place of the inner step.
+* first answer: plugins are asked in the order of PLUGINS until one returns something other than None.
+
+Observers (`rom_event`, `rom_delta`) are called one by one, each isolated: one that raises is logged and counted and
+breaks nothing. An exception anywhere else fails the turn with 500 `internal_error` unless it is a `RomError`, which
+becomes the HTTP answer it stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from rom_core.config import Rule, Setting
+    from rom_core.errors import RomError
+    from rom_core.events import Event
+    from rom_core.pipeline import PluginRoutes
+    from rom_core.runtime import Runtime
+    from rom_core.tools import Tool, ToolResult
+    from rom_core.turn import (
+        Attempt,
+        Iteration,
+        IterationResult,
+        ModelCall,
+        ModelReply,
+        StopLoop,
+        ToolCall,
+        TryAgain,
+        Turn,
+        TurnResult,
+    )
+
+PROJECT = "rom"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+# == the process =====================================================================================================
+
+
+@hookspec
+def rom_settings() -> Sequence[Setting | Rule]:  # type: ignore[empty-body]
+    """Declare the plugin's settings, and rules that relate them. Kind: collect.
+
+    Called once, when the catalogue is loaded, before any configuration is read, switched on or not. One setting may
+    be marked `switch=True`: it turns the plugin on and off; without one the core declares `<NAME>_ENABLED`, off.
+    An exception, or a name that is taken, stops the start with the plugin's name.
+
+        @hookimpl
+        def rom_settings(self):
+            return [Setting("GREETING_ENABLED", bool, False, "greet the person", switch=True)]
+    """
+
+
+@hookspec
+def rom_tools() -> Sequence[Tool]:  # type: ignore[empty-body]
+    """Contribute tools. Kind: collect.
+
+    Called when a snapshot is built, of plugins that are switched on. An exception, a name that another plugin offers
+    already, or an invalid schema refuses the snapshot.
+
+        @hookimpl
+        def rom_tools(self):
+            return [Tool("add", "adds two numbers", SCHEMA, run=lambda input, context: input["a"] + input["b"])]
+    """
+
+
+@hookspec
+def rom_routes(app: PluginRoutes, runtime: Runtime) -> None:
+    """Add HTTP routes with `app.add_route(path, resource)` (Falcon). Kind: call all.
+
+    Called once at start, switched on or not; while the plugin is off its routes answer 404 `plugin_disabled`. The
+    return value is ignored. An exception stops the start.
+
+        @hookimpl
+        def rom_routes(self, app, runtime):
+            app.add_route("/greeting", GreetingResource(runtime))
+    """
+
+
+@hookspec
+def rom_start(runtime: Runtime) -> None:
+    """The process is about to serve: open what must be open, start threads. Kind: call all.
+
+    Called once, switched on or not (a plugin can be switched on later). The return value is ignored. An exception
+    stops the start.
+
+        @hookimpl
+        def rom_start(self, runtime):
+            self.clock = runtime.clock
+    """
+
+
+@hookspec
+def rom_stop(runtime: Runtime) -> None:
+    """The process stops serving: stop threads, flush, close. Kind: call all, each isolated.
+
+    Called once, after the last turn. The return value is ignored. An exception is logged.
+
+        @hookimpl
+        def rom_stop(self, runtime):
+            self.writer.close()
+    """
+
+
+@hookspec
+def rom_status() -> dict[str, Any]:  # type: ignore[empty-body]
+    """The plugin's part of GET /admin/status, JSON. Kind: collect, each isolated.
+
+    Called for each status request, of plugins that are switched on. An exception shows as an error in its place.
+
+        @hookimpl
+        def rom_status(self):
+            return {"greeted": self.count}
+    """
+
+
+# == a turn ==========================================================================================================
+
+
+@hookspec(firstresult=True)
+def rom_turn(turn: Turn) -> TurnResult | None:
+    """The whole turn. Kind: around.
+
+    Called once per admitted turn, in the thread that runs it. Returns the turn's answer. Raise a `RomError` before
+    `yield` to refuse it (a limiter); an exception after `yield` throws a paid answer away.
+
+        @hookimpl(wrapper=True)
+        def rom_turn(self, turn):
+            with self.slots.acquire(turn):
+                return (yield)
+    """
+
+
+@hookspec(firstresult=True)
+def rom_iteration(iteration: Iteration) -> IterationResult | None:
+    """One round of the tool loop: a model call and the tools it asks for. Kind: around.
+
+    Called until an iteration is finished or stopped, at most MAX_LOOPS_ABSOLUTE times. Returns what it came to. An
+    exception fails the turn.
+
+        @hookimpl(wrapper=True)
+        def rom_iteration(self, iteration):
+            result = yield
+            return result
+    """
+
+
+@hookspec(firstresult=True)
+def rom_model_call(call: ModelCall) -> ModelReply | None:
+    """One logical question to a model, with all its attempts. Kind: around.
+
+    Called once per iteration, and once more to close a stopped loop (`call.closing`). Returns the complete reply; a
+    plain implementation may answer from elsewhere (a cache), and nothing goes on the wire. An exception that
+    comes out of it ends the turn.
+
+        @hookimpl(wrapper=True)
+        def rom_model_call(self, call):
+            reply = yield
+            return reply
+    """
+
+
+@hookspec(firstresult=True)
+def rom_model_attempt(attempt: Attempt) -> ModelReply | None:
+    """One request on the wire. Kind: around.
+
+    Called at least once per model call. Returns the complete reply; the stream has been read to its end. Raise a
+    `ModelError` before `yield` to refuse it (an open circuit): nothing goes on the wire and `rom_model_failed` is
+    asked as after any failure; any other exception ends the turn.
+
+        @hookimpl(wrapper=True)
+        def rom_model_attempt(self, attempt):
+            self.circuit(attempt.model).admit()
+            return (yield)
+    """
+
+
+@hookspec
+def rom_model_request(attempt: Attempt, request: dict[str, Any]) -> None:
+    """Amend the Converse request of this attempt, in place. Kind: call all.
+
+    Called before every request on the wire, with a fresh copy made for the model it goes to (`attempt.model`); what
+    is changed here does not reach the next attempt. The normaliser runs afterwards. The return value is ignored. An
+    exception fails the turn.
+
+        @hookimpl
+        def rom_model_request(self, attempt, request):
+            request["system"].append({"cachePoint": {"type": "default"}})
+    """
+
+
+@hookspec
+def rom_delta(turn: Turn, text: str) -> None:
+    """A piece of text is on its way to the client. Kind: observer, isolated.
+
+    Called for every piece of a streamed answer, in order, and once with the whole text of one that is not streamed.
+    The return value is ignored. Wrappers are refused.
+
+        @hookimpl
+        def rom_delta(self, turn, text):
+            self.characters += len(text)
+    """
+
+
+@hookspec(firstresult=True)
+def rom_model_failed(call: ModelCall, attempt: Attempt, error: RomError) -> TryAgain | None:
+    """This attempt failed: what now? Kind: first answer.
+
+    Called after every attempt that raised a `ModelError`, unless text of it has reached the client, the turn was
+    cancelled, or MAX_MODEL_REQUESTS is used up. `TryAgain` makes the core try again; None has no opinion; if nobody
+    answers, the error ends the call. A `TryAgain` that the deadline would cut short is not carried out. An exception
+    fails the turn.
+
+        @hookimpl
+        def rom_model_failed(self, call, attempt, error):
+            return TryAgain(after_seconds=1.0) if error.retryable and attempt.number < 3 else None
+    """
+
+
+@hookspec(firstresult=True)
+def rom_tools_requested(iteration: Iteration, tool_uses: Sequence[dict[str, Any]]) -> StopLoop | None:
+    """The model asks for tools; shall they run? Kind: first answer.
+
+    Called before any tool of an iteration runs, with the `toolUse` objects ({toolUseId, name, input}). `StopLoop` ends
+    the loop: these tools do not run and the model is asked once more, to answer from what it has. None lets them run.
+    An exception fails the turn: a guard fails closed.
+
+        @hookimpl
+        def rom_tools_requested(self, iteration, tool_uses):
+            return StopLoop("guardrail_hard_limit") if iteration.number >= 25 else None
+    """
+
+
+@hookspec(firstresult=True)
+def rom_tool_call(tool_call: ToolCall) -> ToolResult | None:
+    """One run of one tool, in a thread of the tool pool. Kind: around.
+
+    Called for every toolUse, in parallel. Returns the result; a plain implementation may answer in the tool's place.
+    An exception becomes an error result that the model can react to, never a failed turn.
+
+        @hookimpl(wrapper=True)
+        def rom_tool_call(self, tool_call):
+            result = yield
+            return result
+    """
+
+
+@hookspec
+def rom_event(event: Event) -> None:
+    """Something happened; see events.py for the types. Kind: observer, isolated.
+
+    Called in the thread in which it happened; must not block. The return value is ignored. Wrappers are refused.
+
+        @hookimpl
+        def rom_event(self, event):
+            if isinstance(event, TurnFinished): self.turns += 1
+    """

@@ -1,0 +1,40 @@
+"""The Falcon app: middleware, the core's routes, and the routes of plugins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from rom_core.config import parse_api_keys
+from rom_core.errors import PluginError
+from rom_core.http import problems
+from rom_core.http.auth import ApiKeys
+from rom_core.http.chat import ChatResource
+from rom_core.http.health import HealthResource, ReadyResource
+from rom_core.http.ids import RequestIds
+from rom_core.pipeline import PluginRouteGuard, PluginRoutes
+from rom_core.runtime import Runtime
+
+
+def create_app(runtime: Runtime) -> falcon.App[Any, Any]:
+    """A WSGI app that serves `runtime`. Raises PluginError if a plugin's routes cannot be added."""
+    owners: dict[int, str] = {}
+    app: falcon.App[Any, Any] = falcon.App(
+        middleware=[
+            RequestIds(runtime.clock),
+            ApiKeys(parse_api_keys(runtime.current.settings.API_KEYS)),
+            PluginRouteGuard(lambda: runtime.current.pipeline.plugins, owners),
+        ]
+    )
+    problems.install(app)
+    app.add_route("/health", HealthResource())
+    app.add_route("/ready", ReadyResource(runtime))
+    app.add_route(ChatResource.route, ChatResource(runtime))
+    for plugin in runtime.catalogue.plugins.values():
+        if "rom_routes" in plugin.hooks:
+            try:
+                plugin.instance.rom_routes(app=PluginRoutes(app, plugin.name, owners), runtime=runtime)
+            except Exception as error:
+                raise PluginError(plugin.name, f"rom_routes failed: {error}") from error
+    return app

@@ -1,0 +1,36 @@
+"""Ids of a request: the W3C trace id and the request id, in and out, on every answer."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from uuid import uuid4
+
+import falcon
+
+from rom_core.clock import Clock
+
+# https://www.w3.org/TR/trace-context/#traceparent-header; an all-zero trace or parent id is invalid there.
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestIds:
+    """Falcon middleware: `req.context` gets trace_id, request_id and accepted_at (monotonic seconds)."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
+        """Take over what the caller sent, if it is well formed, or mint it."""
+        req.context.accepted_at = self._clock.monotonic()
+        parent = _TRACEPARENT.fullmatch(req.get_header("traceparent") or "")
+        req.context.trace_id = parent.group(1) if parent else uuid4().hex
+        given = req.get_header("X-Request-Id") or ""
+        req.context.request_id = given if _REQUEST_ID.fullmatch(given) else f"req-{uuid4().hex}"
+
+    def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: Any, _ok: bool) -> None:
+        """Send them back, under the names that the official clients read."""
+        resp.set_header("X-Trace-Id", req.context.trace_id)
+        resp.set_header("X-Request-Id", req.context.request_id)
+        resp.set_header("request-id", req.context.request_id)

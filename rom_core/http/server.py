@@ -1,0 +1,119 @@
+"""Serving the app with waitress, and stopping it so that nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from waitress.server import create_server
+
+from rom_core.runtime import Runtime
+
+logger = structlog.get_logger("rom.server")
+
+# waitress's own cap on bodies answers in plain text, so it stands above ours and is only the last resort.
+_BODY_CAP_FACTOR = 4
+_POLL_SECONDS = 0.02
+# What is cut off at the end of the grace period still gets this long to send its error event.
+_LAST_WORDS_SECONDS = 2.0
+
+
+class Server:
+    """A waitress server for one runtime. `start` binds and serves in a thread; `stop` drains."""
+
+    def __init__(self, app: Any, runtime: Runtime) -> None:
+        """Binds to HOST and PORT (0 = any free one). Raises OSError if that is not possible."""
+        settings = runtime.current.settings
+        self._runtime = runtime
+        self._server: Any = create_server(
+            app,
+            host=settings.HOST,
+            port=settings.PORT,
+            threads=settings.HTTP_THREADS,
+            # Without reading ahead waitress does not notice that a client has left before it writes to it.
+            channel_request_lookahead=1,
+            max_request_body_size=max(settings.MAX_BODY_BYTES * _BODY_CAP_FACTOR, 1 << 20),
+            connection_limit=1000,
+            ident="rom",
+            clear_untrusted_proxy_headers=True,
+        )
+        self._thread = threading.Thread(target=self._server.run, name="rom-http", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._server.effective_port)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{self._server.effective_host}:{self.port}"
+
+    def start(self) -> None:
+        """Serve in a thread."""
+        self._thread.start()
+
+    def stop(self, grace_seconds: float) -> bool:
+        """Refuse new turns, let running ones finish for `grace_seconds`, cut off what is left.
+
+        The listener closes at once; open connections are served to the end. True if nothing had to be cut off.
+        """
+        self._runtime.draining.set()
+        self._server.trigger.pull_trigger(self._stop_listening)
+        finished = _until(lambda: not self._busy(), grace_seconds)
+        if not finished:
+            self._runtime.cancel_active("draining")
+            _until(lambda: not self._busy(), _LAST_WORDS_SECONDS)
+        self._server.task_dispatcher.shutdown(timeout=0.5)
+        # The loop of waitress ends when nothing is left in its map.
+        self._server.trigger.pull_trigger(self._close_channels)
+        self._thread.join(timeout=2)
+        return finished
+
+    def _stop_listening(self) -> None:
+        self._server.accepting = False
+        self._server.del_channel()
+        self._server.socket.close()
+
+    def _close_channels(self) -> None:
+        for channel in list(self._server.active_channels.values()):
+            channel.handle_close()
+        self._server.trigger.close()
+
+    def _busy(self) -> bool:
+        dispatcher = self._server.task_dispatcher
+        channels = list(self._server.active_channels.values())
+        return bool(
+            dispatcher.queue or dispatcher.active_count or any(c.requests or c.total_outbufs_len for c in channels)
+        )
+
+
+def serve(app: Any, runtime: Runtime, *, announce: Callable[[Server], None] = lambda _: None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain. To be called from the main thread, with the runtime started."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    server = Server(app, runtime)
+    server.start()
+    announce(server)
+    logger.info("server.started", url=server.url, environment=runtime.current.settings.environment)
+    while not stop.wait(1.0):
+        pass
+    grace = float(runtime.current.settings.SHUTDOWN_GRACE_SECONDS)
+    logger.info("server.draining", active_turns=runtime.active_turns, grace_seconds=grace)
+    clean = server.stop(grace)
+    runtime.stop()
+    logger.info("server.stopped", clean=clean)
+
+
+def _until(condition: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= end:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True

@@ -1,0 +1,152 @@
+"""A pipeline: the plugins that one snapshot of the settings switches on, in order, with the core innermost.
+
+Pluggy calls what was registered last first; so the list, which reads outermost to innermost, is registered backwards.
+The core's own implementations are `trylast`, and a plugin must not be, so they stand innermost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+import structlog
+
+from rom_core import hookspecs
+from rom_core.catalogue import Catalogue, Plugin
+from rom_core.config import Settings
+from rom_core.errors import PluginDisabled, PluginError
+from rom_core.tools import ToolBox
+
+if TYPE_CHECKING:
+    import falcon
+
+    from rom_core.events import Event
+    from rom_core.turn import Turn
+
+logger = structlog.get_logger("rom.pipeline")
+
+
+class Pipeline:
+    """The enabled plugins behind pluggy hooks (`pipeline.hook.rom_turn(turn=turn)`), observers isolated.
+
+    `observer_errors` counts (plugin, hook) pairs whose observer raised; it is shared by all pipelines of a process.
+    """
+
+    def __init__(
+        self,
+        plugins: Sequence[Plugin],
+        core: Sequence[object],
+        observer_errors: Counter[tuple[str, str]] | None = None,
+    ) -> None:
+        self.plugins = tuple(plugin.name for plugin in plugins)
+        self.observer_errors: Counter[tuple[str, str]] = Counter() if observer_errors is None else observer_errors
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        for plugin in reversed(plugins):
+            self._manager.register(plugin.instance, plugin.name)
+        for part in core:
+            self._manager.register(part)
+        self.hook = self._manager.hook
+        self._events = self._observers("rom_event")
+        self._deltas = self._observers("rom_delta")
+        self.amends_requests = bool(self.hook.rom_model_request.get_hookimpls())
+
+    def emit(self, event: Event) -> None:
+        """Tell every observer, in order; one that raises is logged and counted."""
+        for observer in self._events:
+            self._observe(observer, "rom_event", event=event)
+
+    def delta(self, turn: Turn, text: str) -> None:
+        """Show every observer a piece of text; one that raises is logged and counted."""
+        for observer in self._deltas:
+            self._observe(observer, "rom_delta", turn=turn, text=text)
+
+    def tools(self) -> ToolBox:
+        """The tools of the enabled plugins. Raises PluginError for one that cannot be used."""
+        found = []
+        for impl in reversed(self.hook.rom_tools.get_hookimpls()):
+            try:
+                offered: Any = impl.function()
+                tools = list(offered or ())
+                for tool in tools:
+                    tool.check()
+            except Exception as error:
+                raise PluginError(impl.plugin_name, f"rom_tools failed: {error}") from error
+            found += [(impl.plugin_name, tool) for tool in tools]
+        return ToolBox(found)
+
+    def status(self) -> dict[str, Any]:
+        """What every plugin reports of itself, by name; one that raises shows its error."""
+        parts: dict[str, Any] = {}
+        for impl in reversed(self.hook.rom_status.get_hookimpls()):
+            try:
+                parts[impl.plugin_name] = impl.function()
+            except Exception as error:  # noqa: BLE001 - one plugin's fault must not hide the others' state
+                parts[impl.plugin_name] = {"error": f"{type(error).__name__}: {error}"}
+        return parts
+
+    def _observers(self, name: str) -> tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...]:
+        impls = reversed(getattr(self.hook, name).get_hookimpls())
+        return tuple((impl.plugin_name, impl.function, tuple(impl.argnames)) for impl in impls)
+
+    def _observe(self, observer: tuple[str, Callable[..., Any], tuple[str, ...]], hook: str, **arguments: Any) -> None:
+        plugin, function, names = observer
+        try:
+            function(*[arguments[name] for name in names])
+        except Exception:
+            self.observer_errors[plugin, hook] += 1
+            logger.exception("observer.failed", plugin=plugin, hook=hook)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything a turn sees from start to end: settings, pipeline, tools. `version` grows with every reload."""
+
+    version: int
+    settings: Settings
+    pipeline: Pipeline
+    tools: ToolBox
+
+
+def build_snapshot(
+    catalogue: Catalogue,
+    settings: Settings,
+    core: Sequence[object],
+    *,
+    version: int = 1,
+    observer_errors: Counter[tuple[str, str]] | None = None,
+) -> Snapshot:
+    """Build the pipeline these settings ask for. Raises PluginError if a plugin that is on cannot be used."""
+    pipeline = Pipeline(catalogue.enabled(settings), core, observer_errors)
+    return Snapshot(version, settings, pipeline, pipeline.tools())
+
+
+class PluginRoutes:
+    """The Falcon app as one plugin sees it: its routes answer 404 `plugin_disabled` while it is off."""
+
+    def __init__(self, app: falcon.App[Any, Any], plugin: str, owners: dict[int, str]) -> None:
+        self._app = app
+        self._plugin = plugin
+        self._owners = owners
+
+    def add_route(self, path: str, resource: object, **options: Any) -> None:
+        """As `falcon.App.add_route`."""
+        self._owners[id(resource)] = self._plugin
+        self._app.add_route(path, resource, **options)
+
+
+class PluginRouteGuard:
+    """Falcon middleware: refuses a resource whose plugin is off in the snapshot in force."""
+
+    def __init__(self, enabled: Callable[[], Sequence[str]], owners: dict[int, str]) -> None:
+        self._enabled = enabled
+        self._owners = owners
+
+    def process_resource(self, _req: Any, _resp: Any, resource: object, _params: dict[str, Any]) -> None:
+        """Raise PluginDisabled unless the resource may be used."""
+        plugin = self._owners.get(id(resource))
+        if plugin is not None and plugin not in self._enabled():
+            raise PluginDisabled(f"this route belongs to plugin {plugin!r}, which is switched off")

@@ -1,0 +1,265 @@
+"""The runtime: what lives as long as the process, and the one place where a request becomes a turn.
+
+It owns the catalogue, the snapshot in force, the wire, the pools and the watchdog; `start` and `stop` frame its life.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import structlog
+
+from rom_core.cancel import Deadline
+from rom_core.catalogue import Catalogue
+from rom_core.clock import Clock, SystemClock
+from rom_core.config import Settings
+from rom_core.errors import Draining, InternalError, Overloaded, RomError, UnknownModel
+from rom_core.events import Event, RequestRejected, TurnFinished, TurnStarted
+from rom_core.loop import ToolLoop
+from rom_core.model_call import ModelCalls, Transport
+from rom_core.pipeline import Snapshot, build_snapshot
+from rom_core.tool_run import ToolRuns
+from rom_core.turn import Attempt, ChatRequest, ModelReply, Sink, Turn, TurnResult
+from rom_core.watchdog import Watchdog
+from rom_core.workers import WorkerPool
+
+logger = structlog.get_logger("rom.runtime")
+
+# Threads kept free of chats, for health, readiness, metrics and admin.
+RESERVED_THREADS = 12
+
+
+class Runtime:
+    """One per process. `current` is the snapshot new turns take; replacing it is one assignment."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        transport: Transport | None = None,
+    ) -> None:
+        """`transport` replaces the wire, for tests. Raises PluginError if an enabled plugin cannot be used."""
+        self.catalogue = catalogue
+        self.clock: Clock = clock or SystemClock()
+        self.observer_errors: Counter[tuple[str, str]] = Counter()
+        self.watchdog = Watchdog()
+        self.max_turns = int(settings.HTTP_THREADS) - RESERVED_THREADS
+        self.tool_pool = WorkerPool("tools", settings.TOOL_THREADS, waiting=2 * settings.TOOL_THREADS)
+        self.turn_pool = WorkerPool("turns", self.max_turns)
+        self.draining = threading.Event()
+        self.closers: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._admitted = 0
+        self._active: set[Turn] = set()
+        self._transport = transport
+        tools = ToolRuns(self.tool_pool)
+        self._core = (
+            ToolLoop(tools, self.watchdog),
+            ModelCalls(_LateTransport(self), self.bedrock_enabled),
+            tools,
+        )
+        self.current: Snapshot = build_snapshot(catalogue, settings, self._core, observer_errors=self.observer_errors)
+
+    # -- life cycle --------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open the wire and start what plugins start. Raises ConfigurationError or PluginError."""
+        if self._transport is None:
+            self._transport = self._open_wire(self.current.settings)
+        self.watchdog.start()
+        for plugin in self.catalogue.plugins.values():
+            if "rom_start" in plugin.hooks:
+                plugin.instance.rom_start(runtime=self)
+
+    def stop(self) -> None:
+        """Stop everything that `start` started; nothing here waits longer than a few seconds."""
+        self.draining.set()
+        for plugin in self.catalogue.plugins.values():
+            if "rom_stop" in plugin.hooks:
+                try:
+                    plugin.instance.rom_stop(runtime=self)
+                except Exception:
+                    logger.exception("plugin.stop_failed", plugin=plugin.name)
+        self.watchdog.stop()
+        self.turn_pool.stop()
+        self.tool_pool.stop()
+        for close in reversed(self.closers):
+            close()
+
+    def _open_wire(self, settings: Settings) -> Transport:
+        from rom_core.bedrock.wire import Wire
+
+        endpoint: str | None = settings.BEDROCK_ENDPOINT_URL or None
+        if endpoint == "local":
+            from rom_core.bedrock.local import LocalBedrock
+
+            local = LocalBedrock().start()
+            self.closers.append(local.stop)
+            endpoint = local.url
+        wire = Wire(settings, self.clock, endpoint_url=endpoint)
+        self.closers.append(wire.close)
+        return wire
+
+    # -- turns -------------------------------------------------------------------------------------------------------
+
+    def bedrock_enabled(self) -> bool:
+        """The kill switch as it stands now."""
+        return bool(self.current.settings.BEDROCK_ENABLED)
+
+    @property
+    def active_turns(self) -> int:
+        """Turns that run at this moment."""
+        return len(self._active)
+
+    @property
+    def admitted(self) -> int:
+        """Requests that hold one of the core's own places."""
+        return self._admitted
+
+    def emit(self, event: Event) -> None:
+        """Tell the observers of the snapshot in force."""
+        self.current.pipeline.emit(event)
+
+    def admit(self, route: str) -> Callable[[], None]:
+        """Take one of the core's places; the returned function gives it back, once, however often it is called.
+
+        Raises Draining or Overloaded.
+        """
+        refusal: RomError | None = None
+        with self._lock:
+            if self.draining.is_set():
+                refusal = Draining("the server is shutting down", retry_after=10)
+            elif self._admitted >= self.max_turns:
+                refusal = Overloaded("every place is taken", retry_after=2)
+            else:
+                self._admitted += 1
+        if refusal is not None:
+            self.emit(RequestRejected(route, refusal.code))
+            raise refusal
+        return _Once(self._give_back)
+
+    def turn(
+        self,
+        request: ChatRequest,
+        *,
+        route: str = "",
+        trace_id: str = "",
+        request_id: str = "",
+        accepted_at: float | None = None,
+        sink: Sink | None = None,
+    ) -> Turn:
+        """A turn for `request` on the snapshot in force. `accepted_at` (monotonic) is where its deadline starts.
+
+        Raises UnknownModel.
+        """
+        snapshot = self.current
+        settings = snapshot.settings
+        model = request.model or settings.MODEL_PRIMARY
+        if model not in settings.models:
+            known = ", ".join(settings.models)
+            raise UnknownModel(f"unknown model {model!r}; known: {known}", param="model")
+        seconds = (
+            settings.EXHAUSTIVE_DEADLINE_SECONDS if request.mode == "exhaustive" else settings.TURN_DEADLINE_SECONDS
+        )
+        return Turn(
+            id=f"chat-{uuid4().hex}",
+            request=request,
+            snapshot=snapshot,
+            clock=self.clock,
+            deadline=Deadline(self.clock, seconds, started=accepted_at),
+            model=model,
+            trace_id=trace_id,
+            request_id=request_id,
+            route=route,
+            sink=sink,
+        )
+
+    def run(self, turn: Turn, disconnected: Callable[[], bool] | None = None) -> TurnResult:
+        """Run a turn to its end in the calling thread; `disconnected` tells whether the client has left.
+
+        Raises a RomError, whatever happened; an unforeseen exception is logged and becomes InternalError.
+        """
+        result: TurnResult | None = None
+        failure: RomError | None = None
+        with self._running(turn, disconnected):
+            turn.emit(TurnStarted(turn))
+            try:
+                turn.check()
+                answer: TurnResult = turn.snapshot.pipeline.hook.rom_turn(turn=turn)
+                if turn.sink is None:
+                    turn.snapshot.pipeline.delta(turn, answer.reply)
+                result = answer
+            except RomError as error:
+                failure = error
+                raise
+            except Exception as error:
+                logger.exception("turn.failed", trace_id=turn.trace_id, request_id=turn.request_id)
+                failure = InternalError("an unforeseen error; the log has it under this trace id")
+                raise failure from error
+            finally:
+                turn.emit(TurnFinished(turn, result, failure, turn.deadline.elapsed()))
+        return answer
+
+    def cancel_active(self, reason: str) -> None:
+        """Cancel every running turn."""
+        for turn in list(self._active):
+            turn.cancel.cancel(reason)
+
+    @contextmanager
+    def _running(self, turn: Turn, disconnected: Callable[[], bool] | None) -> Iterator[None]:
+        def check() -> None:
+            if disconnected is not None and disconnected():
+                turn.cancel.cancel("client_gone")
+            elif turn.deadline.passed:
+                turn.cancel.cancel("deadline")
+
+        self._active.add(turn)
+        try:
+            with self.watchdog.watching(check):
+                yield
+        finally:
+            self._active.discard(turn)
+
+    def _give_back(self) -> None:
+        with self._lock:
+            self._admitted -= 1
+
+    @property
+    def transport(self) -> Transport:
+        """What carries requests to the model."""
+        if self._transport is None:
+            raise InternalError("the runtime was not started")
+        return self._transport
+
+
+class _LateTransport:
+    """The runtime's transport, looked up at each request: it is opened after the pipeline is built."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def converse(self, attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        return self._runtime.transport.converse(attempt, request)
+
+
+class _Once:
+    """Calls a function the first time it is called itself."""
+
+    __slots__ = ("_function", "_lock")
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function: Callable[[], None] | None = function
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        with self._lock:
+            function, self._function = self._function, None
+        if function is not None:
+            function()

@@ -1,0 +1,161 @@
+"""What a tool is, and how one run of it becomes a `toolResult` that the model can react to.
+
+A tool never fails a turn: invalid input, an unknown name, an exception, a time-out or a full pool are answers to the
+model with status "error".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from rom_core.cancel import CancelToken, Deadline
+from rom_core.errors import PluginError
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """What a running tool may know: how long it has, whether anybody still waits, and which turn it works for.
+
+    `deadline` is the earlier of the tool's own time-out and the turn's deadline. A tool that loops or waits looks at
+    `cancel` (an event to wait on: `cancel.event`); a tool that calls out passes `trace_id` on.
+    """
+
+    deadline: Deadline
+    cancel: CancelToken
+    settings: Any
+    trace_id: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """Something the model may ask for.
+
+    `name` matches [a-zA-Z0-9_-]{1,64}; `input_schema` is a JSON Schema (2020-12) of type object.
+    `run(input, context)` returns a str, or anything that JSON can carry, or a ToolResult; an exception becomes an
+    error result, with its text if it is a ToolError and without it otherwise. `timeout` is in seconds,
+    None = TOOL_TIMEOUT_SECONDS. `repeatable` says that asking again with other input is normal (search, paging).
+    Raises ValueError if name or schema are unusable.
+    """
+
+    name: str
+    description: str
+    input_schema: Mapping[str, Any]
+    run: Callable[[dict[str, Any], ToolContext], Any]
+    timeout: float | None = None
+    repeatable: bool = False
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"tool name {self.name!r} does not match {_NAME.pattern}")
+        if not self.description.strip():
+            raise ValueError(f"tool {self.name!r} has no description: the model chooses by it")
+        if self.input_schema.get("type") != "object":
+            raise ValueError(f"tool {self.name!r}: input_schema must be of type object")
+        if self.timeout is not None and self.timeout <= 0:
+            raise ValueError(f"tool {self.name!r}: timeout must be positive")
+
+    @cached_property
+    def _validator(self) -> Any:
+        from jsonschema import Draft202012Validator
+
+        Draft202012Validator.check_schema(dict(self.input_schema))
+        return Draft202012Validator(dict(self.input_schema))
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """The `toolSpec` entry of a Converse request; shared, not to be changed."""
+        return {
+            "toolSpec": {
+                "name": self.name,
+                "description": self.description,
+                "inputSchema": {"json": dict(self.input_schema)},
+            }
+        }
+
+    def problems(self, value: Any) -> list[str]:
+        """What is wrong with an input, one line for each field, empty if nothing is."""
+        errors = sorted(self._validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
+        return [f"{'.'.join(map(str, error.absolute_path)) or 'input'}: {error.message}" for error in errors[:5]]
+
+    def check(self) -> None:
+        """Raise ValueError unless the schema is a valid JSON Schema."""
+        from jsonschema.exceptions import SchemaError
+
+        try:
+            _ = self._validator
+        except SchemaError as error:
+            raise ValueError(f"tool {self.name!r}: invalid input_schema: {error.message}") from None
+
+
+class ToolError(Exception):
+    """Raised by a tool to tell the model, in its text, what went wrong and what to try instead."""
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """What goes back to the model: `content` is a list of Converse toolResult blocks ({"text"} or {"json"})."""
+
+    content: tuple[dict[str, Any], ...]
+    status: Literal["success", "error"] = "success"
+    reason: str = field(default="", compare=False)
+
+    @classmethod
+    def error(cls, text: str, reason: str = "failed") -> ToolResult:
+        """An error the model can read; `reason` is a short name for logs and metrics."""
+        return cls(({"text": text},), "error", reason)
+
+    @classmethod
+    def of(cls, value: Any, max_chars: int) -> ToolResult:
+        """Wrap what a tool returned, cut to `max_chars` characters with a note that says so."""
+        if isinstance(value, ToolResult):
+            return value
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        if len(text) > max_chars:
+            return cls(({"text": cut(text, max_chars)},))
+        if isinstance(value, dict):
+            return cls(({"json": json.loads(text)},))
+        return cls(({"text": text},))
+
+    def block(self, tool_use_id: str) -> dict[str, Any]:
+        """The Converse `toolResult` content block."""
+        return {"toolResult": {"toolUseId": tool_use_id, "content": list(self.content), "status": self.status}}
+
+
+def cut(text: str, max_chars: int) -> str:
+    """The first `max_chars` characters, and a note to the model about how much is missing."""
+    return f"{text[:max_chars]}\n[resultado cortado: {max_chars} de {len(text)} caracteres]"
+
+
+class ToolBox:
+    """The tools of one snapshot, by name."""
+
+    def __init__(self, tools: Iterable[tuple[str, Tool]] = ()) -> None:
+        """`tools` are pairs of plugin name and tool. Raises PluginError on a name that is taken or a broken schema."""
+        self._tools: dict[str, Tool] = {}
+        owners: dict[str, str] = {}
+        for plugin, tool in tools:
+            if tool.name in self._tools:
+                raise PluginError(plugin, f"tool {tool.name!r} is already offered by {owners[tool.name]!r}")
+            owners[tool.name] = plugin
+            self._tools[tool.name] = tool
+        self.specs: tuple[dict[str, Any], ...] = tuple(tool.spec for tool in self._tools.values())
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    def get(self, name: str) -> Tool | None:
+        """The tool, or None."""
+        return self._tools.get(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order of the plugins."""
+        return tuple(self._tools)

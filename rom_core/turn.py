@@ -1,0 +1,344 @@
+"""What a turn is made of: turn, iteration, model call, attempt, tool call.
+
+Each object holds the state of its own level and a reference to the one above; nothing of an attempt survives it.
+Plugins read all of them; what a plugin wants to remember goes into the `stash` of the level it belongs to, under the
+plugin's own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from rom_core.cancel import CancelToken, Deadline
+from rom_core.clock import Clock
+
+if TYPE_CHECKING:
+    from rom_core.config import Model, Settings
+    from rom_core.events import Event
+    from rom_core.pipeline import Snapshot
+    from rom_core.tools import Tool, ToolResult
+
+Sink = Callable[[str, dict[str, Any]], None]
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as Bedrock counts them: four disjoint kinds, their sum is what was billed."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+    def as_dict(self) -> dict[str, int]:
+        """The `usage` object of an answer."""
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cache_read_tokens": self.cache_read_tokens,
+            "cache_write_tokens": self.cache_write_tokens,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A validated request for one turn, whatever dialect it came in.
+
+    `messages` are Converse messages, the last one the person's new question. `key_name` names the API key, never the
+    key itself. None means: as the settings say.
+    """
+
+    messages: tuple[Message, ...]
+    conversation_id: str
+    system: str = ""
+    model: str | None = None
+    mode: Literal["standard", "exhaustive"] = "standard"
+    stream: bool = False
+    max_tokens: int | None = None
+    temperature: float | None = None
+    user: str | None = None
+    key_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReply:
+    """One complete answer of a model: Converse content blocks, the stop reason, and what it cost.
+
+    `usage` is None when Bedrock did not say. A toolUse whose input was cut off is not among the blocks; `cut_tool_use`
+    tells that there was one.
+    """
+
+    content: tuple[dict[str, Any], ...]
+    stop_reason: str
+    model: str
+    usage: Usage | None = None
+    latency_ms: int | None = None
+    cut_tool_use: bool = False
+
+    @property
+    def text(self) -> str:
+        """All text blocks together."""
+        return "".join(block["text"] for block in self.content if "text" in block)
+
+    @property
+    def tool_uses(self) -> list[dict[str, Any]]:
+        """The `toolUse` objects in order: {toolUseId, name, input}."""
+        return [block["toolUse"] for block in self.content if "toolUse" in block]
+
+
+@dataclass(frozen=True, slots=True)
+class StopLoop:
+    """An answer to `rom_tools_requested`: do not run these tools, end the turn.
+
+    The core answers the open toolUses with `instruction`, asks the model once more, and falls back to `text`.
+    `reason` becomes the turn's stop_reason. None: the settings CLOSING_INSTRUCTION and TEXT_CUT_SHORT.
+    """
+
+    reason: str
+    instruction: str | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """An answer to `rom_model_failed`: make another attempt after `after_seconds`, on `model` (an alias) if given."""
+
+    after_seconds: float = 0.0
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IterationResult:
+    """What one iteration came to: `stop` if the loop was stopped, `finished` if the model gave its answer."""
+
+    reply: ModelReply
+    finished: bool
+    stop: StopLoop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResult:
+    """The answer of a turn; `as_dict` is the JSON of the HTTP contract."""
+
+    id: str
+    conversation_id: str
+    reply: str
+    stop_reason: str
+    model: str
+    degraded: bool
+    iterations: int
+    tool_calls: tuple[dict[str, Any], ...]
+    usage: Usage
+    trace_id: str
+    request_id: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """In the order of the documentation."""
+        return {
+            "id": self.id,
+            "conversation_id": self.conversation_id,
+            "reply": self.reply,
+            "stop_reason": self.stop_reason,
+            "model": self.model,
+            "degraded": self.degraded,
+            "iterations": self.iterations,
+            "tool_calls": list(self.tool_calls),
+            "usage": self.usage.as_dict(),
+            "trace_id": self.trace_id,
+            "request_id": self.request_id,
+        }
+
+
+@dataclass(eq=False, slots=True)
+class Turn:
+    """One message of a person and everything done to answer it.
+
+    `model` is the alias the next model call goes to; a fallback changes it for the rest of the turn and sets
+    `degraded`. `deadline` counts from the acceptance of the request. `sink` takes the events of a streamed answer.
+    """
+
+    id: str
+    request: ChatRequest
+    snapshot: Snapshot
+    clock: Clock
+    deadline: Deadline
+    model: str
+    trace_id: str = ""
+    request_id: str = ""
+    route: str = ""
+    cohort: str = "stable"
+    sink: Sink | None = None
+    cancel: CancelToken = field(default_factory=CancelToken)
+    messages: list[Message] = field(default_factory=list)
+    iterations: int = 0
+    tool_calls: list[ToolCall] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    usage_unknown: int = 0
+    model_requests: int = 0
+    degraded: bool = False
+    stash: dict[str, Any] = field(default_factory=dict)
+    _text: list[str] = field(default_factory=list)
+    _blank_line_due: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        """The settings this turn sees from start to end."""
+        return self.snapshot.settings
+
+    @property
+    def text(self) -> str:
+        """Everything said to the person so far."""
+        return "".join(self._text)
+
+    def emit(self, event: Event) -> None:
+        """Hand an event to the observers of this turn's pipeline."""
+        self.snapshot.pipeline.emit(event)
+
+    def check(self) -> None:
+        """Raise what stands for the reason if the turn was cancelled or its deadline has passed."""
+        if not self.cancel.cancelled and self.deadline.passed:
+            self.cancel.cancel("deadline")
+        if self.cancel.cancelled:
+            raise self.cancel.error()
+
+    def next_paragraph(self) -> None:
+        """The next piece of text begins a new paragraph, if there was one before."""
+        self._blank_line_due = bool(self._text)
+
+    def say(self, text: str) -> None:
+        """Add text to the answer, and send it if the client asked for a stream."""
+        if not text:
+            return
+        if self._blank_line_due:
+            self._blank_line_due = False
+            text = "\n\n" + text
+        self._text.append(text)
+        if self.sink is not None:
+            self.snapshot.pipeline.delta(self, text)
+            self.sink("delta", {"text": text})
+
+    def result(self, stop_reason: str) -> TurnResult:
+        """The turn's answer as it stands."""
+        return TurnResult(
+            id=self.id,
+            conversation_id=self.request.conversation_id,
+            reply=self.text,
+            stop_reason=stop_reason,
+            model=self.model,
+            degraded=self.degraded,
+            iterations=self.iterations,
+            tool_calls=tuple(call.as_dict() for call in self.tool_calls),
+            usage=self.usage,
+            trace_id=self.trace_id,
+            request_id=self.request_id,
+        )
+
+
+@dataclass(eq=False, slots=True)
+class Iteration:
+    """One round of the loop: a model call and the tools it asked for. `number` counts from 1."""
+
+    turn: Turn
+    number: int
+    stash: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(eq=False, slots=True)
+class ModelCall:
+    """One logical question to a model, all its attempts. `requests` counts what went on the wire.
+
+    `closing` marks the last request of a stopped loop. `cancel` and `deadline` are the turn's, or narrower.
+    """
+
+    turn: Turn
+    iteration: int
+    cancel: CancelToken
+    deadline: Deadline
+    closing: bool = False
+    requests: int = 0
+    attempts: list[Attempt] = field(default_factory=list)
+    stash: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def emitted(self) -> bool:
+        """Whether any attempt handed text to the client."""
+        return any(attempt.emitted for attempt in self.attempts)
+
+    def check(self) -> None:
+        """As Turn.check, for the narrower limits of this call."""
+        self.turn.check()
+        if not self.cancel.cancelled and self.deadline.passed:
+            self.cancel.cancel("deadline")
+        if self.cancel.cancelled:
+            raise self.cancel.error()
+
+
+@dataclass(eq=False, slots=True)
+class Attempt:
+    """One request on the wire to one model. `number` counts from 1 within the call.
+
+    `started_at`, `first_delta_at` and `finished_at` are on the turn's monotonic clock; None until they happen.
+    """
+
+    call: ModelCall
+    number: int
+    model: Model
+    emitted: bool = False
+    on_wire: bool = False
+    started_at: float | None = None
+    first_delta_at: float | None = None
+    finished_at: float | None = None
+    usage: Usage | None = None
+    error: Exception | None = None
+    stash: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def turn(self) -> Turn:
+        """The turn this attempt works for."""
+        return self.call.turn
+
+    def text(self, piece: str) -> None:
+        """A piece of text arrived: note the time, and hand it on if the client asked for a stream."""
+        turn = self.call.turn
+        if self.first_delta_at is None:
+            self.first_delta_at = turn.clock.monotonic()
+        if turn.sink is not None and piece:
+            self.emitted = True
+            turn.say(piece)
+
+
+@dataclass(eq=False, slots=True)
+class ToolCall:
+    """One run of one tool. `input` is what the model sent, not yet validated; `tool` is None for an unknown name."""
+
+    turn: Turn
+    iteration: int
+    id: str
+    name: str
+    input: Any
+    tool: Tool | None
+    deadline: Deadline
+    cancel: CancelToken
+    result: ToolResult | None = None
+    duration: float = 0.0
+    stash: dict[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The entry in an answer's `tool_calls`."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "status": self.result.status if self.result else "error",
+            "duration_ms": round(self.duration * 1000),
+        }

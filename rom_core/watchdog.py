@@ -1,0 +1,72 @@
+"""One thread that looks after what runs: deadlines that pass, clients that leave while their turn waits elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+logger = structlog.get_logger("rom.watchdog")
+Check = Callable[[], None]
+
+
+class Watchdog:
+    """Calls every registered check ten times a second, for as long as there are any.
+
+    A check must not block. One that raises is logged and goes on being called.
+    """
+
+    def __init__(self, interval: float = 0.1) -> None:
+        """`interval` in seconds."""
+        self._interval = interval
+        self._checks: dict[object, Check] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread = threading.Thread(target=self._run, name="rom-watchdog", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread and wait for it."""
+        self._stopped.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+
+    @contextmanager
+    def watching(self, check: Check) -> Iterator[None]:
+        """Have `check` called while the block runs."""
+        key = object()
+        with self._lock:
+            self._checks[key] = check
+        self._wake.set()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._checks.pop(key, None)
+
+    def tick(self) -> None:
+        """Call every check once."""
+        with self._lock:
+            checks = list(self._checks.values())
+        for check in checks:
+            try:
+                check()
+            except Exception:
+                logger.exception("watchdog.check_failed")
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            if self._checks:
+                self.tick()
+                self._stopped.wait(self._interval)
+            else:
+                self._wake.wait()
+                self._wake.clear()

@@ -1,0 +1,197 @@
+"""A bounded pool of daemon threads whose jobs can be waited for with a cancel token and a deadline.
+
+The standard executor joins its threads at interpreter exit, so one hung tool would keep a drained server alive for
+ever; and it queues without a limit. This pool refuses when it is full, and a job that nobody waits for any more keeps
+its thread, is counted as abandoned, and holds nothing else.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from rom_core.cancel import CancelToken
+from rom_core.clock import Clock
+
+T = TypeVar("T")
+
+
+class PoolSaturated(Exception):
+    """Every thread is busy and every waiting place is taken."""
+
+
+class Job(Generic[T]):
+    """One piece of work in a pool."""
+
+    __slots__ = (
+        "_callbacks",
+        "_context",
+        "_lock",
+        "abandoned",
+        "done",
+        "error",
+        "function",
+        "on_late",
+        "result",
+        "started",
+    )
+
+    def __init__(self, function: Callable[[], T], on_late: Callable[[T], None] | None) -> None:
+        self.function = function
+        self.on_late = on_late
+        self.started = False
+        self.done = False
+        self.abandoned = False
+        self.result: T | None = None
+        self.error: BaseException | None = None
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+        self._context = contextvars.copy_context()
+
+    def then(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the job is done (at once if it is)."""
+        with self._lock:
+            if not self.done:
+                self._callbacks.append(callback)
+                return
+        callback()
+
+    def value(self) -> T:
+        """The result, or the exception the function raised."""
+        if self.error is not None:
+            raise self.error
+        return self.result  # type: ignore[return-value]
+
+    def abandon(self) -> bool:
+        """Nobody waits any more; False if it was done by then. A late result goes to `on_late`."""
+        with self._lock:
+            if self.done:
+                return False
+            self.abandoned = True
+            return True
+
+    def run(self) -> None:
+        """Run the function; called by the pool's thread."""
+        self.started = True
+        try:
+            if not self.abandoned:
+                self.result = self._context.run(self.function)
+        except BaseException as error:  # noqa: BLE001 - handed to the waiter
+            self.error = error
+        with self._lock:
+            self.done = True
+            late = self.abandoned
+            callbacks, self._callbacks = self._callbacks, []
+        if late and self.on_late is not None and self.error is None and self.result is not None:
+            self.on_late(self.result)
+        for callback in callbacks:
+            callback()
+
+
+class WorkerPool:
+    """At most `size` threads, started when first needed, and at most `waiting` jobs in line behind them."""
+
+    def __init__(self, name: str, size: int, *, waiting: int = 0) -> None:
+        self.name = name
+        self.size = size
+        self.waiting = waiting
+        self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._outstanding = 0
+        self._abandoned = 0
+        self._threads: list[threading.Thread] = []
+        self._stopped = False
+
+    @property
+    def outstanding(self) -> int:
+        """Jobs that run or stand in line, abandoned ones included."""
+        return self._outstanding
+
+    @property
+    def abandoned(self) -> int:
+        """Jobs that still occupy a thread although nobody waits for them."""
+        return self._abandoned
+
+    def submit(self, function: Callable[[], T], *, on_late: Callable[[T], None] | None = None) -> Job[T]:
+        """Run `function` in a thread of the pool, in a copy of the caller's context.
+
+        `on_late` receives the result if the job finishes after it was abandoned, to release what it holds.
+        Raises PoolSaturated when there is no thread and no place in line, or the pool was stopped.
+        """
+        job = Job(function, on_late)
+        with self._lock:
+            if self._stopped or self._outstanding >= self.size + self.waiting:
+                raise PoolSaturated(self.name)
+            self._outstanding += 1
+            if len(self._threads) < min(self.size, self._outstanding):
+                thread = threading.Thread(target=self._work, name=f"rom-{self.name}-{len(self._threads)}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        self._jobs.put(job)
+        return job
+
+    def wait(self, jobs: Sequence[Job[Any]], clock: Clock, cancel: CancelToken, seconds: float) -> bool:
+        """Wait until all `jobs` are done, `cancel` is set, or `seconds` have passed; True if all are done.
+
+        Jobs that are not done stay as they are: the caller decides whether to `abandon` them.
+        """
+        if all(job.done for job in jobs):
+            return True
+        wake = threading.Event()
+        left = _CountDown(len(jobs), wake)
+        for job in jobs:
+            job.then(left)
+        with cancel.calling(wake.set):
+            clock.wait(wake, seconds)
+        return all(job.done for job in jobs)
+
+    def abandon(self, job: Job[Any]) -> None:
+        """Give a job up and count its thread as abandoned until it returns."""
+        if job.abandon():
+            with self._lock:
+                self._abandoned += 1
+            job.then(self._returned)
+
+    def stop(self, seconds: float = 0.5) -> None:
+        """Take no more jobs and let the threads end; those that are stuck are daemons and are left behind."""
+        with self._lock:
+            self._stopped = True
+            threads, self._threads = self._threads, []
+        for _ in threads:
+            self._jobs.put(None)
+        for thread in threads:
+            thread.join(timeout=seconds / max(1, len(threads)))
+
+    def _returned(self) -> None:
+        with self._lock:
+            self._abandoned -= 1
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            if job is None:
+                return
+            job.run()
+            with self._lock:
+                self._outstanding -= 1
+
+
+class _CountDown:
+    """Sets the event after `n` calls."""
+
+    __slots__ = ("_lock", "left", "wake")
+
+    def __init__(self, n: int, wake: threading.Event) -> None:
+        self.left = n
+        self.wake = wake
+        self._lock = threading.Lock()
+
+    def __call__(self) -> None:
+        with self._lock:
+            self.left -= 1
+            last = self.left <= 0
+        if last:
+            self.wake.set()

@@ -1,0 +1,164 @@
+"""A real `rom serve` process for end-to-end tests, and a client that reads Server-Sent Events as they come."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 30.0
+
+
+class RomServer:
+    """`rom serve` on a free port, with `settings` as its environment variables; logs are JSON lines."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.lines: list[str] = []
+        self._started = threading.Event()
+        self.url = ""
+        environ = {"PATH": os.environ["PATH"], "ROM_ENV": "development", "LOG_FORMAT": "json", "PORT": "0"}
+        environ |= {name: str(value) for name, value in settings.items()}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "rom_core", "serve"],
+            cwd=ROOT,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._started.wait(START_SECONDS) or not self.url:
+            self.process.kill()
+            raise AssertionError("the server did not start:\n" + "\n".join(self.lines))
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+            if '"server.started"' in line:
+                self.url = json.loads(line)["url"]
+                self._started.set()
+        self._started.set()
+
+    def chat(self, message: str, *, timeout: float = 30, headers: dict[str, str] | None = None, **body: Any) -> Any:
+        """POST /api/chat, not streamed."""
+        return requests.post(
+            f"{self.url}/api/chat", json={"message": message} | body, timeout=timeout, headers=headers
+        )
+
+    def get(self, path: str, timeout: float = 5) -> requests.Response:
+        """GET."""
+        return requests.get(self.url + path, timeout=timeout)
+
+    def stream(self, message: str, **body: Any) -> Stream:
+        """POST /api/chat with stream: true."""
+        return Stream(self.url, {"message": message, "stream": True} | body)
+
+    def signal(self) -> None:
+        """SIGTERM."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float = 30) -> int:
+        """Wait for the process to end; its exit code."""
+        code = self.process.wait(timeout=seconds)
+        self._reader.join(timeout=5)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log lines of one event."""
+        return [json.loads(line) for line in self.lines if f'"{name}"' in line]
+
+
+@contextmanager
+def serving(**settings: Any) -> Iterator[RomServer]:
+    """A server that is stopped at the end, by force if it has to be."""
+    server = RomServer(**settings)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.signal()
+            try:
+                server.wait(15)
+            except subprocess.TimeoutExpired:
+                server.process.kill()
+                server.wait()
+
+
+class Stream:
+    """One streamed answer over a socket of its own, so that a test can leave when it likes."""
+
+    def __init__(self, url: str, body: dict[str, Any], path: str = "/api/chat", timeout: float = 30) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=timeout)
+        payload = json.dumps(body).encode()
+        self.socket.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: rom\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(payload)}\r\n\r\n".encode()
+            + payload
+        )
+        self._file = self.socket.makefile("rb")
+        self._head: tuple[int, dict[str, str]] | None = None
+        self.comments = 0
+
+    @property
+    def head(self) -> tuple[int, dict[str, str]]:
+        """Status and headers; waits for them."""
+        if self._head is None:
+            status = int(self._file.readline().split()[1])
+            headers: dict[str, str] = {}
+            while line := self._file.readline().strip():
+                name, _, value = line.decode().partition(": ")
+                headers[name.lower()] = value
+            self._head = (status, headers)
+        return self._head
+
+    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Events as they come, until the server ends the stream."""
+        assert self.head[0] == 200, self.head
+        name = ""
+        for line in self._lines():
+            if line.startswith(":"):
+                self.comments += 1
+            elif line.startswith("event: "):
+                name = line[7:]
+            elif line.startswith("data: "):
+                yield name, json.loads(line[6:])
+
+    def close(self) -> None:
+        """Leave."""
+        self._file.close()
+        self.socket.close()
+
+    def _lines(self) -> Iterator[str]:
+        rest = b""
+        while size := int(self._file.readline().strip() or b"0", 16):
+            rest += self._file.read(size)
+            self._file.readline()
+            *lines, rest = rest.split(b"\n")
+            yield from (line.decode() for line in lines)
+
+
+def until(condition: Callable[[], Any], seconds: float = 10) -> bool:
+    """Wait for something another process does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
