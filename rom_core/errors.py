@@ -129,6 +129,24 @@ class Overloaded(Rejected):
     """The core's own admission is full: more turns would leave no threads for health and admin."""
 
 
+class QueueFull(Rejected):
+    """Every slot and every place in the queue is taken."""
+
+    code, title = "queue_full", "The queue is full"
+
+
+class QueueTimeout(Rejected):
+    """No slot came free within QUEUE_TIMEOUT_SECONDS."""
+
+    code, title = "queue_timeout", "Waited too long in the queue"
+
+
+class MemoryPressure(Rejected):
+    """Too little memory is left to take another turn."""
+
+    code, title = "memory_pressure", "Too little memory is left"
+
+
 class Draining(Rejected):
     """The server is shutting down."""
 
@@ -239,6 +257,13 @@ class ModelRefused(ModelError):
     code, status, title = "upstream_refused", 502, "The model service refused the request"
     outcome = "refused"
     should_retry = False
+
+
+class CircuitOpen(ModelError):
+    """Refused before the wire: this model failed too often lately. Neither retried nor counted as its failure."""
+
+    code, status, title = "circuit_open", 503, "The model is given time to recover"
+    outcome = "refused"
 
 
 class ModelNotServed(ModelRefused):

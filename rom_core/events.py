@@ -6,8 +6,9 @@ observer reads them and changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from rom_core.errors import RomError
@@ -28,6 +29,53 @@ class Event:
     """Base of all events."""
 
     name: ClassVar[str] = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStarted(Event):
+    """An HTTP request reached the app. `route` is the template, "unmatched" where there is none."""
+
+    name: ClassVar[str] = "request.started"
+    route: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFinished(Event):
+    """An HTTP request was answered, to the last byte of a stream, or its client left.
+
+    `status`: ok, error, rejected, client_error, cancelled. `code` is that of the problem, "" if there was none.
+    """
+
+    name: ClassVar[str] = "request.finished"
+    route: str
+    method: str
+    status: str
+    http_status: int
+    code: str
+    cohort: str
+    trace_id: str
+    request_id: str
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChanged(Event):
+    """A new snapshot is in force. `changes` maps names to (before, after), secrets masked."""
+
+    name: ClassVar[str] = "flags.changed"
+    version: int
+    changes: Mapping[str, tuple[Any, Any]]
+    by: str
+    why: str
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDraining(Event):
+    """The process takes no new turns; whoever makes one wait lets it go."""
+
+    name: ClassVar[str] = "server.draining"
 
 
 @dataclass(frozen=True, slots=True)

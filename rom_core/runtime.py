@@ -19,7 +19,7 @@ from rom_core.catalogue import Catalogue
 from rom_core.clock import Clock, SystemClock
 from rom_core.config import Settings
 from rom_core.errors import Draining, InternalError, Overloaded, RomError, UnknownModel
-from rom_core.events import Event, RequestRejected, TurnFinished, TurnStarted
+from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished, TurnStarted
 from rom_core.loop import ToolLoop
 from rom_core.model_call import ModelCalls, Transport
 from rom_core.pipeline import Snapshot, build_snapshot
@@ -77,6 +77,11 @@ class Runtime:
         for plugin in self.catalogue.plugins.values():
             if "rom_start" in plugin.hooks:
                 plugin.instance.rom_start(runtime=self)
+
+    def drain(self) -> None:
+        """Take no new turns from now on, and tell whoever makes turns wait."""
+        self.draining.set()
+        self.emit(ServerDraining())
 
     def stop(self) -> None:
         """Stop everything that `start` started; nothing here waits longer than a few seconds."""
@@ -168,6 +173,8 @@ class Runtime:
         seconds = (
             settings.EXHAUSTIVE_DEADLINE_SECONDS if request.mode == "exhaustive" else settings.TURN_DEADLINE_SECONDS
         )
+        if request.client_timeout is not None:
+            seconds = min(seconds, request.client_timeout)
         return Turn(
             id=f"chat-{uuid4().hex}",
             request=request,

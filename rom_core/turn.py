@@ -56,7 +56,8 @@ class ChatRequest:
     """A validated request for one turn, whatever dialect it came in.
 
     `messages` are Converse messages, the last one the person's new question. `key_name` names the API key, never the
-    key itself. None means: as the settings say.
+    key itself. `client_timeout` (seconds) and `client_retries` are what the client itself states of its patience and of
+    how often it has asked already. None means: as the settings say.
     """
 
     messages: tuple[Message, ...]
@@ -69,6 +70,8 @@ class ChatRequest:
     temperature: float | None = None
     user: str | None = None
     key_name: str = ""
+    client_timeout: float | None = None
+    client_retries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +291,8 @@ class ModelCall:
 class Attempt:
     """One request on the wire to one model. `number` counts from 1 within the call.
 
-    `started_at`, `first_delta_at` and `finished_at` are on the turn's monotonic clock; None until they happen.
+    `probe` marks the one request that shows whether a model is back: whoever retries leaves it alone. `started_at`,
+    `first_delta_at` and `finished_at` are on the turn's monotonic clock; None until they happen.
     """
 
     call: ModelCall
@@ -296,6 +300,7 @@ class Attempt:
     model: Model
     emitted: bool = False
     on_wire: bool = False
+    probe: bool = False
     started_at: float | None = None
     first_delta_at: float | None = None
     finished_at: float | None = None

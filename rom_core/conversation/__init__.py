@@ -1,11 +1,11 @@
 """The conversation normaliser: whatever happened before, Bedrock accepts what comes out of here.
 
-Models cut tool calls short, tools return NaN, guardrails blank texts, plugins and clients add messages. Each broken rule
-is a ValidationException that poisons the conversation for good, so the request is put in order before every attempt.
-Content that may not stand where it is moves or becomes text.
+Models cut tool calls short, tools return NaN, guardrails blank texts, plugins and clients add messages. Each broken
+rule is a ValidationException that poisons the conversation for good, so the request is put in order before every
+attempt. Content that may not stand where it is moves or becomes text.
 
 The modules: `values` (texts, names, JSON documents), `media` and `blocks` (one content block), `exchange` (roles and
-tool pairs), `options` (system, inference, tools, cache points).
+tool pairs), `options` (system, inference, tools), `cache_points`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rom_core.conversation.cache_points import limit_cache_points
 from rom_core.conversation.exchange import exchange, tool_names
 from rom_core.conversation.model import Block, EmptyConversation, Message, ModelCapabilities
 from rom_core.conversation.options import (
@@ -20,7 +21,6 @@ from rom_core.conversation.options import (
     clean_inference,
     clean_system,
     clean_tools,
-    limit_cache_points,
 )
 
 __all__ = ["Block", "EmptyConversation", "Message", "ModelCapabilities", "normalise"]

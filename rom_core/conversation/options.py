@@ -1,4 +1,4 @@
-"""The rest of a request: system, inferenceConfig, toolConfig, and the cache points of all of it."""
+"""The rest of a request: system, inferenceConfig, toolConfig and additionalModelRequestFields."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from rom_core.conversation.blocks import clean_cache_point
 from rom_core.conversation.media import clean_guard_content
-from rom_core.conversation.model import Block, Message, ModelCapabilities
+from rom_core.conversation.model import Block, ModelCapabilities
 from rom_core.conversation.values import clean_name, clean_text, document, is_name, is_text, json_object, sequence
 
-MAX_CACHE_POINTS: Final = 4
 _MAX_STOP_SEQUENCES: Final = 2500
 _ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object", "additionalProperties": True}
 
@@ -62,29 +61,9 @@ def clean_tools(config: Any, used: Iterable[str]) -> dict[str, Any] | None:
     return {"tools": tools, "toolChoice": choice} if choice else {"tools": tools}
 
 
-def limit_cache_points(tools: list[Block], system: list[Block], messages: list[Message], *, supported: bool) -> None:
-    """Leave, in place, only cache points that the model takes: none first, in a row or after reasoning, four at most.
-
-    What is too many goes from the oldest message on, then from system, then from tools. A point of one hour after one
-    of five minutes becomes one of five.
-    """
-    lists: list[list[Block]] = [message["content"] for message in messages]
-    lists += [system, tools]
-    with_points = [blocks for blocks in lists if any("cachePoint" in block for block in blocks)]
-    for blocks in with_points:
-        blocks[:] = _placed(blocks) if supported else [block for block in blocks if "cachePoint" not in block]
-    excess = sum("cachePoint" in block for blocks in with_points for block in blocks) - MAX_CACHE_POINTS
-    for blocks in with_points:
-        for index in [index for index, block in enumerate(blocks) if "cachePoint" in block][: max(0, excess)][::-1]:
-            del blocks[index]
-            excess -= 1
-    short = False
-    for blocks in (tools, system, *lists[:-2]) if with_points else ():
-        for index, block in enumerate(blocks):
-            if "cachePoint" in block:
-                short = short or block["cachePoint"].get("ttl") != "1h"
-                if short and block["cachePoint"].get("ttl") == "1h":
-                    blocks[index] = {"cachePoint": {"type": "default"}}
+def clean_fields(fields: Any) -> dict[str, Any] | None:
+    """additionalModelRequestFields as JSON can carry it; None for what is no object or says nothing."""
+    return document(fields) or None if isinstance(fields, Mapping) else None
 
 
 def _system_blocks(block: Mapping[str, Any]) -> Iterator[Block]:
@@ -156,8 +135,3 @@ def _choice(given: Any, names: set[str]) -> dict[str, Any] | None:
         name = clean_name(tool.get("name"), "")
         return {"tool": {"name": name}} if name in names else None
     return next(({kind: {}} for kind in ("any", "auto") if isinstance(given.get(kind), Mapping)), None)
-
-
-def clean_fields(fields: Any) -> dict[str, Any] | None:
-    """additionalModelRequestFields as JSON can carry it; None for what is no object or says nothing."""
-    return document(fields) or None if isinstance(fields, Mapping) else None

@@ -13,6 +13,7 @@ from rom_core.http.auth import ApiKeys
 from rom_core.http.chat import ChatResource
 from rom_core.http.health import HealthResource, ReadyResource
 from rom_core.http.ids import RequestIds
+from rom_core.http.requests import RequestEvents
 from rom_core.pipeline import PluginRouteGuard, PluginRoutes
 from rom_core.runtime import Runtime
 
@@ -23,6 +24,7 @@ def create_app(runtime: Runtime) -> falcon.App[Any, Any]:
     app: falcon.App[Any, Any] = falcon.App(
         middleware=[
             RequestIds(runtime.clock),
+            RequestEvents(runtime),
             ApiKeys(parse_api_keys(runtime.current.settings.API_KEYS)),
             PluginRouteGuard(lambda: runtime.current.pipeline.plugins, owners),
         ]

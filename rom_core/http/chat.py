@@ -99,9 +99,10 @@ class ChatResource:
                 request_id=req.context.request_id,
                 accepted_at=req.context.accepted_at,
             )
+            req.context.outcome.cohort = turn.cohort
             disconnected = disconnect_probe(req)
             if request.stream:
-                stream = TurnStream(runtime, turn, disconnected, release)
+                stream = TurnStream(runtime, turn, disconnected, release, req.context.outcome)
                 stream.start()
                 release = stream.close
                 resp.content_type = "text/event-stream; charset=utf-8"

@@ -80,11 +80,12 @@ def retry_after(error: RomError) -> int | None:
     return min(MAX_RETRY_AFTER, max(1, math.ceil(seconds)))
 
 
-def write(resp: falcon.Response, error: RomError, trace_id: str, request_id: str) -> None:
+def write(req: falcon.Request, resp: falcon.Response, error: RomError) -> None:
     """Make `resp` the answer that `error` stands for."""
+    req.context.outcome.error = error
     resp.status = error.status
     resp.content_type = CONTENT_TYPE
-    resp.data = json.dumps(problem(error, trace_id, request_id), ensure_ascii=False).encode()
+    resp.data = json.dumps(problem(error, req.context.trace_id, req.context.request_id), ensure_ascii=False).encode()
     if error.should_retry is not None:
         resp.set_header("x-should-retry", str(error.should_retry).lower())
     seconds = retry_after(error)
@@ -98,7 +99,7 @@ def install(app: falcon.App[Any, Any]) -> None:
     """Answer every error that reaches the app in this shape, whatever the Accept header says."""
 
     def on_rom_error(req: falcon.Request, resp: falcon.Response, error: RomError, _params: Any) -> None:
-        write(resp, error, req.context.trace_id, req.context.request_id)
+        write(req, resp, error)
 
     def on_http_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: Any) -> None:
         known = _OF_STATUS.get(error.status_code)
@@ -106,12 +107,12 @@ def install(app: falcon.App[Any, Any]) -> None:
             raise error
         ours = (known or MalformedRequest)(error.description or error.title or "")
         resp.set_headers(error.headers or {})
-        write(resp, ours, req.context.trace_id, req.context.request_id)
+        write(req, resp, ours)
 
     def on_exception(req: falcon.Request, resp: falcon.Response, error: Exception, _params: Any) -> None:
         logger.error("request.failed", exc_info=error, trace_id=req.context.trace_id, path=req.path)
         ours = InternalError("an unforeseen error; the log has it under this trace id")
-        write(resp, ours, req.context.trace_id, req.context.request_id)
+        write(req, resp, ours)
 
     app.add_error_handler(Exception, on_exception)
     app.add_error_handler(falcon.HTTPError, on_http_error)

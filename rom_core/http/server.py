@@ -62,7 +62,7 @@ class Server:
 
         The listener closes at once; open connections are served to the end. True if nothing had to be cut off.
         """
-        self._runtime.draining.set()
+        self._runtime.drain()
         self._server.trigger.pull_trigger(self._stop_listening)
         finished = _until(lambda: not self._busy(), grace_seconds)
         if not finished:

@@ -7,8 +7,9 @@ import queue
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from rom_core.errors import Overloaded, RomError
+from rom_core.errors import Overloaded, RomError, TurnCancelled
 from rom_core.http.problems import problem
+from rom_core.http.requests import Outcome
 from rom_core.runtime import Runtime
 from rom_core.turn import Turn
 from rom_core.workers import PoolSaturated
@@ -34,16 +35,22 @@ class TurnStream:
         turn: Turn,
         disconnected: Callable[[], bool],
         release: Callable[[], None],
+        outcome: Outcome,
         encode: Callable[[Turn, str, dict[str, Any]], bytes] | None = None,
     ) -> None:
-        """`release` gives the place back; `encode` turns an event into bytes, by default in our own dialect."""
+        """`release` gives the place back; `outcome` is finished with the stream; `encode` turns an event into bytes.
+
+        By default events are written in our own dialect.
+        """
         self._runtime = runtime
         self._turn = turn
         self._disconnected = disconnected
         self._release = release
+        self._outcome = outcome
         self._encode = encode or encode_event
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._first: Item | None = None
+        self._ended = False
         self._heartbeat = float(turn.settings.SSE_HEARTBEAT_SECONDS)
         turn.sink = self._put
 
@@ -57,14 +64,17 @@ class TurnStream:
         if first[0] == "error":
             raise first[1]["raised"]
         self._first = first
+        self._outcome.streaming = True
 
     def __iter__(self) -> Iterator[bytes]:
         return self._events()
 
     def close(self) -> None:
         """The answer is over, or the client has gone: end the turn if it still runs, and give the place back."""
-        self._turn.cancel.cancel("client_gone")
+        if self._turn.cancel.cancel("client_gone") and not self._ended:
+            self._outcome.error = TurnCancelled()
         self._release()
+        self._outcome.finish(200)
 
     def _run(self) -> None:
         try:
@@ -89,9 +99,11 @@ class TurnStream:
         while True:
             name, data = item
             if name == "error":
+                self._outcome.error = data["raised"]
                 data = problem(data["raised"], turn.trace_id, turn.request_id)
             pieces.append(self._encode(turn, name, data))
             if name in ("done", "error"):
+                self._ended = True
                 yield b"".join(pieces)
                 return
             # What has piled up meanwhile goes out in one write.

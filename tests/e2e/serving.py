@@ -55,9 +55,7 @@ class RomServer:
 
     def chat(self, message: str, *, timeout: float = 30, headers: dict[str, str] | None = None, **body: Any) -> Any:
         """POST /api/chat, not streamed."""
-        return requests.post(
-            f"{self.url}/api/chat", json={"message": message} | body, timeout=timeout, headers=headers
-        )
+        return requests.post(f"{self.url}/api/chat", json={"message": message} | body, timeout=timeout, headers=headers)
 
     def get(self, path: str, timeout: float = 5) -> requests.Response:
         """GET."""
@@ -152,6 +150,7 @@ class Stream:
             self._file.readline()
             *lines, rest = rest.split(b"\n")
             yield from (line.decode() for line in lines)
+        self.close()
 
 
 def until(condition: Callable[[], Any], seconds: float = 10) -> bool:

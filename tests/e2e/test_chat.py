@@ -201,9 +201,7 @@ def test_chats_never_take_the_threads_of_health_and_readiness(bedrock: LocalBedr
         assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
         assert 1 <= int(refused.headers["Retry-After"]) <= 60
         statuses: list[int] = []
-        threads = [
-            threading.Thread(target=lambda: statuses.append(server.chat("oi").status_code)) for _ in range(40)
-        ]
+        threads = [threading.Thread(target=lambda: statuses.append(server.chat("oi").status_code)) for _ in range(40)]
         for thread in threads:
             thread.start()
         began = time.monotonic()

@@ -29,7 +29,7 @@ class Always:
 
 def fails_then(text: str, times: int = 1) -> list[Step]:
     """`times` server errors, then an answer."""
-    return [ModelServerError("", kind="500") for _ in range(times)] + [says(text)]
+    return [*(ModelServerError("", kind="500") for _ in range(times)), says(text)]
 
 
 def test_without_plugins_a_failure_is_the_answer() -> None:

@@ -6,6 +6,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,8 @@ def test_waiting_ends_when_the_token_is_cancelled(pool: WorkerPool) -> None:
 
 def test_a_given_up_job_is_counted_until_it_returns_and_its_result_released(pool: WorkerPool) -> None:
     """`abandon` counts the thread; a result that comes late goes to `on_late`."""
-    go, late = threading.Event(), []
+    go = threading.Event()
+    late: list[Any] = []
     job = pool.submit(lambda: go.wait() and "result", on_late=late.append)
     assert until(lambda: job.started)
     pool.abandon(job)

@@ -1,0 +1,53 @@
+"""Cache points: at most four in a request, after something that can be cached, for models that know them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from rom_core.conversation.model import Block, Message
+
+MAX_CACHE_POINTS: Final = 4
+# Neither itself nor the start of a list can be cached, and Claude takes no cache mark on its reasoning.
+_NOT_CACHED: Final = ("cachePoint", "reasoningContent")
+
+
+def limit_cache_points(tools: list[Block], system: list[Block], messages: list[Message], *, supported: bool) -> None:
+    """Leave in these lists, in place, only the cache points that the model takes.
+
+    What is too many goes from the oldest message on, then from system, then from tools. Bedrock wants the longer lives
+    first, so a point of one hour after one of five minutes becomes one of five.
+    """
+    contents: list[list[Block]] = [message["content"] for message in messages]
+    pointed = [blocks for blocks in (*contents, system, tools) if _points(blocks)]
+    for blocks in pointed:
+        blocks[:] = _placed(blocks) if supported else [block for block in blocks if "cachePoint" not in block]
+    excess = sum(len(_points(blocks)) for blocks in pointed) - MAX_CACHE_POINTS
+    for blocks in pointed:
+        for index in reversed(_points(blocks)[: max(0, excess)]):
+            del blocks[index]
+            excess -= 1
+    if pointed:
+        _shorten([tools, system, *contents])
+
+
+def _points(blocks: list[Block]) -> list[int]:
+    return [index for index, block in enumerate(blocks) if "cachePoint" in block]
+
+
+def _placed(blocks: list[Block]) -> list[Block]:
+    placed: list[Block] = []
+    for block in blocks:
+        cacheable = bool(placed) and not any(kind in placed[-1] for kind in _NOT_CACHED)
+        if cacheable or "cachePoint" not in block:
+            placed.append(block)
+    return placed
+
+
+def _shorten(lists: list[list[Block]]) -> None:
+    long_allowed = True
+    for blocks in lists:
+        for index in _points(blocks):
+            if blocks[index]["cachePoint"].get("ttl") != "1h":
+                long_allowed = False
+            elif not long_allowed:
+                blocks[index] = {"cachePoint": {**blocks[index]["cachePoint"], "ttl": "5m"}}
