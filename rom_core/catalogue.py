@@ -29,7 +29,7 @@ logger = structlog.get_logger("rom.catalogue")
 class Plugin:
     """One installed plugin. `instance` is None and `error` says why if it could not be loaded.
 
-    `switch` names the setting that turns it on; `hooks` are the hook points it implements.
+    `switch` names the setting that turns it on; `hooks` are the hook points it implements; `relay` calls them.
     """
 
     name: str
@@ -40,6 +40,12 @@ class Plugin:
     hooks: tuple[str, ...] = ()
     origin: str = ""
     error: str = ""
+    relay: Any = None
+
+    def call(self, hook: str, **arguments: Any) -> None:
+        """Call one process hook of this plugin alone, switched on or not; nothing if it does not implement it."""
+        if hook in self.hooks:
+            getattr(self.relay, hook)(**arguments)
 
 
 class Catalogue:
@@ -147,7 +153,7 @@ def _declared(name: str, instance: Any, manager: pluggy.PluginManager, hooks: tu
     if not switches:
         settings.insert(0, _default_switch(name))
     switch = (switches or [settings[0].name])[0]
-    return Plugin(name, instance, switch, tuple(settings), rules, hooks, origin)
+    return Plugin(name, instance, switch, tuple(settings), rules, hooks, origin, relay=manager.hook)
 
 
 def _default_switch(name: str) -> Setting:

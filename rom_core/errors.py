@@ -67,6 +67,20 @@ class Unauthorized(RomError):
     should_retry = False
 
 
+class AdminClosed(RomError):
+    """No ADMIN_TOKEN is configured, so there is nothing that could open the admin routes."""
+
+    code, status, title = "admin_closed", 403, "The admin routes are closed"
+    should_retry = False
+
+
+class TooManyAttempts(RomError):
+    """This address has sent too many wrong admin tokens lately."""
+
+    code, status, title = "too_many_attempts", 429, "Too many failed attempts"
+    should_retry = False
+
+
 class NotFound(RomError):
     """Nothing is served under this path."""
 

@@ -18,7 +18,7 @@ from rom_core.cancel import Deadline
 from rom_core.catalogue import Catalogue
 from rom_core.clock import Clock, SystemClock
 from rom_core.config import Settings
-from rom_core.errors import Draining, InternalError, Overloaded, RomError, UnknownModel
+from rom_core.errors import Draining, InternalError, Overloaded, PluginError, RomError, UnknownModel
 from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished, TurnStarted
 from rom_core.loop import ToolLoop
 from rom_core.model_call import ModelCalls, Transport
@@ -75,8 +75,10 @@ class Runtime:
             self._transport = self._open_wire(self.current.settings)
         self.watchdog.start()
         for plugin in self.catalogue.plugins.values():
-            if "rom_start" in plugin.hooks:
-                plugin.instance.rom_start(runtime=self)
+            try:
+                plugin.call("rom_start", runtime=self)
+            except Exception as error:
+                raise PluginError(plugin.name, f"rom_start failed: {error}") from error
 
     def drain(self) -> None:
         """Take no new turns from now on, and tell whoever makes turns wait."""
@@ -87,11 +89,10 @@ class Runtime:
         """Stop everything that `start` started; nothing here waits longer than a few seconds."""
         self.draining.set()
         for plugin in self.catalogue.plugins.values():
-            if "rom_stop" in plugin.hooks:
-                try:
-                    plugin.instance.rom_stop(runtime=self)
-                except Exception:
-                    logger.exception("plugin.stop_failed", plugin=plugin.name)
+            try:
+                plugin.call("rom_stop", runtime=self)
+            except Exception:
+                logger.exception("plugin.stop_failed", plugin=plugin.name)
         self.watchdog.stop()
         self.turn_pool.stop()
         self.tool_pool.stop()

@@ -153,8 +153,8 @@ def _tool_result(value: Any) -> dict[str, Any] | None:
     for block in sequence(given):
         content.extend(_result_blocks(block))
     unchanged = type(given) is list and len(given) == len(content) and all(map(_same, given, content))
-    unchanged = unchanged and type(tool_use_id) is str and type(value) is dict
-    if content and unchanged and len(value) == (3 if status in _STATUSES else 2):
+    unchanged = unchanged and type(tool_use_id) is str and len(value) == (3 if status in _STATUSES else 2)
+    if content and unchanged and type(value) is dict:
         return value
     result = {"toolUseId": clean_text(tool_use_id), "content": content or [{"text": EMPTY_RESULT}]}
     return {**result, "status": status} if status in _STATUSES else result

@@ -18,7 +18,6 @@ from rom_core.conversation.model import (
 )
 from rom_core.conversation.values import clean_name, is_name, sequence
 
-_WEIGHTLESS: Final = ("cachePoint", "reasoningContent")
 _NAME_LENGTH: Final = 64
 
 
@@ -153,7 +152,7 @@ def _with_text(content: list[Block]) -> list[Block]:
 
 
 def _has_content(content: list[Block]) -> bool:
-    return any(kind not in _WEIGHTLESS for block in content for kind in block)
+    return any("cachePoint" not in block and "reasoningContent" not in block for block in content)
 
 
 def _user(*content: Block) -> Message:

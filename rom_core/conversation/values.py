@@ -67,7 +67,7 @@ def document(value: Any) -> Any:
     NaN and infinities become None, Decimal a number, tuples and sets lists, dataclasses objects, dates ISO 8601, other
     objects their text, keys strings; deeper than MAX_DEPTH or circular, text.
     """
-    return value if _is_document(value, MAX_DEPTH) else _document(value, MAX_DEPTH, set())
+    return value if _is_document(value) else _document(value, MAX_DEPTH, set())
 
 
 def json_object(value: Any) -> dict[str, Any]:
@@ -88,26 +88,37 @@ def sequence(value: Any) -> Iterable[Any]:
     return () if value is None else (value,)
 
 
-def _is_document(value: Any, depth: int) -> bool:
+def _is_document(value: Any) -> bool:
     kind = type(value)
-    if kind is str:
-        return value.isascii() or is_encodable(value)
-    if kind is dict:
-        if not depth:
-            return False
-        for key, item in value.items():
+    return _is_safe(value, MAX_DEPTH - 1) if kind is dict or kind is list else _is_safe([value], 0)
+
+
+def _is_safe(container: dict[Any, Any] | list[Any], depth: int) -> bool:
+    """Whether the container can be sent as it is, with at most `depth` levels of containers in it."""
+    # PERF: one call for each container and none for each scalar; this walks every document before every request.
+    items: Iterable[Any] = container
+    if type(container) is dict:
+        for key in container:
             if type(key) is not str or not (key.isascii() or is_encodable(key)):
                 return False
-            if not _is_document(item, depth - 1):
+        items = container.values()
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            if not (item.isascii() or is_encodable(item)):
                 return False
-        return True
-    if kind is list:
-        return depth > 0 and all(_is_document(item, depth - 1) for item in value)
-    if kind is int:
-        return bool(value.bit_length() <= _MAX_INTEGER_BITS)
-    if kind is float:
-        return isfinite(value)
-    return value is None or kind is bool
+        elif kind is dict or kind is list:
+            if not depth or not _is_safe(item, depth - 1):
+                return False
+        elif kind is int:
+            if item.bit_length() > _MAX_INTEGER_BITS:
+                return False
+        elif kind is float:
+            if not isfinite(item):
+                return False
+        elif item is not None and kind is not bool:
+            return False
+    return True
 
 
 def _document(value: Any, depth: int, path: set[int]) -> Any:

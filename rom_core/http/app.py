@@ -9,7 +9,7 @@ import falcon
 from rom_core.config import parse_api_keys
 from rom_core.errors import PluginError
 from rom_core.http import problems
-from rom_core.http.auth import ApiKeys
+from rom_core.http.auth import Authentication
 from rom_core.http.chat import ChatResource
 from rom_core.http.health import HealthResource, ReadyResource
 from rom_core.http.ids import RequestIds
@@ -21,11 +21,12 @@ from rom_core.runtime import Runtime
 def create_app(runtime: Runtime) -> falcon.App[Any, Any]:
     """A WSGI app that serves `runtime`. Raises PluginError if a plugin's routes cannot be added."""
     owners: dict[int, str] = {}
+    settings = runtime.current.settings
     app: falcon.App[Any, Any] = falcon.App(
         middleware=[
             RequestIds(runtime.clock),
             RequestEvents(runtime),
-            ApiKeys(parse_api_keys(runtime.current.settings.API_KEYS)),
+            Authentication(parse_api_keys(settings.API_KEYS), parse_api_keys(settings.ADMIN_TOKEN), runtime.clock),
             PluginRouteGuard(lambda: runtime.current.pipeline.plugins, owners),
         ]
     )
@@ -34,9 +35,8 @@ def create_app(runtime: Runtime) -> falcon.App[Any, Any]:
     app.add_route("/ready", ReadyResource(runtime))
     app.add_route(ChatResource.route, ChatResource(runtime))
     for plugin in runtime.catalogue.plugins.values():
-        if "rom_routes" in plugin.hooks:
-            try:
-                plugin.instance.rom_routes(app=PluginRoutes(app, plugin.name, owners), runtime=runtime)
-            except Exception as error:
-                raise PluginError(plugin.name, f"rom_routes failed: {error}") from error
+        try:
+            plugin.call("rom_routes", app=PluginRoutes(app, plugin.name, owners), runtime=runtime)
+        except Exception as error:
+            raise PluginError(plugin.name, f"rom_routes failed: {error}") from error
     return app

@@ -346,7 +346,7 @@ def test_without_injection_the_day_is_today() -> None:
     assert not tool.run({"numero": number(year="9999")}, context)["valid"]
 
 
-@pytest.mark.parametrize("text", ["1234-56.2020.8.26.0100", "1" * 19, "1" * 25, "0001234.56-2020.8.26.0100"])
+@pytest.mark.parametrize("text", ["1234-56.2020.8.26.0100", "1" * 15, "1" * 25, "0001234.56-2020.8.26.0100"])
 def test_wrong_numbers_pass_the_schema(text: str) -> None:
     """The schema lets wrong numbers through to the tool, which explains them."""
     assert run({"numero": text})["valid"] is False
