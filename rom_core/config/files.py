@@ -74,12 +74,14 @@ def read_toml_files(root: Path) -> TomlFiles:
     problems: list[Problem] = []
     readable = True
     for name in TOML_FILES:
+        text = ""
         try:
-            content = tomllib.loads((root / name).read_bytes().decode())
+            text = (root / name).read_bytes().decode()
+            content = tomllib.loads(text)
         except FileNotFoundError:
             continue
         except (OSError, ValueError) as error:
-            problems.append(Problem(name, _unreadable(error)))
+            problems.append(Problem(name, _unreadable(error, text)))
             readable = False
             continue
         problems += _misplaced(name, content)
@@ -162,9 +164,10 @@ def _unknown(name: str, known: Mapping[str, Setting]) -> str:
     return f"unknown setting{suggestion(name, known)}"
 
 
-def _unreadable(error: OSError | ValueError) -> str:
+def _unreadable(error: OSError | ValueError, text: str = "") -> str:
     if isinstance(error, tomllib.TOMLDecodeError):
-        return f"is not valid TOML: {error}"
+        last = text.count("\n") + 1
+        return f"is not valid TOML: {error}".replace("(at end of document)", f"(at line {last}, the last one)")
     if isinstance(error, UnicodeDecodeError):
         line = error.object[: error.start].count(b"\n") + 1
         return f"is not UTF-8 text (at line {line})"

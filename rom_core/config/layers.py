@@ -167,8 +167,8 @@ def _declarations(declared: Iterable[Setting], rules: Iterable[Rule]) -> tuple[d
     known: dict[str, Setting] = {}
     for setting in declared:
         if setting.name in known:
-            owners = sorted({known[setting.name].plugin or "the core", setting.plugin or "the core"})
-            raise InvalidDeclaration(f"{setting.name} is declared twice, by {' and '.join(owners)}")
+            first, second = (owner.plugin or "the core" for owner in (known[setting.name], setting))
+            raise InvalidDeclaration(f"{setting.name} is declared twice, by {first} and {second}")
         known[setting.name] = setting
     rules = tuple(rules)
     for rule in rules:

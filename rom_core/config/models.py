@@ -28,7 +28,8 @@ class Model:
 
     alias: the name in settings, requests and answers. id: the model or inference profile that goes on the
     wire. max_tokens: the most output tokens it gives. prompt_caching: it accepts cache points. The prices are
-    in USD per million tokens. end_of_life: the service no longer serves it.
+    in USD per million tokens. end_of_life: the service no longer serves it. reasoning: it accepts settings for
+    extended thinking.
     """
 
     alias: str
@@ -40,6 +41,7 @@ class Model:
     price_cache_read: float = 0.0
     price_cache_write: float = 0.0
     end_of_life: bool = False
+    reasoning: bool = False
 
 
 _TYPES: Mapping[str, type[Any]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from rom_core.conversation.media import MEDIA, clean_guard_content, texts_of
@@ -42,7 +42,7 @@ def clean_content(content: Any, role: str, *, keep_reasoning: bool) -> tuple[lis
             kept.append(block)
             continue
         for kind, value, original in _members(block):
-            if kind == "reasoningContent" and not (keep_reasoning and role == "assistant"):
+            if kind == "reasoningContent" and not keep_reasoning:
                 continue
             cleaned = _CLEANERS[kind](value) if kind in allowed else None
             if cleaned is not None:
@@ -77,17 +77,24 @@ def clean_cache_point(value: Any) -> dict[str, Any] | None:
     return {"type": "default", "ttl": ttl} if ttl in _TTLS else {"type": "default"}
 
 
-def _members(block: Any) -> Iterator[tuple[str, Any, Block]]:
+def _members(block: Any) -> Iterable[tuple[str, Any, Block]]:
     """Kind and value of each known member, with a block that holds it alone; what has none is one text or json."""
+    if type(block) is dict and len(block) == 1:
+        ((kind, value),) = block.items()
+        if kind in _KINDS and value is not None:
+            return ((kind, value, block),)
+    return _loose_members(block)
+
+
+def _loose_members(block: Any) -> Iterator[tuple[str, Any, Block]]:
     if not isinstance(block, Mapping):
         text = clean_text(block) if isinstance(block, str) else render(block)
         yield "text", text, {"text": text}
         return
     known = [kind for kind in block if kind in _KINDS]
     for kind in known:
-        value = block[kind]
-        if value is not None:
-            yield kind, value, block if type(block) is dict and len(block) == 1 else {kind: value}
+        if block[kind] is not None:
+            yield kind, block[kind], {kind: block[kind]}
     if block and not known:
         plain = document(block)
         yield "json", plain, {"json": plain}
@@ -151,7 +158,10 @@ def _tool_result(value: Any) -> dict[str, Any] | None:
     tool_use_id, given, status = value.get("toolUseId"), value.get("content"), value.get("status")
     content: list[Block] = []
     for block in sequence(given):
-        content.extend(_result_blocks(block))
+        if type(block) is dict and len(block) == 1 and is_text(block.get("text")):
+            content.append(block)
+        else:
+            content.extend(_result_blocks(block))
     unchanged = type(given) is list and len(given) == len(content) and all(map(_same, given, content))
     unchanged = unchanged and type(tool_use_id) is str and len(value) == (3 if status in _STATUSES else 2)
     if content and unchanged and type(value) is dict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
-from math import isfinite
+from math import isfinite, nan
 from typing import Any, Final
 
 from rom_core.conversation.blocks import clean_cache_point
@@ -80,9 +80,12 @@ def _system_blocks(block: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def _number(value: Any) -> int | float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or not isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
         return None
-    return value if isinstance(value, (int, float)) else float(value)
+    if isinstance(value, int):
+        return value
+    number = float(value) if not isinstance(value, Decimal) or value.is_finite() else nan
+    return number if isfinite(number) else None
 
 
 def _tools(given: Any) -> tuple[list[Block], set[str]]:

@@ -27,7 +27,7 @@ _NOT_NAME: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
 def is_text(value: Any) -> bool:
     """Whether `value` is a str that can be sent as it is: not blank, no surrogates."""
-    return type(value) is str and value != "" and not value.isspace() and is_encodable(value)
+    return type(value) is str and value != "" and not value.isspace() and (value.isascii() or is_encodable(value))
 
 
 def is_encodable(text: str) -> bool:

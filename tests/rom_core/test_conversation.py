@@ -34,22 +34,27 @@ PNG: Block = {"image": {"format": "png", "source": {"bytes": b"\x89PNG"}}}
 
 
 def user(*content: Any, **notes: Any) -> Message:
+    """A user's message; a str stands for its text block."""
     return {"role": "user", "content": _blocks(content), **notes}
 
 
 def assistant(*content: Any, **notes: Any) -> Message:
+    """An assistant's message; a str stands for its text block."""
     return {"role": "assistant", "content": _blocks(content), **notes}
 
 
 def use(tool_use_id: Any = "t1", name: Any = "search", **given: Any) -> Block:
+    """A toolUse with `given` as its input."""
     return {"toolUse": {"toolUseId": tool_use_id, "name": name, "input": given}}
 
 
 def result(tool_use_id: Any = "t1", *content: Any, **more: Any) -> Block:
+    """A toolResult; a str stands for its text block."""
     return {"toolResult": {"toolUseId": tool_use_id, "content": _blocks(content or ("found",)), **more}}
 
 
 def reasoning(text: str = "think", signature: str = "signed") -> Block:
+    """Signed reasoning."""
     return {"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}
 
 
@@ -67,6 +72,7 @@ def messages(*given: Any, model: ModelCapabilities = MODEL, **request: Any) -> l
 
 
 def assert_accepted(request: dict[str, Any]) -> None:
+    """Fail with the messages of the service if it would refuse the request."""
     body = as_body(request)
     assert check_request("ConverseStream", body) == []
     assert check_conversation(body) == []
@@ -251,6 +257,7 @@ def test_no_tools_is_no_tool_config(config: Any) -> None:
 
 
 def spec(name: Any = "search", schema: Any = None) -> Block:
+    """A tool of toolConfig."""
     schema = {"type": "object", "properties": {}} if schema is None else schema
     return {"toolSpec": {"name": name, "description": "Searches.", "inputSchema": {"json": schema}}}
 
@@ -284,6 +291,18 @@ def test_a_tool_takes_an_object(schema: dict[str, Any]) -> None:
     """An input schema is JSON, of type object."""
     (tool,) = sent(user("a"), toolConfig={"tools": [spec(schema=schema)]})["toolConfig"]["tools"]
     assert tool["toolSpec"]["inputSchema"]["json"]["type"] == "object"
+
+
+def test_a_tool_has_a_valid_name_and_no_blank_description() -> None:
+    """A tool's name is cleaned as in the history; a blank description is left out, `strict` stays."""
+    blank = {"name": "a b", "description": " ", "strict": True, "inputSchema": {"json": {"type": "object"}}}
+    (tool,) = sent(user("a"), toolConfig={"tools": [{"toolSpec": blank}]})["toolConfig"]["tools"]
+    assert tool == {"toolSpec": {"name": "a_b", "strict": True, "inputSchema": {"json": {"type": "object"}}}}
+    blank = {"name": "a_b", "description": " ", "inputSchema": {"json": {"type": "object"}}}
+    (tool,) = sent(user("a"), toolConfig={"tools": [{"toolSpec": blank}]})["toolConfig"]["tools"]
+    assert "description" not in tool["toolSpec"]
+    (tool,) = sent(user("a"), toolConfig={"tools": [spec("a b")]})["toolConfig"]["tools"]
+    assert tool == spec("a_b")
 
 
 # -- text ------------------------------------------------------------------------------------------------------------
@@ -369,6 +388,12 @@ def test_at_most_four_cache_points() -> None:
     assert request["toolConfig"] == tools
 
 
+def test_several_points_of_one_message_may_be_too_many() -> None:
+    """Of one message's points the first ones go, and nothing else of it."""
+    points = user("a", POINT, "b", POINT, "c", POINT, "d", POINT, "e", POINT, "f", POINT)
+    assert messages(points) == [user("a", "b", "c", POINT, "d", POINT, "e", POINT, "f", POINT)]
+
+
 def test_cache_points_stand_after_something() -> None:
     """No point comes first, directly after another, or after reasoning."""
     given = [user(POINT, "a", POINT, {"text": " "}, POINT), assistant(reasoning(), POINT, "b"), user("c")]
@@ -447,8 +472,10 @@ def test_media_of_an_assistant_move_to_the_next_user() -> None:
         {"image": {"format": [], "source": {"bytes": b"x"}}},
         {"image": {"format": "png", "source": {"bytes": b""}}},
         {"image": {"format": "png", "source": {"s3Location": {"uri": "http://example.com"}}}},
+        {"image": {"format": "png", "source": {"s3Location": {"uri": "s3://bucket/" + "x" * 1024}}}},
         {"image": "x"},
     ],
+    ids=range(6),
 )
 def test_an_unusable_image_becomes_text(block: Block) -> None:
     """What Bedrock would refuse leaves a note in its place."""
@@ -457,11 +484,13 @@ def test_an_unusable_image_becomes_text(block: Block) -> None:
 
 def test_documents_have_plain_names_and_a_text() -> None:
     """A document's name has no accents or dots, and some text goes with it."""
-    given = {"document": {"format": "pdf", "name": "Petição  inicial.v2.pdf", "source": {"bytes": b"%PDF"}}}
+    given: Block = {"document": {"format": "pdf", "name": "Petição  inicial.v2.pdf", "source": {"bytes": b"%PDF"}}}
     text, block = messages(user(given))[0]["content"]
     assert text == {"text": ATTACHED}
     assert block["document"]["name"] == "Peticao inicial v2 pdf"
     assert messages(user("read", given))[0]["content"][0] == {"text": "read"}
+    given["document"]["name"] = "x" * 300
+    assert messages(user("read", given))[0]["content"][1]["document"]["name"] == "x" * 200
 
 
 @pytest.mark.parametrize(
@@ -545,14 +574,14 @@ class Unprintable:
         (Decimal("NaN"), None),
         ((1, (2,)), [1, [2]]),
         ({3, 1, 2}, [1, 2, 3]),
-        ({1: "a", None: "b", True: "c"}, {"1": "c", "null": "b"}),
+        ({1: "a", None: "b", False: "c"}, {"1": "a", "null": "b", "false": "c"}),
         (date(2026, 11, 3), "2026-11-03"),
         (b"caf\xc3\xa9 \xff", "café \ufffd"),
         (Hit("t", Decimal("0.5")), {"title": "t", "score": 0.5}),
         ("\ud83d\ude00 \ud800", "\U0001f600 \ufffd"),
         ({"\ud800": 1}, {"\ufffd": 1}),
         (Unprintable(), "<Unprintable>"),
-        (2**2000, hex(2**2000)),
+        pytest.param(2**2000, hex(2**2000), id="huge"),
         (True, True),
     ],
 )
@@ -577,7 +606,7 @@ def test_documents_have_a_bounded_depth() -> None:
 
 def test_a_safe_document_is_shared() -> None:
     """What needs no change costs no copy."""
-    value = {"a": [1, 2.5, None, True, "é", {"b": []}]}
+    value: dict[str, Any] = {"a": [1, 2.5, None, True, "é", {"b": []}]}
     assert document(value) is value
 
 
@@ -587,6 +616,9 @@ def test_a_safe_document_is_shared() -> None:
         ({"maxTokens": 100_000}, {"maxTokens": 8192}),
         ({"maxTokens": 0}, {"maxTokens": 1}),
         ({"maxTokens": 10.9}, {"maxTokens": 10}),
+        pytest.param({"maxTokens": 10**400, "topP": 10**400}, {"maxTokens": 8192, "topP": 1}, id="huge"),
+        pytest.param({"stopSequences": ["x"] * 3000}, {"stopSequences": ["x"] * 2500}, id="many"),
+        ({"temperature": Decimal("sNaN"), "topP": Decimal("1e999")}, {}),
         ({"maxTokens": True, "temperature": True, "topP": False}, {}),
         ({"maxTokens": float("nan"), "temperature": float("inf"), "topP": "0.5"}, {}),
         ({"maxTokens": None, "temperature": None, "stopSequences": None}, {}),
@@ -632,7 +664,7 @@ def test_a_model_writes_at_least_a_token(tokens: int) -> None:
 
 def test_a_valid_request_comes_out_equal_and_shared() -> None:
     """A request in order is not touched, and its blocks are not copied."""
-    request = {
+    request: dict[str, Any] = {
         "modelId": "m",
         "messages": [
             user("a"),

@@ -1,0 +1,176 @@
+"""Processes to measure and a load that costs as little as possible itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+START_SECONDS = 20
+_ENVIRON = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+
+
+@contextmanager
+def process(arguments: Sequence[str], url_of: Callable[[str], str | None], **environ: str) -> Iterator[tuple[str, int]]:
+    """A child process, once a line of its output tells its URL; yields (url, pid)."""
+    child = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, env=_ENVIRON | environ, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    output = child.stdout
+    found: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in output:
+            url = url_of(line.strip())
+            if url:
+                found.put(url)
+        found.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    try:
+        try:
+            url = found.get(timeout=START_SECONDS)
+        except queue.Empty:
+            url = None
+        if url is None:
+            raise SystemExit(f"{' '.join(arguments)} did not start")
+        yield url, child.pid
+    finally:
+        child.send_signal(signal.SIGTERM)
+        try:
+            child.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+
+
+def bedrock() -> tuple[list[str], Callable[[str], str | None]]:
+    """Arguments and URL reader of the local Bedrock."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    code = f"from rom_core.bedrock.local import main; print('up', flush=True); main('127.0.0.1', {port})"
+    return ["-c", code], lambda line: f"http://127.0.0.1:{port}" if line == "up" else None
+
+
+def rom_url(line: str) -> str | None:
+    """The URL in the start-up line of `rom serve`."""
+    return str(json.loads(line)["url"]) if '"server.started"' in line else None
+
+
+def bare_url(line: str) -> str | None:
+    """The URL that bench.bare prints."""
+    return line or None
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+class Client:
+    """Keep-alive HTTP/1.1 over one socket, reading no more than it has to."""
+
+    def __init__(self, url: str, body: dict[str, object]) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        self._address = (host, int(port))
+        payload = json.dumps(body).encode()
+        self._request = (
+            f"POST /api/chat HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(payload)}\r\n\r\n".encode()
+            + payload
+        )
+        self._socket: socket.socket | None = None
+
+    def ask(self) -> bytes:
+        """One request; its body, chunks and all. Raises RuntimeError unless the answer is 200."""
+        if self._socket is None:
+            self._socket = socket.create_connection(self._address, timeout=60)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.sendall(self._request)
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += self._receive()
+        head, _, rest = data.partition(b"\r\n\r\n")
+        if b" 200 " not in head.split(b"\r\n")[0]:
+            raise RuntimeError(data.decode(errors="replace")[:500])
+        headers = head.lower()
+        if b"chunked" in headers:
+            while not rest.endswith(b"0\r\n\r\n"):
+                rest += self._receive()
+        else:
+            length = int(headers.split(b"content-length: ")[1].split(b"\r\n")[0])
+            while len(rest) < length:
+                rest += self._receive()
+        if b"connection: close" in headers:
+            self.close()
+        return rest
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _receive(self) -> bytes:
+        assert self._socket is not None
+        data = self._socket.recv(65536)
+        if not data:
+            raise RuntimeError("the connection was closed")
+        return data
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Milliseconds and answers per second."""
+
+    p50_ms: float
+    p99_ms: float
+    rate: float
+
+
+def measure(url: str, body: dict[str, object], *, requests: int, clients: int) -> Figures:
+    """p50 and p99 of one client asking one thing after another, then the rate of `clients` at once."""
+    client = Client(url, body)
+    times = []
+    for number in range(requests + 20):
+        began = time.perf_counter()
+        client.ask()
+        if number >= 20:
+            times.append((time.perf_counter() - began) * 1000)
+    client.close()
+    times.sort()
+    return Figures(statistics.median(times), times[int(len(times) * 0.99)], _rate(url, body, requests, clients))
+
+
+def _rate(url: str, body: dict[str, object], requests: int, clients: int) -> float:
+    each = requests // clients
+
+    def work() -> None:
+        client = Client(url, body)
+        for _ in range(each):
+            client.ask()
+        client.close()
+
+    threads = [threading.Thread(target=work) for _ in range(clients)]
+    began = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return each * clients / (time.perf_counter() - began)

@@ -1,0 +1,121 @@
+"""What observing costs: logging and metrics for one turn, and one answer of GET /metrics with a full label set."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import statistics
+import sys
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from plugins.metrics import Metrics
+from plugins.metrics.figures import COHORTS, STATUSES
+from plugins.request_log import RequestLog
+from rom_core import log
+from rom_core.catalogue import Catalogue
+from rom_core.clock import SystemClock
+from rom_core.config import load_settings
+from rom_core.events import RequestFinished, RequestStarted
+from rom_core.http.app import create_app
+from rom_core.runtime import Runtime
+from rom_core.turn import Attempt, ChatRequest, ModelReply, Usage
+
+TURNS = 3000
+ROUNDS = 7
+TURN_BUDGET_US = 150
+SCRAPE_BUDGET_MS = 20
+_QUESTION = ({"role": "user", "content": [{"text": "?"}]},)
+
+
+class _Instant:
+    """A model that answers at once."""
+
+    def converse(self, attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        attempt.usage = Usage(100, 20)
+        attempt.text("ok")
+        return ModelReply(({"text": "ok"},), "end_turn", attempt.model.alias, attempt.usage)
+
+
+def _runtime(plugins: dict[str, Any]) -> Runtime:
+    catalogue = Catalogue.of(**plugins)
+    environ = {"BEDROCK_ENABLED": "true", "ROM_ENV": "testing"}
+    environ |= {plugin.switch: "true" for plugin in catalogue.plugins.values()}
+    settings = load_settings(catalogue.settings, catalogue.rules, root=Path("/nonexistent"), environ=environ)
+    return Runtime(catalogue, settings, clock=SystemClock(), transport=_Instant())
+
+
+def _turns(runtime: Runtime) -> float:
+    """CPU microseconds for one turn and its request events."""
+    began = time.thread_time()
+    for _ in range(TURNS):
+        turn = runtime.turn(ChatRequest(_QUESTION, "c"), route="/api/chat", trace_id="0" * 31 + "1", request_id="r")
+        runtime.emit(RequestStarted("/api/chat", "POST"))
+        runtime.run(turn)
+        runtime.emit(RequestFinished("/api/chat", "POST", "ok", 200, "", "stable", turn.trace_id, "r", 1.0))
+    return (time.thread_time() - began) / TURNS * 1e6
+
+
+def _cost_per_turn() -> tuple[float, float]:
+    """Microseconds of a turn without observers, and what logging and metrics add; medians of alternating rounds."""
+    bare, observed = _runtime({}), _runtime({"request_log": RequestLog(), "metrics": Metrics()})
+    for runtime in (bare, observed):
+        runtime.start()
+    log_to = open(os.devnull, "w")  # noqa: SIM115 - closed below
+    log.configure("json", "INFO", stream=log_to)
+    try:
+        pairs = [(_turns(bare), _turns(observed)) for _ in range(ROUNDS)]
+    finally:
+        log.configure("json", "ERROR", stream=sys.stderr)
+        log_to.close()
+        for runtime in (bare, observed):
+            runtime.stop()
+    return statistics.median(a for a, _ in pairs), statistics.median(b - a for a, b in pairs)
+
+
+def _scrape() -> tuple[float, int]:
+    """Milliseconds for GET /metrics, and its lines, when every label set that can occur has occurred."""
+    runtime = _runtime({"metrics": Metrics(), "request_log": RequestLog()})
+    metrics: Metrics = runtime.catalogue.plugins["metrics"].instance
+    runtime.start()
+    create_app(runtime)
+    # As many routes as the server has with all its plugins.
+    routes = (*runtime.routes, "/v1/chat/completions", *(f"/admin/route-{n}" for n in range(10)))
+    runtime.routes = routes
+    try:
+        for route, status, cohort in product(routes, STATUSES, COHORTS):
+            if cohort == "canary" and not route.startswith(("/api", "/v1")):
+                continue
+            runtime.emit(RequestFinished(route, "GET", status, 200, "", cohort, "t", "r", 0.5))
+        text = metrics.render()
+        gc.collect()
+        times = []
+        for _ in range(20):
+            began = time.perf_counter()
+            metrics.render()
+            times.append((time.perf_counter() - began) * 1e3)
+    finally:
+        runtime.stop()
+    return statistics.median(times), text.count(b"\n")
+
+
+def measure() -> dict[str, float]:
+    """All figures, by name with their unit."""
+    log.configure("json", "ERROR", stream=sys.stderr)
+    bare, added = _cost_per_turn()
+    scrape, lines = _scrape()
+    return {
+        "turn_without_observers_us": round(bare, 1),
+        "logging_and_metrics_per_turn_us": round(added, 1),
+        "metrics_scrape_ms": round(scrape, 2),
+        "metrics_scrape_lines": lines,
+    }
+
+
+if __name__ == "__main__":
+    figures = measure()
+    print(json.dumps(figures, indent=2))
+    print(f"budgets: {TURN_BUDGET_US} µs for a turn, {SCRAPE_BUDGET_MS} ms for a scrape")
