@@ -5,14 +5,26 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from e2e.serving import RomServer, serving, until
 
 from rom_core.bedrock.local import LocalBedrock
+from rom_core.runtime import RESERVED_THREADS
 
 NUMBER = "0001234-08.2023.8.26.0100"
 QUESTION = f"O número {NUMBER} é válido?"
+
+
+def places(number: int) -> dict[str, Any]:
+    """Settings with which the core itself admits `number` turns, and nobody queues."""
+    return {
+        "HTTP_THREADS": RESERVED_THREADS + number,
+        "MAX_CONCURRENT_REQUESTS": number,
+        "MAX_QUEUE_SIZE": 0,
+        "BOTTLENECK_LIMITER_ENABLED": "false",
+    }
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +36,9 @@ def bedrock() -> Iterator[LocalBedrock]:
 
 @pytest.fixture(scope="module")
 def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """One server for the tests that do not stop it."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, SSE_HEARTBEAT_SECONDS=1) as running:
+    """One server for the tests that do not stop it; a failure of the model shows as it is."""
+    bare = {"RETRY_ENABLED": False, "CIRCUIT_BREAKER_ENABLED": False, "FALLBACK_ENABLED": False}
+    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, SSE_HEARTBEAT_SECONDS=1, **bare) as running:
         yield running
 
 
@@ -166,7 +179,7 @@ def test_the_deadline_holds_when_the_model_says_nothing(bedrock: LocalBedrock) -
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_client_that_leaves_stops_the_upstream_within_a_second(bedrock: LocalBedrock, streamed: bool) -> None:
     """The place is free again and the model's stream is closed, though nobody told the server goodbye."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, HTTP_THREADS=13) as server:
+    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **places(1)) as server:
         aborted = bedrock.aborted
         stream = server.stream("[[length=1000]] [[delay=0.05]] conte", stream=streamed)
         if streamed:
@@ -183,7 +196,7 @@ def test_a_client_that_leaves_stops_the_upstream_within_a_second(bedrock: LocalB
 
 def test_leaving_while_the_model_has_not_answered_frees_the_place(bedrock: LocalBedrock) -> None:
     """Waiting for response headers cannot be interrupted; the place is free all the same."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, HTTP_THREADS=13) as server:
+    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **places(1)) as server:
         active = bedrock.active
         stream = server.stream("[[fault=hang]] conte", stream=False)
         assert until(lambda: bedrock.active > active)
@@ -193,7 +206,7 @@ def test_leaving_while_the_model_has_not_answered_frees_the_place(bedrock: Local
 
 def test_chats_never_take_the_threads_of_health_and_readiness(bedrock: LocalBedrock) -> None:
     """With every place taken further chats are refused at once, and /health and /ready answer at once."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, HTTP_THREADS=14) as server:
+    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **places(2)) as server:
         streams = [server.stream("[[length=200]] [[delay=0.05]] conte") for _ in range(2)]
         for stream in streams:
             next(stream.events())
@@ -235,3 +248,14 @@ def test_the_kill_switch_answers_503(bedrock: LocalBedrock) -> None:
     assert (response.status_code, response.json()["code"]) == (503, "bedrock_disabled")
     assert response.headers["x-should-retry"] == "false"
     assert len(bedrock.requests) == seen
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_answer_cut_in_the_middle_of_a_tool_use_is_no_empty_reply(server: RomServer, streamed: bool) -> None:
+    """max_tokens inside a toolUse: the tool does not run, the person reads why, and the conversation can go on."""
+    message = "[[tool=numero_processo]] [[stop=max_tokens]] [[cut_tool_use]] 0001234-08.2023.8.26.0100"
+    answer = list(server.stream(message).events())[-1][1] if streamed else server.chat(message).json()
+    assert (answer["stop_reason"], answer["tool_calls"], answer["degraded"]) == ("max_tokens", [], True)
+    assert answer["reply"].strip()
+    earlier = [{"role": "user", "content": "antes"}, {"role": "assistant", "content": answer["reply"]}]
+    assert server.chat("e agora?", messages=earlier).status_code == 200
