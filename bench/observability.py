@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import statistics
 import sys
 import time
 from itertools import product
@@ -24,8 +23,8 @@ from rom_core.http.app import create_app
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt, ChatRequest, ModelReply, Usage
 
-TURNS = 3000
-ROUNDS = 7
+TURNS = 200
+ROUNDS = 40
 TURN_BUDGET_US = 150
 SCRAPE_BUDGET_MS = 20
 _QUESTION = ({"role": "user", "content": [{"text": "?"}]},)
@@ -34,7 +33,7 @@ _QUESTION = ({"role": "user", "content": [{"text": "?"}]},)
 class _Instant:
     """A model that answers at once."""
 
-    def converse(self, attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+    def converse(self, attempt: Attempt, _request: dict[str, Any]) -> ModelReply:
         attempt.usage = Usage(100, 20)
         attempt.text("ok")
         return ModelReply(({"text": "ok"},), "end_turn", attempt.model.alias, attempt.usage)
@@ -60,7 +59,10 @@ def _turns(runtime: Runtime) -> float:
 
 
 def _cost_per_turn() -> tuple[float, float]:
-    """Microseconds of a turn without observers, and what logging and metrics add; medians of alternating rounds."""
+    """Microseconds of a turn without observers, and what logging and metrics add.
+
+    The least of many short rounds, taken in turns: what other processes do to this one only ever adds.
+    """
     bare, observed = _runtime({}), _runtime({"request_log": RequestLog(), "metrics": Metrics()})
     for runtime in (bare, observed):
         runtime.start()
@@ -73,7 +75,8 @@ def _cost_per_turn() -> tuple[float, float]:
         log_to.close()
         for runtime in (bare, observed):
             runtime.stop()
-    return statistics.median(a for a, _ in pairs), statistics.median(b - a for a, b in pairs)
+    bare_us, observed_us = (min(times) for times in zip(*pairs, strict=True))
+    return bare_us, observed_us - bare_us
 
 
 def _scrape() -> tuple[float, int]:
@@ -93,13 +96,13 @@ def _scrape() -> tuple[float, int]:
         text = metrics.render()
         gc.collect()
         times = []
-        for _ in range(20):
+        for _ in range(50):
             began = time.perf_counter()
             metrics.render()
             times.append((time.perf_counter() - began) * 1e3)
     finally:
         runtime.stop()
-    return statistics.median(times), text.count(b"\n")
+    return min(times), text.count(b"\n")
 
 
 def measure() -> dict[str, float]:

@@ -49,7 +49,11 @@ def serve(host: str | None, port: int | None) -> None:
     environ.update({"PORT": str(port)} if port is not None else {})
     runtime = load_runtime(Path.cwd(), environ)
     settings = runtime.current.settings
-    log.configure(settings.LOG_FORMAT, settings.LOG_LEVEL)
+    log.configure(
+        settings.LOG_FORMAT,
+        settings.LOG_LEVEL,
+        content=lambda: bool(getattr(runtime.current.settings, "LOG_CONTENT", False)),
+    )
     try:
         runtime.start()
         serve_app(create_app(runtime), runtime)

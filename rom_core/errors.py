@@ -6,14 +6,16 @@ holds content, keys or another system's message; what an operator needs besides 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 
 class RomError(Exception):
     """Base of all errors that have a defined HTTP answer.
 
     `retry_after` is in seconds. `should_retry` tells official clients whether to try again (`x-should-retry`);
-    None leaves it to them.
+    None leaves it to them. `members` are added to the body of the answer (RFC 9457, 3.2: extension members).
     """
 
     code: ClassVar[str] = "internal_error"
@@ -21,6 +23,7 @@ class RomError(Exception):
     title: ClassVar[str] = "Internal error"
     retryable: bool = False
     should_retry: bool | None = None
+    members: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, detail: str = "", *, retry_after: float | None = None, param: str | None = None) -> None:
         super().__init__(detail or self.title)
@@ -123,6 +126,17 @@ class InvalidRequest(RomError):
     should_retry = False
 
 
+class VersionConflict(RomError):
+    """The settings are at another version than the request says (If-Match); `version` in the answer is the real one."""
+
+    code, status, title = "version_conflict", 412, "The settings have changed meanwhile"
+    should_retry = False
+
+    def __init__(self, detail: str, version: int) -> None:
+        super().__init__(detail)
+        self.members = {"version": version}
+
+
 class UnknownModel(InvalidRequest):
     """The model alias is not in the MODELS table."""
 
@@ -165,6 +179,13 @@ class Draining(Rejected):
     """The server is shutting down."""
 
     code, title = "draining", "Shutting down"
+
+
+class StoreUnavailable(RomError):
+    """The store of overrides cannot be read or written, so what was asked for would not survive a restart."""
+
+    code, status, title = "store_unavailable", 503, "The store of overrides is unavailable"
+    should_retry = False
 
 
 class BedrockDisabled(RomError):
@@ -278,6 +299,7 @@ class CircuitOpen(ModelError):
 
     code, status, title = "circuit_open", 503, "The model is given time to recover"
     outcome = "refused"
+    should_retry = False
 
 
 class ModelNotServed(ModelRefused):

@@ -1,7 +1,8 @@
 """Typed events: what happened, told to observers (`rom_event`) after the fact.
 
 Each class has a stable dotted `name`. Times are in seconds. Events carry the objects of the turn for context; an
-observer reads them and changes nothing.
+observer reads them and changes nothing. Fields of plain text and numbers go into the log as they are, so they never
+hold what a person, a model or a tool said.
 """
 
 from __future__ import annotations
@@ -191,3 +192,140 @@ class RequestRejected(Event):
     name: ClassVar[str] = "request.rejected"
     route: str
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailWarned(Event):
+    """A turn reached MAX_LOOPS_SOFT iterations: once per turn. `limit` is where its loop will be stopped."""
+
+    name: ClassVar[str] = "guardrail.warned"
+    turn: Turn
+    iterations: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailTripped(Event):
+    """A guardrail stopped a tool loop. `reason` becomes the stop_reason, `iterations` counts the stopped one too.
+
+    `tools` are the names asked for, by iteration, never their inputs; those of the last iteration did not run.
+    """
+
+    name: ClassVar[str] = "guardrail.tripped"
+    turn: Turn
+    reason: str
+    iterations: int
+    tools: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueEntered(Event):
+    """A turn waits for a slot. `depth` turns wait now, this one included; `running` turns hold a slot."""
+
+    name: ClassVar[str] = "queue.entered"
+    turn: Turn
+    depth: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLeft(Event):
+    """A turn waits no longer, after `waited` seconds; `depth` turns still do.
+
+    `outcome`: started, timeout, full (the queue was made shorter), draining, cancelled, deadline, released (the
+    limiter was switched off).
+    """
+
+    name: ClassVar[str] = "queue.left"
+    turn: Turn
+    waited: float
+    outcome: str
+    depth: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityChanged(Event):
+    """The process came nearer to its limits, or got away from them: levels as in capacity.py.
+
+    Ratios are from 0 to 1, None where nothing is known; `attempts` is how many requests to the model
+    `throttled_ratio` is of.
+    """
+
+    name: ClassVar[str] = "capacity.changed"
+    before: str
+    after: str
+    memory_ratio: float | None
+    throttled_ratio: float | None
+    attempts: int
+    p95_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSent(Event):
+    """A message to the alert webhook came to an end.
+
+    `about` is what it is about, `outcome`: delivered, failed (after its retries), dropped (too many waited).
+    """
+
+    name: ClassVar[str] = "alert.sent"
+    about: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryDeclined(Event):
+    """A failure worth a retry gets none. `model` is the alias that failed.
+
+    `reason`: retries_spent, read_timeout (it was retried once), probe, deadline, fallback_time and fallback_requests
+    (what is left is kept for the models that may take over), budget.
+    """
+
+    name: ClassVar[str] = "retry.declined"
+    call: ModelCall
+    error: RomError
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackExhausted(Event):
+    """No model is left to take over. `attempts` tells the call's whole story: (model, outcome, kind of failure) each."""
+
+    name: ClassVar[str] = "fallback.exhausted"
+    call: ModelCall
+    error: RomError
+    attempts: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitOpened(Event):
+    """A model (an alias) gets no requests. `reason`: failures, probe_failed, forced (then `by` an administrator).
+
+    `failures` are those within the window; `seconds` until the first probe, None while it is forced open.
+    """
+
+    name: ClassVar[str] = "circuit.opened"
+    model: str
+    reason: str
+    failures: int
+    seconds: float | None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitHalfOpened(Event):
+    """One request, the probe, goes to the model to see whether it is back."""
+
+    name: ClassVar[str] = "circuit.half_opened"
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitClosed(Event):
+    """A model gets requests again. `reason`: probe_succeeded, forced, or reset (an administrator's `auto`)."""
+
+    name: ClassVar[str] = "circuit.closed"
+    model: str
+    reason: str
+    by: str = ""

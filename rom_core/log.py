@@ -1,48 +1,142 @@
-"""Logging: structlog events with dotted names, the standard library's loggers routed through the same renderer."""
+"""Logging: structlog events with dotted names, the standard library's loggers routed through the same renderer.
+
+What is said in a conversation never reaches the log by accident: tracebacks come without local variables, and without
+the messages of exceptions that may quote a value; libraries that log request bodies stay above DEBUG.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from typing import Literal
+import traceback
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Literal, TextIO
 
 import structlog
 
+from rom_core.errors import RomError
 
-def configure(format: Literal["json", "console"], level: str) -> None:  # noqa: A002 - the setting is LOG_FORMAT
-    """One line per event on stdout: JSON, or a readable form for people. `level` as in the standard library."""
-    number = logging.getLevelNamesMapping()[level]
+# Their messages name types, attributes, files and addresses. Those of other exceptions (a KeyError, a ValueError) are
+# often the very value that a person or a model sent.
+_SHOWN = (RomError, OSError, ImportError, AttributeError, NameError)
+_HIDDEN = "(message not logged; LOG_CONTENT shows it)"
+# At DEBUG these write request bodies, which are the conversation, and URLs, which may hold a secret.
+_QUIETED = ("boto3", "botocore", "urllib3")
+
+_NUMBERS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
+_NUMBERS["exception"] = logging.ERROR
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+
+def configure(
+    format: Literal["json", "console"],  # noqa: A002 - the setting is LOG_FORMAT
+    level: str,
+    *,
+    content: Callable[[], bool] = lambda: False,
+    stream: TextIO | None = None,
+) -> None:
+    """One line per event on `stream`, by default stdout: JSON, or a readable form for people.
+
+    `level` as in the standard library. `content` tells, each time, whether exceptions may be logged with messages that
+    can quote a conversation (LOG_CONTENT).
+    """
+    stream = stream or sys.stdout
+
+    def describe(exc_info: ExcInfo) -> str:
+        return "".join(_traceback(exc_info[1], everything=content()))
+
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: list[structlog.typing.Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    rendering: list[structlog.typing.Processor] = [
+        structlog.processors.ExceptionRenderer(describe),
+        _json
         if format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
-    )
+        else structlog.dev.ConsoleRenderer(
+            colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=24
+        ),
+    ]
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[_filter, *shared, *rendering],
+        logger_factory=lambda *names: _Lines(names[0] if names else "rom", stream),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(number)
-    # botocore at DEBUG would write request bodies, which are the conversation, into the log.
-    for name in ("boto3", "botocore", "urllib3"):
+    logging.getLogger().handlers[:] = [handler]
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log what is at least this severe, from now on; a level by its name in the standard library."""
+    number = logging.getLevelNamesMapping()[level]
+    logging.getLogger().setLevel(number)
+    for name in _QUIETED:
         logging.getLogger(name).setLevel(max(number, logging.INFO))
+
+
+def _traceback(error: BaseException, *, everything: bool) -> Iterator[str]:
+    """As the interpreter prints it, oldest cause first."""
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is not None:
+        yield from _traceback(cause, everything=everything)
+        yield "\nwhich led to:\n\n"
+    yield "Traceback (most recent call last):\n"
+    yield from traceback.format_tb(error.__traceback__)
+    message = str(error) if everything or isinstance(error, _SHOWN) else _HIDDEN
+    yield f"{type(error).__qualname__}: {message}\n"
+
+
+class _Lines:
+    """Where our own lines go: straight to the stream, one write each.
+
+    PERF: a detour through the records and handlers of the standard library doubles the cost of a line. Its loggers
+    still decide, by name, which levels are written.
+    """
+
+    def __init__(self, name: str, stream: TextIO) -> None:
+        self.name = name
+        self._stream = stream
+        self.isEnabledFor = logging.getLogger(name).isEnabledFor
+
+    def write(self, line: str) -> None:
+        """Write a line; one that nobody can take is lost, since a full disk must not fail a turn."""
+        try:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+        except UnicodeEncodeError:
+            self.write(line.encode("ascii", "backslashreplace").decode())
+        except (OSError, ValueError):
+            return
+
+    debug = info = warning = error = exception = critical = write
+
+
+def _unreadable(value: object) -> str:
+    """What stands for an object that JSON cannot hold: its type, never its contents."""
+    return f"<{type(value).__qualname__}>"
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, default=_unreadable).encode
+
+
+def _filter(logger: _Lines, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    if logger.isEnabledFor(_NUMBERS[method]):
+        return event
+    raise structlog.DropEvent
+
+
+def _json(_logger: object, _method: str, event: structlog.typing.EventDict) -> str:
+    return _encode(event)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rom_core.cancel import CancelToken, Deadline
-from rom_core.errors import DeadlineExceeded, ModelError
+from rom_core.errors import RomError
 from rom_core.events import IterationFinished, IterationStarted, LoopStopped
 from rom_core.hookspecs import hookimpl
 from rom_core.tools import ToolResult
@@ -29,8 +29,9 @@ _TEXTS = {
     "guardrail_intervened": "TEXT_FILTERED",
 }
 LOOP_CAP = "loop_cap"
-# A closing request leaves this share of the time that is left for the answer to be handed over.
-_CLOSING_SHARE = 0.9
+# A closing request ends this long before the turn's deadline, so that our own text can still be handed over; with no
+# more than that left for itself it is not worth a request.
+_CLOSING_RESERVE_SECONDS = 1.0
 
 
 class ToolLoop:
@@ -104,9 +105,25 @@ class ToolLoop:
         the request and a reply that asks for them counts as none.
         """
         turn.degraded = True
+        reply = self._closing_reply(turn, stop)
+        if reply is None or reply.tool_uses or not reply.text.strip():
+            turn.next_paragraph()
+            text = stop.text or turn.settings.TEXT_CUT_SHORT
+            turn.say(text)
+            if reply is not None:
+                turn.messages.pop()
+            turn.messages.append({"role": "assistant", "content": [{"text": text}]})
+        return turn.result(stop.reason)
+
+    def _closing_reply(self, turn: Turn, stop: StopLoop) -> ModelReply | None:
+        """What the model answers to the closing request; None if that fails or there is no time for it."""
+        seconds = turn.deadline.remaining() - _CLOSING_RESERVE_SECONDS
+        if seconds <= _CLOSING_RESERVE_SECONDS:
+            logger.warning("loop.closing_skipped", reason=stop.reason, seconds=seconds, trace_id=turn.trace_id)
+            return None
         turn.iterations += 1
         cancel = CancelToken()
-        deadline = Deadline(turn.clock, turn.deadline.remaining() * _CLOSING_SHARE)
+        deadline = Deadline(turn.clock, seconds)
         call = ModelCall(turn, turn.iterations, cancel, deadline, closing=True)
 
         def follow() -> None:
@@ -118,13 +135,8 @@ class ToolLoop:
 
         try:
             with turn.cancel.calling(follow), self._watchdog.watching(expire):
-                reply = self._ask(call)
-            usable = bool(reply.text.strip()) and not reply.tool_uses
-        except (ModelError, DeadlineExceeded) as error:
+                return self._ask(call)
+        except RomError as error:
+            turn.check()
             logger.warning("loop.closing_failed", reason=stop.reason, error=error.code, trace_id=turn.trace_id)
-            usable = False
-        turn.check()
-        if not usable:
-            turn.next_paragraph()
-            turn.say(stop.text or turn.settings.TEXT_CUT_SHORT)
-        return turn.result(stop.reason)
+            return None

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from rom_core.config import Model
 from rom_core.conversation import ModelCapabilities, normalise
+from rom_core.conversation.reasoning import fit_reasoning
 from rom_core.errors import BedrockDisabled, ModelError, RomError
 from rom_core.events import AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
 from rom_core.hookspecs import hookimpl
@@ -74,6 +75,7 @@ class ModelCalls:
             request = copy.deepcopy(request)
             turn.snapshot.pipeline.hook.rom_model_request(attempt=attempt, request=request)
         request = normalise(request, model=_capabilities(attempt.model))
+        request = fit_reasoning(request, supported=attempt.model.reasoning)
         request["modelId"] = attempt.model.id
         call.requests += 1
         turn.model_requests += 1

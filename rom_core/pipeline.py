@@ -18,6 +18,7 @@ from rom_core import hookspecs
 from rom_core.catalogue import Catalogue, Plugin
 from rom_core.config import Settings
 from rom_core.errors import PluginDisabled, PluginError
+from rom_core.plugin_times import PluginTimes
 from rom_core.tools import ToolBox
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ logger = structlog.get_logger("rom.pipeline")
 class Pipeline:
     """The enabled plugins behind pluggy hooks (`pipeline.hook.rom_turn(turn=turn)`), observers isolated.
 
-    `observer_errors` counts (plugin, hook) pairs whose observer raised; it is shared by all pipelines of a process.
+    `observer_errors` counts (plugin, hook) pairs whose observer raised, `plugin_times`, if given, the seconds each
+    plugin takes; both are shared by all pipelines of a process.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Pipeline:
         plugins: Sequence[Plugin],
         core: Sequence[object],
         observer_errors: Counter[tuple[str, str]] | None = None,
+        plugin_times: PluginTimes | None = None,
     ) -> None:
         self.plugins = tuple(plugin.name for plugin in plugins)
         self.observer_errors: Counter[tuple[str, str]] = Counter() if observer_errors is None else observer_errors
@@ -47,6 +50,8 @@ class Pipeline:
         self._manager.add_hookspecs(hookspecs)
         for plugin in reversed(plugins):
             self._manager.register(plugin.instance, plugin.name)
+            if plugin_times is not None:
+                plugin_times.measure(self._manager, plugin.name)
         for part in core:
             self._manager.register(part)
         self.hook = self._manager.hook
@@ -56,13 +61,19 @@ class Pipeline:
 
     def emit(self, event: Event) -> None:
         """Tell every observer, in order; one that raises is logged and counted."""
-        for observer in self._events:
-            self._observe(observer, "rom_event", event=event)
+        for plugin, observe in self._events:
+            try:
+                observe(event)
+            except Exception:  # noqa: BLE001 - an observer may fail in any way; it is logged and counted
+                self._failed(plugin, "rom_event")
 
     def delta(self, turn: Turn, text: str) -> None:
         """Show every observer a piece of text; one that raises is logged and counted."""
-        for observer in self._deltas:
-            self._observe(observer, "rom_delta", turn=turn, text=text)
+        for plugin, observe in self._deltas:
+            try:
+                observe(turn, text)
+            except Exception:  # noqa: BLE001 - as above
+                self._failed(plugin, "rom_delta")
 
     def tools(self) -> ToolBox:
         """The tools of the enabled plugins. Raises PluginError for one that cannot be used."""
@@ -88,17 +99,24 @@ class Pipeline:
                 parts[impl.plugin_name] = {"error": f"{type(error).__name__}: {error}"}
         return parts
 
-    def _observers(self, name: str) -> tuple[tuple[str, Callable[..., Any], tuple[str, ...]], ...]:
-        impls = reversed(getattr(self.hook, name).get_hookimpls())
-        return tuple((impl.plugin_name, impl.function, tuple(impl.argnames)) for impl in impls)
+    def _observers(self, name: str) -> tuple[tuple[str, Callable[..., Any]], ...]:
+        """Plugin and function of each observer; the functions take all arguments of the hook, in order."""
+        hook = getattr(self.hook, name)
+        spec = tuple(hook.spec.argnames)
+        return tuple((impl.plugin_name, _taking(spec, impl)) for impl in reversed(hook.get_hookimpls()))
 
-    def _observe(self, observer: tuple[str, Callable[..., Any], tuple[str, ...]], hook: str, **arguments: Any) -> None:
-        plugin, function, names = observer
-        try:
-            function(*[arguments[name] for name in names])
-        except Exception:
-            self.observer_errors[plugin, hook] += 1
-            logger.exception("observer.failed", plugin=plugin, hook=hook)
+    def _failed(self, plugin: str, hook: str) -> None:
+        self.observer_errors[plugin, hook] += 1
+        logger.exception("observer.failed", plugin=plugin, hook=hook)
+
+
+def _taking(arguments: tuple[str, ...], impl: pluggy.HookImpl) -> Callable[..., Any]:
+    """The implementation as a function of these arguments; it may itself take only some of them."""
+    function = impl.function
+    if tuple(impl.argnames) == arguments:
+        return function
+    places = [arguments.index(name) for name in impl.argnames]
+    return lambda *given: function(*[given[place] for place in places])
 
 
 @dataclass(frozen=True)
@@ -118,9 +136,11 @@ def build_snapshot(
     *,
     version: int = 1,
     observer_errors: Counter[tuple[str, str]] | None = None,
+    plugin_times: PluginTimes | None = None,
 ) -> Snapshot:
     """Build the pipeline these settings ask for. Raises PluginError if a plugin that is on cannot be used."""
-    pipeline = Pipeline(catalogue.enabled(settings), core, observer_errors)
+    times = plugin_times if settings.PLUGIN_TIMES else None
+    pipeline = Pipeline(catalogue.enabled(settings), core, observer_errors, times)
     return Snapshot(version, settings, pipeline, pipeline.tools())
 
 

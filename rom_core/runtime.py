@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +23,7 @@ from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished
 from rom_core.loop import ToolLoop
 from rom_core.model_call import ModelCalls, Transport
 from rom_core.pipeline import Snapshot, build_snapshot
+from rom_core.plugin_times import PluginTimes
 from rom_core.tool_run import ToolRuns
 from rom_core.turn import Attempt, ChatRequest, ModelReply, Sink, Turn, TurnResult
 from rom_core.watchdog import Watchdog
@@ -35,7 +36,10 @@ RESERVED_THREADS = 12
 
 
 class Runtime:
-    """One per process. `current` is the snapshot new turns take; replacing it is one assignment."""
+    """One per process. `current` is the snapshot new turns take; replacing it is one assignment.
+
+    `routes` are the templates of all HTTP routes, once there is an app.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,8 @@ class Runtime:
         self.catalogue = catalogue
         self.clock: Clock = clock or SystemClock()
         self.observer_errors: Counter[tuple[str, str]] = Counter()
+        self.plugin_times = PluginTimes()
+        self.routes: tuple[str, ...] = ()
         self.watchdog = Watchdog()
         self.max_turns = int(settings.HTTP_THREADS) - RESERVED_THREADS
         self.tool_pool = WorkerPool("tools", settings.TOOL_THREADS, waiting=2 * settings.TOOL_THREADS)
@@ -65,7 +71,13 @@ class Runtime:
             ModelCalls(_LateTransport(self), self.bedrock_enabled),
             tools,
         )
-        self.current: Snapshot = build_snapshot(catalogue, settings, self._core, observer_errors=self.observer_errors)
+        self.current: Snapshot = build_snapshot(
+            catalogue,
+            settings,
+            self._core,
+            observer_errors=self.observer_errors,
+            plugin_times=self.plugin_times,
+        )
 
     # -- life cycle --------------------------------------------------------------------------------------------------
 
@@ -196,7 +208,7 @@ class Runtime:
         """
         result: TurnResult | None = None
         failure: RomError | None = None
-        with self._running(turn, disconnected):
+        with self._running(turn, disconnected), _log_context(turn):
             turn.emit(TurnStarted(turn))
             try:
                 turn.check()
@@ -245,6 +257,13 @@ class Runtime:
         if self._transport is None:
             raise InternalError("the runtime was not started")
         return self._transport
+
+
+def _log_context(turn: Turn) -> AbstractContextManager[Any]:
+    """Log lines of this thread, and of the threads it hands work to, carry the ids of the turn."""
+    return structlog.contextvars.bound_contextvars(
+        trace_id=turn.trace_id, request_id=turn.request_id, turn_id=turn.id, cohort=turn.cohort
+    )
 
 
 class _LateTransport:

@@ -72,7 +72,7 @@ class ToolRuns:
         hook = call.turn.snapshot.pipeline.hook
 
         def run() -> ToolResult:
-            began = call.turn.clock.monotonic()
+            call.started_at = began = call.turn.clock.monotonic()
             try:
                 result: ToolResult = hook.rom_tool_call(tool_call=call)
             finally:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from rom_core.cancel import CancelToken, Deadline
 from rom_core.errors import PluginError
+from rom_core.tracing import traceparent
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -24,7 +25,7 @@ class ToolContext:
     """What a running tool may know: how long it has, whether anybody still waits, and which turn it works for.
 
     `deadline` is the earlier of the tool's own time-out and the turn's deadline. A tool that loops or waits looks at
-    `cancel` (an event to wait on: `cancel.event`); a tool that calls out passes `trace_id` on.
+    `cancel` (an event to wait on: `cancel.event`); a tool that calls out sends `traceparent` along.
     """
 
     deadline: Deadline
@@ -32,6 +33,11 @@ class ToolContext:
     settings: Any
     trace_id: str = ""
     request_id: str = ""
+
+    @cached_property
+    def traceparent(self) -> str:
+        """The W3C `traceparent` header for what this run calls; "" where the turn has no W3C trace id."""
+        return traceparent(self.trace_id)
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,7 @@ class Turn:
 
     `model` is the alias the next model call goes to; a fallback changes it for the rest of the turn and sets
     `degraded`. `deadline` counts from the acceptance of the request. `sink` takes the events of a streamed answer.
+    `queue_wait` is how long it waited for a slot, in seconds.
     """
 
     id: str
@@ -190,6 +191,7 @@ class Turn:
     usage_unknown: int = 0
     model_requests: int = 0
     degraded: bool = False
+    queue_wait: float = 0.0
     stash: dict[str, Any] = field(default_factory=dict)
     _text: list[str] = field(default_factory=list)
     _blank_line_due: bool = False
@@ -325,7 +327,10 @@ class Attempt:
 
 @dataclass(eq=False, slots=True)
 class ToolCall:
-    """One run of one tool. `input` is what the model sent, not yet validated; `tool` is None for an unknown name."""
+    """One run of one tool. `input` is what the model sent, not yet validated; `tool` is None for an unknown name.
+
+    `started_at` is on the turn's monotonic clock, None until a thread of the pool has taken it.
+    """
 
     turn: Turn
     iteration: int
@@ -336,6 +341,7 @@ class ToolCall:
     deadline: Deadline
     cancel: CancelToken
     result: ToolResult | None = None
+    started_at: float | None = None
     duration: float = 0.0
     stash: dict[str, Any] = field(default_factory=dict)
 

@@ -8,23 +8,30 @@ Reading the stream happens in the caller's thread, and cancelling shuts the sock
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rom_core.bedrock.failures import EXCEPTIONS, classify
+from rom_core.bedrock.failures import classify
 from rom_core.bedrock.reply import ReplyBuilder
 from rom_core.clock import Clock
 from rom_core.config import Settings
-from rom_core.errors import ConfigurationError, Overloaded
-from rom_core.turn import Attempt, ModelReply
+from rom_core.errors import ConfigurationError, ModelError, Overloaded, RomError
+from rom_core.tracing import traceparent
+from rom_core.turn import Attempt, ModelCall, ModelReply
 from rom_core.workers import PoolSaturated, WorkerPool
 
 # A request that was given up may finish this much later than its turn, and not more.
 _GRACE_SECONDS = 1.0
+# A thread of the server waits for one request at a time; as many again may be given up and not back yet.
+_PER_THREAD = 2
 
 
 class Wire:
-    """Sends requests to Bedrock. Thread-safe."""
+    """Sends requests to Bedrock. Thread-safe.
+
+    `pool` holds the requests that wait for their headers; its `abandoned` counts those that were given up and still
+    hold a thread, each for at most the connect timeout and the shorter of the read timeout and its turn's deadline.
+    """
 
     def __init__(self, settings: Settings, clock: Clock, *, endpoint_url: str | None) -> None:
         """`endpoint_url` None is AWS itself. Raises ConfigurationError if no client can be made of the settings."""
@@ -33,102 +40,149 @@ class Wire:
         self._local = threading.local()
         self.client = make_client(settings, endpoint_url)
         self.client.meta.events.register("before-call.bedrock-runtime.ConverseStream", self._bound_read)
-        size = int(settings.HTTP_THREADS)
-        self.pool = WorkerPool("wire", 2 * size)
+        self.client.meta.events.register("before-send.bedrock-runtime.ConverseStream", self._trace)
+        self.pool = WorkerPool("wire", _PER_THREAD * settings.HTTP_THREADS)
 
     def converse(self, attempt: Attempt, request: Mapping[str, Any]) -> ModelReply:
         """Send `request` (the arguments of `converse_stream`) and read the answer to its end.
 
         Text goes to `attempt.text` as it arrives; `attempt.usage` is set even if the reply then turns out unusable.
-        Raises a ModelError; the turn's own error (TurnCancelled, DeadlineExceeded, Draining) if it ended meanwhile;
-        Overloaded if too many given-up requests still occupy the pool.
+        What breaks after `messageStop` costs the usage, not the reply.
+
+        Raises a ModelError, and no exception of boto3 or urllib3; the turn's own error (TurnCancelled,
+        DeadlineExceeded, Draining) if it ended meanwhile; Overloaded if too many given-up requests still occupy the
+        pool; and whatever `attempt.text` raises.
         """
-        call = attempt.call
+        attempt.call.check()
+        aws_request_id = None
         try:
-            response = self._open(attempt, request)
-            stream = response["stream"]
-            builder = ReplyBuilder(attempt.model.alias, attempt.text)
-            try:
-                with call.cancel.calling(lambda: _shut(stream)):
-                    for event in stream:
-                        builder.feed(event)
-            finally:
-                stream.close()
-                attempt.usage = builder.usage
-            call.check()
-            return builder.build()
-        except EXCEPTIONS as error:
-            call.check()
-            failure = classify(error, self._clock)
+            response = self._open(attempt.call, request)
+            aws_request_id = response["ResponseMetadata"].get("RequestId")
+            return self._read(attempt, response["stream"])
+        except ModelError as failure:
             failure.emitted = attempt.emitted
-            raise failure from error
+            failure.aws_request_id = failure.aws_request_id or aws_request_id
+            raise
 
     def close(self) -> None:
-        """Stop the pool and close the client's connections."""
+        """Take no more requests, stop the pool and close idle connections; requests in flight close their own."""
         self.pool.stop()
         self.client.close()
 
-    def _open(self, attempt: Attempt, request: Mapping[str, Any]) -> dict[str, Any]:
-        remaining = attempt.call.deadline.remaining()
-        timeout = max(0.001, min(self._read_timeout, remaining + _GRACE_SECONDS))
+    def _open(self, call: ModelCall, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The response as soon as its headers are there."""
+        remaining = call.deadline.remaining()
+        read_timeout = min(self._read_timeout, max(0.0, remaining) + _GRACE_SECONDS)
 
         def send() -> dict[str, Any]:
-            self._local.read_timeout = timeout
+            self._local.read_timeout = read_timeout
+            self._local.traceparent = traceparent(call.turn.trace_id)
             answer: dict[str, Any] = self.client.converse_stream(**request)
             return answer
 
         try:
-            job = self.pool.submit(send, on_late=lambda response: response["stream"].close())
+            job = self.pool.submit(send, on_late=lambda response: _close(response["stream"]))
         except PoolSaturated:
             raise Overloaded("too many unanswered requests to the model") from None
-        if not self.pool.wait([job], self._clock, attempt.call.cancel, remaining):
+        if not self.pool.wait([job], self._clock, call.cancel, remaining):
             self.pool.abandon(job)
-            attempt.call.check()
-            attempt.call.cancel.cancel("deadline")
-            raise attempt.call.cancel.error()
-        return job.value()
+        if job.abandoned:
+            call.check()
+            call.cancel.cancel("deadline")
+            raise call.cancel.error()
+        try:
+            return job.value()
+        except Exception as error:
+            raise self._failure(call, error) from error
+
+    def _read(self, attempt: Attempt, stream: Any) -> ModelReply:
+        call = attempt.call
+        builder = ReplyBuilder(attempt.model.alias, attempt.text)
+        try:
+            with call.cancel.calling(lambda: _shut(stream)):
+                for event in self._events(call, stream):
+                    builder.feed(event)
+        except ModelError:
+            if builder.stop_reason is None:
+                raise
+        finally:
+            _close(stream)
+            attempt.usage = builder.usage
+        call.check()
+        return builder.build()
+
+    def _events(self, call: ModelCall, stream: Any) -> Iterator[dict[str, Any]]:
+        """The events of the stream, with our errors; ends with the turn's own as soon as that has ended."""
+        try:
+            for event in stream:
+                call.check()
+                yield event
+        except RomError:
+            raise
+        except Exception as error:
+            raise self._failure(call, error) from error
+
+    def _failure(self, call: ModelCall, error: Exception) -> ModelError:
+        """What `error` means. Raises the turn's own error if that has ended: then this is only its echo."""
+        call.check()
+        return classify(error, self._clock)
 
     def _bound_read(self, context: dict[str, Any], **_: Any) -> None:
         # botocore takes the read timeout of a single request from its context (httpsession).
-        context["read_timeout"] = getattr(self._local, "read_timeout", self._read_timeout)
+        context["read_timeout"] = self._local.read_timeout
+
+    def _trace(self, request: Any, **_: Any) -> None:
+        # After signing: what stands in between may rewrite this header, and a signature over it would then break.
+        if self._local.traceparent:
+            request.headers["traceparent"] = self._local.traceparent
 
 
 def make_client(settings: Settings, endpoint_url: str | None) -> Any:
     """A bedrock-runtime client with botocore's own retries off, which is checked.
 
-    Raises ConfigurationError, with what to do about it.
+    Over plain http, which only a local Bedrock speaks, no real credentials and no proxy are used. Raises
+    ConfigurationError, with what to do about it.
     """
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    loopback = endpoint_url is not None and endpoint_url.startswith("http://")
     options: dict[str, Any] = {}
-    if loopback:
+    keys: dict[str, str] = {}
+    if endpoint_url is not None and endpoint_url.startswith("http://"):
         # The bearer token of AWS_BEARER_TOKEN_BEDROCK is refused over http, and proxies are asked even for 127.0.0.1.
         options = {"signature_version": "v4", "proxies": {}}
+        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
     config = Config(
         region_name=settings.AWS_REGION,
         connect_timeout=settings.BEDROCK_CONNECT_TIMEOUT_SECONDS,
         read_timeout=settings.BEDROCK_READ_TIMEOUT_SECONDS,
-        max_pool_connections=2 * settings.HTTP_THREADS,
-        retries={"total_max_attempts": 1},
+        max_pool_connections=_PER_THREAD * settings.HTTP_THREADS,
+        # The mode is named because AWS_RETRY_MODE=adaptive would hold requests back even without retries.
+        retries={"total_max_attempts": 1, "mode": "standard"},
         tcp_keepalive=True,
         **options,
     )
-    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"} if loopback else {}
     try:
         client = boto3.Session().client("bedrock-runtime", config=config, endpoint_url=endpoint_url, **keys)
     except (BotoCoreError, ValueError) as error:
         raise ConfigurationError(f"no client for Bedrock: {error}") from error
-    if client.meta.config.retries.get("total_max_attempts") != 1:
+    if (client.meta.config.retries or {}).get("total_max_attempts") != 1:
         raise ConfigurationError("botocore would retry by itself; retries must be left to the retry plugin")
     return client
 
 
 def _shut(stream: Any) -> None:
-    """Wake a reader that is blocked in recv: closing alone does not (urllib3's `shutdown` does)."""
+    """Wake a reader that is blocked in recv: closing alone does not, shutting the socket down does."""
     try:
         stream._raw_stream.shutdown()
-    except (AttributeError, ValueError, OSError):
+    except Exception:  # noqa: BLE001 - the reader may be finishing in this moment, and the canceller must go on
+        return
+
+
+def _close(stream: Any) -> None:
+    """Close the connection, or leave it in the pool if the answer was read to its end."""
+    try:
+        stream.close()
+    except Exception:  # noqa: BLE001 - an answer that nobody wants any more must not fail
         return

@@ -106,6 +106,14 @@ _MODEL = (
         maximum=100,
     ),
     Setting("MAX_TOKENS", int, 4096, "Most tokens of one reply, unless the client asks for fewer.", minimum=1),
+    _process(
+        "CANARY_PERCENT",
+        int,
+        0,
+        "Percent of traffic that sees the canary's flags, if there is a canary.",
+        minimum=0,
+        maximum=100,
+    ),
     Setting("SYSTEM_PROMPT", str, texts.SYSTEM_PROMPT, "System text; a client's own is appended to it."),
     Setting(
         "CLOSING_INSTRUCTION",
@@ -165,6 +173,14 @@ _SERVER = (
         "Threads that serve HTTP; 12 of them never take a turn.",
         minimum=13,
         maximum=1024,
+    ),
+    _fixed(
+        "TRUSTED_PROXY_COUNT",
+        int,
+        0,
+        "Proxies in front of the server whose X-Forwarded-For is believed; 0 believes none.",
+        minimum=0,
+        maximum=10,
     ),
     _fixed("MAX_BODY_BYTES", int, 1024 * 1024, "Largest request body, in bytes.", minimum=1024),
     Setting(

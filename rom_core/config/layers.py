@@ -106,13 +106,15 @@ def load_settings(
     environ: Mapping[str, str],
     overrides: Mapping[str, Any] = MappingProxyType({}),
     lenient_switches: bool = False,
+    started: Settings | None = None,
 ) -> Settings:
     """Read all layers anew and return them as one snapshot.
 
     `root` is the folder of the settings files and .env. `environ` is the process's environment; nothing else
     of it is read, and it is not changed. `overrides` are values, not text, by name. With `lenient_switches` a
     name that ends in _ENABLED, is false and that nobody declared is no problem: it belongs to a plugin that
-    is off and did not load.
+    is off and did not load. `started` are the settings the process began with: what is read only then keeps that
+    value, the environment too, and what the layers say of it by now goes to `Settings.awaiting_restart`.
 
     Raises InvalidSettings with every problem at once. Values are judged in all sections of all files,
     whichever apply; relations between settings only once every layer could be read. Raises InvalidDeclaration
@@ -123,6 +125,9 @@ def load_settings(
     problems = [*toml.problems, *dotenv.problems]
     environment, wrong = _environment(environ, dotenv.values)
     problems += wrong
+    awaiting: dict[str, Any] = {}
+    if started is not None and environment != started.environment:
+        awaiting[ENVIRONMENT_VARIABLE], environment = environment, started.environment
     complete = not wrong and toml.readable and not dotenv.problems
 
     switches = {}
@@ -147,6 +152,8 @@ def load_settings(
     for name in switches:
         if values.pop(name):
             problems.append(Problem(name, f"{sources[name]}: the plugin that this switches on is not installed"))
+    if started is not None:
+        awaiting |= _keep_fixed(started, known, values, sources)
     models, wrong = _models(values)
     problems += wrong
     settings = Settings(
@@ -155,6 +162,7 @@ def load_settings(
         values=values,
         sources={name: sources.get(name, DEFAULT) for name in known},
         models=models,
+        awaiting_restart=awaiting,
     )
     if complete:
         problems += _violations(rules, settings, {problem.name for problem in problems})
@@ -261,13 +269,27 @@ def _effective(
     return values, sources, problems
 
 
+def _keep_fixed(
+    started: Settings, known: Mapping[str, Setting], values: dict[str, Any], sources: dict[str, str]
+) -> dict[str, Any]:
+    """Put the values of `started` in place of those that cannot change any more; what they would have been."""
+    awaiting = {}
+    for name, setting in known.items():
+        if not setting.runtime and name in started.declared:
+            value = getattr(started, name)
+            if values[name] != value:
+                awaiting[name] = values[name]
+            values[name], sources[name] = value, started.source(name)
+    return awaiting
+
+
 def _models(values: Mapping[str, Any]) -> tuple[Mapping[str, Model], list[Problem]]:
     return build_models(values["MODELS"]) if "MODELS" in values else (MappingProxyType({}), [])
 
 
 def _violations(rules: Iterable[Rule], settings: Settings, invalid: set[str]) -> list[Problem]:
     return [
-        Problem(rule.names[0], message)
+        Problem(rule.names[0], message, rule.names)
         for rule in rules
         if invalid.isdisjoint(rule.names) and (message := rule.check(settings)) is not None
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rom_core.errors import ConfigurationError
 
@@ -12,15 +12,24 @@ from rom_core.errors import ConfigurationError
 class Problem:
     """One thing to put right: the setting, file or variable it is about, and what is wrong with it.
 
-    `message` never holds the value of a secret, nor any value whose setting is not known.
+    `message` never holds the value of a secret, nor any value whose setting is not known. `related` are the settings
+    that a broken rule is about, `name` among them.
     """
 
     name: str
     message: str
+    related: tuple[str, ...] = field(default=(), compare=False)
+
+    def as_dict(self) -> dict[str, str]:
+        """As in the `errors` of an HTTP answer."""
+        return {"name": self.name, "message": self.message}
 
 
 class InvalidSettings(ConfigurationError):
-    """The settings cannot be used. `problems` lists every reason, `str()` is the same for a terminal."""
+    """The settings cannot be used. `problems` lists every reason, `str()` is the same for a terminal.
+
+    In an HTTP answer the reasons are the member `errors`, a list of {name, message}.
+    """
 
     code, status, title = "invalid_settings", 422, "Invalid settings"
     should_retry = False
@@ -30,3 +39,4 @@ class InvalidSettings(ConfigurationError):
         count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
         lines = (f"  {problem.name}: {problem.message}" for problem in self.problems)
         super().__init__("\n".join((f"Invalid settings, {count}:", *lines)))
+        self.members = {"errors": [problem.as_dict() for problem in self.problems]}

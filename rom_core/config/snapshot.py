@@ -28,6 +28,8 @@ class Settings:
     """Every declaration by name."""
     models: Mapping[str, Model]
     """The table MODELS by alias."""
+    awaiting_restart: Mapping[str, Any]
+    """Settings read only at start that the layers have changed since, with the value a restart would give them."""
 
     def __init__(
         self,
@@ -37,12 +39,14 @@ class Settings:
         values: Mapping[str, Any],
         sources: Mapping[str, str],
         models: Mapping[str, Model],
+        awaiting_restart: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         vars(self).update(
             values,
             environment=environment,
             declared=MappingProxyType(dict(declared)),
             models=models,
+            awaiting_restart=MappingProxyType(dict(awaiting_restart)),
             _sources=MappingProxyType(dict(sources)),
         )
 
@@ -63,11 +67,27 @@ class Settings:
 
         `mask` shows MASK in place of every secret that is set.
         """
-        return {name: self._shown(name) if mask else thaw(getattr(self, name)) for name in self.declared}
+        return {name: self.shown(name) if mask else thaw(getattr(self, name)) for name in self.declared}
 
-    def _shown(self, name: str) -> Any:
-        value = getattr(self, name)
-        return MASK if value and self.declared[name].secret else thaw(value)
+    def shown(self, name: str) -> Any:
+        """The value of `name` as JSON, MASK in place of a secret that is set."""
+        return self.masked(name, getattr(self, name))
+
+    def masked(self, name: str, value: Any) -> Any:
+        """`value` as JSON, MASK in its place if it is set and `name` is a secret."""
+        setting = self.declared.get(name)
+        return MASK if value and setting is not None and setting.secret else thaw(value)
+
+    def replacing(self, source: str, **values: Any) -> Settings:
+        """The same settings with other, already checked, values of some names that come from the layer `source`."""
+        return Settings(
+            environment=self.environment,
+            declared=self.declared,
+            values={name: getattr(self, name) for name in self.declared} | values,
+            sources=dict(self._sources) | dict.fromkeys(values, source),
+            models=self.models,
+            awaiting_restart=self.awaiting_restart,
+        )
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"settings are frozen: {name} cannot be set")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import falcon
+import falcon.inspect
 
 from rom_core.config import parse_api_keys
 from rom_core.errors import PluginError
@@ -39,4 +40,5 @@ def create_app(runtime: Runtime) -> falcon.App[Any, Any]:
             plugin.call("rom_routes", app=PluginRoutes(app, plugin.name, owners), runtime=runtime)
         except Exception as error:
             raise PluginError(plugin.name, f"rom_routes failed: {error}") from error
+    runtime.routes = tuple(sorted(route.path for route in falcon.inspect.inspect_routes(app)))
     return app

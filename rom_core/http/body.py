@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, NoReturn
 
 import falcon
 
 from rom_core.errors import InvalidRequest, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+
+# Deeper than anything a route takes, and shallow enough for whatever walks through it afterwards.
+MAX_DEPTH = 64
 
 
 def read_json(req: falcon.Request, max_bytes: int) -> Any:
@@ -36,6 +40,8 @@ def parse_json(raw: bytes) -> Any:
     """Parse strictly; raises MalformedRequest with the reason."""
     try:
         value = json.loads(raw.decode("utf-8"), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
+        if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
+            _check_depth(value)
         if b"\\u" in raw:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
@@ -50,7 +56,11 @@ def parse_json(raw: bytes) -> Any:
 
 
 class BodySchema:
-    """A JSON Schema (2020-12) that a body is validated against; the same object documents it."""
+    """A JSON Schema (2020-12) that a body is validated against; the same object documents it.
+
+    Beside the standard's keywords a schema may hold REFUSAL: the reason, for people, that is given when a value breaks
+    it.
+    """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.schema = schema
@@ -59,15 +69,61 @@ class BodySchema:
         """Raise InvalidRequest naming the first field that is wrong, and why."""
         errors = sorted(self._validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
         if errors:
-            path = ".".join(str(part) for part in errors[0].absolute_path)
+            path, reason = _explain(errors[0])
             more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-            raise InvalidRequest(f"{path or 'body'}: {errors[0].message[:500]}{more}", param=path or None)
+            raise InvalidRequest(f"{path or 'body'}: {reason[:500]}{more}", param=path or None)
 
     @cached_property
     def _validator(self) -> Any:
         from jsonschema import Draft202012Validator
+        from jsonschema.validators import extend
 
-        return Draft202012Validator(self.schema)
+        return extend(Draft202012Validator, {"pattern": _pattern})(self.schema)
+
+
+REFUSAL = "x-refusal"
+
+
+def nullable(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """`schema`, which has a `type` or an `enum`, and null."""
+    changed = dict(schema)
+    if "type" in schema:
+        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        changed["type"] = [*kinds, "null"]
+    if "enum" in schema:
+        changed["enum"] = [*schema["enum"], None]
+    return changed
+
+
+def _explain(error: Any) -> tuple[str, str]:
+    """The path of the field that is wrong, and the reason."""
+    path = [str(part) for part in error.absolute_path]
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        extra = sorted(set(error.instance) - set(known))
+        return ".".join([*path, extra[0]]), f"unknown field; known: {', '.join(known)}"
+    if error.validator == "required":
+        missing = next(name for name in error.validator_value if name not in error.instance)
+        return ".".join([*path, missing]), "is required"
+    return ".".join(path), error.schema.get(REFUSAL) or error.message
+
+
+def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[Any]:
+    # Python's `$` would also match before a newline at the end; that of JSON Schema, which is ECMA 262's, does not.
+    from jsonschema import ValidationError
+
+    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _check_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        if depth > MAX_DEPTH:
+            raise RecursionError
+        inner = [item for item in level if isinstance(item, dict | list)]
+        level = [child for item in inner for child in (item.values() if isinstance(item, dict) else item)]
+        depth += 1
 
 
 def _refuse(name: str) -> NoReturn:

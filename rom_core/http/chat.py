@@ -11,6 +11,7 @@ import falcon
 
 from rom_core.errors import InvalidRequest
 from rom_core.http.body import BodySchema, read_json
+from rom_core.http.patience import with_patience
 from rom_core.http.stream import TurnStream
 from rom_core.runtime import Runtime
 from rom_core.turn import ChatRequest
@@ -89,7 +90,7 @@ class ChatResource:
         CHAT_REQUEST.validate(body)
         if "" in (m["content"].strip() for m in body.get("messages", ())):
             raise InvalidRequest("messages: every content needs some text", param="messages")
-        request = parse_chat(body, req.context.key_name)
+        request = with_patience(parse_chat(body, req.context.key_name), req)
         release = runtime.admit(self.route)
         try:
             turn = runtime.turn(

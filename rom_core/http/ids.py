@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import falcon
+import structlog
 
 from rom_core.clock import Clock
 
@@ -16,7 +17,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestIds:
-    """Falcon middleware: `req.context` gets trace_id, request_id and accepted_at (monotonic seconds)."""
+    """Falcon middleware: `req.context` gets trace_id, request_id and accepted_at (monotonic seconds).
+
+    Both ids are bound to the thread's log context, which worker threads inherit.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -28,6 +32,9 @@ class RequestIds:
         req.context.trace_id = parent.group(1) if parent else uuid4().hex
         given = req.get_header("X-Request-Id") or ""
         req.context.request_id = given if _REQUEST_ID.fullmatch(given) else f"req-{uuid4().hex}"
+        # At the start, not at the end: threads are reused, and the end of a streamed answer is logged after this.
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(trace_id=req.context.trace_id, request_id=req.context.request_id)
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: Any, _ok: bool) -> None:
         """Send them back, under the names that the official clients read."""

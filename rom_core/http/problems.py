@@ -33,6 +33,7 @@ _TYPES = {
     403: "permission_error",
     404: "not_found_error",
     405: "invalid_request_error",
+    412: "invalid_request_error",
     413: "request_too_large",
     415: "invalid_request_error",
     422: "invalid_request_error",
@@ -52,7 +53,7 @@ logger = structlog.get_logger("rom.http")
 
 
 def problem(error: RomError, trace_id: str, request_id: str) -> dict[str, Any]:
-    """The body of an error answer, also of an SSE `error` event."""
+    """The body of an error answer, also of an SSE `error` event; the error's own members come last."""
     return {
         "type": f"urn:rom:error:{error.code}",
         "title": error.title,
@@ -67,6 +68,7 @@ def problem(error: RomError, trace_id: str, request_id: str) -> dict[str, Any]:
             "code": error.code,
             "param": error.param,
         },
+        **error.members,
     }
 
 

@@ -11,12 +11,17 @@ from typing import Any
 import structlog
 from waitress.server import create_server
 
+from rom_core.http.lanes import Lanes
 from rom_core.runtime import Runtime
 
 logger = structlog.get_logger("rom.server")
 
+# Threads beyond those of the turns that run or wait: they tell the other chats to come back later.
+REFUSING_THREADS = 2
 # waitress's own cap on bodies answers in plain text, so it stands above ours and is only the last resort.
 _BODY_CAP_FACTOR = 4
+_CONNECTION_LIMIT = 1000
+_ACCEPT_AT_ONCE = 64
 _POLL_SECONDS = 0.02
 # What is cut off at the end of the grace period still gets this long to send its error event.
 _LAST_WORDS_SECONDS = 2.0
@@ -29,18 +34,22 @@ class Server:
         """Binds to HOST and PORT (0 = any free one). Raises OSError if that is not possible."""
         settings = runtime.current.settings
         self._runtime = runtime
+        self._lanes = Lanes(settings.HTTP_THREADS, runtime.max_turns + REFUSING_THREADS)
         self._server: Any = create_server(
             app,
+            _dispatcher=self._lanes,  # type: ignore[arg-type]
             host=settings.HOST,
             port=settings.PORT,
-            threads=settings.HTTP_THREADS,
+            # select() takes no descriptor above 1023, which many connections reach.
+            asyncore_use_poll=True,
             # Without reading ahead waitress does not notice that a client has left before it writes to it.
             channel_request_lookahead=1,
             max_request_body_size=max(settings.MAX_BODY_BYTES * _BODY_CAP_FACTOR, 1 << 20),
-            connection_limit=1000,
+            connection_limit=_CONNECTION_LIMIT,
             ident="rom",
             clear_untrusted_proxy_headers=True,
         )
+        self._server.handle_accept = self._accept_all(self._server.handle_accept)
         self._thread = threading.Thread(target=self._server.run, name="rom-http", daemon=True)
 
     @property
@@ -54,25 +63,41 @@ class Server:
         return f"http://{self._server.effective_host}:{self.port}"
 
     def start(self) -> None:
-        """Serve in a thread."""
+        """Serve in threads."""
+        self._lanes.start()
         self._thread.start()
 
     def stop(self, grace_seconds: float) -> bool:
         """Refuse new turns, let running ones finish for `grace_seconds`, cut off what is left.
 
-        The listener closes at once; open connections are served to the end. True if nothing had to be cut off.
+        Until the last turn has ended everything else is still served: /ready says that it drains, chats are refused
+        with `draining`, /metrics is complete. True if nothing had to be cut off.
         """
         self._runtime.drain()
-        self._server.trigger.pull_trigger(self._stop_listening)
-        finished = _until(lambda: not self._busy(), grace_seconds)
+        finished = _until(lambda: not self._runtime.admitted, grace_seconds)
         if not finished:
             self._runtime.cancel_active("draining")
-            _until(lambda: not self._busy(), _LAST_WORDS_SECONDS)
-        self._server.task_dispatcher.shutdown(timeout=0.5)
+            _until(lambda: not self._runtime.admitted, _LAST_WORDS_SECONDS)
+        self._server.trigger.pull_trigger(self._stop_listening)
+        _until(lambda: not self._busy(), _LAST_WORDS_SECONDS)
+        self._lanes.shutdown(timeout=0.5)
         # The loop of waitress ends when nothing is left in its map.
         self._server.trigger.pull_trigger(self._close_channels)
         self._thread.join(timeout=2)
         return finished
+
+    def _accept_all(self, accept: Callable[[], None]) -> Callable[[], None]:
+        """waitress takes one new connection each time round its loop; a probe would stand behind a whole flood."""
+        channels = self._server.active_channels
+
+        def accept_all() -> None:
+            for _ in range(_ACCEPT_AT_ONCE):
+                before = len(channels)
+                accept()
+                if not before < len(channels) < _CONNECTION_LIMIT:
+                    return
+
+        return accept_all
 
     def _stop_listening(self) -> None:
         self._server.accepting = False
@@ -85,11 +110,8 @@ class Server:
         self._server.trigger.close()
 
     def _busy(self) -> bool:
-        dispatcher = self._server.task_dispatcher
         channels = list(self._server.active_channels.values())
-        return bool(
-            dispatcher.queue or dispatcher.active_count or any(c.requests or c.total_outbufs_len for c in channels)
-        )
+        return self._lanes.busy or any(c.requests or c.total_outbufs_len for c in channels)
 
 
 def serve(app: Any, runtime: Runtime, *, announce: Callable[[Server], None] = lambda _: None) -> None:

@@ -208,7 +208,7 @@ def test_rom_chat_says_what_went_wrong(shared: Any) -> None:
     """No server, or a failed answer: a sentence and exit code 1, no traceback."""
     for arguments, words in (
         (("chat", "oi", "--url", "http://127.0.0.1:9"), "make run"),
-        (("chat", "[[fault=500]]", "--url", shared.url), "upstream_unavailable"),
+        (("chat", "[[fault=400]]", "--url", shared.url), "upstream_refused"),
         (("chat", "[[fault=no_stop]] [[after=2]] conte", "--url", shared.url), "upstream_unavailable"),
         (("chat", "oi", "--model", "nobody", "--url", shared.url), "unknown_model"),
     ):

@@ -12,9 +12,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rom_core.bedrock.local.directives import Behaviour, DirectiveError, Fault, fault, reply, tool_use
+    from rom_core.bedrock.local.behaviour import Behaviour, DirectiveError, Fault, fault, reply, tool_use
+    from rom_core.bedrock.local.foreground import main
     from rom_core.bedrock.local.models import KNOWN_MODELS, ModelInfo
-    from rom_core.bedrock.local.server import LocalBedrock, Recorded, main
+    from rom_core.bedrock.local.server import LocalBedrock, Recorded
 
 __all__ = [
     "KNOWN_MODELS",
@@ -30,13 +31,17 @@ __all__ = [
     "tool_use",
 ]
 
-_HOME = dict.fromkeys(("LocalBedrock", "Recorded", "main"), "server") | dict.fromkeys(
-    ("KNOWN_MODELS", "ModelInfo"), "models"
-)
+_HOME = {
+    "KNOWN_MODELS": "models",
+    "LocalBedrock": "server",
+    "ModelInfo": "models",
+    "Recorded": "server",
+    "main": "foreground",
+}
 
 
 def __getattr__(name: str) -> Any:
     # lazily: the pytest plugin below this package is imported by every pytest run
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME.get(name, 'directives')}"), name)
+    return getattr(import_module(f"{__name__}.{_HOME.get(name, 'behaviour')}"), name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from rom_core.bedrock.local.directives import ERRORS, Behaviour, Fault
+from rom_core.bedrock.local.behaviour import ERRORS, Behaviour, Fault
 from rom_core.bedrock.local.frames import corrupt, error_frame, event_frame, exception_frame
 from rom_core.bedrock.local.model import Answer, Text, signature
 from rom_core.bedrock.local.wire import Connection

@@ -1,8 +1,8 @@
 """Encoder for the event-stream framing of the Amazon Bedrock Runtime (`application/vnd.amazon.eventstream`).
 
 A frame is: total length (4 bytes), length of the headers (4), CRC-32 of those 8 bytes (4), headers, payload, CRC-32 of
-everything before it (4); all integers big-endian. A header is: length of the name (1), name, type 7 = string (1), length
-of the value (2), value. botocore ships only the decoder.
+everything before it (4); all integers big-endian. A header is: length of the name (1), name, type 7 = string (1),
+length of the value (2), value. botocore ships only the decoder.
 """
 
 from __future__ import annotations

@@ -7,19 +7,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import cycle, islice
 from typing import Any
 
+from rom_core.bedrock.local.behaviour import MISSING, Behaviour
 from rom_core.bedrock.local.conversation import Turn
-from rom_core.bedrock.local.directives import MISSING, Behaviour
 from rom_core.bedrock.local.tools import choose_tool, facts, make_input
 from rom_core.bedrock.local.usage import tokens_of
 
 _INPUT_PIECE = 16
 _QUOTED = 200
-_WORDS = (
+_STORY = (
     "o processo segue em curso e a parte foi intimada para se manifestar no prazo legal conforme decisão do juízo "
     "que designou audiência de conciliação e determinou a juntada dos documentos pelas partes nos autos"
-).split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +136,7 @@ def _plan(
     """Which tools, in turns, and in how many iterations."""
     ordered = bool(behaviour.tool or behaviour.parallel or behaviour.input is not MISSING)
     answered = behaviour.say is not None or behaviour.length is not None or behaviour.empty
-    if behaviour.tools is not None:
-        rounds = behaviour.tools
-    else:
-        rounds = 1 if ordered or not answered else 0
+    rounds = int(ordered or not answered) if behaviour.tools is None else behaviour.tools
     if behaviour.tool:
         return behaviour.tool, rounds
     if choice.get("tool"):
@@ -193,7 +191,7 @@ def _say(turn: Turn, text: str, behaviour: Behaviour) -> str:
     if behaviour.say is not None:
         return behaviour.say
     if behaviour.length is not None:
-        return " ".join(_WORDS[i % len(_WORDS)] for i in range(behaviour.length))
+        return " ".join(islice(cycle(_STORY.split()), behaviour.length))
     if turn.results:
         return "\n\n".join(_report(result, turn) for result in turn.results)
     shown = text if len(text) <= _QUOTED else text[:_QUOTED] + "…"

@@ -79,14 +79,15 @@ def resolve_model(model_id: str, models: Sequence[ModelInfo] = KNOWN_MODELS) -> 
         return Refusal(
             404,
             "ResourceNotFoundException",
-            "This model version has reached the end of its life. Please refer to the AWS documentation for more details.",
+            "This model version has reached the end of its life. "
+            "Please refer to the AWS documentation for more details.",
         )
     if not profile and not found.on_demand:
         return Refusal(
             400,
             "ValidationException",
-            f"Invocation of model ID {name} with on-demand throughput isn\u2019t supported. Retry your request with the "
-            "ID or ARN of an inference profile that contains this model.",
+            f"Invocation of model ID {name} with on-demand throughput isn\u2019t supported. "
+            "Retry your request with the ID or ARN of an inference profile that contains this model.",
         )
     return found
 

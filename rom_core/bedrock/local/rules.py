@@ -1,4 +1,4 @@
-"""The rules of a conversation that the service's description does not hold: roles, order, tools, blank text, cache points.
+"""The rules of a conversation that the service's description does not hold: roles, order, tools, blank text, caching.
 
 Each of them is a ValidationException that users of the Converse API have reported; the texts follow those reports. Some
 are rules of the API, others (text beside tool results, trailing assistant turn, unique ids) of some models only: this
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 MAX_CACHE_POINTS = 4
@@ -30,7 +31,7 @@ _USER_ONLY = {
 
 
 def check_conversation(body: dict[str, Any]) -> list[str]:
-    """The messages with which Bedrock would refuse this Converse request, in the order of the request; empty = accepted.
+    """The messages with which Bedrock would refuse this Converse request, empty = accepted.
 
     `body` must have passed `validation.check_request`, which guards the shape.
     """
@@ -54,7 +55,7 @@ def _roles(messages: list[dict[str, Any]]) -> Iterator[str]:
         )
     if any(message["role"] == "system" for message in messages):
         yield f"{_FROM_MODEL}This model doesn't support the system role in messages."
-    if any(one["role"] == two["role"] for one, two in zip(messages, messages[1:], strict=False)):
+    if any(one["role"] == two["role"] for one, two in pairwise(messages)):
         yield (
             "A conversation must alternate between user and assistant roles. "
             "Make sure the conversation alternates between user and assistant roles and try again."

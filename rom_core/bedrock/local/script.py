@@ -6,8 +6,9 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Hashable
 
+from rom_core.bedrock.local.behaviour import Behaviour
 from rom_core.bedrock.local.conversation import Turn
-from rom_core.bedrock.local.directives import Behaviour, Directed, parse
+from rom_core.bedrock.local.directives import Directed, parse
 
 _REMEMBERED = 10_000
 

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import re
-import signal
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, NoReturn, Self
 from urllib.parse import unquote
 
+from rom_core.bedrock.local.behaviour import Behaviour, DirectiveError
 from rom_core.bedrock.local.conversation import current_turn
 from rom_core.bedrock.local.delivery import send_error, send_fault, send_json, send_stream
-from rom_core.bedrock.local.directives import Behaviour, DirectiveError
 from rom_core.bedrock.local.model import answer
 from rom_core.bedrock.local.models import KNOWN_MODELS, ModelInfo, Refusal, resolve_model
 from rom_core.bedrock.local.script import Script
@@ -55,9 +54,10 @@ class Recorded:
 class LocalBedrock:
     """A Bedrock Runtime for development, tests and load tests, to which the real AWS SDK speaks.
 
-    It serves Converse and ConverseStream for the models of `models.KNOWN_MODELS` (or `models`), validates requests as AWS
-    does and answers with a deterministic model. What a user message can order is described in `directives`. `clock` times
-    cached prefixes and recorded requests; delays and hangs pass in real time and end at once when the server stops.
+    It serves Converse and ConverseStream for the models of `models.KNOWN_MODELS` (or `models`), validates requests as
+    AWS does and answers with a deterministic model. What a user message can order is described in `directives`.
+    `clock` times cached prefixes and recorded requests; delays and hangs pass in real time and end at once when the
+    server stops.
 
     Use it as a context manager, or call `start` and `stop`; it can be started again. All members are thread-safe.
     """
@@ -123,6 +123,8 @@ class LocalBedrock:
             thread.join(max(0.0, until - time.monotonic()))
             if thread.is_alive():
                 _log.error("local_bedrock.thread_left", extra={"thread": thread.name})
+        with self._lock:
+            self._serving.clear()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -197,6 +199,8 @@ class LocalBedrock:
                 target=self._serve, args=(connection,), name="local-bedrock-connection", daemon=True
             )
             with self._lock:
+                # the threads leave themselves in, so that stop() can join even one that is about to end
+                self._serving = {one: its for one, its in self._serving.items() if its.is_alive()}
                 accepted = not stopping.is_set() and len(self._serving) < MAX_CONNECTIONS
                 if accepted:
                     self._serving[connection] = thread
@@ -215,8 +219,6 @@ class LocalBedrock:
             _log.debug("local_bedrock.client_gone")
         finally:
             connection.close()
-            with self._lock:
-                self._serving.pop(connection, None)
 
     def _handle(self, connection: Connection, request: Request) -> None:
         route = _ROUTE.fullmatch(request.target.partition("?")[0])
@@ -233,10 +235,10 @@ class LocalBedrock:
             self._run(connection, unquote(route["model"]), operation, request)
         except GoneError:
             with self._lock:
-                self._aborted += operation == "ConverseStream" and not self._stopping.is_set()
+                if operation == "ConverseStream" and not self._stopping.is_set():
+                    self._aborted += 1
             raise
-        except Exception:
-            # whatever a request does to this code, the client gets an answer and the others go on
+        except Exception:  # noqa: BLE001 - logged; whatever one request does to this code, the others go on
             _log.exception("local_bedrock.failed")
             connection.close()
         finally:
@@ -285,23 +287,6 @@ class LocalBedrock:
         if isinstance(model, Refusal):
             raise LookupError(model.message)
         return model
-
-
-def main(host: str = "127.0.0.1", port: int = 8090) -> None:
-    """Serve in the foreground until SIGTERM or SIGINT; for the main thread. Raises OSError if the address is taken."""
-    leave = threading.Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        leave.set()
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        with LocalBedrock(host, port) as server:
-            _log.info("local_bedrock.listening", extra={"url": server.url})
-            leave.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _refuse_quietly(connection: Connection, error: BadRequestError) -> None:

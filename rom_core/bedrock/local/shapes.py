@@ -1,7 +1,8 @@
 """Checks of a JSON value against botocore's own description of a Bedrock operation, compiled once per process.
 
-botocore's client-side validation leaves maxima, patterns, enums and number formats to the service; this is the service's
-side: unknown members, types, required members, minima and maxima, patterns, enums, unions, and text that is not Unicode.
+botocore's client-side validation leaves maxima, patterns, enums and number formats to the service. This is the
+service's side: unknown members, types, required members, minima and maxima, patterns, enums, unions, and text that is
+not Unicode.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def operation_check(operation: str) -> Check:
 
     Raises botocore's OperationNotFoundError for another name.
     """
-    return _Compiler().structure(_service_model().operation_model(operation).input_shape, body_only=True)
+    return _Compiler().body(_service_model().operation_model(operation).input_shape)
 
 
 @cache
@@ -65,14 +66,16 @@ class _Compiler:
     def check(self, shape: Any) -> Check:
         if shape.name not in self._made:
             kind = "document" if getattr(shape, "is_document_type", False) else shape.type_name
-            self._made[shape.name] = getattr(self, kind)(shape)
+            self._made[shape.name] = getattr(self, f"_{kind}")(shape)
         return self._made[shape.name]
 
-    def structure(self, shape: Any, body_only: bool = False) -> Check:
+    def body(self, shape: Any) -> Check:
+        """The members that do not travel in the path, the query or a header."""
+        return self._structure(shape)
+
+    def _structure(self, shape: Any) -> Check:
         members = {
-            member.serialization.get("name", name): self.check(member)
-            for name, member in shape.members.items()
-            if not (body_only and "location" in member.serialization)
+            name: self.check(member) for name, member in shape.members.items() if "location" not in member.serialization
         }
         required = [name for name in shape.required_members if name in members]
         union = bool(getattr(shape, "is_tagged_union", False))
@@ -85,11 +88,7 @@ class _Compiler:
             present = 0
             for name, member in value.items():
                 if name not in members:
-                    problems.append(
-                        Problem(
-                            f"Malformed input request: #/{path.replace('.', '/')}: extraneous key [{name}] is not permitted"
-                        )
-                    )
+                    problems.append(_extraneous(name, path))
                 elif member is not None:
                     present += 1
                     members[name](member, prefix + name, problems)
@@ -108,7 +107,7 @@ class _Compiler:
 
         return check
 
-    def list(self, shape: Any) -> Check:
+    def _list(self, shape: Any) -> Check:
         item, length = self.check(shape.member), _length(shape)
 
         def check(value: Any, path: str, problems: list[Problem]) -> None:
@@ -121,7 +120,7 @@ class _Compiler:
 
         return check
 
-    def map(self, shape: Any) -> Check:
+    def _map(self, shape: Any) -> Check:
         key_check, value_check, length = self.check(shape.key), self.check(shape.value), _length(shape)
 
         def check(value: Any, path: str, problems: list[Problem]) -> None:
@@ -135,7 +134,7 @@ class _Compiler:
 
         return check
 
-    def string(self, shape: Any) -> Check:
+    def _string(self, shape: Any) -> Check:
         length, enum = _length(shape), list(shape.enum)
         pattern = shape.metadata.get("pattern")
         matches = re.compile(pattern).fullmatch if pattern else None
@@ -153,7 +152,7 @@ class _Compiler:
 
         return check
 
-    def integer(self, shape: Any) -> Check:
+    def _integer(self, shape: Any) -> Check:
         in_range = _range(shape)
 
         def check(value: Any, path: str, problems: list[Problem]) -> None:
@@ -164,9 +163,9 @@ class _Compiler:
 
         return check
 
-    long = integer
+    _long = _integer
 
-    def float(self, shape: Any) -> Check:
+    def _float(self, shape: Any) -> Check:
         in_range = _range(shape)
 
         def check(value: Any, path: str, problems: list[Problem]) -> None:
@@ -182,16 +181,16 @@ class _Compiler:
 
         return check
 
-    double = float
+    _double = _float
 
-    def boolean(self, _shape: Any) -> Check:
+    def _boolean(self, _shape: Any) -> Check:
         def check(value: Any, path: str, problems: list[Problem]) -> None:
             if not isinstance(value, bool):
                 problems.append(_malformed(value, path, "a Boolean"))
 
         return check
 
-    def blob(self, shape: Any) -> Check:
+    def _blob(self, shape: Any) -> Check:
         length = _length(shape)
 
         def check(value: Any, path: str, problems: list[Problem]) -> None:
@@ -206,7 +205,7 @@ class _Compiler:
 
         return check
 
-    def document(self, _shape: Any) -> Check:
+    def _document(self, _shape: Any) -> Check:
         return _document
 
 
@@ -257,6 +256,11 @@ def _range(shape: Any) -> Check:
             problems.append(_violated(value, path, f"have value less than or equal to {high}"))
 
     return check
+
+
+def _extraneous(name: str, path: str) -> Problem:
+    where = path.replace(".", "/")
+    return Problem(f"Malformed input request: #/{where}: extraneous key [{_shown(name)}] is not permitted")
 
 
 def _violated(value: Any, path: str, must: str) -> Problem:

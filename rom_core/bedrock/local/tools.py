@@ -93,7 +93,7 @@ def _score(spec: Mapping[str, Any], text: str, words: frozenset[str]) -> int:
 
 
 def find_pattern(pattern: Any, text: str) -> str | None:
-    """The first part of `text` that matches a JSON Schema pattern, anchors aside; None for one that matches anything."""
+    """The first part of `text` that matches a JSON Schema pattern, anchors aside; None if it matches anything."""
     compiled = _compile(pattern) if isinstance(pattern, str) else None
     if compiled is None:
         return None
@@ -196,7 +196,8 @@ class _Filler:
 
     def _string(self, schema: Mapping[str, Any]) -> tuple[str, bool]:
         if found := find_pattern(schema.get("pattern"), self._text):
-            self._numbers = [number for number in self._numbers if number not in found]
+            if found in self._numbers:
+                self._numbers.remove(found)
             return found, True
         if schema.get("format") == "date" or _is_date_pattern(schema.get("pattern")):
             if self._dates:

@@ -1,9 +1,10 @@
 """Token accounting of the local Bedrock, with prompt caching.
 
-A token is four characters of the compact JSON of a block, or of the text of an answer, rounded up. A cachePoint closes a
-prefix (tools, then system, then messages). A prefix that is long enough for the model is written when first seen and read
-while its time to live, renewed by every read, has not passed. As on Bedrock a cached prefix is also found when its
-cachePoint has moved on, up to 20 blocks before one of the request's points; and `inputTokens` excludes cached tokens.
+A token is four characters of the compact JSON of a block, or of the text of an answer, rounded up. A cachePoint closes
+a prefix (tools, then system, then messages). A prefix that is long enough for the model is written when first seen and
+read while its time to live, renewed by every read, has not passed. As on Bedrock a cached prefix is also found when
+its cachePoint has moved on, up to 20 blocks before one of the request's points; and `inputTokens` excludes cached
+tokens.
 """
 
 from __future__ import annotations

@@ -1,0 +1,170 @@
+"""Alerts: tells people when capacity, a circuit, the error rate or the settings change, one message for each change.
+
+Settings: ALERTS_ENABLED (switch), ALERT_WEBHOOK_URL; without a URL nothing is sent. Hooks: rom_settings, rom_start,
+rom_stop, rom_status, rom_event. A pure observer; messages go out from a thread of its own (courier.py).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from plugins.alerts import messages
+from plugins.alerts.courier import Courier
+from plugins.alerts.messages import Message
+from rom_core.capacity import Hold, RollingCounts
+from rom_core.config import Rule, Setting, Settings
+from rom_core.events import (
+    AlertSent,
+    CapacityChanged,
+    CircuitClosed,
+    CircuitOpened,
+    Event,
+    SettingsChanged,
+    TurnFinished,
+)
+from rom_core.hookspecs import hookimpl
+from rom_core.http.requests import status_of
+from rom_core.runtime import Runtime
+
+ERROR_RATE = 0.01
+MIN_ERRORS = 3
+"""With little traffic a single failed turn is more than 1 %: that one is in the log, three are a pattern."""
+
+
+def _usable_url(settings: Settings) -> str | None:
+    text = settings.ALERT_WEBHOOK_URL
+    if not text:
+        return None
+    try:
+        url = urlsplit(text)
+        usable = url.scheme in ("http", "https") and bool(url.hostname)
+    except ValueError:
+        usable = False
+    return None if usable else "must be empty or a URL such as https://host/path"
+
+
+class Alerts:
+    """The plugin."""
+
+    def __init__(self) -> None:
+        self._turns = RollingCounts()
+        self._outcomes: Counter[str] = Counter()
+        self._states: dict[str, tuple[str, float]] = {}
+        self._lock = threading.Lock()
+        self._instance = os.environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
+        self._runtime: Runtime | None = None
+        self._courier: Courier | None = None
+        self._errors: Hold | None = None
+
+    @hookimpl
+    def rom_settings(self) -> Sequence[Setting | Rule]:
+        """The switch and the webhook."""
+        return [
+            Setting("ALERTS_ENABLED", bool, True, "Post changes of state to ALERT_WEBHOOK_URL.", switch=True),
+            Setting(
+                "ALERT_WEBHOOK_URL",
+                str,
+                "",
+                "Slack-compatible webhook for alerts; empty sends none.",
+                secret=True,
+                scope="process",
+            ),
+            Rule(("ALERT_WEBHOOK_URL",), _usable_url),
+        ]
+
+    @hookimpl
+    def rom_start(self, runtime: Runtime) -> None:
+        """Start the courier."""
+        self._runtime = runtime
+        self._errors = Hold(runtime.clock.monotonic())
+        self._courier = Courier(
+            runtime.clock,
+            url=lambda: str(runtime.current.settings.ALERT_WEBHOOK_URL),
+            origin=lambda: f"ROM Agent, {runtime.current.settings.environment}, {self._instance}",
+            done=self._done,
+            tick=self.watch_errors,
+        )
+        self._courier.start()
+
+    @hookimpl
+    def rom_stop(self) -> None:
+        """Stop the courier."""
+        if self._courier is not None:
+            self._courier.stop()
+
+    @hookimpl
+    def rom_status(self) -> dict[str, Any]:
+        """Whether there is a webhook, what waits, and how messages ended."""
+        runtime, courier = self._runtime, self._courier
+        if runtime is None or courier is None:
+            return {}
+        return {
+            "webhook": bool(runtime.current.settings.ALERT_WEBHOOK_URL),
+            "waiting": courier.waiting,
+            **{outcome: self._outcomes[outcome] for outcome in ("delivered", "failed", "dropped")},
+        }
+
+    @hookimpl
+    def rom_event(self, event: Event) -> None:
+        """Count turns; turn a change of state into a message."""
+        if self._runtime is None:
+            return
+        clock = self._runtime.clock
+        match event:
+            case TurnFinished():
+                self._turns.add(clock.monotonic(), status_of(200, event.error))
+            case CapacityChanged():
+                changed, lasted = self._change("capacity", event.after)
+                if changed:
+                    self._send(messages.of_capacity(event, clock.time(), lasted))
+            case CircuitOpened() | CircuitClosed():
+                state = "open" if isinstance(event, CircuitOpened) else "closed"
+                changed, lasted = self._change(f"circuit {event.model}", state)
+                if changed:
+                    self._send(messages.of_circuit(event, clock.time(), lasted))
+            case SettingsChanged():
+                if event.changes:
+                    self._send(messages.of_settings(event, clock.time()))
+
+    def watch_errors(self) -> None:
+        """Compare the error rate of the last five minutes with the threshold; a message when it passes it, or back."""
+        if self._runtime is None or self._errors is None:
+            return
+        now = self._runtime.clock.monotonic()
+        counts = self._turns.totals(now)
+        errors, turns = counts["error"], counts.total()
+        since = self._errors.since
+        high = errors >= MIN_ERRORS and errors > ERROR_RATE * turns
+        if self._errors.update(now, int(high)):
+            at = self._runtime.clock.time()
+            self._send(messages.of_errors(errors, turns, at, high=high, lasted=None if high else now - since))
+
+    def _change(self, subject: str, state: str) -> tuple[bool, float | None]:
+        """Whether this is news of the subject, and how long (seconds) its state before had held.
+
+        A circuit whose probes fail opens again and again; that it is open is news once.
+        """
+        now = self._runtime.clock.monotonic() if self._runtime is not None else 0.0
+        with self._lock:
+            before = self._states.get(subject)
+            if before is not None and before[0] == state:
+                return False, None
+            self._states[subject] = (state, now)
+        return True, None if before is None else now - before[1]
+
+    def _send(self, message: Message) -> None:
+        runtime, courier = self._runtime, self._courier
+        if runtime is not None and courier is not None and runtime.current.settings.ALERT_WEBHOOK_URL:
+            courier.send(message)
+
+    def _done(self, message: Message, outcome: str) -> None:
+        with self._lock:
+            self._outcomes[outcome] += 1
+        if self._runtime is not None:
+            self._runtime.emit(AlertSent(message.about, outcome))

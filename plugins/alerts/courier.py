@@ -1,0 +1,133 @@
+"""Bringing messages to a webhook: in a thread of its own, bounded, retried, and never in anybody's way."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+
+import requests
+import structlog
+
+from plugins.alerts.messages import Message
+from rom_core.clock import Clock
+
+logger = structlog.get_logger("rom.alerts")
+MAX_WAITING = 100
+BACKOFF_SECONDS = (1.0, 2.0, 4.0)
+MAX_RETRY_AFTER_SECONDS = 30.0
+TIMEOUT_SECONDS = (3.05, 5.0)
+TICK_SECONDS = 5.0
+LAST_WORDS_SECONDS = 2.0
+
+
+class Courier:
+    """Delivers messages one after the other.
+
+    `url` is asked before each try: empty drops the message. `done` is told how each one ended: delivered, failed,
+    dropped. `tick` is called every few seconds in the courier's thread.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        url: Callable[[], str],
+        origin: Callable[[], str],
+        done: Callable[[Message, str], None],
+        tick: Callable[[], None],
+    ) -> None:
+        self._clock = clock
+        self._url = url
+        self._origin = origin
+        self._done = done
+        self._tick = tick
+        self._waiting: queue.Queue[Message | None] = queue.Queue(MAX_WAITING)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rom-alerts", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread: what waits gets one more try each, for two seconds in all, and is then dropped."""
+        self._stopped.set()
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(None)
+        if self._thread.is_alive():
+            self._thread.join(timeout=LAST_WORDS_SECONDS + 1)
+
+    @property
+    def waiting(self) -> int:
+        """Messages that are not yet under way."""
+        return self._waiting.qsize()
+
+    def send(self, message: Message) -> None:
+        """Take a message, without waiting; it is dropped if too many wait already."""
+        try:
+            self._waiting.put_nowait(message)
+        except queue.Full:
+            self._end(message, "dropped")
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                message = self._waiting.get(timeout=TICK_SECONDS)
+            except queue.Empty:
+                message = None
+            try:
+                if message is not None:
+                    self._end(message, self.deliver(message))
+                self._tick()
+            except Exception:
+                logger.exception("alert.courier_failed")
+        self._last_words()
+
+    def deliver(self, message: Message) -> str:
+        """Try, and try again after 1, 2 and 4 s or what the webhook asks for (at most 30 s), while that may help."""
+        for backoff in (*BACKOFF_SECONDS, None):
+            url = self._url()
+            if not url:
+                return "dropped"
+            delivered, retry_after = self._post(url, message)
+            if delivered:
+                return "delivered"
+            if retry_after is None or backoff is None or self._stopped.is_set():
+                return "failed"
+            self._clock.sleep(max(backoff, min(retry_after, MAX_RETRY_AFTER_SECONDS)), self._stopped)
+        return "failed"
+
+    def _post(self, url: str, message: Message) -> tuple[bool, float | None]:
+        """Whether it was taken; if not, the seconds the webhook asks for, None where another try is useless."""
+        try:
+            with requests.post(
+                url, json=message.payload(self._origin()), timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True
+            ) as answer:
+                status, wait = answer.status_code, answer.headers.get("Retry-After", "")
+        except requests.RequestException as error:
+            # Its text holds the URL, and the URL is the secret.
+            logger.warning("alert.not_delivered", about=message.about, reason=type(error).__name__)
+            return False, 0.0
+        if 200 <= status < 300:
+            return True, None
+        logger.warning("alert.not_delivered", about=message.about, http_status=status)
+        if status != 429 and status < 500:
+            return False, None
+        return False, float(wait) if wait.isdecimal() else 0.0
+
+    def _last_words(self) -> None:
+        until = self._clock.monotonic() + LAST_WORDS_SECONDS
+        while True:
+            try:
+                message = self._waiting.get_nowait()
+            except queue.Empty:
+                return
+            if message is not None:
+                in_time = self._clock.monotonic() < until
+                self._end(message, self.deliver(message) if in_time else "dropped")
+
+    def _end(self, message: Message, outcome: str) -> None:
+        if outcome != "delivered":
+            logger.error("alert.lost", about=message.about, title=message.title, outcome=outcome)
+        self._done(message, outcome)

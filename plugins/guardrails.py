@@ -1,0 +1,264 @@
+"""Guardrails: a tool loop that ends, and ends with an answer.
+
+An iteration is one model call that asked for tools. The loop is stopped, before the tools of that iteration run, at
+MAX_LOOPS_HARD iterations, when the same tool is asked for in GUARDRAILS_REPETITION_LIMIT iterations in a row, when a
+sequence of iterations repeats itself with the same inputs (A-B-A-B), and when GUARDRAILS_TOKEN_BUDGET is spent. The
+core then asks the model once more, for an answer from what there is. One iteration earlier the model is told, in the
+tool result itself: a warning that only people see changes nothing.
+
+Hooks: rom_settings, rom_tools_requested (judges), rom_iteration (adds the notes to the results).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rom_core.config import Rule, Setting, Settings
+from rom_core.events import GuardrailTripped, GuardrailWarned
+from rom_core.hookspecs import hookimpl
+from rom_core.turn import Iteration, IterationResult, StopLoop, Usage
+
+HARD_LIMIT = "guardrail_hard_limit"
+BUDGET = "guardrail_budget"
+REPETITION = "guardrail_repetition"
+CYCLE = "guardrail_cycle"
+
+_ANSWER = "Se já for possível, responda agora com o que foi apurado."
+_LAST = f"[Aviso] O próximo pedido de ferramentas encerra a pesquisa sem ser executado. {_ANSWER}"
+_REPEATED = (
+    "[Aviso] Mais um pedido seguido como este, à mesma ferramenta, encerra a pesquisa sem ser executado. "
+    f"Mude de caminho. {_ANSWER}"
+)
+_CIRCLING = (
+    "[Aviso] Estes pedidos repetem os anteriores, com as mesmas entradas. Se a sequência se completar de novo, a "
+    f"pesquisa será encerrada. Mude de caminho. {_ANSWER}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One request for a tool: its name, its input in canonical form, and whether the tool may be asked repeatedly."""
+
+    name: str
+    input: str
+    repeatable: bool = False
+
+
+Step = Sequence[Use]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where a loop ends. `repetition` and `budget` 0: no such limit. `match`: "name" or "call"."""
+
+    hard: int
+    repetition: int = 0
+    match: str = "name"
+    budget: int = 0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """As the settings say."""
+        return cls(
+            settings.MAX_LOOPS_HARD,
+            settings.GUARDRAILS_REPETITION_LIMIT,
+            settings.GUARDRAILS_REPETITION_MATCH,
+            settings.GUARDRAILS_TOKEN_BUDGET,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the history comes to: the reason to stop, or notes for the model by index of the tool use they go to."""
+
+    stop: str = ""
+    notes: Mapping[int, str] = field(default_factory=dict)
+
+
+def canonical(value: Any) -> str:
+    """The same text for equal JSON values, whatever the order of keys and however numbers are written (1, 1.0)."""
+    try:
+        return json.dumps(json.loads(json.dumps(value), parse_float=_number), sort_keys=True)
+    except (RecursionError, TypeError, ValueError) as error:
+        # What cannot be compared counts as the same: a guard errs towards stopping.
+        return f"<{type(error).__name__}>"
+
+
+def _number(text: str) -> float | int:
+    number = float(text)
+    return int(number) if number.is_integer() else number
+
+
+def runs(history: Sequence[Step], match: str) -> list[int]:
+    """For each use of the last iteration: in how many iterations in a row, up to it, the same was asked for.
+
+    "The same" is the tool, and with match "call" or for a repeatable tool also its input. Uses within one iteration
+    count once.
+    """
+    if not history:
+        return []
+
+    def key(use: Use) -> tuple[str, ...]:
+        return (use.name, use.input) if match == "call" or use.repeatable else (use.name,)
+
+    steps = [{key(use) for use in step} for step in reversed(history)]
+    lengths = []
+    for use in history[-1]:
+        wanted = key(use)
+        lengths.append(next((n for n, step in enumerate(steps) if wanted not in step), len(steps)))
+    return lengths
+
+
+def cycles(history: Sequence[Step]) -> bool:
+    """Whether the history ends with two equal rounds of at least two different iterations: A-B-A-B, A-B-C-A-B-C."""
+    steps = _unordered(history)
+    for period in range(2, len(steps) // 2 + 1):
+        again = steps[-period:]
+        if again == steps[-2 * period : -period] and any(step != again[0] for step in again):
+            return True
+    return False
+
+
+def cycle_ahead(history: Sequence[Step]) -> bool:
+    """Whether one more iteration could make the history end in a cycle: A-B-A."""
+    steps = _unordered(history)
+    for period in range(2, (len(steps) + 1) // 2 + 1):
+        again = steps[len(steps) + 1 - period :]
+        first = steps[len(steps) + 1 - 2 * period : len(steps) + 1 - period]
+        if again == first[:-1] and any(step != first[0] for step in first):
+            return True
+    return False
+
+
+def _unordered(history: Sequence[Step]) -> list[frozenset[tuple[str, str]]]:
+    return [frozenset((use.name, use.input) for use in step) for step in history]
+
+
+def judge(history: Sequence[Step], limits: Limits, spent: int = 0, last_cost: int = 0) -> Verdict:
+    """Whether the last iteration of `history` may run its tools, and what the model must know if it may.
+
+    `spent` and `last_cost` are tokens, of the turn and of its last iteration: the next one is taken to cost no less.
+    """
+    number, asked = len(history), len(history[-1])
+    lengths = runs(history, limits.match)
+    if number >= limits.hard:
+        return Verdict(HARD_LIMIT)
+    if limits.budget and spent >= limits.budget:
+        return Verdict(BUDGET)
+    if limits.repetition and max(lengths, default=0) >= limits.repetition:
+        return Verdict(REPETITION)
+    if cycles(history):
+        return Verdict(CYCLE)
+    notes: dict[int, str] = {}
+    if cycle_ahead(history):
+        notes[asked - 1] = _CIRCLING
+    if limits.repetition:
+        notes |= {index: _REPEATED for index, length in enumerate(lengths) if length + 1 >= limits.repetition}
+    if number + 1 >= limits.hard or (limits.budget and spent + last_cost >= limits.budget):
+        notes[asked - 1] = _LAST
+    return Verdict(notes=notes)
+
+
+@dataclass(eq=False, slots=True)
+class _Watch:
+    """What is remembered of one turn."""
+
+    history: list[Step] = field(default_factory=list)
+    spent: int = 0
+
+
+class Guardrails:
+    """The plugin; everything it remembers is on the turn and its iterations."""
+
+    @hookimpl
+    def rom_settings(self) -> Sequence[Setting | Rule]:
+        """The switch, the limits, and that they make sense together."""
+        return [
+            Setting("GUARDRAILS_ENABLED", bool, False, "Stops tool loops that do not end by themselves.", switch=True),
+            Setting("MAX_LOOPS_SOFT", int, 12, "Iterations of a turn at which a warning is given.", minimum=1),
+            Setting("MAX_LOOPS_HARD", int, 25, "Iterations of a turn at which the loop is stopped.", minimum=1),
+            Setting(
+                "GUARDRAILS_REPETITION_LIMIT",
+                int,
+                3,
+                "Iterations in a row that may not ask for the same tool; 0 = no limit.",
+                minimum=0,
+                maximum=1000,
+            ),
+            Setting(
+                "GUARDRAILS_REPETITION_MATCH",
+                str,
+                "name",
+                "`name`: the same tool, repeatable ones with the same input; `call`: every tool with the same input.",
+                choices=("name", "call"),
+            ),
+            Setting(
+                "GUARDRAILS_TOKEN_BUDGET",
+                int,
+                0,
+                "Tokens of all kinds after which a turn runs no more tools; 0 = no limit.",
+                minimum=0,
+            ),
+            Rule(("MAX_LOOPS_SOFT", "MAX_LOOPS_HARD"), _soft_before_hard),
+            Rule(("MAX_LOOPS_HARD", "MAX_LOOPS_ABSOLUTE", "GUARDRAILS_ENABLED"), _hard_before_absolute),
+            Rule(("GUARDRAILS_REPETITION_LIMIT",), _repetition_possible),
+        ]
+
+    @hookimpl
+    def rom_tools_requested(self, iteration: Iteration, tool_uses: Sequence[dict[str, Any]]) -> StopLoop | None:
+        """Stop the loop, or leave notes for the results of this iteration."""
+        turn = iteration.turn
+        settings = turn.settings
+        watch: _Watch = turn.stash.setdefault("guardrails", _Watch())
+        watch.history.append([self._use(iteration, use) for use in tool_uses])
+        spent = _tokens(turn.usage)
+        verdict = judge(watch.history, Limits.of(settings), spent, spent - watch.spent)
+        watch.spent = spent
+        if len(watch.history) == settings.MAX_LOOPS_SOFT:
+            turn.emit(GuardrailWarned(turn, len(watch.history), settings.MAX_LOOPS_HARD))
+        if verdict.stop:
+            names = tuple(tuple(use.name for use in step) for step in watch.history)
+            turn.emit(GuardrailTripped(turn, verdict.stop, len(names), names))
+            return StopLoop(verdict.stop)
+        iteration.stash["guardrails"] = verdict.notes
+        return None
+
+    @hookimpl(wrapper=True)
+    def rom_iteration(self, iteration: Iteration) -> Any:
+        """Put the notes inside the tool results: beside them some models refuse the message."""
+        result: IterationResult = yield
+        notes: Mapping[int, str] = iteration.stash.pop("guardrails", {})
+        if notes and not result.finished and result.stop is None:
+            content = iteration.turn.messages[-1]["content"]
+            for index, note in notes.items():
+                tool_result = content[index]["toolResult"]
+                content[index] = {"toolResult": {**tool_result, "content": [*tool_result["content"], {"text": note}]}}
+        return result
+
+    @staticmethod
+    def _use(iteration: Iteration, use: Mapping[str, Any]) -> Use:
+        tool = iteration.turn.snapshot.tools.get(use["name"])
+        return Use(use["name"], canonical(use["input"]), tool is not None and tool.repeatable)
+
+
+def _tokens(usage: Usage) -> int:
+    return sum(usage.as_dict().values())
+
+
+def _soft_before_hard(settings: Settings) -> str | None:
+    soft, hard = settings.MAX_LOOPS_SOFT, settings.MAX_LOOPS_HARD
+    return f"is {soft}, above MAX_LOOPS_HARD, {hard}" if soft > hard else None
+
+
+def _hard_before_absolute(settings: Settings) -> str | None:
+    hard, absolute = settings.MAX_LOOPS_HARD, settings.MAX_LOOPS_ABSOLUTE
+    if hard > absolute and settings.GUARDRAILS_ENABLED:
+        return f"is {hard}, above MAX_LOOPS_ABSOLUTE, {absolute}, which would end the loop first"
+    return None
+
+
+def _repetition_possible(settings: Settings) -> str | None:
+    return "1 would forbid tools altogether; use 2 or more, or 0" if settings.GUARDRAILS_REPETITION_LIMIT == 1 else None

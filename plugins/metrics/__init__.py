@@ -1,0 +1,277 @@
+"""Metrics: what happened, as Prometheus counters at GET /metrics, and the capacity of this process.
+
+Settings: METRICS_ENABLED (switch), METRICS_TOKEN. Hooks: rom_settings, rom_routes, rom_start, rom_stop, rom_status,
+rom_event. A pure observer. Figures of other plugins come from their events, so that any of them may be missing.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from plugins.metrics.capacity import CapacityWatch
+from plugins.metrics.children import one_of
+from plugins.metrics.exposition import Exposition
+from plugins.metrics.figures import (
+    CIRCUIT_STATES,
+    COHORTS,
+    DIRECTIONS,
+    GUARDRAILS,
+    OUTCOMES,
+    REJECTIONS,
+    STOP_REASONS,
+    TOOL_OUTCOMES,
+    UNKNOWN_TOOL,
+    Figures,
+)
+from plugins.metrics.route import MetricsResource
+from rom_core import __version__
+from rom_core.accounts import TurnAccount, cost_usd, turn_of, uncached_cost_usd, usage_is_missing
+from rom_core.catalogue import OBSERVERS
+from rom_core.config import Setting
+from rom_core.events import AttemptFinished, Event, RequestFinished, RetryScheduled, ToolFinished, TurnFinished
+from rom_core.hookspecs import hookimpl
+from rom_core.http.requests import status_of
+from rom_core.pipeline import PluginRoutes
+from rom_core.runtime import Runtime
+from rom_core.turn import Turn
+
+_NAME = "metrics"
+Handler = Callable[[Any], None]
+
+
+class Metrics:
+    """The plugin; it owns the registry of this application."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.figures = Figures(self.registry)
+        self._exposition = Exposition(self.registry)
+        ProcessCollector(registry=self.registry)
+        self._runtime: Runtime | None = None
+        self._watch: CapacityWatch | None = None
+        self._expected: tuple[int, tuple[str, ...]] | None = None
+        self._handlers: dict[str, Handler] = {
+            "request.finished": self._request_finished,
+            "turn.finished": self._turn_finished,
+            "iteration.finished": self._in_turn,
+            "attempt.started": self._in_turn,
+            "attempt.finished": self._attempt_finished,
+            "tool.started": self._in_turn,
+            "tool.finished": self._tool_finished,
+            "retry.scheduled": self._retry_scheduled,
+            "fallback.used": self._fallback_used,
+            "circuit.opened": lambda event: self._circuit(event.model, "open"),
+            "circuit.half_opened": lambda event: self._circuit(event.model, "half_open"),
+            "circuit.closed": lambda event: self._circuit(event.model, "closed"),
+            "queue.entered": lambda _: self.figures.queue_depth().inc(),
+            "queue.left": self._queue_left,
+            "guardrail.warned": lambda _: self.figures.guardrail_warnings().inc(),
+            "guardrail.tripped": lambda event: self.figures.guardrail_trips(one_of(event.reason, GUARDRAILS)).inc(),
+            "flags.changed": lambda _: self.figures.flag_changes().inc(),
+            "capacity.changed": lambda event: self.figures.capacity_changes(event.after).inc(),
+            "alert.sent": lambda event: self.figures.alerts(event.outcome).inc(),
+        }
+
+    @hookimpl
+    def rom_settings(self) -> Sequence[Setting]:
+        """The switch, and the token that closes /metrics."""
+        return [
+            Setting("METRICS_ENABLED", bool, True, "Count what happens and serve GET /metrics.", switch=True),
+            Setting(
+                "METRICS_TOKEN",
+                str,
+                "",
+                "Bearer token that GET /metrics then asks for; empty leaves it open.",
+                secret=True,
+                scope="process",
+            ),
+        ]
+
+    @hookimpl
+    def rom_routes(self, app: PluginRoutes, runtime: Runtime) -> None:
+        """GET /metrics."""
+        app.add_route("/metrics", MetricsResource(runtime, self.render))
+
+    @hookimpl
+    def rom_start(self, runtime: Runtime) -> None:
+        """Count for this runtime, and watch its capacity."""
+        self._runtime = runtime
+        self._watch = CapacityWatch(runtime, _NAME)
+        self._watch.start()
+        self.registry.register(_RuntimeCounters(runtime))
+        instance = os.environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
+        self.figures.instance(instance, __version__).set(1)
+        self.figures.build(__version__, platform.python_version()).set(1)
+
+    @hookimpl
+    def rom_stop(self) -> None:
+        """Stop watching."""
+        if self._watch is not None:
+            self._watch.stop()
+
+    @hookimpl
+    def rom_status(self) -> dict[str, Any]:
+        """Capacity: normal, alert or critical, with the figures behind it."""
+        return self._watch.status() if self._watch is not None else {}
+
+    @hookimpl
+    def rom_event(self, event: Event) -> None:
+        """Count it."""
+        handler = self._handlers.get(event.name)
+        if handler is not None:
+            handler(event)
+
+    def render(self) -> bytes:
+        """The text of GET /metrics, with what is looked up rather than counted brought up to date."""
+        if self._runtime is not None and self._watch is not None:
+            self._refresh(self._runtime, self._watch)
+        return self._exposition.render()
+
+    def _refresh(self, runtime: Runtime, watch: CapacityWatch) -> None:
+        figures, snapshot = self.figures, runtime.current
+        state = (snapshot.version, runtime.routes)
+        if state != self._expected:
+            self._expected = state
+            figures.expect(snapshot.settings, runtime.routes, snapshot.tools.names)
+            for name, setting in snapshot.settings.declared.items():
+                if setting.type in (bool, int, float):
+                    figures.flag_value(name).set(float(getattr(snapshot.settings, name)))
+        figures.flags_version().set(snapshot.version)
+        figures.active().set(runtime.admitted)
+        for name, pool in (("tools", runtime.tool_pool), ("turns", runtime.turn_pool)):
+            figures.abandoned(name).set(pool.abandoned)
+        wire = getattr(runtime.transport, "pool", None)
+        figures.abandoned("wire").set(wire.abandoned if wire is not None else 0)
+        gauge = watch.memory
+        figures.memory_used().set(gauge.used_bytes() or 0)
+        figures.memory_limit().set(gauge.limit_bytes() or 0)
+        figures.memory_ratio().set(gauge.ratio() or 0)
+        figures.capacity().set(watch.level)
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def _request_finished(self, event: RequestFinished) -> None:
+        cohort = one_of(event.cohort, COHORTS)
+        self.figures.requests(event.route, event.status, cohort).inc()
+        self.figures.durations(event.route, event.status, cohort).observe(event.duration)
+        if event.status == "rejected":
+            self.figures.rejections(one_of(event.code, REJECTIONS)).inc()
+
+    def _turn_finished(self, event: TurnFinished) -> None:
+        figures, turn, result = self.figures, event.turn, event.result
+        account = _account(turn)
+        account.observe(event)
+        cohort = one_of(turn.cohort, COHORTS)
+        own = account.overhead(event)
+        figures.overhead(cohort).observe(own)
+        parts = (account.model_time, account.tool_time, turn.queue_wait, account.retry_wait, own)
+        for part, seconds in zip(("model", "tools", "queue", "retry_wait", "own"), parts, strict=True):
+            if seconds:
+                figures.turn_time(part).inc(seconds)
+        figures.iterations(cohort).observe(turn.iterations)
+        if account.first_delta is not None:
+            figures.first_delta(cohort).observe(account.first_delta)
+        if result is not None:
+            figures.stop_reasons(one_of(result.stop_reason, STOP_REASONS)).inc()
+            if result.degraded:
+                figures.degraded(cohort).inc()
+        if self._watch is not None and status_of(200, event.error) in ("ok", "error"):
+            self._watch.turn(event.duration)
+
+    def _attempt_finished(self, event: AttemptFinished) -> None:
+        figures, attempt = self.figures, event.attempt
+        _account(attempt.turn).observe(event)
+        model = attempt.model.alias
+        figures.attempts(model, one_of(event.outcome, OUTCOMES)).inc()
+        figures.attempt_seconds(model).observe(event.duration)
+        usage = attempt.usage
+        if usage is not None:
+            counts = (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
+            for direction, count in zip(DIRECTIONS, counts, strict=True):
+                if count:
+                    figures.tokens(model, direction).inc(count)
+            figures.cost(model).inc(cost_usd(attempt.model, usage))
+            figures.cost_uncached(model).inc(uncached_cost_usd(attempt.model, usage))
+        elif usage_is_missing(event):
+            figures.usage_unknown(model).inc()
+        if self._watch is not None:
+            self._watch.attempt(event.outcome)
+
+    def _tool_finished(self, event: ToolFinished) -> None:
+        call = event.tool_call
+        _account(call.turn).observe(event)
+        # The name of a tool that does not exist is the model's own invention.
+        name = call.tool.name if call.tool is not None else UNKNOWN_TOOL
+        result = call.result
+        failed = result is None or result.status == "error"
+        outcome = one_of(result.reason if result is not None else "", TOOL_OUTCOMES) if failed else "success"
+        self.figures.tools(name, outcome).inc()
+        if call.tool is not None:
+            self.figures.tool_seconds(name).observe(call.duration)
+
+    def _retry_scheduled(self, event: RetryScheduled) -> None:
+        turn = event.call.turn
+        _account(turn).observe(event)
+        if event.model == turn.model:
+            outcome = getattr(event.error, "outcome", "")
+            self.figures.retries(turn.model, one_of(outcome, OUTCOMES)).inc()
+            self.figures.retry_wait().inc(event.after_seconds)
+
+    def _fallback_used(self, event: Any) -> None:
+        _account(event.call.turn).observe(event)
+        self.figures.fallbacks(event.from_model, event.to_model).inc()
+
+    def _queue_left(self, event: Any) -> None:
+        self.figures.queue_depth().dec()
+        self.figures.queue_wait(one_of(event.turn.cohort, COHORTS)).observe(event.waited)
+
+    def _circuit(self, model: str, state: str) -> None:
+        self.figures.circuit_state(model).set(CIRCUIT_STATES.index(state))
+        self.figures.circuit_changes(model, state).inc()
+
+    def _in_turn(self, event: Event) -> None:
+        """For what only the account needs."""
+        turn = turn_of(event)
+        if turn is not None:
+            _account(turn).observe(event)
+
+
+def _account(turn: Turn) -> TurnAccount:
+    account: TurnAccount | None = turn.stash.get(_NAME)
+    if account is None:
+        account = turn.stash[_NAME] = TurnAccount()
+    return account
+
+
+class _RuntimeCounters(Collector):
+    """What the core counts by itself: failures of observers, and the time spent in plugins while that is measured."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        errors = CounterMetricFamily(
+            "rom_observer_errors", "Exceptions of observers, isolated and logged", labels=("plugin", "hook")
+        )
+        counts = self._runtime.observer_errors
+        for plugin in self._runtime.catalogue.plugins.values():
+            for hook in OBSERVERS:
+                if hook in plugin.hooks:
+                    errors.add_metric((plugin.name, hook), counts[plugin.name, hook])
+        yield errors
+        seconds = CounterMetricFamily(
+            "rom_plugin_seconds",
+            "Seconds in a plugin's hooks, while PLUGIN_TIMES is on",
+            labels=("plugin", "hook"),
+        )
+        for labels, spent in self._runtime.plugin_times.items():
+            seconds.add_metric(labels, spent)
+        yield seconds

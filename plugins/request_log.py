@@ -1,0 +1,270 @@
+"""Request log: one line for what happened, one that closes each turn with everything needed to judge it.
+
+Settings: LOGGING_ENABLED (switch), LOG_CONTENT; how lines are written is the core's (LOG_FORMAT, LOG_LEVEL).
+Hooks: rom_settings, rom_event. A pure observer; it remembers only the account of each turn, on the turn itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import structlog
+
+from rom_core.accounts import ACCOUNTED, TurnAccount, turn_of
+from rom_core.config import Rule, Setting, Settings
+from rom_core.errors import ModelError, RomError
+from rom_core.events import AttemptFinished, Event, RequestFinished, SettingsChanged, ToolFinished, TurnFinished
+from rom_core.hookspecs import hookimpl
+from rom_core.http.requests import status_of
+from rom_core.turn import Attempt, Iteration, ModelCall, StopLoop, ToolCall, Turn
+
+# Events that are not in the table, such as those of other plugins, are logged as INFO.
+LEVELS: Mapping[str, int] = {
+    "request.started": logging.DEBUG,
+    "request.rejected": logging.DEBUG,
+    "turn.started": logging.DEBUG,
+    "iteration.started": logging.DEBUG,
+    "iteration.finished": logging.DEBUG,
+    "attempt.started": logging.DEBUG,
+    "tool.started": logging.DEBUG,
+    "tool.finished": logging.DEBUG,
+    "server.draining": logging.DEBUG,
+    "alert.sent": logging.DEBUG,
+    "queue.entered": logging.DEBUG,
+    "queue.left": logging.DEBUG,
+    "retry.scheduled": logging.INFO,
+    "fallback.used": logging.WARNING,
+    "loop.stopped": logging.WARNING,
+    "retry.declined": logging.WARNING,
+    "fallback.exhausted": logging.WARNING,
+    "circuit.opened": logging.ERROR,
+    "circuit.half_opened": logging.WARNING,
+    "circuit.closed": logging.WARNING,
+    "guardrail.warned": logging.WARNING,
+    "guardrail.tripped": logging.WARNING,
+    "capacity.changed": logging.WARNING,
+    "flags.changed": logging.WARNING,
+}
+FAILED_ATTEMPT = "attempt.failed"
+# Asked for every few seconds by machines: answered well, they are worth a line at DEBUG only.
+_PROBES = ("/health", "/ready", "/metrics")
+_MAX_TEXT = 200
+_MAX_ATTEMPTS = 20
+_OWN = "request_log"
+_NAMES: dict[type[Event], tuple[str, ...]] = {}
+
+
+def _no_content_in_production(settings: Settings) -> str | None:
+    if settings.LOG_CONTENT and settings.environment == "production":
+        return "is refused in production: conversations would be in the log"
+    return None
+
+
+class RequestLog:
+    """The plugin."""
+
+    def __init__(self) -> None:
+        self._logger = structlog.get_logger("rom.events")
+        self._levels = logging.getLogger("rom.events")
+        self._turn_routes: set[str] = set()
+
+    @hookimpl
+    def rom_settings(self) -> Sequence[Setting | Rule]:
+        """The switch, and whether content is logged."""
+        return [
+            Setting("LOGGING_ENABLED", bool, True, "Log what happens to requests and turns.", switch=True),
+            Setting(
+                "LOG_CONTENT",
+                bool,
+                False,
+                "Log questions, answers, tool inputs and outputs too; refused in production.",
+            ),
+            Rule(("LOG_CONTENT",), _no_content_in_production),
+        ]
+
+    @hookimpl
+    def rom_event(self, event: Event) -> None:
+        """Write the event's line, if its level is logged."""
+        account = _account(event) if type(event) in ACCOUNTED else None
+        name, level = event.name, self._level(event)
+        if not self._levels.isEnabledFor(level):
+            return
+        if level >= logging.WARNING and name == "attempt.finished":
+            name = FAILED_ATTEMPT
+        data = _closing(event, account) if isinstance(event, TurnFinished) and account else describe(event)
+        self._logger.log(level, name, **data)
+
+    def _level(self, event: Event) -> int:
+        level = LEVELS.get(event.name)
+        if level is not None:
+            return level
+        if isinstance(event, TurnFinished):
+            self._turn_routes.add(event.turn.route)
+            return _level_of_error(event.error)
+        if isinstance(event, RequestFinished):
+            # A turn that went well has its own closing line.
+            quiet = event.status == "ok" and (event.route in _PROBES or event.route in self._turn_routes)
+            return logging.DEBUG if quiet else logging.ERROR if event.code == "internal_error" else logging.INFO
+        if isinstance(event, AttemptFinished):
+            return logging.DEBUG if event.outcome in ("ok", "cancelled") else logging.WARNING
+        return logging.INFO
+
+
+def _account(event: Event) -> TurnAccount | None:
+    """The account of the event's turn, brought up to date."""
+    turn = turn_of(event)
+    if turn is None:
+        return None
+    account: TurnAccount | None = turn.stash.get(_OWN)
+    if account is None:
+        account = turn.stash[_OWN] = TurnAccount()
+    account.observe(event)
+    return account
+
+
+def _level_of_error(error: RomError | None) -> int:
+    if error is None or error.status < 500:
+        return logging.INFO
+    return logging.ERROR if error.code == "internal_error" else logging.WARNING
+
+
+# -- what a line says ------------------------------------------------------------------------------------------------
+
+
+def describe(event: Event) -> dict[str, Any]:
+    """The fields of an event's line: its numbers and short texts, and of the objects it carries only what names them.
+
+    What was said is left out, unless the turn's LOG_CONTENT is on.
+    """
+    turn = turn_of(event)
+    content = turn is not None and bool(turn.settings.LOG_CONTENT)
+    line: dict[str, Any] = {}
+    for name in _names(type(event)):
+        value = getattr(event, name)
+        if isinstance(event, SettingsChanged) and name == "changes":
+            line["changes"] = {key: [_short(old), _short(new)] for key, (old, new) in event.changes.items()}
+        else:
+            line.update(_error(value, content) if isinstance(value, RomError) else _part(name, value))
+    if content and isinstance(event, ToolFinished):
+        result = event.tool_call.result
+        line["input"] = event.tool_call.input
+        line["output"] = list(result.content) if result is not None else None
+    return line
+
+
+def _part(name: str, value: Any) -> dict[str, Any]:
+    match value:
+        case bool() | int() | None:
+            return {name: value}
+        case float():
+            return {name: round(value, 6)}
+        case str():
+            return {name: _short(value)}
+        case Turn():
+            return _ids(value)
+        case Iteration():
+            return {**_ids(value.turn), "iteration": value.number}
+        case ModelCall():
+            return {**_ids(value.turn), "iteration": value.iteration, "attempt": len(value.attempts)}
+        case Attempt():
+            place = {"iteration": value.call.iteration, "attempt": value.number, "model": value.model.alias}
+            return {**_ids(value.turn), **place, "first_delta": _since_start(value), "tokens": _tokens(value.usage)}
+        case ToolCall():
+            result = value.result
+            # The name of a tool that does not exist is the model's own words.
+            place = {"iteration": value.iteration, "tool": value.tool.name if value.tool is not None else "unknown"}
+            outcome = {"status": result.status, "reason": result.reason} if result is not None else {}
+            return {**_ids(value.turn), **place, **outcome, "duration": round(value.duration, 6)}
+        case StopLoop():
+            return {"reason": value.reason}
+        case tuple() | list():
+            return {name: _plain(value)}
+        case _:
+            return {}
+
+
+def _plain(values: Sequence[Any]) -> list[Any]:
+    return [_plain(value) if isinstance(value, tuple | list) else _short(value) for value in values]
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, bool | int | float) or value is None:
+        return value
+    text = str(value)
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
+
+
+def _ids(turn: Turn) -> dict[str, Any]:
+    return {"trace_id": turn.trace_id, "request_id": turn.request_id, "turn_id": turn.id, "cohort": turn.cohort}
+
+
+def _error(error: RomError, content: bool) -> dict[str, Any]:
+    if not isinstance(error, ModelError):
+        return {"code": error.code}
+    # What the service says may quote the request.
+    aws: dict[str, Any] = {"upstream_message": _short(error.upstream_message)} if content else {}
+    aws |= {"http_status": error.http_status, "aws_code": error.aws_code, "aws_request_id": error.aws_request_id}
+    known = {key: value for key, value in aws.items() if value is not None}
+    return {"code": error.code, "kind": error.kind, **known}
+
+
+def _tokens(usage: Any) -> dict[str, int] | None:
+    return usage.as_dict() if usage is not None else None
+
+
+def _since_start(attempt: Attempt) -> float | None:
+    if attempt.first_delta_at is None or attempt.started_at is None:
+        return None
+    return round(attempt.first_delta_at - attempt.started_at, 6)
+
+
+def _closing(event: TurnFinished, account: TurnAccount) -> dict[str, Any]:
+    """The line that closes a turn. Times in seconds, cost in USD."""
+    turn, result, error = event.turn, event.result, event.error
+    asked = turn.request
+    line = {
+        **_ids(turn),
+        "conversation_id": asked.conversation_id,
+        "route": turn.route,
+        "api_key": asked.key_name,
+        "mode": asked.mode,
+        "stream": asked.stream,
+        "flags_version": turn.snapshot.version,
+        "status": status_of(200, error),
+        "http_status": 200 if error is None else error.status,
+        "stop_reason": result.stop_reason if result is not None else None,
+        "model": turn.model,
+        "degraded": turn.degraded,
+        "iterations": turn.iterations,
+        "tool_calls": len(turn.tool_calls),
+        "tool_errors": sum(call.result is None or call.result.status == "error" for call in turn.tool_calls),
+        "model_requests": turn.model_requests,
+        "retries": account.retries,
+        "fallbacks": account.fallbacks,
+        "attempts": [f"{model}: {outcome}" for model, outcome in account.attempts[-_MAX_ATTEMPTS:]],
+        "duration": round(event.duration, 6),
+        "queue_wait": round(turn.queue_wait, 6),
+        "retry_wait": round(account.retry_wait, 6),
+        "model_time": round(account.model_time, 6),
+        "tool_time": round(account.tool_time, 6),
+        "overhead": round(account.overhead(event), 6),
+        "first_delta": None if account.first_delta is None else round(account.first_delta, 6),
+        **turn.usage.as_dict(),
+        "usage_unknown": account.usage_unknown,
+        "cost_usd": round(account.cost, 8),
+    }
+    if error is not None:
+        line |= _error(error, turn.settings.LOG_CONTENT)
+    if turn.settings.LOG_CONTENT:
+        line |= {"question": asked.messages[-1]["content"], "answer": turn.text}
+    return line
+
+
+def _names(kind: type[Event]) -> tuple[str, ...]:
+    names = _NAMES.get(kind)
+    if names is None:
+        names = _NAMES[kind] = tuple(field.name for field in fields(kind))
+    return names

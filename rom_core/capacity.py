@@ -1,0 +1,116 @@
+"""How near this process is to its limits: memory and throttling, as one of three levels."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Level = Literal["normal", "alert", "critical"]
+LEVELS: tuple[Level, ...] = ("normal", "alert", "critical")
+WINDOW_SECONDS = 300.0
+"""What rates and percentiles look back on."""
+MIN_ATTEMPTS = 20
+"""With fewer requests to the model in the window, one throttled request would look like a crisis."""
+HOLD_SECONDS = 60.0
+"""A level falls only after things have been better for so long, so that a value at a threshold is one change."""
+
+_MEMORY = {"alert": 0.75, "critical": 0.90}
+_THROTTLED = {"alert": 0.05, "critical": 0.10}
+_SLOTS = 30
+_MAX_SAMPLES = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was measured. Ratios are from 0 to 1, None where nothing is known.
+
+    `memory_ratio`: resident memory by the limit. `throttled_ratio`: requests to the model that were answered 429, by
+    `attempts`, all requests. `p95_seconds`: 95 of 100 turns took no longer.
+    """
+
+    memory_ratio: float | None = None
+    throttled_ratio: float | None = None
+    attempts: int = 0
+    p95_seconds: float | None = None
+
+    @property
+    def level(self) -> Level:
+        """The worse of what memory and throttling say; "above" a threshold excludes the threshold itself."""
+        throttled = self.throttled_ratio if self.attempts >= MIN_ATTEMPTS else None
+        return max(_level(self.memory_ratio, _MEMORY), _level(throttled, _THROTTLED), key=LEVELS.index)
+
+
+def _level(value: float | None, above: Mapping[str, float]) -> Level:
+    if value is None or value <= above["alert"]:
+        return "normal"
+    return "critical" if value > above["critical"] else "alert"
+
+
+class Hold:
+    """A level that rises at once and falls when nothing as bad was seen for HOLD_SECONDS."""
+
+    def __init__(self, now: float, *, seconds: float = HOLD_SECONDS) -> None:
+        """`now` is on a monotonic clock, in seconds."""
+        self._seconds = seconds
+        self._seen: list[tuple[float, int]] = []
+        self.level = 0
+        self.since = now
+
+    def update(self, now: float, level: int) -> bool:
+        """Take a new measurement, 0 being the best; True if the level changed."""
+        self._seen = [(at, seen) for at, seen in self._seen if now - at < self._seconds and seen > level]
+        self._seen.append((now, level))
+        worst = max(seen for _, seen in self._seen)
+        if worst == self.level:
+            return False
+        self.level, self.since = worst, now
+        return True
+
+
+class RollingCounts:
+    """Counts of names over the last WINDOW_SECONDS, in slots of ten seconds. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._slots: deque[tuple[int, Counter[str]]] = deque(maxlen=_SLOTS)
+        self._lock = threading.Lock()
+
+    def add(self, now: float, name: str) -> None:
+        """One more of `name`; `now` on a monotonic clock."""
+        number = int(now / (WINDOW_SECONDS / _SLOTS))
+        with self._lock:
+            if not self._slots or self._slots[-1][0] < number:
+                self._slots.append((number, Counter()))
+            self._slots[-1][1][name] += 1
+
+    def totals(self, now: float) -> Counter[str]:
+        """How many of each there were."""
+        oldest = int(now / (WINDOW_SECONDS / _SLOTS)) - _SLOTS
+        total: Counter[str] = Counter()
+        with self._lock:
+            for number, counts in self._slots:
+                if number > oldest:
+                    total.update(counts)
+        return total
+
+
+class RollingQuantile:
+    """Durations of the last WINDOW_SECONDS, the newest 2048 of them. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, float]] = deque(maxlen=_MAX_SAMPLES)
+        self._lock = threading.Lock()
+
+    def add(self, now: float, seconds: float) -> None:
+        """One more duration, known at `now`."""
+        with self._lock:
+            self._samples.append((now, seconds))
+
+    def quantile(self, now: float, share: float) -> float | None:
+        """The smallest duration that `share` of all do not exceed (nearest rank); None without any."""
+        with self._lock:
+            recent = sorted(seconds for at, seconds in self._samples if now - at <= WINDOW_SECONDS)
+        return recent[max(0, math.ceil(share * len(recent)) - 1)] if recent else None

@@ -1,0 +1,122 @@
+"""One table: what every kind of failure of a model call means for retry, breaker, fallback and the HTTP answer.
+
+`bedrock.failures` says which error an exception is; this says what is done about it. The retry, breaker and fallback
+plugins ask here, so that they cannot disagree. docs/resilience.md shows the same table as measured over sockets.
+
+The rule behind it: 429, 5xx, timeouts and broken connections are worth another try and speak against the model; a 4xx
+says something about this request, this account or this model's answer to it, and asking the same again changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from rom_core.errors import (
+    CircuitOpen,
+    ModelConnectionError,
+    ModelCredentialsError,
+    ModelError,
+    ModelMalformedReply,
+    ModelNotServed,
+    ModelRefused,
+    ModelServerError,
+    ModelStreamTruncated,
+    ModelThrottled,
+    ModelTimeout,
+    RomError,
+)
+
+if TYPE_CHECKING:
+    from rom_core.turn import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One line of the table.
+
+    name: what people call it. error: the class it has. kinds: the `ModelError.kind`s it is for (first letter in either
+    case: a stream writes names so), none = every kind of that class that no line above names. retry: whether the same
+    model is asked again. counts: whether it speaks against the model's health (the breaker). fallback: whether another
+    model may do better; "remembered" = this model is also passed over for a while. The HTTP answer is the class's own.
+    """
+
+    name: str
+    error: type[ModelError]
+    kinds: tuple[str, ...] = ()
+    retry: Literal["no", "once", "yes"] = "no"
+    counts: bool = False
+    fallback: Literal["no", "yes", "remembered"] = "no"
+
+    @property
+    def answer(self) -> str:
+        """The HTTP answer it becomes if nothing helps, as "504 upstream_timeout"."""
+        return f"{self.error.status} {self.error.code}"
+
+    def covers(self, error: RomError) -> bool:
+        """Whether this line speaks of `error`."""
+        if not isinstance(error, self.error):
+            return False
+        return not self.kinds or _capital(error.kind) in self.kinds
+
+
+def _transient(name: str, error: type[ModelError], *kinds: str, retry: Literal["once", "yes"] = "yes") -> Failure:
+    return Failure(name, error, kinds, retry=retry, counts=True, fallback="yes")
+
+
+FAILURES: tuple[Failure, ...] = (
+    _transient("429 ThrottlingException", ModelThrottled, "ThrottlingException"),
+    _transient("429 ModelNotReadyException", ModelThrottled, "ModelNotReadyException"),
+    _transient("any other 429", ModelThrottled),
+    _transient("500 InternalServerException", ModelServerError, "InternalServerException"),
+    _transient("502, a proxy's HTML", ModelServerError, "Http_502"),
+    _transient("503 ServiceUnavailableException", ModelServerError, "ServiceUnavailableException"),
+    _transient("504", ModelTimeout, "Http_504"),
+    _transient("unknown exception in the stream", ModelServerError, "Unnamed_exception"),
+    _transient("any other 5xx", ModelServerError),
+    _transient("408 ModelTimeoutException", ModelTimeout, "ModelTimeoutException"),
+    _transient("connect timeout", ModelTimeout, "Connect_timeout"),
+    _transient("read timeout", ModelTimeout, "Read_timeout", retry="once"),
+    _transient("any other timeout", ModelTimeout),
+    _transient("connection refused", ModelConnectionError, "Connection_refused"),
+    _transient("connection closed or reset before the answer", ModelConnectionError, "Connection_closed"),
+    _transient("name not resolved", ModelConnectionError, "Dns"),
+    _transient("any other broken connection", ModelConnectionError),
+    _transient("bad checksum", ModelStreamTruncated, "Bad_checksum"),
+    _transient("connection closed or reset in the stream", ModelStreamTruncated, "Stream_broken"),
+    _transient("no messageStop", ModelStreamTruncated, "No_message_stop"),
+    _transient("any other broken stream", ModelStreamTruncated),
+    Failure("model not known or no longer served", ModelNotServed, fallback="remembered"),
+    Failure("403 AccessDeniedException", ModelRefused, ("AccessDeniedException",), fallback="yes"),
+    Failure("credentials expired, invalid or missing", ModelCredentialsError),
+    Failure("424 ModelErrorException", ModelError, ("ModelErrorException",), fallback="yes"),
+    Failure("424 ModelStreamErrorException", ModelError, ("ModelStreamErrorException",), fallback="yes"),
+    Failure("400 ServiceQuotaExceededException", ModelRefused, ("ServiceQuotaExceededException",), fallback="yes"),
+    Failure("400 ValidationException", ModelRefused, ("ValidationException",)),
+    Failure("any other 4xx, TLS, invalid parameters", ModelRefused),
+    Failure("malformed_model_output, malformed_tool_use", ModelMalformedReply, fallback="yes"),
+    Failure("open circuit, nothing sent", CircuitOpen, fallback="yes"),
+    Failure("unknown", ModelError, fallback="yes"),
+)
+"""The first line that covers an error holds. The last one covers every ModelError."""
+
+
+def failure_of(error: RomError) -> Failure:
+    """The line of the table for `error`. Raises TypeError for what is no ModelError."""
+    for failure in FAILURES:
+        if failure.covers(error):
+            return failure
+    raise TypeError(f"{type(error).__name__} is no failure of a model")
+
+
+def models_after(turn: Turn) -> tuple[str, ...]:
+    """The aliases that may still take over from the turn's model, in order.
+
+    All of MODEL_FALLBACKS, or what comes after the turn's model if it is among them: there is no way back in a turn.
+    """
+    chain: tuple[str, ...] = tuple(turn.settings.MODEL_FALLBACKS)
+    return chain[chain.index(turn.model) + 1 :] if turn.model in chain else chain
+
+
+def _capital(kind: str) -> str:
+    return kind[:1].upper() + kind[1:]

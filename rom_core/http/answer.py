@@ -1,0 +1,68 @@
+"""Answering a request with a turn: the part that every chat route shares, whatever its dialect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import falcon
+
+from rom_core.http.patience import with_patience
+from rom_core.http.stream import TurnStream
+from rom_core.runtime import Runtime
+from rom_core.turn import ChatRequest, Turn, TurnResult
+
+
+class Dialect(Protocol):
+    """How a route writes what a turn says."""
+
+    def whole(self, result: TurnResult) -> dict[str, Any]:
+        """The JSON object of an answer in one piece."""
+
+    def event(self, turn: Turn, name: str, data: dict[str, Any]) -> bytes:
+        """One event of a streamed answer as Server-Sent Events, or nothing."""
+
+
+def answer(
+    runtime: Runtime, req: falcon.Request, resp: falcon.Response, request: ChatRequest, route: str, dialect: Dialect
+) -> None:
+    """Run the turn that `request` asks for and answer with it, whole or streamed.
+
+    One place of the core's admission is held until the last byte of the answer. Raises the turn's RomError if it comes
+    before the first byte; after that the stream tells it.
+    """
+    request = with_patience(request, req)
+    release = runtime.admit(route)
+    try:
+        turn = runtime.turn(
+            request,
+            route=route,
+            trace_id=req.context.trace_id,
+            request_id=req.context.request_id,
+            accepted_at=req.context.accepted_at,
+        )
+        req.context.outcome.cohort = turn.cohort
+        disconnected = disconnect_probe(req)
+        if request.stream:
+            stream = TurnStream(runtime, turn, disconnected, release, req.context.outcome, dialect.event)
+            stream.start()
+            release = stream.close
+            resp.content_type = "text/event-stream; charset=utf-8"
+            resp.set_header("Cache-Control", "no-cache")
+            resp.set_header("X-Accel-Buffering", "no")
+            resp.stream = stream
+            return
+        result = runtime.run(turn, disconnected)
+    except BaseException:
+        release()
+        raise
+    release()
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = json.dumps(dialect.whole(result), ensure_ascii=False).encode()
+
+
+def disconnect_probe(req: falcon.Request) -> Callable[[], bool]:
+    """Tells whether the client has left; waitress offers that when it reads ahead (`channel_request_lookahead`)."""
+    probe: Callable[[], bool] | None = req.env.get("waitress.client_disconnected")
+    return probe or (lambda: False)

@@ -1,0 +1,132 @@
+"""The threads that serve HTTP, in two lanes: what operators and probes ask never stands behind chats.
+
+waitress has one queue and gives every thread to whatever comes first; hundreds of chats on their way to a refusal
+would then delay a health check until the orchestrator kills the process. Here reads and admin calls are taken first,
+and some threads take nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from typing import Protocol
+
+import structlog
+
+logger = structlog.get_logger("rom.server")
+
+_READS = ("GET", "HEAD", "OPTIONS")
+_ADMIN = "/admin/"
+
+
+class Task(Protocol):
+    """What waitress hands over: a channel whose first request is complete."""
+
+    requests: list[object]
+
+    def service(self) -> None:
+        """Answer that request."""
+
+    def cancel(self) -> None:
+        """Close the connection without an answer."""
+
+
+class Lanes:
+    """A task dispatcher for waitress (`create_server(_dispatcher=...)`) with `threads` threads.
+
+    At most `chats` of them at the same time serve what is neither a read nor under /admin/.
+    """
+
+    def __init__(self, threads: int, chats: int) -> None:
+        self._count = threads
+        self._chats = chats
+        self._lock = threading.Lock()
+        self._work = threading.Condition(self._lock)
+        self._ended = threading.Condition(self._lock)
+        self._first: deque[Task] = deque()
+        self._rest: deque[Task] = deque()
+        self._serving = 0
+        self._serving_chats = 0
+        self._alive = 0
+        self._stopped = False
+
+    def start(self) -> None:
+        """Start the threads; whatever came before waits for them."""
+        self._alive = self._count
+        for number in range(self._count):
+            threading.Thread(target=self._run, name=f"rom-http-{number}", daemon=True).start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request is being served or waits for a thread."""
+        return bool(self._serving or self._first or self._rest)
+
+    def add_task(self, task: Task) -> None:
+        """Have `task` served by the next thread that may take it."""
+        with self._lock:
+            (self._first if _goes_first(task) else self._rest).append(task)
+            self._wake()
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
+        """Let the threads end, wait for them at most `timeout` seconds, cancel what none of them has taken.
+
+        True if there was something to cancel.
+        """
+        until = time.monotonic() + timeout
+        with self._lock:
+            self._stopped = True
+            self._work.notify_all()
+            while self._alive and (left := until - time.monotonic()) > 0:
+                self._ended.wait(left)
+            alive, pending = self._alive, [*self._first, *self._rest] if cancel_pending else []
+            if cancel_pending:
+                self._first.clear()
+                self._rest.clear()
+        for task in pending:
+            task.cancel()
+        if alive or pending:
+            logger.warning("http.cut_off", threads=alive, requests=len(pending))
+        return bool(pending)
+
+    def _run(self) -> None:
+        while (taken := self._next()) is not None:
+            task, chat = taken
+            try:
+                task.service()
+            except Exception:
+                logger.exception("http.task_failed")
+            with self._lock:
+                self._serving -= 1
+                self._serving_chats -= chat
+        with self._lock:
+            self._alive -= 1
+            self._ended.notify_all()
+
+    def _next(self) -> tuple[Task, bool] | None:
+        with self._lock:
+            while not self._stopped:
+                chat = not self._first
+                if chat and not self._chat_may_run():
+                    self._work.wait()
+                    continue
+                task = (self._rest if chat else self._first).popleft()
+                self._serving += 1
+                self._serving_chats += chat
+                self._wake()
+                return task, chat
+            return None
+
+    def _chat_may_run(self) -> bool:
+        return bool(self._rest) and self._serving_chats < self._chats
+
+    def _wake(self) -> None:
+        """Wake a thread if there is something it may take; whoever takes something does the same for what is left."""
+        if self._first or self._chat_may_run():
+            self._work.notify()
+
+
+def _goes_first(task: Task) -> bool:
+    # A request that waitress could not parse has neither command nor path.
+    request = task.requests[0]
+    return getattr(request, "command", "") in _READS or getattr(request, "path", "").startswith(_ADMIN)

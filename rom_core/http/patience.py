@@ -1,0 +1,44 @@
+"""How long a client waits and how often it has asked already, where it says so.
+
+The official OpenAI and Anthropic clients send `x-stainless-read-timeout` (seconds between two pieces of an answer) and
+`x-stainless-retry-count` (0 for a first try) with every request.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import falcon
+
+from rom_core.turn import ChatRequest
+
+# Of the client's time, kept for the answer's way to it: this share, and not more than so many seconds.
+_WAY_SHARE = 0.05
+_WAY_SECONDS = 1.0
+_MAX_RETRIES = 100
+
+
+def with_patience(request: ChatRequest, req: falcon.Request) -> ChatRequest:
+    """`request` with what the client's headers say; what is not a sensible number says nothing.
+
+    A read timeout bounds the silence, and a streamed answer is never silent for long (SSE_HEARTBEAT_SECONDS): it
+    becomes the deadline of an answer in one piece only.
+    """
+    timeout = None if request.stream else _seconds(req.get_header("x-stainless-read-timeout"))
+    return replace(request, client_timeout=timeout, client_retries=_count(req.get_header("x-stainless-retry-count")))
+
+
+def _seconds(header: str | None) -> float | None:
+    try:
+        seconds = float(header or "")
+    except ValueError:
+        return None
+    if not math.isfinite(seconds) or seconds <= 0:
+        return None
+    return seconds - min(_WAY_SECONDS, seconds * _WAY_SHARE)
+
+
+def _count(header: str | None) -> int:
+    text = (header or "").strip()
+    return min(int(text), _MAX_RETRIES) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -1,0 +1,128 @@
+"""What tests of the wire share: an attempt of a real turn, and a peer that answers with the bytes it is told."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from support import make_runtime, make_settings, make_turn
+
+from rom_core.bedrock.local.frames import event_frame
+from rom_core.bedrock.wire import Wire
+from rom_core.cancel import Deadline
+from rom_core.clock import SystemClock
+from rom_core.turn import Attempt, ModelCall, Sink
+
+MODEL_ID = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"
+STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.amazon.eventstream\r\nx-amzn-RequestId: stream-id\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+END_OF_BODY = b"0\r\n\r\n"
+Connect = Callable[..., Wire]
+
+
+def make_wire(url: str, **settings: Any) -> Wire:
+    """A wire to `url` with short timeouts; the caller closes it."""
+    values = {"BEDROCK_CONNECT_TIMEOUT_SECONDS": 0.2, "BEDROCK_READ_TIMEOUT_SECONDS": 10.0} | settings
+    return Wire(make_settings(**values), SystemClock(), endpoint_url=url)
+
+
+def make_attempt(*, seconds: float = 10.0, sink: Sink | None = None) -> Attempt:
+    """The first attempt of a turn that has `seconds` left; with a `sink` it is a streamed one."""
+    clock = SystemClock()
+    runtime, _ = make_runtime(clock=clock)
+    turn = make_turn(runtime, stream=sink is not None, sink=sink)
+    turn.deadline = Deadline(clock, seconds)
+    call = ModelCall(turn, 1, turn.cancel, turn.deadline)
+    attempt = Attempt(call, 1, turn.settings.models[turn.model])
+    call.attempts.append(attempt)
+    return attempt
+
+
+def asking(message: str = "question", **more: Any) -> dict[str, Any]:
+    """The arguments of `converse_stream` for one message, which may hold directives."""
+    return {"modelId": MODEL_ID, "messages": [{"role": "user", "content": [{"text": message}]}]} | more
+
+
+def until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+    """Wait for another thread, at most so long."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.002)
+    return condition()
+
+
+def event(name: str, **payload: Any) -> bytes:
+    """A frame of the stream with this payload."""
+    return event_frame(name, json.dumps(payload).encode())
+
+
+def chunks(*frames: bytes) -> bytes:
+    """The frames as chunks of an HTTP body, without its end."""
+    return b"".join(b"%x\r\n%b\r\n" % (len(frame), frame) for frame in frames)
+
+
+def http_error(status: int, *headers: str, body: bytes = b"") -> bytes:
+    """An HTTP answer with these header lines."""
+    lines = [f"HTTP/1.1 {status} Reason", *headers, f"Content-Length: {len(body)}"]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+class Peer:
+    """A server that answers every request with `answer`, then ends the connection; an `eager` one does not read first.
+
+    `ending` is "fin" or "rst"; it and `answer` may be set anew for the next request. A context manager.
+    """
+
+    def __init__(self, answer: bytes = b"", *, ending: str = "fin", eager: bool = False) -> None:
+        self.answer = answer
+        self.ending = ending
+        self.eager = eager
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, name="peer", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(5)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                connection.settimeout(5)
+                if self.eager:
+                    connection.sendall(self.answer)
+                _read_request(connection)
+                if not self.eager:
+                    connection.sendall(self.answer)
+                if self.ending == "rst":
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def _read_request(connection: socket.socket) -> None:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536) or b"\r\n\r\n"
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+    while len(body) < length and (more := connection.recv(65536)):
+        body += more

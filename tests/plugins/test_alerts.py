@@ -1,0 +1,286 @@
+"""Alerts: one message for each change of state, brought to a webhook without getting in anybody's way."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+import responses
+from support import failure, make_runtime, make_settings, make_turn, says
+
+from plugins.alerts import Alerts
+from plugins.alerts.courier import MAX_WAITING, Courier
+from plugins.alerts.messages import Message, of_settings
+from rom_core.catalogue import Catalogue
+from rom_core.clock import FakeClock
+from rom_core.config import InvalidSettings
+from rom_core.errors import ModelRefused, RomError
+from rom_core.events import (
+    AlertSent,
+    CapacityChanged,
+    CircuitClosed,
+    CircuitHalfOpened,
+    CircuitOpened,
+    Event,
+    SettingsChanged,
+)
+from rom_core.hookspecs import hookimpl
+from rom_core.runtime import Runtime
+
+HOOK = "http://hooks.test/services/T0/B0"
+MODEL = "anthropic.first"
+
+
+class Ends:
+    """An observer that keeps how messages ended."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+
+    @hookimpl
+    def rom_event(self, event: Event) -> None:
+        if isinstance(event, AlertSent):
+            self.seen.append((event.about, event.outcome))
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for the courier's thread."""
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end, "the courier did nothing"
+        time.sleep(0.002)
+
+
+def started(**options: Any) -> tuple[Runtime, Alerts, Ends]:
+    """A running plugin on a fake clock; whoever calls it stops the runtime."""
+    alerts, ends = Alerts(), Ends()
+    steps = options.pop("steps", (says("ok"),))
+    options.setdefault("ALERT_WEBHOOK_URL", HOOK)
+    runtime, _ = make_runtime(*steps, plugins={"alerts": alerts, "ends": ends}, **options)
+    runtime.start()
+    return runtime, alerts, ends
+
+
+def posted() -> list[str]:
+    """The texts that reached the webhook."""
+    return [json.loads(call.request.body or "")["text"] for call in responses.calls]
+
+
+def critical(memory: float = 0.93) -> CapacityChanged:
+    """Memory is nearly used up."""
+    return CapacityChanged("normal", "critical", memory, 0.02, 50, 12.3)
+
+
+@responses.activate
+def test_a_change_of_capacity_is_one_message_with_figures_and_advice() -> None:
+    """What happened, since when, the figures with their thresholds, what to do; and how long it had lasted."""
+    responses.post(HOOK)
+    runtime, _, ends = started()
+    runtime.emit(critical())
+    runtime.emit(critical(0.95))
+    runtime.clock.advance(600)  # type: ignore[attr-defined]
+    runtime.emit(CapacityChanged("critical", "normal", 0.5, 0.0, 50, 2.0))
+    until(lambda: len(ends.seen) == 2)
+    runtime.stop()
+    bad, good = posted()
+    assert "Capacity: normal → critical" in bad
+    assert "Since 1970-01-01 00:16:40 UTC" in bad
+    assert "memory: 93.0 % of the limit" in bad
+    assert "throttled: 2.0 % of 50 requests" in bad
+    assert "What to do:_ lower MAX_CONCURRENT_REQUESTS" in bad
+    assert "ROM Agent, testing" in bad
+    assert "it was critical for 10 min" in good
+
+
+@responses.activate
+def test_a_circuit_that_opens_again_after_each_probe_is_one_message() -> None:
+    """Open and closed are news, a failed probe is not; each model is told by itself."""
+    responses.post(HOOK)
+    runtime, _, ends = started()
+    for _ in range(5):
+        runtime.emit(CircuitOpened(MODEL, "failures", 5, 30.0))
+        runtime.emit(CircuitHalfOpened(MODEL))
+    runtime.emit(CircuitOpened("anthropic.second", "forced", 0, None, by="ops"))
+    runtime.emit(CircuitClosed(MODEL, "probe_succeeded"))
+    until(lambda: len(ends.seen) == 3)
+    runtime.stop()
+    opened, forced, closed = posted()
+    assert f"Circuit open: {MODEL}" in opened
+    assert "failures in the window: 5" in opened
+    assert "by ops" in forced
+    assert "none, it is forced open" in forced
+    assert f"Circuit closed: {MODEL}" in closed
+
+
+@responses.activate
+def test_the_error_rate_is_told_when_it_passes_the_threshold_and_when_it_is_back() -> None:
+    """Above 1 % of the turns of five minutes, from three failed ones on; below again, held for a minute."""
+    responses.post(HOOK)
+    clock = FakeClock()
+    steps = [*[failure(ModelRefused)] * 2, *[says("ok")] * 50, failure(ModelRefused), says("ok")]
+    runtime, alerts, ends = started(steps=steps, clock=clock)
+
+    def turns(number: int) -> None:
+        for _ in range(number):
+            try:
+                runtime.run(make_turn(runtime))
+            except RomError:
+                pass
+            alerts.watch_errors()
+
+    turns(52)
+    assert ends.seen == []
+    turns(100)
+    until(lambda: len(ends.seen) == 1)
+    clock.advance(310)
+    turns(10)
+    until(lambda: len(ends.seen) == 2)
+    runtime.stop()
+    high, back = posted()
+    assert "Error rate above 1 %" in high
+    assert "3 of 53 turns failed in the last 5 min (5.7 %)" in high
+    assert "Error rate back below 1 %" in back
+    assert "it was above 1 % for 5 min" in back
+
+
+@responses.activate
+def test_changed_settings_and_the_kill_switch() -> None:
+    """One message for each new version: what, from, to, who, why; the kill switch by its name."""
+    responses.post(HOOK)
+    runtime, _, ends = started()
+    runtime.emit(SettingsChanged(2, {"RETRY_ENABLED": (False, True)}, "ops", "incident 12", ""))
+    runtime.emit(SettingsChanged(3, {"MAX_TOKENS": (1, 2), "BEDROCK_ENABLED": (True, False)}, "ops", "", ""))
+    runtime.emit(SettingsChanged(4, {"BEDROCK_ENABLED": (False, True)}, "ops", "over", ""))
+    runtime.emit(SettingsChanged(5, {}, "ops", "", ""))
+    until(lambda: len(ends.seen) == 3)
+    runtime.stop()
+    changed, killed, released = posted()
+    assert "RETRY_ENABLED: False → True" in changed
+    assert "version 2, by ops" in changed
+    assert "why: incident 12" in changed
+    assert "Kill switch used" in killed
+    assert killed.index("BEDROCK_ENABLED: True → False") < killed.index("MAX_TOKENS: 1 → 2")
+    assert "Kill switch released" in released
+    assert [about for about, _ in ends.seen] == ["flags", "kill switch", "kill switch"]
+
+
+def test_text_from_outside_cannot_mention_a_channel_or_grow_without_bound() -> None:
+    """Slack's markup is escaped, values are cut, and so is a long list of changes."""
+    changes = {f"NAME_{number}": ("<!channel>", "x" * 5000) for number in range(50)}
+    text = of_settings(SettingsChanged(2, changes, "<@U1>", "a & b", ""), 0.0).payload("here")["text"]
+    assert "<" not in text.replace("_What to do:_", "")
+    assert "a &amp; b" in text
+    assert "and 30 more" in text
+    assert len(text) < 5000
+
+
+@responses.activate
+def test_failures_that_may_pass_are_retried_and_others_are_not() -> None:
+    """1, 2 and 4 s after 5xx, 429 and broken connections, or as long as the webhook asks (at most 30 s); not a 404."""
+    clock = FakeClock()
+    ends: list[str] = []
+    courier = Courier(clock, lambda: HOOK, lambda: "here", lambda _, outcome: ends.append(outcome), lambda: None)
+    message = Message("capacity", "bad", "title", 0.0)
+    responses.post(HOOK, status=500)
+    responses.post(HOOK, body=requests.ConnectionError("refused"))
+    responses.post(HOOK, status=429, headers={"Retry-After": "7"})
+    responses.post(HOOK, status=200)
+    assert courier.deliver(message) == "delivered"
+    assert clock.sleeps == [1.0, 2.0, 7.0]
+    clock.sleeps.clear()
+    responses.reset()
+    responses.post(HOOK, status=503, headers={"Retry-After": "3600"})
+    assert courier.deliver(message) == "failed"
+    assert clock.sleeps == [30.0] * 3
+    responses.reset()
+    responses.post(HOOK, status=404)
+    assert courier.deliver(message) == "failed"
+    assert len(responses.calls) == 1
+    responses.reset()
+    responses.post(HOOK, status=302, headers={"Location": "http://elsewhere.test/"})
+    assert courier.deliver(message) == "failed"
+    assert len(responses.calls) == 1
+
+
+@responses.activate
+def test_a_webhook_that_hangs_delays_no_turn_and_no_end_of_the_process() -> None:
+    """Messages wait in a bounded queue, what does not fit is dropped and counted; stopping is quick."""
+    hanging, release = threading.Event(), threading.Event()
+
+    def hang(_request: Any) -> tuple[int, dict[str, str], str]:
+        hanging.set()
+        release.wait(20)
+        return 200, {}, ""
+
+    responses.add_callback(responses.POST, HOOK, callback=hang)
+    runtime, alerts, ends = started()
+    runtime.emit(critical())
+    assert hanging.wait(10)
+    began = time.monotonic()
+    for number in range(MAX_WAITING + 5):
+        runtime.emit(SettingsChanged(number, {"MAX_TOKENS": (1, 2)}, "ops", "", ""))
+    assert time.monotonic() - began < 1
+    assert ends.seen == [("flags", "dropped")] * 5
+    assert alerts.rom_status()["waiting"] == MAX_WAITING
+    assert alerts.rom_status()["dropped"] == 5
+    assert runtime.run(make_turn(runtime)).reply == "ok"
+    release.set()
+    runtime.stop()
+    assert "rom-alerts" not in {thread.name for thread in threading.enumerate()}
+    assert len(ends.seen) == MAX_WAITING + 6
+
+
+@responses.activate
+def test_without_a_url_nothing_is_sent_and_the_url_is_never_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """ALERT_WEBHOOK_URL empty is the default; where it is set and does not answer, the log names it not."""
+    runtime, _, ends = started(ALERT_WEBHOOK_URL="")
+    runtime.emit(critical())
+    runtime.stop()
+    assert (ends.seen, len(responses.calls)) == ([], 0)
+    responses.post(HOOK, body=requests.ConnectionError(f"cannot reach {HOOK}"))
+    runtime, _, ends = started()
+    runtime.emit(critical())
+    until(lambda: len(ends.seen) == 1)
+    runtime.stop()
+    assert ends.seen == [("capacity", "failed")]
+    logged = capsys.readouterr().out
+    assert "alert.not_delivered" in logged
+    assert "services" not in logged
+
+
+@responses.activate
+def test_what_waits_when_the_process_stops_still_gets_one_try() -> None:
+    """The message about the last change before a deployment is not lost."""
+    responses.post(HOOK)
+    ends: list[str] = []
+    courier = Courier(FakeClock(), lambda: HOOK, lambda: "here", lambda _, outcome: ends.append(outcome), lambda: None)
+    for _ in range(3):
+        courier.send(Message("flags", "info", "title", 0.0))
+    courier._stopped.set()
+    courier.start()
+    courier.stop()
+    assert ends == ["delivered"] * 3
+
+
+@responses.activate
+def test_switched_off_it_sends_nothing() -> None:
+    """ALERTS_ENABLED=false."""
+    responses.post(HOOK)
+    runtime, _, ends = started(ALERTS_ENABLED=False)
+    runtime.emit(critical())
+    runtime.stop()
+    assert (ends.seen, len(responses.calls)) == ([], 0)
+
+
+@pytest.mark.parametrize("url", ["hooks.test/x", "ftp://hooks.test/x", "http://", "http://[::1"])
+def test_an_unusable_url_stops_the_start_without_being_shown(url: str) -> None:
+    """It is a secret: the message names the setting only."""
+    with pytest.raises(InvalidSettings) as refused:
+        make_settings(Catalogue.of(alerts=Alerts()), ALERT_WEBHOOK_URL=url)
+    assert "ALERT_WEBHOOK_URL" in str(refused.value)
+    assert "hooks" not in str(refused.value)

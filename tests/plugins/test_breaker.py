@@ -1,0 +1,324 @@
+"""The breaker plugin: what counts as a failure of a model, what an open circuit refuses, and what operators see."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import falcon.testing
+import pytest
+from resilience import FIRST, SECOND, Bench, server_error
+from support import make_turn, says
+
+from rom_core.errors import (
+    CircuitOpen,
+    DeadlineExceeded,
+    ModelRefused,
+    ModelServerError,
+    ModelThrottled,
+    RomError,
+    TurnCancelled,
+)
+from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened
+from rom_core.http.app import create_app
+from rom_core.turn import Attempt, ModelReply
+
+
+def run(bench: Bench, **request: Any) -> str:
+    """Run a turn; the code of its error, or "ok"."""
+    try:
+        bench.runtime.run(make_turn(bench.runtime, **request))
+    except RomError as error:
+        return error.code
+    return "ok"
+
+
+def status(bench: Bench, model: str = FIRST) -> dict[str, Any]:
+    """The model's part of the status."""
+    found: dict[str, Any] = bench.runtime.current.pipeline.status()["breaker"]["models"][model]
+    return found
+
+
+def advance(bench: Bench, seconds: float) -> None:
+    """Let time pass."""
+    bench.clock.advance(seconds)  # type: ignore[attr-defined]
+
+
+def circuit_events(bench: Bench) -> list[str]:
+    """Transitions in order, with their reasons."""
+    kinds = CircuitOpened | CircuitHalfOpened | CircuitClosed
+    found = [event for event in bench.recorder.events if isinstance(event, kinds)]
+    return [f"{event.name} {getattr(event, 'reason', '')}".strip() for event in found]
+
+
+def fail(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+    """A server error."""
+    raise server_error()
+
+
+# -- what counts -----------------------------------------------------------------------------------------------------
+
+
+def test_without_retry_every_failed_request_counts() -> None:
+    """Five failed requests open the circuit; the sixth is refused before the wire, with the time until the probe."""
+    bench = Bench(fail, plugins="breaker")
+    assert [run(bench) for _ in range(5)] == ["upstream_unavailable"] * 5
+    advance(bench, 12)
+    with pytest.raises(CircuitOpen) as caught:
+        bench.runtime.run(make_turn(bench.runtime))
+    assert (caught.value.status, caught.value.retry_after, caught.value.should_retry) == (503, 18.0, False)
+    assert len(bench.models) == 5
+    assert status(bench) == {"state": "open", "forced": False, "recent_failures": 5, "seconds_to_probe": 18.0}
+    assert circuit_events(bench) == ["circuit.opened failures"]
+
+
+def test_with_retry_a_call_counts_once() -> None:
+    """Five calls of four requests each: a failure is a call that failed after its retries."""
+    bench = Bench(fail, plugins="retry breaker", RETRY_BUDGET_PERCENT=0)
+    for number in range(1, 6):
+        assert run(bench) == "upstream_unavailable"
+        assert status(bench)["recent_failures"] == number
+    assert len(bench.models) == 20
+    assert run(bench) == "circuit_open"
+
+
+def test_one_request_in_five_throttled_leaves_the_circuit_closed() -> None:
+    """What the retries repair is no failure: 200 calls with a fifth of the requests throttled all succeed."""
+    sent = 0
+
+    def throttle(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        nonlocal sent
+        sent += 1
+        if sent % 5 == 0:
+            raise ModelThrottled("", kind="ThrottlingException")
+        return says("ok")
+
+    bench = Bench(throttle, plugins="retry breaker")
+    assert {run(bench) for _ in range(200)} == {"ok"}
+    assert status(bench) == {"state": "closed", "forced": False, "recent_failures": 0, "seconds_to_probe": None}
+
+
+@pytest.mark.parametrize(
+    "error", [ModelRefused("", kind="ValidationException"), ModelRefused("", kind="ConflictException")]
+)
+def test_a_clients_mistake_is_neither_failure_nor_success(error: ModelRefused) -> None:
+    """A 4xx leaves a closed circuit as it is, and hands the probe on to the next request."""
+    bench = Bench(*[error] * 10, fail, plugins="breaker")
+    assert {run(bench) for _ in range(10)} == {"upstream_refused"}
+    assert status(bench)["recent_failures"] == 0
+    for _ in range(5):
+        run(bench)
+    advance(bench, 30)
+    bench.transport.steps[:] = [error, says("ok")]
+    assert run(bench) == "upstream_refused"
+    assert status(bench) == {"state": "half_open", "forced": False, "recent_failures": 5, "seconds_to_probe": 0.0}
+    assert run(bench) == "ok"
+    assert status(bench)["state"] == "closed"
+
+
+def partly(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+    """Say something, then break."""
+    attempt.text("half ")
+    raise server_error()
+
+
+@pytest.mark.parametrize("plugins", ["breaker", "retry breaker", "retry breaker fallback"])
+def test_a_failure_in_the_middle_of_a_stream_counts_once(plugins: str) -> None:
+    """Nobody is asked once text was emitted; the failure is one all the same."""
+    bench = Bench(partly, plugins=plugins)
+    assert run(bench, sink=lambda name, data: None) == "upstream_unavailable"
+    assert status(bench)["recent_failures"] == 1
+
+
+def test_a_failure_at_the_limit_of_requests_counts_once() -> None:
+    """Nobody is asked when MAX_MODEL_REQUESTS is used up."""
+    bench = Bench(fail, plugins="retry breaker", MAX_MODEL_REQUESTS=2)
+    run(bench)
+    assert status(bench)["recent_failures"] == 1
+
+
+def test_every_model_has_its_own_circuit() -> None:
+    """A fallback's failures are its own."""
+    bench = Bench(fail, plugins="breaker fallback", MODEL_FALLBACKS=[SECOND])
+    for _ in range(3):
+        run(bench)
+    assert [status(bench, model)["recent_failures"] for model in (FIRST, SECOND)] == [3, 3]
+    run(bench, model=SECOND)
+    assert [status(bench, model)["recent_failures"] for model in (FIRST, SECOND)] == [3, 4]
+
+
+def test_our_own_deadline_is_no_failure_of_the_model() -> None:
+    """A turn that ran out of time, or whose client left, says nothing about the model."""
+    bench = Bench(DeadlineExceeded(), TurnCancelled(), DeadlineExceeded(), plugins="breaker", BREAKER_FAILURES=1)
+    assert [run(bench) for _ in range(3)] == ["deadline_exceeded", "cancelled", "deadline_exceeded"]
+    assert status(bench)["state"] == "closed"
+
+
+# -- open and half-open ----------------------------------------------------------------------------------------------
+
+
+def test_the_probe_closes_or_reopens_and_is_not_retried() -> None:
+    """In half-open exactly one request goes out; a bad one reopens without retries, a good one closes."""
+    bench = Bench(fail, plugins="retry breaker", RETRY_MAX_RETRIES=1)
+    for _ in range(5):
+        run(bench)
+    advance(bench, 30)
+    before = len(bench.models)
+    assert run(bench) == "upstream_unavailable"
+    assert len(bench.models) == before + 1
+    assert run(bench) == "circuit_open"
+    advance(bench, 30)
+    bench.transport.steps[:] = [says("back")]
+    assert run(bench) == "ok"
+    assert status(bench) == {"state": "closed", "forced": False, "recent_failures": 0, "seconds_to_probe": None}
+    assert circuit_events(bench) == [
+        "circuit.opened failures",
+        "circuit.half_opened",
+        "circuit.opened probe_failed",
+        "circuit.half_opened",
+        "circuit.closed probe_succeeded",
+    ]
+
+
+@pytest.mark.parametrize("end", [TurnCancelled(), DeadlineExceeded(), RuntimeError("a bug")])
+def test_a_probe_that_is_cancelled_does_not_leave_it_half_open(end: Exception) -> None:
+    """However it ends, the next request is the probe."""
+    bench = Bench(fail, plugins="breaker")
+    for _ in range(5):
+        run(bench)
+    advance(bench, 30)
+    bench.transport.steps[:] = [end, says("back")]
+    assert run(bench) in ("cancelled", "deadline_exceeded", "internal_error")
+    assert run(bench) == "ok"
+
+
+def test_no_lock_is_held_during_a_call_and_one_probe_goes_through() -> None:
+    """Twenty turns at once: closed, all are on the wire together; half-open, one is, and the rest are refused."""
+    together = threading.Barrier(20)
+
+    def all_at_once(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        together.wait(timeout=10)
+        return says("ok")
+
+    bench = Bench(all_at_once, plugins="breaker")
+    assert run_together(bench, 20) == ["ok"] * 20
+    bench.transport.steps[:] = [fail]
+    for _ in range(5):
+        run(bench)
+    advance(bench, 30)
+    refused = threading.Semaphore(0)
+
+    def slow(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        for _ in range(19):
+            assert refused.acquire(timeout=10)
+        return says("ok")
+
+    bench.transport.steps[:] = [slow]
+    assert run_together(bench, 20, lambda code: refused.release() if code == "circuit_open" else None) == [
+        *["circuit_open"] * 19,
+        "ok",
+    ]
+
+
+def run_together(bench: Bench, turns: int, then: Any = lambda code: None) -> list[str]:
+    """Run so many turns in threads; their codes, sorted."""
+    codes: list[str] = []
+
+    def one() -> None:
+        codes.append(run(bench))
+        then(codes[-1])
+
+    threads = [threading.Thread(target=one) for _ in range(turns)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    return sorted(codes)
+
+
+def test_a_success_that_began_before_the_break_does_not_close_it() -> None:
+    """A slow good answer from before the circuit opened comes back to an open circuit."""
+    bench = Bench(plugins="breaker")
+
+    def overtaken(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        bench.transport.steps[:] = [fail]
+        for _ in range(5):
+            run(bench)
+        return says("late")
+
+    bench.transport.steps[:] = [overtaken]
+    assert run(bench) == "ok"
+    assert status(bench)["state"] == "open"
+
+
+def test_the_newest_limits_hold_for_turns_that_run_already() -> None:
+    """Limits are the process's, not the turn's: a turn from before a reload opens the circuit by the new ones."""
+    bench = Bench(fail, plugins="breaker")
+    run(bench)
+    turn = make_turn(bench.runtime)
+    newer = Bench(plugins="breaker", BREAKER_FAILURES=2).runtime.current.settings
+    bench.runtime.current = replace(bench.runtime.current, settings=newer)
+    with pytest.raises(ModelServerError):
+        bench.runtime.run(turn)
+    assert status(bench)["state"] == "open"
+
+
+def test_switched_off_it_refuses_nothing() -> None:
+    """CIRCUIT_BREAKER_ENABLED off: every request goes out."""
+    bench = Bench(fail, plugins="breaker", CIRCUIT_BREAKER_ENABLED=False)
+    assert {run(bench) for _ in range(10)} == {"upstream_unavailable"}
+    assert len(bench.models) == 10
+
+
+# -- the admin route -------------------------------------------------------------------------------------------------
+
+OPS = {"Authorization": "Bearer open-sesame"}
+
+
+def client(bench: Bench) -> falcon.testing.TestClient:
+    """The app without sockets."""
+    return falcon.testing.TestClient(create_app(bench.runtime))
+
+
+def force(bench: Bench, state: str, model: str = FIRST, headers: dict[str, str] = OPS) -> Any:
+    """POST /admin/breaker."""
+    return client(bench).simulate_post("/admin/breaker", json={"model": model, "state": state}, headers=headers)
+
+
+def test_an_administrator_forces_a_circuit() -> None:
+    """open refuses, closed lets everything through, auto starts anew; each change is an event with its author."""
+    bench = Bench(fail, plugins="breaker", ADMIN_TOKEN="ops=open-sesame")
+    answer = force(bench, "open")
+    assert answer.json == {
+        "model": FIRST,
+        "state": "open",
+        "forced": True,
+        "recent_failures": 0,
+        "seconds_to_probe": None,
+    }
+    advance(bench, 1000)
+    assert run(bench) == "circuit_open"
+    assert force(bench, "closed").json["state"] == "closed"
+    assert {run(bench) for _ in range(10)} == {"upstream_unavailable"}
+    assert force(bench, "auto").json["forced"] is False
+    assert {run(bench) for _ in range(5)} == {"upstream_unavailable"}
+    assert run(bench) == "circuit_open"
+    assert circuit_events(bench) == [
+        "circuit.opened forced",
+        "circuit.closed forced",
+        "circuit.opened failures",
+    ]
+    by = [event.by for event in bench.recorder.events if isinstance(event, CircuitOpened | CircuitClosed)]
+    assert by == ["ops", "ops", ""]
+
+
+def test_the_admin_route_is_guarded() -> None:
+    """401 without the token, 422 for an unknown model or state, 404 while the plugin is off."""
+    bench = Bench(plugins="breaker", ADMIN_TOKEN="open-sesame")
+    assert force(bench, "open", headers={}).status_code == 401
+    assert force(bench, "open", model="nobody").status_code == 422
+    assert force(bench, "ajar").status_code == 422
+    assert status(bench)["state"] == "closed"
+    off = Bench(plugins="breaker", ADMIN_TOKEN="open-sesame", CIRCUIT_BREAKER_ENABLED=False)
+    assert force(off, "open").json["code"] == "plugin_disabled"

@@ -1,0 +1,260 @@
+"""Fallback: who takes over, when, with what, and what is said when nobody can."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from resilience import FIRST, SECOND, THIRD, Bench, server_error
+from support import Toolkit, asks, make_runtime, make_turn, says, tool
+
+from plugins.fallback import Fallback
+from rom_core.errors import (
+    CircuitOpen,
+    ModelCredentialsError,
+    ModelError,
+    ModelMalformedReply,
+    ModelNotServed,
+    ModelRefused,
+    ModelServerError,
+    ModelStreamTruncated,
+    ModelThrottled,
+    RomError,
+)
+from rom_core.events import FallbackExhausted, FallbackUsed
+from rom_core.turn import Attempt, ModelReply
+
+GONE = {"kind": "ResourceNotFoundException", "http_status": 404}
+
+
+def by_model(**errors: ModelError) -> Any:
+    """A step in which each model named (first, second, third) fails with its error and the others answer."""
+
+    def play(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        alias = attempt.model.alias
+        error = errors.get(alias.removeprefix("anthropic."))
+        if error is not None:
+            raise error
+        return ModelReply(({"text": f"from {alias}"},), "end_turn", alias, says("").usage)
+
+    return play
+
+
+def run(bench: Bench, **request: Any) -> Any:
+    """Run a turn; its result, or its error."""
+    try:
+        return bench.runtime.run(make_turn(bench.runtime, **request))
+    except RomError as error:
+        return error
+
+
+# -- when and who ----------------------------------------------------------------------------------------------------
+
+
+def test_the_next_model_takes_over_when_retries_are_spent() -> None:
+    """With a fresh retry count, and the answer says which model gave it."""
+    bench = Bench(by_model(first=server_error(), second=server_error()), plugins="retry fallback")
+    result = run(bench)
+    assert (result.reply, result.model, result.degraded) == (f"from {THIRD}", THIRD, True)
+    assert bench.models == [FIRST] * 4 + [SECOND] * 3 + [THIRD]
+    used = [event for event in bench.recorder.events if isinstance(event, FallbackUsed)]
+    assert [(event.from_model, event.to_model) for event in used] == [(FIRST, SECOND), (SECOND, THIRD)]
+
+
+def test_an_open_circuit_is_passed_over_without_a_request_and_the_next_turn_tries_again() -> None:
+    """As soon as the primary's circuit allows, a turn goes to it: the probe, then everyone."""
+    bench = Bench(by_model(first=server_error()), plugins="breaker fallback")
+    for _ in range(5):
+        assert run(bench).model == SECOND
+    assert run(bench).model == SECOND
+    assert bench.models == [FIRST, SECOND] * 5 + [SECOND]
+    bench.clock.advance(30)  # type: ignore[attr-defined]
+    bench.transport.steps[:] = [by_model()]
+    result = run(bench)
+    assert (result.model, result.degraded) == (FIRST, False)
+    assert run(bench).model == FIRST
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelRefused("", kind="ValidationException", http_status=400),
+        ModelRefused("", kind="ConflictException", http_status=409),
+        ModelCredentialsError("", kind="ExpiredTokenException", http_status=403),
+    ],
+    ids=lambda error: error.kind,
+)
+def test_not_for_the_clients_own_mistakes(error: ModelError) -> None:
+    """What the next model would refuse as well comes out at once."""
+    bench = Bench(by_model(first=error), plugins="retry breaker fallback")
+    assert run(bench) is error
+    assert bench.models == [FIRST]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelCredentialsError("", kind="AccessDeniedException", http_status=403),
+        ModelError("", kind="ModelErrorException", http_status=424),
+        ModelMalformedReply("", kind="malformed_tool_use"),
+        ModelRefused("", kind="ServiceQuotaExceededException", http_status=400),
+        ModelError("", kind="unknown"),
+    ],
+    ids=lambda error: error.kind,
+)
+def test_what_only_this_model_cannot_do_goes_to_the_next_at_once(error: ModelError) -> None:
+    """Not worth a retry, not a failure of the service, but another model may do better."""
+    bench = Bench(by_model(first=error), plugins="retry breaker fallback")
+    assert run(bench).model == SECOND
+    assert bench.models == [FIRST, SECOND]
+
+
+def test_a_model_that_is_not_served_is_passed_over_at_once_and_for_a_while() -> None:
+    """One request finds it out; for ten minutes nobody asks it again; it is no failure for the breaker."""
+    bench = Bench(by_model(first=ModelNotServed("", **GONE)), plugins="retry breaker fallback")
+    assert [run(bench).model for _ in range(3)] == [SECOND] * 3
+    assert bench.models == [FIRST, SECOND, SECOND, SECOND]
+    parts = bench.runtime.current.pipeline.status()
+    assert parts["fallback"] == {"passed_over": {FIRST: 600.0}}
+    assert parts["breaker"]["models"][FIRST]["recent_failures"] == 0
+    bench.clock.advance(600)  # type: ignore[attr-defined]
+    bench.transport.steps[:] = [by_model()]
+    assert run(bench).model == FIRST
+    assert bench.runtime.current.pipeline.status()["fallback"] == {"passed_over": {}}
+
+
+def test_the_chain_jumps_over_models_that_are_not_served() -> None:
+    """What is known not to be served is not chosen either; the default chain has such a model in its middle."""
+    bench = Bench(by_model(first=server_error(), second=ModelNotServed("", **GONE)), plugins="fallback")
+    assert run(bench).model == THIRD
+    assert run(bench).model == THIRD
+    assert bench.models == [FIRST, SECOND, THIRD, FIRST, THIRD]
+
+
+def test_the_last_model_is_asked_even_if_it_was_not_served() -> None:
+    """With nobody to take over, passing over would only hide that it is back."""
+    bench = Bench(by_model(first=ModelNotServed("", **GONE)), plugins="fallback", MODEL_FALLBACKS=[])
+    assert isinstance(run(bench), ModelNotServed)
+    bench.transport.steps[:] = [by_model()]
+    assert run(bench).model == FIRST
+
+
+@pytest.mark.parametrize(
+    ("asked", "models"),
+    [
+        (None, [FIRST, SECOND, THIRD]),
+        (SECOND, [SECOND, THIRD]),
+        (THIRD, [THIRD]),
+    ],
+)
+def test_the_chain_begins_where_the_client_asked(asked: str | None, models: list[str]) -> None:
+    """A model of MODEL_FALLBACKS is followed by those after it, any other by all of them."""
+    bench = Bench(by_model(first=server_error(), second=server_error(), third=server_error()), plugins="fallback")
+    assert isinstance(run(bench, model=asked), ModelServerError)
+    assert bench.models == models
+
+
+def partly(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+    """Say something, then break."""
+    attempt.text("half ")
+    raise ModelStreamTruncated("", kind="no_message_stop")
+
+
+def test_no_fallback_once_text_reached_the_client() -> None:
+    """Streamed: an error; unstreamed: the next model answers and nothing of the half answer is left."""
+    bench = Bench(partly, by_model(), plugins="fallback")
+    assert isinstance(run(bench, sink=lambda name, data: None), ModelStreamTruncated)
+    assert bench.models == [FIRST]
+    bench = Bench(partly, by_model(), plugins="fallback")
+    assert run(bench).reply == f"from {SECOND}"
+
+
+def test_the_switch_is_kept_for_the_turn() -> None:
+    """A tool loop that changed models in its first iteration stays with the second one to its end."""
+    runtime, transport = make_runtime(
+        server_error(),
+        asks(("look", {"n": 1})),
+        asks(("look", {"n": 2})),
+        says("done"),
+        plugins={"fallback": Fallback(), "kit": Toolkit(tool())},
+    )
+    result = runtime.run(make_turn(runtime))
+    assert (result.reply, result.model, result.iterations) == ("done", SECOND, 3)
+    assert [r["modelId"].split(".")[2].removesuffix("-v1:0") for r in transport.requests] == [
+        "first",
+        *["second"] * 3,
+    ]
+
+
+def test_requests_are_capped_over_all_models() -> None:
+    """Retries and fallbacks together stay within MAX_MODEL_REQUESTS."""
+    bench = Bench(
+        by_model(first=server_error(), second=server_error(), third=server_error()),
+        plugins="retry breaker fallback",
+        MAX_MODEL_REQUESTS=3,
+    )
+    run(bench)
+    assert bench.models == [FIRST, SECOND, THIRD]
+
+
+# -- when nobody can -------------------------------------------------------------------------------------------------
+
+
+def test_exhausted_the_last_cause_comes_out_and_the_story_goes_to_the_log() -> None:
+    """The client reads nothing of models and attempts; the event has them all."""
+    bench = Bench(
+        by_model(first=server_error(), second=ModelNotServed("", **GONE), third=ModelThrottled("", kind="429")),
+        plugins="retry fallback",
+        RETRY_MAX_RETRIES=1,
+    )
+    error = run(bench)
+    assert isinstance(error, ModelThrottled)
+    assert (error.status, error.should_retry) == (503, False)
+    assert "anthropic" not in error.detail
+    stories = [event.attempts for event in bench.recorder.events if isinstance(event, FallbackExhausted)]
+    assert stories == [
+        (
+            (FIRST, "server_error", "InternalServerException"),
+            (FIRST, "server_error", "InternalServerException"),
+            (SECOND, "refused", "ResourceNotFoundException"),
+            (THIRD, "throttled", "429"),
+            (THIRD, "throttled", "429"),
+        )
+    ]
+
+
+def test_all_circuits_open_is_circuit_open_with_the_soonest_probe() -> None:
+    """503 `circuit_open`; Retry-After is when the first of the models may be asked again."""
+    bench = Bench(
+        by_model(first=server_error(), second=server_error()),
+        plugins="breaker fallback",
+        MODEL_FALLBACKS=[SECOND],
+        BREAKER_FAILURES=1,
+    )
+    run(bench, model=SECOND)
+    bench.clock.advance(10)  # type: ignore[attr-defined]
+    run(bench)
+    bench.clock.advance(5)  # type: ignore[attr-defined]
+    error = run(bench)
+    assert isinstance(error, CircuitOpen)
+    assert (error.retry_after, error.should_retry) == (15.0, False)
+    assert bench.models == [SECOND, FIRST]
+
+
+def test_a_known_retry_after_survives_another_cause() -> None:
+    """The last cause has no time, the throttled model before it had one."""
+    bench = Bench(
+        by_model(first=ModelThrottled("", kind="429", retry_after=9.0), second=server_error()),
+        plugins="fallback",
+        MODEL_FALLBACKS=[SECOND],
+    )
+    error = run(bench)
+    assert (error.code, error.retry_after) == ("upstream_unavailable", 9.0)
+
+
+def test_switched_off_the_first_error_is_the_answer() -> None:
+    """FALLBACK_ENABLED off: no other model is asked, and nothing is remembered."""
+    bench = Bench(by_model(first=ModelNotServed("", **GONE)), plugins="fallback", FALLBACK_ENABLED=False)
+    for _ in range(2):
+        assert isinstance(run(bench), ModelNotServed)
+    assert bench.models == [FIRST, FIRST]

@@ -1,0 +1,421 @@
+"""Metrics: figures that agree exactly with what happened, label sets that stay small, and the route to read them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import falcon.testing
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.parser import text_string_to_metric_families
+from support import Toolkit, asks, failure, make_runtime, make_turn, says, tool
+
+from plugins.metrics import Metrics
+from plugins.metrics.children import MAX_CHILDREN, Children
+from plugins.metrics.exposition import CONTENT_TYPE, Exposition
+from plugins.metrics.figures import DIRECTIONS, OUTCOMES, STATUSES
+from rom_core.clock import FakeClock
+from rom_core.errors import ModelRefused, ModelServerError, ModelThrottled, RomError
+from rom_core.events import (
+    AlertSent,
+    CapacityChanged,
+    CircuitClosed,
+    CircuitHalfOpened,
+    CircuitOpened,
+    Event,
+    GuardrailTripped,
+    GuardrailWarned,
+    QueueEntered,
+    QueueLeft,
+    RequestFinished,
+    SettingsChanged,
+)
+from rom_core.hookspecs import hookimpl
+from rom_core.http.app import create_app
+from rom_core.runtime import Runtime
+from rom_core.turn import Attempt, ModelReply, TryAgain, Usage
+
+FIRST = "anthropic.first"
+
+
+class Persistent:
+    """Tries everything again, from the third time on with the second model."""
+
+    @hookimpl
+    def rom_model_failed(self, attempt: Attempt) -> TryAgain:
+        return TryAgain(2.0) if attempt.number < 3 else TryAgain(0.0, "anthropic.second")
+
+
+def measured(*steps: Any, plugins: dict[str, Any] | None = None, **options: Any) -> tuple[Runtime, Metrics]:
+    """A started runtime with the plugin, and the plugin; whoever calls it stops the runtime."""
+    metrics = Metrics()
+    runtime, _ = make_runtime(*steps, plugins={"metrics": metrics} | (plugins or {}), **options)
+    runtime.start()
+    return runtime, metrics
+
+
+def value(metrics: Metrics, name: str, /, **labels: str) -> float | None:
+    """One sample; None if it is not exposed."""
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def total(metrics: Metrics, name: str, **labels: str) -> float:
+    """The sum over all samples of a name that have these labels."""
+    return sum(
+        sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+def finished(route: str = "/api/chat", status: str = "ok", code: str = "", cohort: str = "stable") -> RequestFinished:
+    """An HTTP request that was answered after a quarter of a second."""
+    return RequestFinished(route, "POST", status, 200, code, cohort, "trace", "req", 0.25)
+
+
+# -- counting ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_turn_with_retries_a_fallback_and_a_tool_counts_exactly(stream: bool) -> None:
+    """Each request on the wire once, by model and outcome; tokens and cost once per request that was billed."""
+
+    def billed(reply: ModelReply, usage: Usage) -> Any:
+        def step(attempt: Attempt, _request: dict[str, Any]) -> ModelReply:
+            attempt.usage = usage
+            return ModelReply(reply.content, reply.stop_reason, attempt.model.alias, usage)
+
+        return step
+
+    runtime, metrics = measured(
+        failure(ModelThrottled),
+        failure(ModelServerError),
+        failure(ModelThrottled),
+        billed(asks(("look", {}), ("nothing", {})), Usage(100, 10, 30, 40)),
+        billed(says("done"), Usage(200, 20, 0, 7)),
+        plugins={"p": Persistent(), "kit": Toolkit(tool())},
+    )
+    runtime.run(make_turn(runtime, sink=(lambda *_: None) if stream else None))
+    runtime.stop()
+    second = {"model": "anthropic.second"}
+    assert value(metrics, "rom_model_attempts_total", model=FIRST, outcome="throttled") == 2
+    assert value(metrics, "rom_model_attempts_total", model=FIRST, outcome="server_error") == 1
+    assert value(metrics, "rom_model_attempts_total", **second, outcome="ok") == 2
+    assert total(metrics, "rom_model_attempts_total") == 5
+    assert [value(metrics, "rom_bedrock_tokens_total", **second, direction=d) for d in DIRECTIONS] == [300, 30, 30, 47]
+    assert total(metrics, "rom_bedrock_tokens_total") == 407
+    assert total(metrics, "rom_bedrock_usage_unknown_total") == 0
+    assert value(metrics, "rom_bedrock_cost_usd_total", **second) == pytest.approx((300 * 3 + 30 * 15) / 1e6)
+    assert value(metrics, "rom_bedrock_cost_uncached_usd_total", **second) == pytest.approx((377 * 3 + 30 * 15) / 1e6)
+    assert value(metrics, "rom_retries_total", model=FIRST, outcome="throttled") == 1
+    assert total(metrics, "rom_retries_total") == 2
+    assert value(metrics, "rom_retry_wait_seconds_total") == 4
+    assert value(metrics, "rom_fallbacks_total", from_model=FIRST, to_model="anthropic.second") == 1
+    assert value(metrics, "rom_tool_calls_total", tool="look", outcome="success") == 1
+    assert value(metrics, "rom_tool_calls_total", tool="unknown", outcome="unknown_tool") == 1
+    assert value(metrics, "rom_turns_stopped_total", stop_reason="end_turn") == 1
+    assert value(metrics, "rom_turns_degraded_total", cohort="stable") == 1
+    assert value(metrics, "rom_turn_iterations_sum", cohort="stable") == 2
+
+
+def test_usage_that_never_came_is_counted_and_never_estimated() -> None:
+    """An answer without usage counts as unknown; a refusal, which is not billed, does not."""
+    runtime, metrics = measured(ModelReply(({"text": "x"},), "end_turn", FIRST), failure(ModelRefused))
+    runtime.run(make_turn(runtime))
+    with pytest.raises(RomError):
+        runtime.run(make_turn(runtime))
+    runtime.stop()
+    assert value(metrics, "rom_bedrock_usage_unknown_total", model=FIRST) == 1
+    assert total(metrics, "rom_bedrock_tokens_total") == 0
+
+
+def test_overhead_is_apart_from_model_tools_and_queue() -> None:
+    """The parts of a turn's time add up to its duration."""
+    clock = FakeClock()
+
+    def slow(_attempt: Attempt, _request: dict[str, Any]) -> ModelReply:
+        clock.advance(8)
+        return says("ok")
+
+    class Hesitant:
+        @hookimpl(wrapper=True)
+        def rom_turn(self) -> Any:
+            clock.advance(0.5)
+            return (yield)
+
+    runtime, metrics = measured(slow, plugins={"h": Hesitant()}, clock=clock)
+    turn = make_turn(runtime)
+    clock.advance(3)
+    turn.queue_wait = 3
+    runtime.run(turn)
+    runtime.stop()
+    parts = {part: value(metrics, "rom_turn_time_seconds_total", part=part) for part in ("model", "queue", "own")}
+    assert parts == {"model": 8, "queue": 3, "own": 0.5}
+    assert value(metrics, "rom_overhead_seconds_sum", cohort="stable") == 0.5
+    assert value(metrics, "rom_first_delta_seconds_sum", cohort="stable") == 11.5
+
+
+def test_requests_by_route_status_and_cohort() -> None:
+    """One count and one duration for each; our own refusals also by reason."""
+    runtime, metrics = measured()
+    for event in (
+        finished(),
+        finished(cohort="canary"),
+        finished(status="rejected", code="queue_full"),
+        finished(status="rejected", code="queue_full"),
+        finished(status="cancelled"),
+    ):
+        runtime.emit(event)
+    runtime.stop()
+    counted = {"route": "/api/chat", "status": "rejected", "cohort": "stable"}
+    assert value(metrics, "rom_requests_total", **counted) == 2
+    assert value(metrics, "rom_requests_duration_seconds_sum", **counted) == 0.5
+    assert value(metrics, "rom_requests_total", route="/api/chat", status="ok", cohort="canary") == 1
+    assert total(metrics, "rom_requests_total") == total(metrics, "rom_requests_duration_seconds_count") == 5
+    assert value(metrics, "rom_rejections_total", code="queue_full") == total(metrics, "rom_rejections_total") == 2
+
+
+def test_figures_of_the_other_plugins_come_from_their_events() -> None:
+    """Circuits, queue, guardrails, settings, capacity, alerts: state as a gauge, changes as a counter."""
+    runtime, metrics = measured()
+    turn = make_turn(runtime)
+    events: list[Event] = [
+        CircuitOpened(FIRST, "failures", 5, 30.0),
+        CircuitHalfOpened(FIRST),
+        CircuitClosed(FIRST, "probe_succeeded"),
+        CircuitOpened("anthropic.second", "failures", 5, 30.0),
+        QueueEntered(turn, 1, 6),
+        QueueEntered(turn, 2, 6),
+        QueueLeft(turn, 4.0, "started", 1, 6),
+        GuardrailWarned(turn, 12, 25),
+        GuardrailTripped(turn, "guardrail_cycle", 7, (("look",),)),
+        GuardrailTripped(turn, "made up", 7, (("look",),)),
+        SettingsChanged(2, {"RETRY_ENABLED": (False, True)}, "ops", "", ""),
+        CapacityChanged("normal", "critical", 0.95, None, 0, None),
+        AlertSent("capacity", "delivered"),
+    ]
+    for event in events:
+        runtime.emit(event)
+    runtime.stop()
+    assert value(metrics, "rom_circuit_state", model=FIRST) == 0
+    assert value(metrics, "rom_circuit_state", model="anthropic.second") == 2
+    assert value(metrics, "rom_circuit_transitions_total", model=FIRST, to="half_open") == 1
+    assert value(metrics, "rom_queue_depth") == 1
+    assert value(metrics, "rom_queue_wait_seconds_sum", cohort="stable") == 4
+    assert value(metrics, "rom_guardrail_warnings_total") == 1
+    assert value(metrics, "rom_guardrail_trips_total", reason="guardrail_cycle") == 1
+    assert value(metrics, "rom_guardrail_trips_total", reason="other") == 1
+    assert value(metrics, "rom_flag_changes_total") == 1
+    assert value(metrics, "rom_capacity_changes_total", to="critical") == 1
+    assert value(metrics, "rom_alerts_total", outcome="delivered") == 1
+
+
+# -- label sets -------------------------------------------------------------------------------------------------------
+
+
+def test_label_sets_are_exposed_as_zero_before_anything_happens() -> None:
+    """Known routes, models, outcomes and tools are there from the first scrape, so that rates see the first event."""
+    runtime, metrics = measured(plugins={"kit": Toolkit(tool())})
+    create_app(runtime)
+    metrics.render()
+    runtime.stop()
+    for status in STATUSES:
+        for route in ("/api/chat", "/health", "/metrics", "unmatched"):
+            assert value(metrics, "rom_requests_total", route=route, status=status, cohort="stable") == 0
+        chat = {"route": "/api/chat", "status": status, "cohort": "canary"}
+        assert value(metrics, "rom_requests_total", **chat) == 0
+        assert value(metrics, "rom_requests_duration_seconds_bucket", **chat, le="45.0") == 0
+        assert value(metrics, "rom_requests_duration_seconds_bucket", **chat, le="30.0") == 0
+    for model in (FIRST, "anthropic.second", "anthropic.third"):
+        assert {value(metrics, "rom_model_attempts_total", model=model, outcome=o) for o in OUTCOMES} == {0}
+        assert {value(metrics, "rom_bedrock_tokens_total", model=model, direction=d) for d in DIRECTIONS} == {0}
+    assert value(metrics, "rom_tool_calls_total", tool="look", outcome="timeout") == 0
+    assert value(metrics, "rom_observer_errors_total", plugin="metrics", hook="rom_event") == 0
+
+
+def test_no_label_takes_a_value_that_a_client_or_a_model_chooses() -> None:
+    """Paths, ids, users, made-up tool names and stop reasons do not become labels."""
+    runtime, metrics = measured(asks(("made-up-tool", {})), says("x", stop_reason="made-up-reason"))
+    app = falcon.testing.TestClient(create_app(runtime))
+    for number in range(5):
+        app.simulate_get(f"/made-up-path-{number}", headers={"X-Request-Id": f"made-up-id-{number}"})
+    body = {"message": "oi", "user": "made-up-user", "conversation_id": "made-up-conv"}
+    assert app.simulate_post("/api/chat", json=body).status_code == 200
+    text = metrics.render().decode()
+    runtime.stop()
+    assert "made-up" not in text
+    assert value(metrics, "rom_requests_total", route="unmatched", status="client_error", cohort="stable") == 5
+    assert value(metrics, "rom_turns_stopped_total", stop_reason="other") == 1
+
+
+def test_a_label_set_has_a_ceiling() -> None:
+    """Beyond it every new value counts as "other"."""
+    registry = CollectorRegistry()
+    children = Children(Counter("x_total", "x", ["a", "b"], registry=registry), 2)
+    for number in range(MAX_CHILDREN + 50):
+        children(str(number), "b").inc()
+    assert registry.get_sample_value("x_total", {"a": "other", "b": "other"}) == 50
+    assert registry.get_sample_value("x_total", {"a": "3", "b": "b"}) == 1
+
+
+# -- the text ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_text_is_the_one_that_prometheus_client_writes() -> None:
+    """Byte for byte, but for the series that tell when others were created."""
+    registry = CollectorRegistry()
+    counter = Counter("a", 'help with \\ and\nnew "line"', ["z", "b"], registry=registry)
+    counter.labels('q"\\\n', "é").inc(2)
+    counter.labels("", "x").inc(1e16)
+    Histogram("h_seconds", "h", ["l"], registry=registry, buckets=(0.5, 30, 1e7)).labels("1").observe(31)
+    Gauge("g", "g", registry=registry).set(float("nan"))
+    Gauge("i", "i", registry=registry).set(float("-inf"))
+    ProcessCollector(registry=registry)
+    encoder, content_type = choose_encoder("")
+    exposition = Exposition(registry)
+
+    def steady(text: bytes) -> list[bytes]:
+        lines = text.split(b"\n")
+        return [line for line in lines if b"_created" not in line and not re.match(b"process_(cpu|res|vir|open)", line)]
+
+    for _ in range(2):
+        assert steady(exposition.render()) == steady(encoder(registry))
+        counter.labels("", "x").inc()
+    assert content_type == CONTENT_TYPE
+    assert b"_created" not in exposition.render()
+
+
+@pytest.mark.parametrize(
+    ("token", "header", "status"),
+    [
+        ("", None, 200),
+        ("m" * 24, None, 401),
+        ("m" * 24, "Bearer wrong", 401),
+        ("m" * 24, "Bearer é", 401),
+        ("m" * 24, "m" * 24, 401),
+        ("m" * 24, "Bearer " + "m" * 24, 200),
+    ],
+)
+def test_the_route_is_open_unless_a_token_closes_it(token: str, header: str | None, status: int) -> None:
+    """Also where chats need an API key; what comes is parsed by Prometheus' own parser."""
+    runtime, _ = measured(METRICS_TOKEN=token, API_KEYS="k" * 24)
+    client = falcon.testing.TestClient(create_app(runtime))
+    headers = {} if header is None else {"Authorization": header.encode().decode("latin-1")}
+    answer = client.simulate_get("/metrics", headers=headers)
+    runtime.stop()
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.headers["Content-Type"] == CONTENT_TYPE
+        names = {family.name for family in text_string_to_metric_families(answer.text)}
+        assert {"rom_requests", "rom_requests_duration_seconds", "rom_instance_info", "rom_overhead_seconds"} <= names
+        assert "process_resident_memory_bytes" in names
+
+
+def test_switched_off_it_neither_counts_nor_answers() -> None:
+    """METRICS_ENABLED=false: /metrics is 404 plugin_disabled, and events pass by."""
+    runtime, metrics = measured(METRICS_ENABLED=False)
+    client = falcon.testing.TestClient(create_app(runtime))
+    answer = client.simulate_get("/metrics")
+    runtime.run(make_turn(runtime))
+    runtime.stop()
+    assert (answer.status_code, answer.json["code"]) == (404, "plugin_disabled")
+    assert total(metrics, "rom_model_attempts_total") == 0
+
+
+def test_two_applications_have_two_registries() -> None:
+    """What one counts the other does not see."""
+    (first, one), (second, other) = measured(), measured()
+    first.run(make_turn(first))
+    first.stop()
+    second.stop()
+    assert (total(one, "rom_model_attempts_total"), total(other, "rom_model_attempts_total")) == (1, 0)
+
+
+def test_what_is_looked_up_is_current_at_each_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places taken, settings in force, memory, the instance and the build."""
+    monkeypatch.setenv("RENDER_INSTANCE_ID", "srv-1")
+    runtime, metrics = measured(MEMORY_LIMIT_MB=100_000)
+    release = runtime.admit("/api/chat")
+    metrics.render()
+    assert value(metrics, "rom_active_requests") == 1
+    release()
+    metrics.render()
+    runtime.stop()
+    assert value(metrics, "rom_active_requests") == 0
+    assert value(metrics, "rom_flag_value", name="BEDROCK_ENABLED") == 1
+    assert value(metrics, "rom_flag_value", name="MAX_TOKENS") == 4096
+    assert value(metrics, "rom_flags_version") == 1
+    assert value(metrics, "rom_memory_limit_bytes") == 100_000 * 1024 * 1024
+    assert 0 < (value(metrics, "rom_memory_used_ratio") or 0) < 1
+    assert total(metrics, "rom_instance_info", instance="srv-1") == 1
+    assert total(metrics, "rom_build_info") == 1
+
+
+def test_time_spent_per_plugin_is_exposed_while_it_is_measured() -> None:
+    """PLUGIN_TIMES=true adds seconds by plugin and hook."""
+    runtime, metrics = measured(PLUGIN_TIMES=True)
+    runtime.run(make_turn(runtime))
+    runtime.stop()
+    assert (value(metrics, "rom_plugin_seconds_total", plugin="metrics", hook="rom_event") or 0) > 0
+
+
+# -- capacity ---------------------------------------------------------------------------------------------------------
+
+
+class Changes:
+    """An observer that keeps changes of capacity."""
+
+    def __init__(self) -> None:
+        self.seen: list[CapacityChanged] = []
+
+    @hookimpl
+    def rom_event(self, event: Event) -> None:
+        if isinstance(event, CapacityChanged):
+            self.seen.append(event)
+
+
+def test_capacity_is_part_of_the_status_and_each_change_is_an_event() -> None:
+    """Throttled above 10 % is critical at once; it is normal again when that is over and a minute has passed."""
+    changes, clock = Changes(), FakeClock()
+    throttled: list[Any] = [failure(ModelThrottled)] * 3
+    runtime, metrics = measured(*throttled, *[says("ok")] * 30, plugins={"c": changes}, clock=clock)
+    for _ in range(3):
+        with pytest.raises(RomError):
+            runtime.run(make_turn(runtime))
+    assert metrics.rom_status()["capacity"] == "normal"
+    for _ in range(17):
+        runtime.run(make_turn(runtime))
+    status = metrics.rom_status()
+    assert (status["capacity"], status["throttled_ratio"], status["attempts"]) == ("critical", 0.15, 20)
+    assert status["p95_seconds"] == 0
+    assert metrics.rom_status()["capacity"] == "critical"
+    clock.advance(301)
+    assert metrics.rom_status()["capacity"] == "normal"
+    runtime.stop()
+    assert [(event.before, event.after) for event in changes.seen] == [("normal", "critical"), ("critical", "normal")]
+    assert value(metrics, "rom_capacity_changes_total", to="critical") == 1
+
+
+def test_memory_decides_against_the_limit_in_force() -> None:
+    """MEMORY_LIMIT_MB far below what this process uses is critical; refused turns do not count for the p95."""
+    changes = Changes()
+    runtime, metrics = measured(plugins={"c": changes}, MEMORY_LIMIT_MB=1)
+    status = metrics.rom_status()
+    runtime.stop()
+    assert status["capacity"] == "critical"
+    assert status["memory_ratio"] > 1
+    assert (status["throttled_ratio"], status["p95_seconds"]) == (None, None)
+    assert len(changes.seen) == 1
+
+
+def test_the_watch_stops_with_the_process() -> None:
+    """No thread is left behind."""
+    import threading
+
+    runtime, _ = measured()
+    assert "rom-capacity" in {thread.name for thread in threading.enumerate()}
+    runtime.stop()
+    assert "rom-capacity" not in {thread.name for thread in threading.enumerate()}

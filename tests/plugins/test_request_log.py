@@ -1,0 +1,313 @@
+"""The request log: which line closes a turn, what is in it, and what never is."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+import structlog
+from support import Toolkit, asks, failure, make_runtime, make_settings, make_turn, says, tool
+
+from plugins.request_log import RequestLog
+from rom_core import log
+from rom_core.catalogue import Catalogue
+from rom_core.config import InvalidSettings, load_settings
+from rom_core.errors import ModelRefused, ModelThrottled, QueueFull, RomError
+from rom_core.events import CircuitOpened, Event, RequestFinished, SettingsChanged
+from rom_core.hookspecs import hookimpl
+from rom_core.turn import Attempt, TryAgain
+
+SECRET = "o réu confessou"
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture(params=["INFO"])
+def written(request: pytest.FixtureRequest) -> Iterator[Lines]:
+    """The lines written so far, at the level that the test is parametrised with."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    log.configure("json", request.param, stream=stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+at_debug = pytest.mark.parametrize("written", ["DEBUG"], indirect=True)
+
+
+class Persistent:
+    """Tries everything again, on the second model."""
+
+    @hookimpl
+    def rom_model_failed(self, attempt: Attempt) -> TryAgain:
+        return TryAgain(2.0) if attempt.number == 1 else TryAgain(0.0, "anthropic.second")
+
+
+def finished(route: str = "/api/chat", status: str = "ok", code: str = "", method: str = "POST") -> RequestFinished:
+    """An HTTP request that was answered."""
+    return RequestFinished(route, method, status, 200, code, "stable", "trace", "req", 0.25)
+
+
+def test_one_line_closes_a_turn_with_all_that_is_needed_to_judge_it(written: Lines) -> None:
+    """Status, stop reason, iterations, tool calls, retries, fallback, waits, first delta, tokens, cost, ids."""
+    runtime, _ = make_runtime(
+        failure(ModelThrottled),
+        failure(ModelThrottled),
+        asks(("look", {}), ("nothing", {})),
+        says("done"),
+        plugins={"request_log": RequestLog(), "p": Persistent(), "kit": Toolkit(tool())},
+    )
+    turn = make_turn(runtime)
+    turn.queue_wait = 1.5
+    turn.clock.sleep(1.5, turn.cancel.event)
+    runtime.run(turn)
+    closing = [line for line in written() if line["event"] == "turn.finished"]
+    assert len(closing) == 1
+    line = closing[0]
+    told = {
+        "trace_id": "trace",
+        "request_id": "req",
+        "turn_id": turn.id,
+        "conversation_id": "conv-1",
+        "cohort": "stable",
+        "status": "ok",
+        "http_status": 200,
+        "stop_reason": "end_turn",
+        "model": "anthropic.second",
+        "degraded": True,
+        "iterations": 2,
+        "tool_calls": 2,
+        "tool_errors": 1,
+        "model_requests": 4,
+        "retries": 1,
+        "fallbacks": 1,
+        "attempts": [
+            "anthropic.first: throttled",
+            "anthropic.first: throttled",
+            "anthropic.second: ok",
+            "anthropic.second: ok",
+        ],
+        "duration": 3.5,
+        "queue_wait": 1.5,
+        "retry_wait": 2.0,
+        "overhead": 0.0,
+        "first_delta": 3.5,
+        "input_tokens": 20,
+        "output_tokens": 10,
+        "usage_unknown": 0,
+        "cost_usd": 0.00021,
+        "flags_version": 1,
+        "level": "info",
+    }
+    assert {key: line[key] for key in told} == told
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "level", "code"),
+    [
+        (ModelRefused("no", kind="ValidationException", aws_code="ValidationException"), "error", "warning", None),
+        (ModelThrottled(kind="ThrottlingException"), "error", "warning", None),
+        (RuntimeError(SECRET), "error", "error", "internal_error"),
+    ],
+)
+def test_a_failed_turn_says_why(written: Lines, error: Exception, status: str, level: str, code: str | None) -> None:
+    """The code of the answer and the kind of the last cause; an unforeseen exception is an error of ours."""
+    runtime, _ = make_runtime(error, plugins={"request_log": RequestLog()})
+    with pytest.raises(RomError):
+        runtime.run(make_turn(runtime))
+    line = written()[-1]
+    assert (line["event"], line["status"], line["level"]) == ("turn.finished", status, level)
+    assert line["stop_reason"] is None
+    assert line["code"] == (code or getattr(error, "code", None))
+    assert line.get("kind") == getattr(error, "kind", None)
+    assert SECRET not in json.dumps(written(), ensure_ascii=False)
+
+
+def test_refused_and_cancelled_turns_are_told_apart(written: Lines) -> None:
+    """Our own refusal is `rejected`, a client that left `cancelled`; neither is an error."""
+
+    class Refuses:
+        @hookimpl(wrapper=True)
+        def rom_turn(self) -> Any:
+            raise QueueFull
+            yield
+
+    runtime, _ = make_runtime(says("ok"), plugins={"request_log": RequestLog(), "refuses": Refuses()})
+    with pytest.raises(QueueFull):
+        runtime.run(make_turn(runtime))
+    runtime, _ = make_runtime(says("ok"), plugins={"request_log": RequestLog()})
+    turn = make_turn(runtime)
+    turn.cancel.cancel("client_gone")
+    with pytest.raises(RomError):
+        runtime.run(turn)
+    assert [(line["status"], line["http_status"]) for line in written()] == [("rejected", 503), ("cancelled", 499)]
+
+
+@at_debug
+def test_every_step_of_a_turn_has_its_line_at_debug(written: Lines) -> None:
+    """Names are those of the events; attempts and tools carry iteration, attempt, model, tool, duration."""
+    runtime, _ = make_runtime(
+        asks(("look", {"q": SECRET})),
+        says(SECRET),
+        plugins={"request_log": RequestLog(), "kit": Toolkit(tool(run=lambda *_: SECRET))},
+    )
+    runtime.run(make_turn(runtime, SECRET))
+    lines = written()
+    assert [line["event"] for line in lines] == [
+        "turn.started",
+        "iteration.started",
+        "attempt.started",
+        "attempt.finished",
+        "tool.started",
+        "tool.finished",
+        "iteration.finished",
+        "iteration.started",
+        "attempt.started",
+        "attempt.finished",
+        "iteration.finished",
+        "turn.finished",
+    ]
+    assert {line["trace_id"] for line in lines} == {"trace"}
+    attempt, ran = lines[9], lines[5]
+    assert (attempt["iteration"], attempt["attempt"], attempt["model"]) == (2, 1, "anthropic.first")
+    assert (attempt["outcome"], attempt["duration"], attempt["tokens"]["input_tokens"]) == ("ok", 0.0, 10)
+    assert (ran["tool"], ran["status"], ran["iteration"]) == ("look", "success", 1)
+
+
+@at_debug
+def test_nothing_that_was_said_is_logged(written: Lines) -> None:
+    """Not the question, the answer, a tool's input, output or exception, nor a name the model made up."""
+
+    def fails(_value: Any, _context: Any) -> str:
+        raise ValueError(SECRET)
+
+    runtime, _ = make_runtime(
+        failure(ModelThrottled, upstream_message=SECRET),
+        asks(("look", {"q": SECRET}), ("fails", {"q": SECRET}), (SECRET, {}), text=SECRET),
+        says(SECRET),
+        plugins={
+            "request_log": RequestLog(),
+            "p": Persistent(),
+            "kit": Toolkit(tool(run=lambda *_: SECRET), tool("fails", fails)),
+        },
+        SYSTEM_PROMPT=SECRET,
+    )
+    runtime.run(make_turn(runtime, SECRET, system=SECRET, user=SECRET))
+    assert len(written()) > 15
+    assert SECRET not in json.dumps(written(), ensure_ascii=False)
+
+
+@at_debug
+def test_log_content_adds_what_was_said(written: Lines) -> None:
+    """Question, answer, tool input and output, and the service's own words, where the turn's settings say so."""
+    runtime, _ = make_runtime(
+        failure(ModelThrottled, upstream_message="slow down"),
+        asks(("look", {"q": "in"})),
+        says("answer"),
+        plugins={"request_log": RequestLog(), "p": Persistent(), "kit": Toolkit(tool(run=lambda *_: "out"))},
+        LOG_CONTENT=True,
+    )
+    runtime.run(make_turn(runtime))
+    by_name = {line["event"]: line for line in written()}
+    assert by_name["turn.finished"]["question"] == [{"text": "question"}]
+    assert by_name["turn.finished"]["answer"] == "answer"
+    assert (by_name["tool.finished"]["input"], by_name["tool.finished"]["output"]) == ({"q": "in"}, [{"text": "out"}])
+    assert by_name["attempt.failed"]["upstream_message"] == "slow down"
+
+
+def test_log_content_is_refused_in_production() -> None:
+    """Staging may, production may not."""
+    catalogue = Catalogue.of(request_log=RequestLog())
+    environ = {"LOG_CONTENT": "true", "API_KEYS": "k" * 24}
+
+    def load(environment: str) -> Any:
+        from support import NOWHERE
+
+        return load_settings(
+            catalogue.settings, catalogue.rules, root=NOWHERE, environ=environ | {"ROM_ENV": environment}
+        )
+
+    assert load("staging").LOG_CONTENT is True
+    with pytest.raises(InvalidSettings, match="LOG_CONTENT"):
+        load("production")
+
+
+def test_a_failed_attempt_has_a_name_of_its_own(written: Lines) -> None:
+    """`attempt.failed`, as a warning, with the kind of failure and AWS's request id."""
+    runtime, _ = make_runtime(
+        failure(ModelThrottled, kind="ThrottlingException", http_status=429, aws_request_id="aws-1"),
+        says("ok"),
+        plugins={"request_log": RequestLog(), "p": Persistent()},
+    )
+    runtime.run(make_turn(runtime))
+    failed, scheduled = written()[:2]
+    assert (failed["event"], failed["level"], failed["outcome"]) == ("attempt.failed", "warning", "throttled")
+    assert (failed["kind"], failed["http_status"], failed["aws_request_id"]) == ("ThrottlingException", 429, "aws-1")
+    assert (scheduled["event"], scheduled["after_seconds"]) == ("retry.scheduled", 2.0)
+
+
+@at_debug
+def test_probes_and_good_turns_are_no_noise(written: Lines) -> None:
+    """/health, /ready, /metrics answered well, and the request of a turn that has its line, are DEBUG; else INFO."""
+    runtime, _ = make_runtime(plugins={"request_log": RequestLog()})
+    runtime.emit(finished("/admin/status"))
+    runtime.emit(finished("/health"))
+    runtime.emit(finished("/health", "error"))
+    runtime.emit(finished("/api/chat", "client_error", "invalid_request"))
+    runtime.emit(finished("/api/chat", "error", "internal_error"))
+    turn = make_turn(runtime)
+    turn.route = "/api/chat"
+    runtime.run(turn)
+    runtime.emit(finished("/api/chat"))
+    levels = [line["level"] for line in written() if line["event"] == "request.finished"]
+    assert levels == ["info", "debug", "info", "info", "error", "debug"]
+
+
+def test_changes_of_settings_and_of_circuits(written: Lines) -> None:
+    """Events of other plugins come with their plain fields; long values are cut."""
+    runtime, _ = make_runtime(plugins={"request_log": RequestLog()})
+    changes = {"RETRY_ENABLED": (False, True), "SYSTEM_PROMPT": ("x" * 300, "short"), "PLUGINS": (["a"], ["b"])}
+    runtime.emit(SettingsChanged(7, changes, "ops", "incident 12", "t1"))
+    runtime.emit(CircuitOpened("anthropic.first", "failures", 5, 30.0))
+    flags, circuit = written()
+    assert (flags["event"], flags["version"], flags["by"], flags["why"]) == ("flags.changed", 7, "ops", "incident 12")
+    assert flags["changes"]["RETRY_ENABLED"] == [False, True]
+    assert len(flags["changes"]["SYSTEM_PROMPT"][0]) == 201
+    assert (circuit["event"], circuit["model"], circuit["failures"]) == ("circuit.opened", "anthropic.first", 5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreign(Event):
+    name: ClassVar[str] = "greeting.said"
+    count: int
+    thing: object
+    names: tuple[tuple[str, ...], ...]
+
+
+def test_events_of_other_plugins_are_logged_without_their_objects(written: Lines) -> None:
+    """Numbers, short texts and lists of them; what an object holds is nobody's business."""
+    runtime, _ = make_runtime(plugins={"request_log": RequestLog()})
+    runtime.emit(_Foreign(3, {"said": SECRET}, (("a", "b"), ("c",))))
+    line = written()[0]
+    assert (line["event"], line["count"], line["names"], line["level"]) == (
+        "greeting.said",
+        3,
+        [["a", "b"], ["c"]],
+        "info",
+    )
+    assert "thing" not in line
+
+
+def test_switched_off_it_writes_nothing(written: Lines) -> None:
+    """LOGGING_ENABLED=false removes every line of it."""
+    runtime, _ = make_runtime(says("ok"), plugins={"request_log": RequestLog()}, LOGGING_ENABLED=False)
+    runtime.run(make_turn(runtime))
+    assert written() == []
+    assert make_settings(Catalogue.of(request_log=RequestLog())).LOGGING_ENABLED is True

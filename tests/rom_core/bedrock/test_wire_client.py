@@ -1,0 +1,67 @@
+"""The boto3 client behind the wire: no retries of its own, and no surprises from the environment."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+from bedrock_support import Connect, asking, make_attempt
+from support import make_settings
+
+from rom_core.bedrock.local import LocalBedrock, fault
+from rom_core.bedrock.wire import make_client
+from rom_core.errors import ConfigurationError, ModelConnectionError, ModelServerError, ModelThrottled, RomError
+
+
+@pytest.mark.parametrize(
+    ("what", "error"), [("429", ModelThrottled), ("500", ModelServerError), ("reset", ModelConnectionError)]
+)
+@pytest.mark.parametrize("mode", ["standard", "adaptive", "legacy"])
+def test_botocore_does_not_retry(
+    bedrock_local: LocalBedrock,
+    connect: Connect,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+    what: str,
+    error: type[RomError],
+) -> None:
+    """One call is one request, whatever the environment says about attempts."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "7")
+    monkeypatch.setenv("AWS_RETRY_MODE", mode)
+    bedrock_local.set_always(fault(what))
+    wire = connect(bedrock_local.url)
+    with pytest.raises(error):
+        wire.converse(make_attempt(), asking())
+    assert len(bedrock_local.requests) == 1
+    assert wire.client.meta.config.retries == {"total_max_attempts": 1, "mode": "standard"}
+
+
+def test_the_environment_of_a_developer_does_not_break_a_local_endpoint(
+    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bearer token is refused over http, a proxy is asked even for 127.0.0.1: neither is used there, nor sent."""
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "bearer")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert connect(bedrock_local.url).converse(make_attempt(), asking("[[say=um]]")).text == "um"
+    assert "bearer" not in bedrock_local.requests[0].headers["authorization"].lower()
+
+
+def test_a_client_that_would_retry_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If botocore ever takes the option in another way, the process says so at its start, not at its bill."""
+    made = boto3.Session().client("bedrock-runtime", region_name="us-west-2")
+    monkeypatch.setattr(boto3.Session, "client", lambda *_, **__: made)
+    with pytest.raises(ConfigurationError, match="retry"):
+        make_client(make_settings(), None)
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("environ", "endpoint"), [({"AWS_PROFILE": "nonesuch"}, None), ({}, "no-scheme"), ({}, "http://[broken")]
+)
+def test_a_client_that_cannot_be_made_is_a_mistake_in_the_configuration(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], endpoint: str | None
+) -> None:
+    """An unknown profile or an endpoint that is no URL stops the start with a reason."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match="no client for Bedrock"):
+        make_client(make_settings(), endpoint)

@@ -1,0 +1,254 @@
+"""The wire's waits over real sockets: all are bounded, end at once when the turn ends, and leave nothing behind."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from bedrock_support import Connect, asking, make_attempt, make_wire, until
+from support import make_settings
+
+from rom_core.bedrock import wire as wire_module
+from rom_core.bedrock.local import LocalBedrock
+from rom_core.bedrock.wire import make_client
+from rom_core.errors import (
+    DeadlineExceeded,
+    Draining,
+    ModelThrottled,
+    Overloaded,
+    RomError,
+    TurnCancelled,
+)
+from rom_core.turn import Attempt
+from rom_core.workers import WorkerPool
+
+ENDED: dict[str, type[RomError]] = {"client_gone": TurnCancelled, "deadline": DeadlineExceeded, "draining": Draining}
+
+
+@contextmanager
+def ends_within(seconds: float) -> Iterator[None]:
+    """The block takes less than `seconds`; the waits that it must not sit out are ten seconds and more."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < seconds
+
+
+@contextmanager
+def cancelling(attempt: Attempt, reason: str, ready: Any) -> Iterator[None]:
+    """Cancels the turn from another thread once `ready()`."""
+
+    def cancel() -> None:
+        if until(ready):
+            attempt.turn.cancel.cancel(reason)
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The addresses that this process connects to, in order."""
+    addresses: list[Any] = []
+    connect = socket.socket.connect
+
+    def counting(self: socket.socket, address: Any) -> None:
+        addresses.append(address)
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", counting)
+    return addresses
+
+
+def threads(name: str) -> int:
+    """Living threads whose name begins like this."""
+    return sum(thread.name.startswith(name) for thread in threading.enumerate())
+
+
+# -- before the headers ----------------------------------------------------------------------------------------------
+
+
+def test_silence_before_the_headers_ends_with_the_deadline(
+    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is free at its deadline; the thread is counted as abandoned, and comes back by its own read timeout.
+
+    BEDROCK_READ_TIMEOUT_SECONDS alone would hold it for ten seconds: the request's own timeout is the shorter.
+    """
+    monkeypatch.setattr(wire_module, "_GRACE_SECONDS", 0.2)
+    wire, attempt = connect(bedrock_local.url), make_attempt(seconds=0.3)
+    with ends_within(5):
+        with pytest.raises(DeadlineExceeded):
+            wire.converse(attempt, asking("[[fault=hang]]"))
+        assert attempt.turn.deadline.passed
+        assert wire.pool.abandoned == 1
+        assert until(lambda: wire.pool.abandoned == wire.pool.outstanding == 0)
+        assert until(lambda: bedrock_local.aborted == 1)
+    assert attempt.turn.cancel.reason == "deadline"
+
+
+@pytest.mark.parametrize("reason", ENDED)
+def test_a_turn_that_ends_before_the_headers_does_not_wait_for_them(
+    bedrock_local: LocalBedrock, connect: Connect, reason: str
+) -> None:
+    """Client gone, deadline or draining: the caller returns at once with the turn's own error."""
+    wire, attempt = connect(bedrock_local.url, BEDROCK_READ_TIMEOUT_SECONDS=1), make_attempt()
+    with ends_within(1), cancelling(attempt, reason, lambda: bedrock_local.active == 1), pytest.raises(ENDED[reason]):
+        wire.converse(attempt, asking("[[fault=hang]]"))
+    assert wire.pool.abandoned == 1
+    assert until(lambda: wire.pool.abandoned == 0)
+
+
+def test_an_answer_that_comes_too_late_is_closed(bedrock_local: LocalBedrock, connect: Connect) -> None:
+    """The given-up request is not read when its headers arrive: the service sees that nobody is there."""
+    wire, attempt = connect(bedrock_local.url), make_attempt()
+    with cancelling(attempt, "client_gone", lambda: bedrock_local.active == 1), pytest.raises(TurnCancelled):
+        wire.converse(attempt, asking("[[latency=0.3]][[length=5000]][[delay=0.01]]"))
+    assert wire.pool.abandoned == 1
+    assert until(lambda: bedrock_local.aborted == 1)
+    assert until(lambda: wire.pool.abandoned == 0)
+
+
+def test_an_answer_that_comes_in_the_moment_of_giving_up_is_closed(
+    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the end of the wait and `abandon` the headers may arrive: then nobody else would close the stream."""
+    wire, attempt = connect(bedrock_local.url), make_attempt()
+    waits = wire.pool.wait
+
+    def just_missed(*arguments: Any) -> bool:
+        waits(*arguments)
+        attempt.turn.cancel.cancel("client_gone")
+        return False
+
+    monkeypatch.setattr(wire.pool, "wait", just_missed)
+    with pytest.raises(TurnCancelled):
+        wire.converse(attempt, asking("[[length=5000]][[delay=0.01]]"))
+    assert until(lambda: bedrock_local.aborted == 1)
+    assert wire.pool.abandoned == 0
+
+
+@pytest.mark.parametrize("seconds", [0.0, 10.0])
+def test_a_turn_that_has_ended_sends_nothing(bedrock_local: LocalBedrock, connect: Connect, seconds: float) -> None:
+    """A request whose answer nobody can use is not paid for."""
+    attempt = make_attempt(seconds=seconds)
+    if seconds:
+        attempt.turn.cancel.cancel("client_gone")
+    with pytest.raises(TurnCancelled if seconds else DeadlineExceeded):
+        connect(bedrock_local.url).converse(attempt, asking())
+    assert bedrock_local.requests == []
+
+
+def test_when_given_up_requests_fill_the_pool_the_next_is_refused(
+    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads that cannot be interrupted are bounded: better an error at once than a queue behind them."""
+    wire = connect(bedrock_local.url, BEDROCK_READ_TIMEOUT_SECONDS=0.4)
+    wire.pool = WorkerPool("wire", 1)
+    attempt = make_attempt()
+    with cancelling(attempt, "client_gone", lambda: bedrock_local.active == 1), pytest.raises(TurnCancelled):
+        wire.converse(attempt, asking("[[fault=hang]]"))
+    with pytest.raises(Overloaded):
+        wire.converse(make_attempt(), asking())
+    assert until(lambda: wire.pool.outstanding == 0)
+    assert wire.converse(make_attempt(), asking("[[say=again]]")).text == "again"
+
+
+# -- in the stream ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", ENDED)
+def test_silence_in_the_stream_ends_when_the_turn_does(
+    bedrock_local: LocalBedrock, connect: Connect, reason: str
+) -> None:
+    """Cancelling from another thread wakes the reader, which sits in recv, and the service sees the client go."""
+    said: list[str] = []
+    attempt = make_attempt(sink=lambda name, data: said.append(data["text"]))
+    wire = connect(bedrock_local.url)
+    with ends_within(2), cancelling(attempt, reason, lambda: len(said) == 2), pytest.raises(ENDED[reason]):
+        wire.converse(attempt, asking("[[say=um dois três]][[fault=hang_stream]]"))
+    assert until(lambda: bedrock_local.aborted == 1)
+    assert wire.pool.outstanding == 0
+
+
+def test_nothing_is_said_after_the_turn_has_ended(bedrock_local: LocalBedrock, connect: Connect) -> None:
+    """Pieces that are already in the socket's buffer are not handed to a client that has left."""
+    said: list[str] = []
+
+    def leave(name: str, data: dict[str, Any]) -> None:
+        said.append(data["text"])
+        attempt.turn.cancel.cancel("client_gone")
+
+    attempt = make_attempt(sink=leave)
+    with pytest.raises(TurnCancelled):
+        connect(bedrock_local.url).converse(attempt, asking("[[length=5000]]"))
+    assert len(said) == 1
+
+
+def test_a_stream_that_goes_on_and_on_ends_with_the_deadline(bedrock_local: LocalBedrock, connect: Connect) -> None:
+    """The read timeout bounds silence only; each event is a chance to look at the clock, without anybody's help."""
+    wire, attempt = connect(bedrock_local.url), make_attempt(seconds=0.3)
+    with ends_within(5), pytest.raises(DeadlineExceeded):
+        wire.converse(attempt, asking("[[length=5000]][[delay=0.01]]"))
+    assert until(lambda: bedrock_local.aborted == 1)
+
+
+def test_a_sink_that_raises_ends_the_request(bedrock_local: LocalBedrock, connect: Connect) -> None:
+    """What the client's side raises is not mistaken for a failure of the model, and the stream is closed."""
+
+    def broken(name: str, data: dict[str, Any]) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        connect(bedrock_local.url).converse(make_attempt(sink=broken), asking("[[length=5000]][[delay=0.01]]"))
+    assert until(lambda: bedrock_local.aborted == 1)
+
+
+def test_shutting_and_closing_a_stream_is_harmless_at_any_time(bedrock_local: LocalBedrock) -> None:
+    """Before it is read, in the middle, after a shutdown and when it was closed: the canceller never gets an error."""
+    client = make_client(make_settings(), bedrock_local.url)
+    for read in (0, 2, 99):
+        stream = client.converse_stream(**asking("[[say=um dois três]]"))["stream"]
+        for _, _event in zip(range(read), stream, strict=False):
+            pass
+        for step in (wire_module._shut, wire_module._close, wire_module._shut, wire_module._close):
+            step(stream)
+    client.close()
+
+
+# -- connections -----------------------------------------------------------------------------------------------------
+
+
+def test_connections_are_reused_after_everything_that_was_read_to_its_end(
+    bedrock_local: LocalBedrock, connect: Connect, connected: list[Any]
+) -> None:
+    """Replies and HTTP errors leave the connection usable; a stream given up does not."""
+    wire = connect(bedrock_local.url)
+    wire.converse(make_attempt(), asking())
+    with pytest.raises(ModelThrottled):
+        wire.converse(make_attempt(), asking("[[fault=429]]"))
+    wire.converse(make_attempt(), asking())
+    assert len(connected) == 1
+    attempt = make_attempt()
+    with cancelling(attempt, "client_gone", lambda: bedrock_local.active == 1), pytest.raises(TurnCancelled):
+        wire.converse(attempt, asking("[[fault=hang_stream]]"))
+    assert len(connected) == 1
+    wire.converse(make_attempt(), asking())
+    assert len(connected) == 2
+
+
+def test_close_leaves_no_thread_and_no_connection(bedrock_local: LocalBedrock) -> None:
+    """After `close` the pool is gone, the service has no client, and nothing more is taken."""
+    wire = make_wire(bedrock_local.url)
+    wire.converse(make_attempt(), asking())
+    assert threads("rom-wire") == threads("local-bedrock-connection") == 1
+    wire.close()
+    assert until(lambda: threads("rom-wire") == threads("local-bedrock-connection") == 0)
+    with pytest.raises(Overloaded):
+        wire.converse(make_attempt(), asking())

@@ -1,0 +1,131 @@
+"""The log's form: one JSON object a line whoever writes it, ids of the turn, and nothing that was said."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from rom_core import log
+from rom_core.errors import ModelRefused
+
+SECRET = "o réu confessou"
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """Where lines go; the process's own logging is put back afterwards."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    quieted = {name: logging.getLogger(name).level for name in ("boto3", "botocore", "urllib3")}
+    yield io.StringIO()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in quieted.items():
+        logging.getLogger(name).setLevel(before)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    """All lines, parsed."""
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_our_lines_and_those_of_libraries_are_json_alike(stream: io.StringIO) -> None:
+    """Event, level, logger, ISO time in UTC and the bound ids, for structlog and the standard library."""
+    log.configure("json", "INFO", stream=stream)
+    structlog.contextvars.bind_contextvars(trace_id="t" * 32)
+    structlog.get_logger("rom.test").info("thing.happened", count=2, text="linha\nnova é")
+    logging.getLogger("waitress.queue").warning("Task queue depth is %d", 3)
+    logging.getLogger("botocore.hooks").error("no credentials")
+    ours, waitress, botocore = lines(stream)
+    assert (ours["event"], ours["level"], ours["count"], ours["text"]) == ("thing.happened", "info", 2, "linha\nnova é")
+    assert (waitress["event"], waitress["level"]) == ("Task queue depth is 3", "warning")
+    assert [line["logger"] for line in (ours, waitress, botocore)] == ["rom.test", "waitress.queue", "botocore.hooks"]
+    assert {line["trace_id"] for line in (ours, waitress, botocore)} == {"t" * 32}
+    assert all(line["timestamp"].endswith("Z") for line in (ours, waitress, botocore))
+
+
+def test_levels_can_change_while_the_process_runs(stream: io.StringIO) -> None:
+    """`set_level` holds for loggers that are in use; libraries that log bodies stay above DEBUG."""
+    log.configure("json", "WARNING", stream=stream)
+    logger = structlog.get_logger("rom.test")
+    logger.info("not.shown")
+    log.set_level("DEBUG")
+    logger.debug("shown")
+    logging.getLogger("botocore.endpoint").debug("request body")
+    logging.getLogger("urllib3.connectionpool").debug("POST /secret")
+    assert [line["event"] for line in lines(stream)] == ["shown"]
+
+
+def _raise_with_locals() -> None:
+    spoken = SECRET
+    try:
+        raise ValueError(spoken)
+    except ValueError as error:
+        raise KeyError(f"{spoken}!") from error
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_tracebacks_show_where_and_what_but_nothing_that_was_said(stream: io.StringIO, form: Any) -> None:
+    """Neither messages that may quote a value nor local variables; types, files and lines, causes included."""
+    log.configure(form, "INFO", stream=stream)
+    try:
+        _raise_with_locals()
+    except KeyError:
+        structlog.get_logger("rom.test").exception("it.failed")
+        logging.getLogger("library").exception("it failed")
+    text = stream.getvalue()
+    assert SECRET not in text
+    assert text.count("_raise_with_locals") >= 4
+    assert "ValueError: (message not logged" in text
+    assert "KeyError: (message not logged" in text
+
+
+@pytest.mark.parametrize(
+    ("error", "content", "shown"),
+    [
+        (lambda: ModelRefused("the model service refused it"), False, True),
+        (lambda: FileNotFoundError(2, "No such file", "settings.toml"), False, True),
+        (lambda: ValueError(SECRET), False, False),
+        (lambda: ValueError(SECRET), True, True),
+    ],
+)
+def test_messages_that_cannot_quote_anybody_are_kept(
+    stream: io.StringIO, error: Callable[[], Exception], content: bool, shown: bool
+) -> None:
+    """Our own errors and the system's keep their message; with LOG_CONTENT all do."""
+    log.configure("json", "INFO", stream=stream, content=lambda: content)
+    try:
+        raise error()
+    except Exception:  # noqa: BLE001 - it is what is tested
+        structlog.get_logger("rom.test").exception("it.failed")
+    assert (str(error()) in lines(stream)[0]["exception"]) is shown
+
+
+def test_an_object_is_logged_as_its_type(stream: io.StringIO) -> None:
+    """What JSON cannot hold is never written out: its repr may hold anything."""
+    log.configure("json", "INFO", stream=stream)
+    structlog.get_logger("rom.test").info("thing", value={SECRET})
+    assert lines(stream)[0]["value"] == "<set>"
+
+
+class _Broken(io.StringIO):
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_line_that_nobody_can_take_is_lost_and_no_more(stream: io.StringIO) -> None:
+    """A closed pipe or a full disk does not reach whoever logs; text that UTF-8 cannot hold is escaped."""
+    log.configure("json", "INFO", stream=_Broken())
+    structlog.get_logger("rom.test").info("lost")
+    bytes_out = io.BytesIO()
+    log.configure("json", "INFO", stream=io.TextIOWrapper(bytes_out, "utf-8"))
+    structlog.get_logger("rom.test").info("kept", value="\ud800")
+    assert json.loads(bytes_out.getvalue())["value"] == "\ud800"
