@@ -31,7 +31,7 @@ class Bench:
         clock: Clock | None = None,
         **values: Any,
     ) -> None:
-        """`plugins` are names of ours, `more` are others. Jitter is off unless RETRY_JITTER says otherwise."""
+        """`plugins` are names of ours in their order, `more` are others. Jitter is off unless RETRY_JITTER is given."""
         self.clock = clock or FakeClock()
         self.recorder = Recorder()
         self.plugins = {name: _PLUGINS[name]() for name in plugins.split()}
@@ -41,7 +41,7 @@ class Bench:
             *steps,
             plugins={"recorder": self.recorder, **self.plugins, **(more or {})},
             clock=self.clock,
-            **({"PLUGINS": ["recorder", "retry", "breaker", "fallback"]} | jitter(plugins) | values),
+            **({"PLUGINS": ["recorder", *self.plugins]} | jitter(plugins) | values),
         )
         for plugin in self.runtime.catalogue.plugins.values():
             plugin.call("rom_start", runtime=self.runtime)
@@ -57,6 +57,6 @@ def jitter(plugins: str) -> dict[str, Any]:
     return {"RETRY_JITTER": 0} if "retry" in plugins else {}
 
 
-def server_error(**details: Any) -> ModelServerError:
+def server_error() -> ModelServerError:
     """What a 500 becomes; a new one each time, since errors are marked on their way."""
-    return ModelServerError("", **({"kind": "InternalServerException", "http_status": 500} | details))
+    return ModelServerError("", kind="InternalServerException", http_status=500)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from resilience import FIRST, SECOND, THIRD, Bench, server_error
-from support import Toolkit, asks, make_runtime, make_turn, says, tool
+from support import NOWHERE, Toolkit, asks, make_runtime, make_turn, says, tool
 
 from plugins.fallback import Fallback
+from plugins.legal_tools import LegalTools
+from rom_core.bedrock.local import LocalBedrock
+from rom_core.bedrock.wire import Wire
+from rom_core.catalogue import Catalogue
+from rom_core.clock import SystemClock
+from rom_core.config import load_settings
 from rom_core.errors import (
     CircuitOpen,
     ModelCredentialsError,
@@ -22,9 +30,8 @@ from rom_core.errors import (
     RomError,
 )
 from rom_core.events import FallbackExhausted, FallbackUsed
-from rom_core.turn import Attempt, ModelReply
-
-GONE = {"kind": "ResourceNotFoundException", "http_status": 404}
+from rom_core.runtime import Runtime
+from rom_core.turn import Attempt, ChatRequest, ModelReply
 
 
 def by_model(**errors: ModelError) -> Any:
@@ -38,6 +45,11 @@ def by_model(**errors: ModelError) -> Any:
         return ModelReply(({"text": f"from {alias}"},), "end_turn", alias, says("").usage)
 
     return play
+
+
+def gone() -> ModelNotServed:
+    """What the 404 for a model at the end of its life becomes."""
+    return ModelNotServed("", kind="ResourceNotFoundException", http_status=404)
 
 
 def run(bench: Bench, **request: Any) -> Any:
@@ -111,7 +123,7 @@ def test_what_only_this_model_cannot_do_goes_to_the_next_at_once(error: ModelErr
 
 def test_a_model_that_is_not_served_is_passed_over_at_once_and_for_a_while() -> None:
     """One request finds it out; for ten minutes nobody asks it again; it is no failure for the breaker."""
-    bench = Bench(by_model(first=ModelNotServed("", **GONE)), plugins="retry breaker fallback")
+    bench = Bench(by_model(first=gone()), plugins="retry breaker fallback")
     assert [run(bench).model for _ in range(3)] == [SECOND] * 3
     assert bench.models == [FIRST, SECOND, SECOND, SECOND]
     parts = bench.runtime.current.pipeline.status()
@@ -125,7 +137,7 @@ def test_a_model_that_is_not_served_is_passed_over_at_once_and_for_a_while() -> 
 
 def test_the_chain_jumps_over_models_that_are_not_served() -> None:
     """What is known not to be served is not chosen either; the default chain has such a model in its middle."""
-    bench = Bench(by_model(first=server_error(), second=ModelNotServed("", **GONE)), plugins="fallback")
+    bench = Bench(by_model(first=server_error(), second=gone()), plugins="fallback")
     assert run(bench).model == THIRD
     assert run(bench).model == THIRD
     assert bench.models == [FIRST, SECOND, THIRD, FIRST, THIRD]
@@ -133,7 +145,7 @@ def test_the_chain_jumps_over_models_that_are_not_served() -> None:
 
 def test_the_last_model_is_asked_even_if_it_was_not_served() -> None:
     """With nobody to take over, passing over would only hide that it is back."""
-    bench = Bench(by_model(first=ModelNotServed("", **GONE)), plugins="fallback", MODEL_FALLBACKS=[])
+    bench = Bench(by_model(first=gone()), plugins="fallback", MODEL_FALLBACKS=[])
     assert isinstance(run(bench), ModelNotServed)
     bench.transport.steps[:] = [by_model()]
     assert run(bench).model == FIRST
@@ -203,7 +215,7 @@ def test_requests_are_capped_over_all_models() -> None:
 def test_exhausted_the_last_cause_comes_out_and_the_story_goes_to_the_log() -> None:
     """The client reads nothing of models and attempts; the event has them all."""
     bench = Bench(
-        by_model(first=server_error(), second=ModelNotServed("", **GONE), third=ModelThrottled("", kind="429")),
+        by_model(first=server_error(), second=gone(), third=ModelThrottled("", kind="429")),
         plugins="retry fallback",
         RETRY_MAX_RETRIES=1,
     )
@@ -254,7 +266,57 @@ def test_a_known_retry_after_survives_another_cause() -> None:
 
 def test_switched_off_the_first_error_is_the_answer() -> None:
     """FALLBACK_ENABLED off: no other model is asked, and nothing is remembered."""
-    bench = Bench(by_model(first=ModelNotServed("", **GONE)), plugins="fallback", FALLBACK_ENABLED=False)
+    bench = Bench(by_model(first=gone()), plugins="fallback", FALLBACK_ENABLED=False)
     for _ in range(2):
         assert isinstance(run(bench), ModelNotServed)
     assert bench.models == [FIRST, FIRST]
+
+
+# -- the conversation ------------------------------------------------------------------------------------------------
+
+SONNET, HAIKU = "anthropic.claude-sonnet-4-5", "anthropic.claude-haiku-4-5"
+NUMBER = "0001234-08.2023.8.26.0100"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_switch_in_the_middle_of_a_tool_loop_loses_and_repeats_nothing(
+    bedrock_local: LocalBedrock, streamed: bool
+) -> None:
+    """The model that takes over gets the same conversation, tool blocks included, and the tools do not run again.
+
+    Three iterations of two parallel tool uses each; the first model fails for good at its second request.
+    """
+    catalogue = Catalogue.of(fallback=Fallback(), legal_tools=LegalTools())
+    values = {"BEDROCK_ENABLED": True, "FALLBACK_ENABLED": True, "MODEL_FALLBACKS": [HAIKU]}
+    environ = {name: json.dumps(value) for name, value in values.items()} | {"ROM_ENV": "testing"}
+    settings = load_settings(catalogue.settings, catalogue.rules, root=NOWHERE, environ=environ)
+    wire = Wire(settings, SystemClock(), endpoint_url=bedrock_local.url)
+    runtime = Runtime(catalogue, settings, transport=wire)
+    heard: list[tuple[str, dict[str, Any]]] = []
+    question = f"[[tools=3]] [[parallel=2]] [[fault=500]] [[at=2]] [[model=sonnet-4-5]] {NUMBER}?"
+    sink = (lambda name, data: heard.append((name, data))) if streamed else None
+    earlier = [{"role": "user", "content": [{"text": "antes"}]}, {"role": "assistant", "content": [{"text": "sim"}]}]
+    request = ChatRequest((*earlier, {"role": "user", "content": [{"text": question}]}), "conv", stream=streamed)
+    try:
+        result = runtime.run(runtime.turn(request, sink=sink))
+    finally:
+        runtime.stop()
+        wire.close()
+    assert (result.model, result.degraded, result.iterations) == (HAIKU, True, 4)
+    assert [call["status"] for call in result.tool_calls] == ["success"] * 6
+    served = ["haiku" if "haiku" in sent.model_id else "sonnet" for sent in bedrock_local.requests]
+    assert served == ["sonnet", "sonnet", "haiku", "haiku", "haiku"]
+    bodies = [sent.body for sent in bedrock_local.requests]
+    assert bodies[1] == bodies[2], "the second model is asked exactly what the first one was"
+    for shorter, longer in pairwise(bodies[2:]):
+        assert longer["messages"][: len(shorter["messages"])] == shorter["messages"]
+    last = bodies[-1]["messages"]
+    assert [m["role"] for m in last] == ["user", "assistant"] * 4 + ["user"]
+    uses = [block["toolUse"]["toolUseId"] for m in last for block in m["content"] if "toolUse" in block]
+    results = [block["toolResult"]["toolUseId"] for m in last for block in m["content"] if "toolResult" in block]
+    assert uses == results
+    assert len(set(uses)) == 6
+    assert uses == [call["id"] for call in result.tool_calls]
+    if streamed:
+        assert "".join(data["text"] for name, data in heard if name == "delta") == result.reply
+        assert [name for name, _ in heard].count("tool_call") == 6

@@ -26,8 +26,6 @@ from rom_core.errors import (
 from rom_core.events import RetryDeclined, RetryScheduled
 from rom_core.turn import Attempt, ModelReply
 
-READ_TIMEOUT = {"kind": "read_timeout"}
-
 
 def fails(*errors: ModelError, seconds: float = 0.0) -> Any:
     """A step that takes `seconds` and raises the errors one after another, the last one again and again."""
@@ -105,15 +103,15 @@ def test_only_what_may_pass_is_retried(error: ModelError, requests: int) -> None
 def test_jitter_is_uniform_within_a_fifth_either_way() -> None:
     """Waits stay within ±20 % of 1, 2 and 4 s and fill that range evenly."""
     bench = Bench(fails(server_error()), plugins="retry", RETRY_JITTER=0.2, RETRY_BUDGET_PERCENT=0)
-    for _ in range(400):
+    for _ in range(200):
         with pytest.raises(ModelServerError):
             bench.runtime.run(make_turn(bench.runtime))
     shares = [wait / (1, 2, 4)[number % 3] for number, wait in enumerate(waits(bench))]
-    assert len(shares) == 1200
-    assert 0.8 <= min(shares) < 0.801
-    assert 1.199 < max(shares) <= 1.2
+    assert len(shares) == 600
+    assert 0.8 <= min(shares) < 0.803
+    assert 1.197 < max(shares) <= 1.2
     tenths = [sum(0.8 + low / 25 <= share < 0.8 + (low + 1) / 25 for share in shares) for low in range(10)]
-    assert all(80 < count < 160 for count in tenths), tenths
+    assert all(40 < count < 80 for count in tenths), tenths
 
 
 @pytest.mark.parametrize(("steps", "expected"), [((1.0, 2.0, 4.0), [1, 2, 4, 4, 4]), ((), [0, 0, 0, 0, 0])])
@@ -189,12 +187,12 @@ def test_no_retry_once_a_delta_reached_the_client() -> None:
 
 def test_what_is_left_of_the_deadline_stays_with_the_fallback() -> None:
     """A read timeout of 60 s out of 120 s is retried if nobody else could answer, but not if another model can."""
-    alone = Bench(fails(ModelTimeout("", **READ_TIMEOUT), seconds=60), plugins="retry")
+    alone = Bench(fails(ModelTimeout("", kind="read_timeout"), seconds=60), plugins="retry")
     with pytest.raises(ModelTimeout):
         alone.runtime.run(make_turn(alone.runtime))
     assert alone.models == [FIRST] * 2
     backed = Bench(
-        fails(ModelTimeout("", **READ_TIMEOUT), seconds=60), says("from the second"), plugins="retry fallback"
+        fails(ModelTimeout("", kind="read_timeout"), seconds=60), says("from the second"), plugins="retry fallback"
     )
     assert backed.runtime.run(make_turn(backed.runtime)).model == SECOND
     assert backed.models == [FIRST, SECOND]

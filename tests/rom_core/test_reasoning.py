@@ -18,7 +18,7 @@ RESULT = {"role": "user", "content": [{"toolResult": {"toolUseId": "t1", "conten
 REASONING = {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "signed"}}}
 
 
-def fields(*messages: dict[str, Any], supported: bool = True, max_tokens: int = 4096, **given: Any) -> Any:
+def fields(given: dict[str, Any], *messages: dict[str, Any], supported: bool = True, max_tokens: int = 4096) -> Any:
     """The fields that are left of `given`."""
     request = {
         "messages": [QUESTION, *messages],
@@ -31,22 +31,22 @@ def fields(*messages: dict[str, Any], supported: bool = True, max_tokens: int = 
 @pytest.mark.parametrize("name", ["thinking", "reasoning_config", "reasoningConfig", "reasoning_effort"])
 def test_a_model_without_reasoning_gets_no_settings_for_it(name: str) -> None:
     """Other fields stay."""
-    assert fields(supported=False, **{name: THINKING}) is None
-    assert fields(supported=False, **{name: THINKING}, top_k=5) == {"top_k": 5}
-    assert fields(supported=True, **{name: THINKING}) == {name: THINKING}
+    assert fields({name: THINKING}, supported=False) is None
+    assert fields({name: THINKING, "top_k": 5}, supported=False) == {"top_k": 5}
+    assert fields({name: THINKING}, supported=True) == {name: THINKING}
 
 
 def test_a_budget_that_does_not_fit_goes() -> None:
     """Thinking must leave room for the answer within maxTokens, which the model may have lowered."""
-    assert fields(thinking=THINKING, max_tokens=2048) is None
-    assert fields(thinking=THINKING, max_tokens=2049) == {"thinking": THINKING}
-    assert fields(reasoning_effort="high", max_tokens=1) == {"reasoning_effort": "high"}
+    assert fields({"thinking": THINKING}, max_tokens=2048) is None
+    assert fields({"thinking": THINKING}, max_tokens=2049) == {"thinking": THINKING}
+    assert fields({"reasoning_effort": "high"}, max_tokens=1) == {"reasoning_effort": "high"}
 
 
 def test_a_tool_loop_goes_on_as_it_was_begun() -> None:
     """After a tool use without its own reasoning, as another model leaves it, thinking would be refused."""
-    assert fields({"role": "assistant", "content": [USE]}, RESULT, thinking=THINKING) is None
-    assert fields({"role": "assistant", "content": [REASONING, USE]}, RESULT, thinking=THINKING) == {
+    assert fields({"thinking": THINKING}, {"role": "assistant", "content": [USE]}, RESULT) is None
+    assert fields({"thinking": THINKING}, {"role": "assistant", "content": [REASONING, USE]}, RESULT) == {
         "thinking": THINKING
     }
 
