@@ -2,10 +2,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test bench lock clean
+.PHONY: help run test test-prometheus bench env-example lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 run: $(VENV)/.run ## serve on 127.0.0.1:8000 against the bundled local Bedrock
 	ROM_ENV=$${ROM_ENV:-development} exec $(BIN)/rom serve
@@ -13,8 +13,15 @@ run: $(VENV)/.run ## serve on 127.0.0.1:8000 against the bundled local Bedrock
 test: $(VENV)/.test ## lint, types and tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/ci-local.sh
 
+test-prometheus: $(VENV)/.test ## alert rules, then a real Prometheus against a real server (needs prometheus)
+	scripts/test-prometheus-rules.sh
+	$(BIN)/python scripts/test_prometheus.py
+
 bench: $(VENV)/.test ## speed, as ratios against a bare handler in the same run
 	$(BIN)/python -m bench
+
+env-example: $(VENV)/.run ## write .env.example from the declared settings
+	$(BIN)/python -m rom_core.config.example > .env.example.new && mv .env.example.new .env.example
 
 lock: $(VENV)/.test ## resolve the dependencies of setup.cfg anew into requirements/*.lock
 	scripts/lock.sh $(BIN)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,9 +27,10 @@ _ENVIRON = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 @contextmanager
 def process(arguments: Sequence[str], url_of: Callable[[str], str | None], **environ: str) -> Iterator[tuple[str, int]]:
     """A child process, once a line of its output tells its URL; yields (url, pid)."""
-    child = subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, env=_ENVIRON | environ, stdout=subprocess.PIPE, text=True
-    )
+    # What somebody has overridden in the project's own folder must not be measured.
+    state = tempfile.mkdtemp(prefix="rom-bench-")
+    environ = _ENVIRON | {"STATE_DIR": state} | environ
+    child = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     output = child.stdout
     found: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -54,6 +57,7 @@ def process(arguments: Sequence[str], url_of: Callable[[str], str | None], **env
             child.wait(timeout=10)
         except subprocess.TimeoutExpired:
             child.kill()
+        shutil.rmtree(state, ignore_errors=True)
 
 
 def bedrock() -> tuple[list[str], Callable[[str], str | None]]:

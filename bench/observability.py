@@ -23,8 +23,8 @@ from rom_core.http.app import create_app
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt, ChatRequest, ModelReply, Usage
 
-TURNS = 200
-ROUNDS = 40
+TURNS = 50
+ROUNDS = 200
 TURN_BUDGET_US = 150
 SCRAPE_BUDGET_MS = 20
 _QUESTION = ({"role": "user", "content": [{"text": "?"}]},)

@@ -21,7 +21,8 @@ from rom_core.hookspecs import hookimpl
 from rom_core.http.requests import status_of
 from rom_core.turn import Attempt, Iteration, ModelCall, StopLoop, ToolCall, Turn
 
-# Events that are not in the table, such as those of other plugins, are logged as INFO.
+# Events that are not in the table, such as those of other plugins, are logged as INFO. The core itself logs that the
+# server drains and that the store of the settings is in trouble, whether this plugin is on or not.
 LEVELS: Mapping[str, int] = {
     "request.started": logging.DEBUG,
     "request.rejected": logging.DEBUG,
@@ -32,6 +33,7 @@ LEVELS: Mapping[str, int] = {
     "tool.started": logging.DEBUG,
     "tool.finished": logging.DEBUG,
     "server.draining": logging.DEBUG,
+    "flags.store_troubled": logging.DEBUG,
     "alert.sent": logging.DEBUG,
     "queue.entered": logging.DEBUG,
     "queue.left": logging.DEBUG,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -79,15 +80,20 @@ def http_error(status: int, *headers: str, body: bytes = b"") -> bytes:
 class Peer:
     """A server that answers every request with `answer`, then ends the connection; an `eager` one does not read first.
 
-    `ending` is "fin" or "rst"; it and `answer` may be set anew for the next request. A context manager.
+    `ending` is "fin", "rst" or "wait" (for the client to leave, which `left` counts); it and `answer` may be set anew
+    for the next request. With `tls` it speaks https. A context manager.
     """
 
-    def __init__(self, answer: bytes = b"", *, ending: str = "fin", eager: bool = False) -> None:
+    def __init__(
+        self, answer: bytes = b"", *, ending: str = "fin", eager: bool = False, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.answer = answer
         self.ending = ending
-        self.eager = eager
+        self.left = 0
+        self._eager = eager
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._thread = threading.Thread(target=self._serve, name="peer", daemon=True)
 
     def __enter__(self) -> Self:
@@ -98,7 +104,7 @@ class Peer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(5)
+        self._thread.join(10)
         self._listener.close()
 
     def _serve(self) -> None:
@@ -107,15 +113,30 @@ class Peer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            connection.settimeout(5)
             with connection, suppress(OSError):
-                connection.settimeout(5)
-                if self.eager:
-                    connection.sendall(self.answer)
-                _read_request(connection)
-                if not self.eager:
-                    connection.sendall(self.answer)
-                if self.ending == "rst":
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                if self._tls is None:
+                    self._answer(connection)
+                else:
+                    with self._tls.wrap_socket(connection, server_side=True) as secure:
+                        self._answer(secure)
+
+    def _answer(self, connection: socket.socket) -> None:
+        if self._eager:
+            connection.sendall(self.answer)
+        _read_request(connection)
+        if not self._eager:
+            connection.sendall(self.answer)
+        if self.ending == "rst":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif self.ending == "wait":
+            try:
+                gone = not connection.recv(1)
+            except TimeoutError:
+                gone = False
+            except OSError:
+                gone = True
+            self.left += gone
 
 
 def _read_request(connection: socket.socket) -> None:

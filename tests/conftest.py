@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 
 import pytest
+import structlog
+
+# Without this structlog draws the local variables of every frame of a traceback, which takes seconds.
+structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
 
 
 @pytest.fixture(autouse=True)

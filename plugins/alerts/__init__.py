@@ -25,6 +25,7 @@ from rom_core.events import (
     CircuitClosed,
     CircuitOpened,
     Event,
+    FlagsStoreTroubled,
     SettingsChanged,
     TurnFinished,
 )
@@ -131,6 +132,8 @@ class Alerts:
             case SettingsChanged():
                 if event.changes:
                     self._send(messages.of_settings(event, clock.time()))
+            case FlagsStoreTroubled():
+                self._send(messages.of_store(event, clock.time()))
 
     def watch_errors(self) -> None:
         """Compare the error rate of the last five minutes with the threshold; a message when it passes it, or back."""
@@ -139,9 +142,11 @@ class Alerts:
         now = self._runtime.clock.monotonic()
         counts = self._turns.totals(now)
         errors, turns = counts["error"], counts.total()
-        since = self._errors.since
         high = errors >= MIN_ERRORS and errors > ERROR_RATE * turns
-        if self._errors.update(now, int(high)):
+        with self._lock:
+            since = self._errors.since
+            changed = self._errors.update(now, int(high))
+        if changed:
             at = self._runtime.clock.time()
             self._send(messages.of_errors(errors, turns, at, high=high, lasted=None if high else now - since))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rom_core.events import CapacityChanged, CircuitClosed, CircuitOpened, SettingsChanged
+from rom_core.events import CapacityChanged, CircuitClosed, CircuitOpened, FlagsStoreTroubled, SettingsChanged
 
 KILL_SWITCH = "BEDROCK_ENABLED"
 _MAX_VALUE = 100
@@ -111,6 +111,13 @@ def of_settings(event: SettingsChanged, at: float) -> Message:
         return Message("kill switch", "good", "Kill switch released: Bedrock is on", at, figures, "nothing")
     advice = "chats get 503 bedrock_disabled until BEDROCK_ENABLED is true again (POST /admin/reload-flags)"
     return Message("kill switch", "bad", "Kill switch used: Bedrock is off", at, figures, advice)
+
+
+def of_store(event: FlagsStoreTroubled, at: float) -> Message:
+    """Overrides of the settings, the kill switch among them, may be lost."""
+    figures = [f"state: {event.state}", f"reason: {_value(event.reason)}"]
+    advice = "compare GET /admin/flags with what was set, set it again, and look after STATE_DIR"
+    return Message("flags store", "bad", "The store of run-time settings is in trouble", at, figures, advice)
 
 
 def of_errors(errors: int, turns: int, at: float, *, high: bool, lasted: float | None) -> Message:

@@ -145,6 +145,7 @@ class Metrics:
                 if setting.type in (bool, int, float):
                     figures.flag_value(name).set(float(getattr(snapshot.settings, name)))
         figures.flags_version().set(snapshot.version)
+        figures.flags_store_ok().set(runtime.flags is None or runtime.flags.trouble is None)
         figures.active().set(runtime.admitted)
         for name, pool in (("tools", runtime.tool_pool), ("turns", runtime.turn_pool)):
             figures.abandoned(name).set(pool.abandoned)

@@ -127,6 +127,9 @@ class Figures:
         )
         self.flag_changes = self._counter("rom_flag_changes_total", "New versions of the settings put in force", ())
         self.flags_version = self._gauge("rom_flags_version", "Version of the settings in force", ())
+        self.flags_store_ok = self._gauge(
+            "rom_flags_store_ok", "1 while overrides are whole and can be kept, 0 if the store is in trouble", ()
+        )
         self.flag_value = self._gauge(
             "rom_flag_value", "Settings in force that are numbers or switches (1 on, 0 off)", ("name",)
         )

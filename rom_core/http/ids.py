@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from uuid import uuid4
 
 import falcon
 import structlog
 
 from rom_core.clock import Clock
+from rom_core.ids import new_id
 
 # https://www.w3.org/TR/trace-context/#traceparent-header; an all-zero trace or parent id is invalid there.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
@@ -29,9 +29,9 @@ class RequestIds:
         """Take over what the caller sent, if it is well formed, or mint it."""
         req.context.accepted_at = self._clock.monotonic()
         parent = _TRACEPARENT.fullmatch(req.get_header("traceparent") or "")
-        req.context.trace_id = parent.group(1) if parent else uuid4().hex
+        req.context.trace_id = parent.group(1) if parent else new_id()
         given = req.get_header("X-Request-Id") or ""
-        req.context.request_id = given if _REQUEST_ID.fullmatch(given) else f"req-{uuid4().hex}"
+        req.context.request_id = given if _REQUEST_ID.fullmatch(given) else f"req-{new_id()}"
         # At the start, not at the end: threads are reused, and the end of a streamed answer is logged after this.
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(trace_id=req.context.trace_id, request_id=req.context.request_id)

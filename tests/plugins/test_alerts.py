@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -27,6 +28,7 @@ from rom_core.events import (
     CircuitHalfOpened,
     CircuitOpened,
     Event,
+    FlagsStoreTroubled,
     SettingsChanged,
 )
 from rom_core.hookspecs import hookimpl
@@ -127,10 +129,8 @@ def test_the_error_rate_is_told_when_it_passes_the_threshold_and_when_it_is_back
 
     def turns(number: int) -> None:
         for _ in range(number):
-            try:
+            with contextlib.suppress(RomError):
                 runtime.run(make_turn(runtime))
-            except RomError:
-                pass
             alerts.watch_errors()
 
     turns(52)
@@ -157,16 +157,18 @@ def test_changed_settings_and_the_kill_switch() -> None:
     runtime.emit(SettingsChanged(3, {"MAX_TOKENS": (1, 2), "BEDROCK_ENABLED": (True, False)}, "ops", "", ""))
     runtime.emit(SettingsChanged(4, {"BEDROCK_ENABLED": (False, True)}, "ops", "over", ""))
     runtime.emit(SettingsChanged(5, {}, "ops", "", ""))
-    until(lambda: len(ends.seen) == 3)
+    runtime.emit(FlagsStoreTroubled("lost", "disk full"))
+    until(lambda: len(ends.seen) == 4)
     runtime.stop()
-    changed, killed, released = posted()
+    changed, killed, released, lost = posted()
+    assert "state: lost" in lost
     assert "RETRY_ENABLED: False → True" in changed
     assert "version 2, by ops" in changed
     assert "why: incident 12" in changed
     assert "Kill switch used" in killed
     assert killed.index("BEDROCK_ENABLED: True → False") < killed.index("MAX_TOKENS: 1 → 2")
     assert "Kill switch released" in released
-    assert [about for about, _ in ends.seen] == ["flags", "kill switch", "kill switch"]
+    assert [about for about, _ in ends.seen] == ["flags", "kill switch", "kill switch", "flags store"]
 
 
 def test_text_from_outside_cannot_mention_a_channel_or_grow_without_bound() -> None:

@@ -30,13 +30,13 @@ Lines = Callable[[], list[dict[str, Any]]]
 def written(request: pytest.FixtureRequest) -> Iterator[Lines]:
     """The lines written so far, at the level that the test is parametrised with."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
     stream = io.StringIO()
     log.configure("json", request.param, stream=stream)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers[:] = handlers
     root.setLevel(level)
-    structlog.reset_defaults()
+    structlog.configure(**configured)
 
 
 at_debug = pytest.mark.parametrize("written", ["DEBUG"], indirect=True)

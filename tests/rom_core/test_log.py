@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,14 +22,14 @@ SECRET = "o réu confessou"
 def stream() -> Iterator[io.StringIO]:
     """Where lines go; the process's own logging is put back afterwards."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
     quieted = {name: logging.getLogger(name).level for name in ("boto3", "botocore", "urllib3")}
     yield io.StringIO()
     root.handlers[:] = handlers
     root.setLevel(level)
     for name, before in quieted.items():
         logging.getLogger(name).setLevel(before)
-    structlog.reset_defaults()
+    structlog.configure(**configured)
     structlog.contextvars.clear_contextvars()
 
 
@@ -50,6 +51,13 @@ def test_our_lines_and_those_of_libraries_are_json_alike(stream: io.StringIO) ->
     assert [line["logger"] for line in (ours, waitress, botocore)] == ["rom.test", "waitress.queue", "botocore.hooks"]
     assert {line["trace_id"] for line in (ours, waitress, botocore)} == {"t" * 32}
     assert all(line["timestamp"].endswith("Z") for line in (ours, waitress, botocore))
+
+
+def test_the_console_form_is_for_people(stream: io.StringIO) -> None:
+    """Event and fields on one line, no JSON, no colours where no terminal is."""
+    log.configure("console", "INFO", stream=stream)
+    structlog.get_logger("rom.test").warning("thing.happened", count=2)
+    assert re.fullmatch(r"\S+Z \[warning *\] thing\.happened +\[rom\.test\] count=2\n", stream.getvalue())
 
 
 def test_levels_can_change_while_the_process_runs(stream: io.StringIO) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from bedrock_support import Connect, asking, make_attempt, make_wire, until
+from bedrock_support import STREAM_HEAD, Connect, Peer, asking, chunks, event, make_attempt, make_wire, until
 from support import make_settings
 
 from rom_core.bedrock import wire as wire_module
@@ -48,8 +52,10 @@ def cancelling(attempt: Attempt, reason: str, ready: Any) -> Iterator[None]:
 
     thread = threading.Thread(target=cancel)
     thread.start()
-    yield
-    thread.join()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 @pytest.fixture
@@ -64,11 +70,6 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(socket.socket, "connect", counting)
     return addresses
-
-
-def threads(name: str) -> int:
-    """Living threads whose name begins like this."""
-    return sum(thread.name.startswith(name) for thread in threading.enumerate())
 
 
 # -- before the headers ----------------------------------------------------------------------------------------------
@@ -135,14 +136,17 @@ def test_an_answer_that_comes_in_the_moment_of_giving_up_is_closed(
 
 
 @pytest.mark.parametrize("seconds", [0.0, 10.0])
-def test_a_turn_that_has_ended_sends_nothing(bedrock_local: LocalBedrock, connect: Connect, seconds: float) -> None:
+def test_a_turn_that_has_ended_sends_nothing(
+    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
     """A request whose answer nobody can use is not paid for."""
-    attempt = make_attempt(seconds=seconds)
+    wire, attempt, submitted = connect(bedrock_local.url), make_attempt(seconds=seconds), []
+    monkeypatch.setattr(wire.pool, "submit", lambda *job, **_: submitted.append(job))
     if seconds:
         attempt.turn.cancel.cancel("client_gone")
     with pytest.raises(TurnCancelled if seconds else DeadlineExceeded):
-        connect(bedrock_local.url).converse(attempt, asking())
-    assert bedrock_local.requests == []
+        wire.converse(attempt, asking())
+    assert submitted == []
 
 
 def test_when_given_up_requests_fill_the_pool_the_next_is_refused(
@@ -175,6 +179,27 @@ def test_silence_in_the_stream_ends_when_the_turn_does(
         wire.converse(attempt, asking("[[say=um dois três]][[fault=hang_stream]]"))
     assert until(lambda: bedrock_local.aborted == 1)
     assert wire.pool.outstanding == 0
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_a_reader_behind_tls_is_woken_too(connect: Connect, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Python's TLS sockets shut down in a way of their own, and the real Bedrock speaks nothing else."""
+    certificate, key = tmp_path / "certificate", tmp_path / "key"
+    subject = ["-subj", "/CN=peer", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *subject]
+    subprocess.run([*make, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=30)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "CA_BUNDLE": str(certificate)}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    said: list[str] = []
+    attempt = make_attempt(sink=lambda name, data: said.append(data["text"]))
+    first = event("contentBlockDelta", contentBlockIndex=0, delta={"text": "um"})
+    with Peer(STREAM_HEAD + chunks(first), ending="wait", tls=tls) as peer:
+        wire = connect(peer.url)
+        with ends_within(2), cancelling(attempt, "client_gone", lambda: said == ["um"]), pytest.raises(TurnCancelled):
+            wire.converse(attempt, asking())
+        assert until(lambda: peer.left == 1)
 
 
 def test_nothing_is_said_after_the_turn_has_ended(bedrock_local: LocalBedrock, connect: Connect) -> None:
@@ -245,10 +270,12 @@ def test_connections_are_reused_after_everything_that_was_read_to_its_end(
 
 def test_close_leaves_no_thread_and_no_connection(bedrock_local: LocalBedrock) -> None:
     """After `close` the pool is gone, the service has no client, and nothing more is taken."""
+    before = set(threading.enumerate())
     wire = make_wire(bedrock_local.url)
     wire.converse(make_attempt(), asking())
-    assert threads("rom-wire") == threads("local-bedrock-connection") == 1
+    started = sorted(thread.name for thread in set(threading.enumerate()) - before)
+    assert started == ["local-bedrock-connection", "rom-wire-0"]
     wire.close()
-    assert until(lambda: threads("rom-wire") == threads("local-bedrock-connection") == 0)
+    assert until(lambda: set(threading.enumerate()) <= before)
     with pytest.raises(Overloaded):
         wire.converse(make_attempt(), asking())

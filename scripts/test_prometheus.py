@@ -1,0 +1,121 @@
+"""A real Prometheus server scrapes a real `rom serve` and is asked for the p95 and the error rate.
+
+Needs the binary `prometheus` (Debian: apt-get install prometheus). Takes about half a minute; not part of CI.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RULES = ROOT / "ops/prometheus/rom.rules.yml"
+OK, FAILED = 40, 4
+CONFIG = """
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: ["{rules}"]
+scrape_configs:
+  - job_name: rom
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(*command: str, environ: dict[str, str] | None = None) -> Iterator[None]:
+    """A process that is stopped at the end."""
+    null = subprocess.DEVNULL
+    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=null, stderr=null)  # noqa: S603 - our own
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def call(url: str, body: dict[str, Any] | None = None) -> Any:
+    """GET, or POST of JSON; the JSON that comes back, whatever the status."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - loopback only
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return json.loads(error.read())
+
+
+def until(what: str, condition: Any, seconds: float = 40) -> Any:
+    """Ask until there is an answer."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            found = condition()
+        except OSError:
+            found = None
+        if found is not None:
+            return found
+        time.sleep(0.3)
+    sys.exit(f"FAILED: no {what} within {seconds:.0f} s")
+
+
+def main() -> None:
+    """Run it; exit code 1 and a sentence if anything is not as expected."""
+    if shutil.which("prometheus") is None:
+        sys.exit("prometheus is missing (Debian: apt-get install prometheus)")
+    rom, prom = free_port(), free_port()
+    environ = {"PATH": os.environ["PATH"], "ROM_ENV": "development", "PORT": str(rom), "RETRY_ENABLED": "false"}
+    environ |= {"FALLBACK_ENABLED": "false", "CIRCUIT_BREAKER_ENABLED": "false"}
+
+    def asked(query: str) -> float | None:
+        url = f"http://127.0.0.1:{prom}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+        result = call(url)["data"]["result"]
+        value = float(result[0]["value"][1]) if result else float("nan")
+        return None if value != value else value
+
+    with tempfile.TemporaryDirectory() as folder, running(sys.executable, "-m", "rom_core", "serve", environ=environ):
+        config = Path(folder, "prometheus.yml")
+        config.write_text(CONFIG.format(rules=RULES, port=rom))
+        arguments = (f"--config.file={config}", f"--storage.tsdb.path={folder}/data")
+        with running("prometheus", *arguments, f"--web.listen-address=127.0.0.1:{prom}", "--log.level=error"):
+            until("server", lambda: call(f"http://127.0.0.1:{rom}/health"))
+            until("scrape", lambda: asked('rom_requests_total{route="/api/chat",status="ok",cohort="stable"} == 0'))
+            for number in range(OK + FAILED):
+                message = "[[fault=500]] x" if number < FAILED else "[[say=ok]] x"
+                call(f"http://127.0.0.1:{rom}/api/chat", {"message": message})
+            chat = 'route="/api/chat"'
+            until("count", lambda: asked(f'sum(rom_requests_total{{{chat},status="ok"}}) == {OK}'))
+            errors = until("error rate", lambda: asked("rom:requests_errors:ratio_rate5m > 0"))
+            p95 = until("p95", lambda: asked("rom:requests_duration_seconds:p95_15m > 0"))
+            alert = until("alert", lambda: asked('ALERTS{alertname="RomErrorRate",alertstate="firing"}'))
+    expected = FAILED / (OK + FAILED)
+    print(f"error rate {errors:.4f} (expected {expected:.4f}), p95 {p95:.3f} s, RomErrorRate firing: {alert == 1}")
+    if abs(errors - expected) > 0.02 or not 0 < p95 < 30:
+        sys.exit("FAILED: Prometheus does not see what happened")
+
+
+if __name__ == "__main__":
+    main()

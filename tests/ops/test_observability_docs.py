@@ -1,0 +1,114 @@
+"""docs/observability.md lists exactly what is emitted: every metric with its labels, every event with its level."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from support import make_settings
+
+from plugins.alerts import Alerts
+from plugins.metrics import Metrics
+from plugins.metrics.figures import Figures
+from plugins.request_log import FAILED_ATTEMPT, LEVELS, RequestLog
+from rom_core.catalogue import Catalogue
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs/observability.md").read_text()
+DOTTED = re.compile(r"[a-z]+(_[a-z]+)*(\.[a-z]+(_[a-z]+)*)+")
+METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
+# Written by the emulator of Bedrock, which is no part of the server's own log.
+NOT_OURS = {"local"}
+# The core logs these itself; the events of the same name are for plugins.
+BY_THE_CORE = {"server.draining", "flags.store_troubled"}
+
+
+def trees() -> Iterator[ast.AST]:
+    """The source of everything that can emit."""
+    for folder in ("rom_core", "plugins"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if not NOT_OURS & set(path.parts):
+                yield ast.parse(path.read_text(), str(path))
+
+
+def text_of(node: ast.AST | None) -> str | None:
+    """The value of a text literal."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def events() -> set[str]:
+    """Names of event classes, and first arguments of calls of a logger."""
+    found = {FAILED_ATTEMPT}
+    for tree in trees():
+        for node in ast.walk(tree):
+            name = None
+            if isinstance(node, ast.AnnAssign) and getattr(node.target, "id", "") == "name":
+                name = text_of(node.value)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in METHODS:
+                name = text_of(node.args[0]) if node.args else None
+            if name and DOTTED.fullmatch(name):
+                found.add(name)
+    return found
+
+
+def metrics() -> dict[str, str]:
+    """Names of metrics and their labels, of those made in Figures and of any other in the source."""
+    found: dict[str, str] = {}
+    for tree in trees():
+        for node in ast.walk(tree):
+            texts = [text_of(argument) for argument in node.args] if isinstance(node, ast.Call) else []
+            if not isinstance(node, ast.Call) or not texts or not (texts[0] or "").startswith("rom_"):
+                continue
+            name = str(texts[0])
+            kind = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if kind == "CounterMetricFamily":
+                name = f"{name}_total"
+            if re.search("counter|gauge|histogram", kind, re.IGNORECASE):
+                values = [*node.args, *(keyword.value for keyword in node.keywords)]
+                values = [*node.args, *(keyword.value for keyword in node.keywords)]
+                labels = next((value.elts for value in values if isinstance(value, ast.Tuple)), [])
+                found[name] = ", ".join(str(text_of(label)) for label in labels)
+    return found
+
+
+def table(title: str) -> dict[str, str]:
+    """The second column of a table of the document, by the name in the first."""
+    section = DOCUMENT.split(f"| {title} |", 1)[1].split("\n\n", 1)[0]
+    rows = re.findall(r"^\| `([^`]+)` \|([^|]*)\|", section, re.MULTILINE)
+    assert len(rows) == len(dict(rows)), "a name stands there twice"
+    return {name: value.strip() for name, value in rows}
+
+
+def test_every_event_is_documented_and_none_that_is_not_emitted() -> None:
+    """Both ways."""
+    assert set(table("Event")) == events()
+
+
+def test_levels_are_the_documented_ones() -> None:
+    """Of the events that the request log writes."""
+    documented = table("Event")
+    told = {name: logging.getLevelName(level).lower() for name, level in LEVELS.items() if name not in BY_THE_CORE}
+    assert {name: documented[name] for name in told} == told
+
+
+def test_every_metric_is_documented_with_its_labels_and_none_that_is_not_exposed() -> None:
+    """Both ways; and what the source shows is what a registry really holds."""
+    assert table("Metric") == metrics()
+    registry = CollectorRegistry()
+    Figures(registry)
+    assert {family.name for family in registry.collect()} <= {name.removesuffix("_total") for name in metrics()}
+
+
+def test_every_setting_of_the_three_plugins_is_documented_with_its_default() -> None:
+    """As declared; secrets have none."""
+    settings = make_settings(Catalogue.of(request_log=RequestLog(), metrics=Metrics(), alerts=Alerts()))
+    documented = table("Setting")
+    for name, setting in settings.declared.items():
+        if setting.plugin or name in ("LOG_LEVEL", "LOG_FORMAT", "PLUGIN_TIMES", "MEMORY_LIMIT_MB"):
+            default = "none" if setting.secret else str(setting.default)
+            assert documented.pop(name).lower() == default.lower()
+    assert documented == {}
