@@ -1,58 +1,17 @@
-"""`python -m bench`: /api/chat beside a bare Falcon + waitress + boto3 handler, whole and streamed."""
+"""`python -m bench [NAME …]`: the measurements named, or all of them."""
 
 from __future__ import annotations
 
-import statistics
+import importlib
+import sys
 
-from bench.harness import Figures, bare_url, bedrock, measure, process, rom_url
-
-ROUNDS = 3
-CASES: dict[str, tuple[dict[str, object], int]] = {
-    "whole answer": ({"message": "[[say=ok]]"}, 400),
-    "stream of 100 events": ({"message": "[[length=100]] conte", "stream": True}, 160),
-}
+NAMES = ("chat", "loops", "footprint", "observability", "limiter", "flags")
 
 
 def main() -> None:
-    """Measure in turns, so that a slow moment of the machine meets both, and print medians and ratios."""
-    arguments, url_of = bedrock()
-    with process(arguments, url_of) as (endpoint, _):
-        rom_environ = {
-            "ROM_ENV": "testing",
-            "PORT": "0",
-            "LOG_FORMAT": "json",
-            "LOG_LEVEL": "INFO",
-            "BEDROCK_ENABLED": "true",
-            "BEDROCK_ENDPOINT_URL": endpoint,
-            "LEGAL_TOOLS_ENABLED": "false",
-            "SYSTEM_PROMPT": "You answer.",
-        }
-        with (
-            process(["-m", "bench.bare", endpoint], bare_url) as (bare, _),
-            process(["-m", "rom_core", "serve"], rom_url, **rom_environ) as (rom, _),
-        ):
-            for name, (body, requests) in CASES.items():
-                rounds = [
-                    (
-                        measure(bare, body, requests=requests, clients=8),
-                        measure(rom, body, requests=requests, clients=8),
-                    )
-                    for _ in range(ROUNDS)
-                ]
-                report(name, _median([r[0] for r in rounds]), _median([r[1] for r in rounds]))
-
-
-def report(name: str, bare: Figures, rom: Figures) -> None:
-    """One block for each case."""
-    print(f"\n{name}")
-    print(f"{'':14}{'p50 ms':>10}{'p99 ms':>10}{'per s':>10}")
-    for label, figures in (("bare handler", bare), ("ROM Agent", rom)):
-        print(f"{label:14}{figures.p50_ms:10.2f}{figures.p99_ms:10.2f}{figures.rate:10.0f}")
-    print(f"{'ratio':14}{rom.p50_ms / bare.p50_ms:10.2f}{rom.p99_ms / bare.p99_ms:10.2f}{rom.rate / bare.rate:10.2f}")
-
-
-def _median(figures: list[Figures]) -> Figures:
-    return Figures(*(statistics.median(getattr(f, field) for f in figures) for field in ("p50_ms", "p99_ms", "rate")))
+    """Run each in order; every one prints its own table."""
+    for name in sys.argv[1:] or NAMES:
+        importlib.import_module(f"bench.{name}").main()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.plain import SYSTEM
+from rom_core.catalogue import Catalogue
+
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 20
 _ENVIRON = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
@@ -72,6 +75,20 @@ def bedrock() -> tuple[list[str], Callable[[str], str | None]]:
 def rom_url(line: str) -> str | None:
     """The URL in the start-up line of `rom serve`."""
     return str(json.loads(line)["url"]) if '"server.started"' in line else None
+
+
+def rom_environ(endpoint: str) -> dict[str, str]:
+    """Settings with which `rom serve` does what the bare handler does: every plugin off."""
+    off = {plugin.switch: "false" for plugin in Catalogue.installed().plugins.values()}
+    return off | {
+        "ROM_ENV": "testing",
+        "PORT": "0",
+        "LOG_FORMAT": "json",
+        "LOG_LEVEL": "INFO",
+        "BEDROCK_ENABLED": "true",
+        "BEDROCK_ENDPOINT_URL": endpoint,
+        "SYSTEM_PROMPT": SYSTEM,
+    }
 
 
 def bare_url(line: str) -> str | None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 from e2e.serving import serving, until
 
+from bench.plain import SYSTEM, loop, make_client
 from rom_core.bedrock.local import LocalBedrock
 from rom_core.catalogue import Catalogue
 
-MODEL = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"
-SYSTEM = "You answer."
 TOOL = {
     "toolSpec": {
         "name": "weather",
@@ -47,74 +44,6 @@ def site(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def plain_loop(url: str, message: str, tools: list[dict[str, Any]]) -> tuple[str, int]:
-    """The loop everybody writes at home: the text of all answers, and how many there were."""
-    client = boto3.Session().client(
-        "bedrock-runtime",
-        region_name="us-west-2",
-        endpoint_url=url,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
-    messages: list[dict[str, Any]] = [{"role": "user", "content": [{"text": message}]}]
-    said: list[str] = []
-    for round_number in range(1, 10):
-        extra = {"toolConfig": {"tools": tools}} if tools else {}
-        stream = client.converse_stream(
-            messages=messages,
-            system=[{"text": SYSTEM}],
-            inferenceConfig={"maxTokens": 4096},
-            modelId=MODEL,
-            **extra,
-        )["stream"]
-        content, stop = collect(stream)
-        messages.append({"role": "assistant", "content": content})
-        said += ["".join(block.get("text", "") for block in content)]
-        if stop != "tool_use":
-            client.close()
-            return "\n\n".join(text for text in said if text), round_number
-        results = [
-            {
-                "toolResult": {
-                    "toolUseId": block["toolUse"]["toolUseId"],
-                    "content": [{"text": f"sun in {block['toolUse']['input']['city']}"}],
-                    "status": "success",
-                }
-            }
-            for block in content
-            if "toolUse" in block
-        ]
-        messages.append({"role": "user", "content": results})
-    raise AssertionError("no end")
-
-
-def collect(stream: Any) -> tuple[list[dict[str, Any]], str]:
-    """The content blocks and the stop reason of a stream."""
-    blocks: dict[int, dict[str, Any]] = {}
-    stop = ""
-    for event in stream:
-        if "contentBlockStart" in event:
-            use = event["contentBlockStart"]["start"]["toolUse"]
-            blocks[event["contentBlockStart"]["contentBlockIndex"]] = {"toolUse": {**use, "input": ""}}
-        elif "contentBlockDelta" in event:
-            delta = event["contentBlockDelta"]["delta"]
-            index = event["contentBlockDelta"]["contentBlockIndex"]
-            if "text" in delta:
-                blocks.setdefault(index, {"text": ""})["text"] += delta["text"]
-            else:
-                blocks[index]["toolUse"]["input"] += delta["toolUse"]["input"]
-        elif "messageStop" in event:
-            stop = event["messageStop"]["stopReason"]
-    for block in blocks.values():
-        if "toolUse" in block:
-            block["toolUse"] = {
-                "toolUseId": block["toolUse"]["toolUseId"],
-                "name": block["toolUse"]["name"],
-                "input": json.loads(block["toolUse"]["input"] or "{}"),
-            }
-    return [blocks[index] for index in sorted(blocks)], stop
-
-
 def switches_off() -> dict[str, str]:
     """Every installed plugin switched off."""
     return {plugin.switch: "false" for plugin in Catalogue.installed().plugins.values()}
@@ -128,7 +57,9 @@ def test_a_third_partys_tools_and_nothing_else(message: str, streamed: bool, sit
     """Requests and answer equal those of a plain loop, streamed or not; the plugin came by its entry point alone."""
     tools = [TOOL] if "tools" in message else []
     with LocalBedrock() as bedrock:
-        text, rounds = plain_loop(bedrock.url, message, tools)
+        client = make_client(bedrock.url)
+        text, rounds = loop(client, message, tools, lambda value: f"sun in {value['city']}")
+        client.close()
         expected = [request.body for request in bedrock.requests]
         bedrock.reset()
         environ = switches_off() | {"SUNNY_ENABLED": "true" if tools else "false"}

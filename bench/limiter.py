@@ -1,0 +1,155 @@
+"""What the limiter costs a turn that need not wait, and how fast the server refuses while every place is taken."""
+
+from __future__ import annotations
+
+import json
+import selectors
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.harness import bedrock, process, rom_url
+from plugins.limiter import Limiter
+from rom_core import log
+from rom_core.catalogue import Catalogue
+from rom_core.clock import SystemClock
+from rom_core.config import load_settings
+from rom_core.runtime import Runtime
+from rom_core.turn import Attempt, ChatRequest, ModelReply, Usage
+
+TURNS = 50
+ROUNDS = 300
+TURN_BUDGET_US = 20
+CLIENTS = 200
+SECONDS = 5.0
+EVERY_SECONDS = 1.0
+REFUSAL_BUDGET_MS = 5
+PLACES = 16
+_QUESTION = ({"role": "user", "content": [{"text": "?"}]},)
+
+
+class _Instant:
+    """A model that answers at once."""
+
+    def converse(self, attempt: Attempt, _request: dict[str, Any]) -> ModelReply:
+        attempt.usage = Usage(100, 20)
+        return ModelReply(({"text": "ok"},), "end_turn", attempt.model.alias, attempt.usage)
+
+
+def _runtime(on: bool) -> Runtime:
+    catalogue = Catalogue.of(limiter=Limiter())
+    environ = {"BEDROCK_ENABLED": "true", "ROM_ENV": "testing", "BOTTLENECK_LIMITER_ENABLED": str(on).lower()}
+    settings = load_settings(catalogue.settings, catalogue.rules, root=Path("/nonexistent"), environ=environ)
+    return Runtime(catalogue, settings, clock=SystemClock(), transport=_Instant())
+
+
+def _turns(runtime: Runtime) -> float:
+    """CPU microseconds for one turn."""
+    began = time.thread_time()
+    for _ in range(TURNS):
+        runtime.run(runtime.turn(ChatRequest(_QUESTION, "c"), route="/api/chat", trace_id="t", request_id="r"))
+    return (time.thread_time() - began) / TURNS * 1e6
+
+
+def _cost_per_turn() -> float:
+    """Microseconds that the limiter adds to a turn, from the least of many short rounds taken in turns."""
+    without, limited = _runtime(False), _runtime(True)
+    for runtime in (without, limited):
+        runtime.start()
+    try:
+        pairs = [(_turns(without), _turns(limited)) for _ in range(ROUNDS)]
+    finally:
+        for runtime in (without, limited):
+            runtime.stop()
+    return min(on for _, on in pairs) - min(off for off, _ in pairs)
+
+
+def _request(message: str, *, stream: bool = False) -> bytes:
+    body = json.dumps({"message": message, "stream": stream}).encode()
+    head = "POST /api/chat HTTP/1.1\r\nHost: rom\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+class _Client:
+    """A connection that asks once every EVERY_SECONDS, whatever the answer's Retry-After says."""
+
+    def __init__(self, address: tuple[str, int], first: float) -> None:
+        self.socket = socket.create_connection(address)
+        self.due = first
+        self.asked: float | None = None
+        self._answer = b""
+
+    def ask(self, request: bytes) -> None:
+        self.asked = time.perf_counter()
+        self.due += EVERY_SECONDS
+        self.socket.sendall(request)
+
+    def answered(self) -> float | None:
+        """Milliseconds since it asked, once the whole answer is there."""
+        self._answer += self.socket.recv(65536)
+        head, _, body = self._answer.partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 503 "):
+            raise SystemExit(f"not refused: {self._answer[:200]!r}")
+        if not body.endswith(b"}}"):
+            return None
+        asked, self.asked, self._answer = self.asked or 0.0, None, b""
+        return (time.perf_counter() - asked) * 1e3
+
+
+def _refusals() -> list[float]:
+    """Milliseconds from question to refusal, sorted, of CLIENTS clients at the same time."""
+    arguments, url_of = bedrock()
+    with process(arguments, url_of) as (endpoint, _):
+        environ = {"ROM_ENV": "testing", "PORT": "0", "LOG_FORMAT": "json", "LOG_LEVEL": "INFO"}
+        environ |= {"BEDROCK_ENDPOINT_URL": endpoint, "QUEUE_TIMEOUT_SECONDS": "120", "LEGAL_TOOLS_ENABLED": "false"}
+        with process(["-m", "rom_core", "serve"], rom_url, **environ) as (url, _):
+            host, port = url.removeprefix("http://").split(":")
+            address = (host, int(port))
+            holders = [socket.create_connection(address) for _ in range(PLACES)]
+            for holder in holders:
+                holder.sendall(_request("[[fault=hang]]", stream=True))
+            time.sleep(1)
+            try:
+                return sorted(_ask(address))
+            finally:
+                for holder in holders:
+                    holder.close()
+
+
+def _ask(address: tuple[str, int]) -> list[float]:
+    began = time.perf_counter()
+    clients = [_Client(address, began + number / CLIENTS * EVERY_SECONDS) for number in range(CLIENTS)]
+    request, times = _request("oi"), []
+    with selectors.DefaultSelector() as ready:
+        for client in clients:
+            ready.register(client.socket, selectors.EVENT_READ, client)
+        while (now := time.perf_counter()) < began + SECONDS:
+            for client in clients:
+                if client.asked is None and client.due <= now:
+                    client.ask(request)
+            answered = [key.data.answered() for key, _ in ready.select(0.001)]
+            times += [time_ for time_ in answered if time_ is not None]
+    for client in clients:
+        client.socket.close()
+    return times
+
+
+def measure() -> dict[str, float]:
+    """All figures, by name with their unit."""
+    log.configure("json", "ERROR", stream=sys.stderr)
+    cost, refusals = _cost_per_turn(), _refusals()
+    return {
+        "limiter_per_turn_us": round(cost, 1),
+        "refusals": len(refusals),
+        "refusal_p50_ms": round(refusals[len(refusals) // 2], 2),
+        "refusal_p99_ms": round(refusals[len(refusals) * 99 // 100], 2),
+    }
+
+
+if __name__ == "__main__":
+    figures = measure()
+    print(json.dumps(figures))
+    slow = figures["limiter_per_turn_us"] > TURN_BUDGET_US or figures["refusal_p99_ms"] > REFUSAL_BUDGET_MS
+    sys.exit(slow)

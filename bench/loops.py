@@ -1,0 +1,133 @@
+"""A tool loop of 1, 12 and 50 iterations beside the minimal boto3 loop, and what plugins add to a turn."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.harness import bedrock, process
+from bench.plain import SYSTEM, loop, make_client
+from rom_core.bedrock.wire import Wire
+from rom_core.catalogue import Catalogue
+from rom_core.clock import SystemClock
+from rom_core.config import load_settings
+from rom_core.hookspecs import hookimpl
+from rom_core.model_call import Transport
+from rom_core.runtime import Runtime
+from rom_core.tools import Tool
+from rom_core.turn import Attempt, ChatRequest, ModelReply, Usage
+
+ITERATIONS = (1, 12, 50)
+ROUNDS = 9
+TURNS = 300
+_SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
+_TOOL = Tool("weather", "the weather of a city", _SCHEMA, lambda value, _context: f"sun in {value.get('city')}")
+
+
+class Offers:
+    """A plugin with one tool."""
+
+    @hookimpl
+    def rom_tools(self) -> list[Tool]:
+        """The tool."""
+        return [_TOOL]
+
+
+class Wraps:
+    """A plugin that wraps every hook point and does nothing."""
+
+    @hookimpl(wrapper=True)
+    def rom_turn(self) -> Any:
+        """Nothing."""
+        return (yield)
+
+    @hookimpl(wrapper=True)
+    def rom_iteration(self) -> Any:
+        """Nothing."""
+        return (yield)
+
+    @hookimpl(wrapper=True)
+    def rom_model_call(self) -> Any:
+        """Nothing."""
+        return (yield)
+
+    @hookimpl(wrapper=True)
+    def rom_model_attempt(self) -> Any:
+        """Nothing."""
+        return (yield)
+
+    @hookimpl
+    def rom_event(self) -> None:
+        """Nothing."""
+
+
+class Instant:
+    """A model that answers at once."""
+
+    def converse(self, attempt: Attempt, _request: dict[str, Any]) -> ModelReply:
+        """The shortest answer."""
+        attempt.usage = Usage(1, 1)
+        attempt.text("ok")
+        return ModelReply(({"text": "ok"},), "end_turn", attempt.model.alias, attempt.usage)
+
+
+def runtime(plugins: dict[str, Any], transport: Transport | None = None, endpoint: str = "") -> Runtime:
+    """A runtime of these plugins alone, all on."""
+    catalogue = Catalogue.of(**plugins)
+    environ = {"BEDROCK_ENABLED": "true", "ROM_ENV": "testing", "SYSTEM_PROMPT": SYSTEM}
+    environ |= {plugin.switch: "true" for plugin in catalogue.plugins.values()}
+    settings = load_settings(catalogue.settings, catalogue.rules, root=Path("/nonexistent"), environ=environ)
+    clock = SystemClock()
+    return Runtime(
+        catalogue, settings, clock=clock, transport=transport or Wire(settings, clock, endpoint_url=endpoint)
+    )
+
+
+def ask(rom: Runtime, message: str) -> int:
+    """One turn; its iterations."""
+    request = ChatRequest(({"role": "user", "content": [{"text": message}]},), "c")
+    return rom.run(rom.turn(request)).iterations
+
+
+def main() -> None:
+    """Print both tables."""
+    arguments, url_of = bedrock()
+    with process(arguments, url_of) as (endpoint, _):
+        client = make_client(endpoint)
+        rom = runtime({"offers": Offers()}, endpoint=endpoint)
+        rom.start()
+        print(f"\n{'tool loop':14}{'plain ms':>10}{'ROM ms':>10}{'ratio':>10}   per model call")
+        for iterations in ITERATIONS:
+            message = f"[[tools={iterations}]] the weather of the city 'Recife'"
+            plain_ms, rom_ms = [], []
+            for _ in range(ROUNDS):
+                began = time.perf_counter()
+                _, calls = loop(client, message, [_TOOL.spec], lambda value: f"sun in {value.get('city')}")
+                plain_ms.append((time.perf_counter() - began) * 1000 / calls)
+                began = time.perf_counter()
+                calls = ask(rom, message)
+                rom_ms.append((time.perf_counter() - began) * 1000 / calls)
+            plain, ours = statistics.median(plain_ms), statistics.median(rom_ms)
+            print(f"{iterations:<14}{plain:10.2f}{ours:10.2f}{ours / plain:10.2f}")
+        rom.stop()
+        client.close()
+    _plugins()
+
+
+def _plugins() -> None:
+    print(f"\n{'plugins':14}{'µs a turn':>10}   that wrap every hook point and observe, model at once")
+    for count in (0, 5, 10):
+        rom = runtime({f"p{number}": Wraps() for number in range(count)}, Instant())
+        times = []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            for _ in range(TURNS):
+                ask(rom, "?")
+            times.append((time.perf_counter() - began) / TURNS * 1e6)
+        print(f"{count:<14}{statistics.median(times):10.0f}")
+
+
+if __name__ == "__main__":
+    main()
