@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-prometheus bench env-example lock clean
+.PHONY: help run test test-prometheus bench docs env-example lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -19,6 +19,10 @@ test-prometheus: $(VENV)/.test ## alert rules, then a real Prometheus against a 
 
 bench: $(VENV)/.test ## speed, as ratios against a bare handler in the same run
 	$(BIN)/python -m bench
+	$(BIN)/python -m bench.flags
+
+docs: $(VENV)/.run ## write docs/hooks.md and docs/configuration.md from the declarations
+	$(BIN)/python -m rom_core.reference
 
 env-example: $(VENV)/.run ## write .env.example from the declared settings
 	$(BIN)/python -m rom_core.config.example > .env.example.new && mv .env.example.new .env.example

@@ -6,9 +6,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import structlog
+
 from rom_core.clock import Clock
 from rom_core.errors import DeadlineExceeded, Draining, RomError, TurnCancelled
 
+logger = structlog.get_logger("rom.cancel")
+
+# Callbacks do not block, so this is only what a stuck one can cost.
+_CALLBACK_SECONDS = 1.0
 _REASONS: dict[str, Callable[[], RomError]] = {
     "client_gone": TurnCancelled,
     "deadline": DeadlineExceeded,
@@ -27,6 +33,8 @@ class CancelToken:
         self.reason: str | None = None
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
+        self._called = threading.Event()
+        self._calling: int | None = None
 
     def cancel(self, reason: str) -> bool:
         """Cancel for `reason`; False if it was cancelled before. Callbacks run in the calling thread."""
@@ -37,9 +45,16 @@ class CancelToken:
                 return False
             self.reason = reason
             callbacks, self._callbacks = self._callbacks, []
+            self._calling = threading.get_ident()
         self.event.set()
-        for callback in callbacks:
-            callback()
+        try:
+            for callback in callbacks:
+                try:
+                    callback()
+                except Exception:
+                    logger.exception("cancel.callback_failed", reason=reason)
+        finally:
+            self._called.set()
         return True
 
     @property
@@ -55,7 +70,8 @@ class CancelToken:
     def calling(self, callback: Callable[[], None]) -> Iterator[None]:
         """Within the block `callback` is called once when the token is cancelled (at once if it is already).
 
-        The callback must not raise and must not block: it runs in the thread that cancels.
+        The callback must not block: it runs in the thread that cancels. It does not run after the block: leaving waits
+        for one that is running.
         """
         with self._lock:
             now = self.reason is not None
@@ -67,8 +83,12 @@ class CancelToken:
             yield
         finally:
             with self._lock:
-                if callback in self._callbacks:
+                waiting = callback in self._callbacks
+                if waiting:
                     self._callbacks.remove(callback)
+                running = not waiting and not now and self._calling != threading.get_ident()
+            if running:
+                self._called.wait(_CALLBACK_SECONDS)
 
 
 class Deadline:

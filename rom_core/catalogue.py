@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any
@@ -18,6 +18,7 @@ import structlog
 
 from rom_core import hookspecs
 from rom_core.config import CORE_RULES, CORE_SETTINGS, Rule, Setting, Settings
+from rom_core.config.files import suggestion
 from rom_core.errors import PluginError
 
 GROUP = "rom.plugins"
@@ -57,6 +58,9 @@ class Catalogue:
         for plugin in plugins:
             if plugin.name in self.plugins:
                 raise PluginError(plugin.name, f"is installed twice; the other is {self.plugins[plugin.name].origin}")
+            same = [other.name for other in self.plugins.values() if other.instance is plugin.instance]
+            if same and plugin.instance is not None:
+                raise PluginError(plugin.name, f"is the same object as {same[0]!r}; one plugin has one name")
             for setting in plugin.settings:
                 if setting.name in owners:
                     raise PluginError(plugin.name, f"declares {setting.name}, which {owners[setting.name]} declares")
@@ -84,13 +88,18 @@ class Catalogue:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The core's rules, then every plugin's."""
-        return CORE_RULES + tuple(r for plugin in self.plugins.values() for r in plugin.rules)
+        """The core's rules, then every plugin's, and that PLUGINS names plugins that there are."""
+        plugins = tuple(r for plugin in self.plugins.values() for r in plugin.rules)
+        return (*CORE_RULES, *plugins, Rule(("PLUGINS",), self._known_plugins))
 
     @property
     def has_broken(self) -> bool:
         """Whether a plugin could not be loaded, so that its settings are unknown."""
         return any(plugin.error for plugin in self.plugins.values())
+
+    def _known_plugins(self, settings: Settings) -> str | None:
+        unknown = next((name for name in settings.PLUGINS if name not in self.plugins), None)
+        return None if unknown is None else f"no plugin {unknown!r} is installed{suggestion(unknown, self.plugins)}"
 
     def order(self, listed: Sequence[str]) -> list[Plugin]:
         """All plugins, outermost first: as in `listed` (PLUGINS), the others innermost, by name."""
@@ -113,7 +122,8 @@ def inspect_plugin(name: str, instance: Any, *, origin: str = "") -> Plugin:
     """Check an instance against the hook specifications and read what it declares.
 
     Raises PluginError: a class instead of an instance, a hook or an argument that does not exist, a `rom_` method
-    without `@hookimpl`, a wrapper around an observer, a broken declaration.
+    without `@hookimpl`, an old-style wrapper, `trylast` (the core's own place), a wrapper around an observer, a broken
+    declaration.
     """
     if inspect.isclass(instance):
         raise PluginError(name, "is a class; give an instance")
@@ -128,12 +138,17 @@ def inspect_plugin(name: str, instance: Any, *, origin: str = "") -> Plugin:
     implementations = [impl for spec in specs for impl in getattr(manager.hook, spec).get_hookimpls()]
     hooks = tuple(spec for spec in specs if getattr(manager.hook, spec).get_hookimpls())
     for attribute in dir(instance):
-        if attribute.startswith("rom_") and callable(inspect.getattr_static(instance, attribute)):
-            marked = any(impl.function.__name__ == attribute for impl in implementations)
-            if not marked:
-                raise PluginError(name, f"{attribute} is not marked with @hookimpl")
+        value = inspect.getattr_static(instance, attribute)
+        marked = hasattr(getattr(value, "__func__", value), f"{hookspecs.PROJECT}_impl")
+        if attribute.startswith("rom_") and callable(value) and not marked:
+            raise PluginError(name, f"{attribute} is not marked with @hookimpl")
+    for impl in implementations:
+        if impl.hookwrapper:
+            raise PluginError(name, f"{impl.function.__name__}: write @hookimpl(wrapper=True), not hookwrapper=True")
+        if impl.trylast:
+            raise PluginError(name, f"{impl.function.__name__}: trylast is the core's own place")
     for spec in OBSERVERS:
-        if any(impl.wrapper or impl.hookwrapper for impl in getattr(manager.hook, spec).get_hookimpls()):
+        if any(impl.wrapper for impl in getattr(manager.hook, spec).get_hookimpls()):
             raise PluginError(name, f"{spec} is for observers: it cannot be wrapped")
     return _declared(name, instance, manager, hooks, origin)
 
@@ -171,17 +186,13 @@ def _load(point: Any) -> Plugin:
     origin = f"{point.value} ({point.dist.name} {point.dist.version})" if point.dist else point.value
     try:
         loaded = point.load()
-        instance = loaded if inspect.ismodule(loaded) or not callable(loaded) else _made(loaded)
+        instance = loaded() if callable(loaded) else loaded
     except Exception as error:  # noqa: BLE001 - a plugin may fail to import for any reason; it is reported
         reason = f"it does not load: {type(error).__name__}: {error}"
         logger.warning("plugin.broken", plugin=point.name, origin=origin, reason=reason)
         switch = _default_switch(point.name)
         return Plugin(point.name, None, switch.name, settings=(switch,), origin=origin, error=reason)
     return inspect_plugin(point.name, instance, origin=origin)
-
-
-def _made(factory: Callable[[], Any]) -> Any:
-    return factory()
 
 
 def describe(catalogue: Catalogue, settings: Settings) -> list[Mapping[str, Any]]:

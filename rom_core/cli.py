@@ -14,6 +14,13 @@ from typing import TYPE_CHECKING
 import click
 
 from rom_core import __version__
+from rom_core.cli_config import config
+from rom_core.cli_deploy import deploy
+from rom_core.cli_doctor import doctor
+from rom_core.cli_flags import flags
+from rom_core.cli_gate import gate
+from rom_core.cli_new_plugin import new_plugin
+from rom_core.cli_plugins import plugins
 from rom_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -66,20 +73,14 @@ def serve(host: str | None, port: int | None) -> None:
 def load_runtime(root: Path, environ: dict[str, str]) -> Runtime:
     """A runtime of what is installed and configured under `root`; a person's mistake becomes a readable message."""
     from rom_core.catalogue import Catalogue
-    from rom_core.config import InvalidSettings, load_settings
+    from rom_core.flags import Flags
     from rom_core.runtime import Runtime
 
     try:
         catalogue = Catalogue.installed()
-        settings = load_settings(
-            catalogue.settings,
-            catalogue.rules,
-            root=root,
-            environ=environ,
-            lenient_switches=catalogue.has_broken,
-        )
-        return Runtime(catalogue, settings)
-    except (InvalidSettings, ConfigurationError) as error:
+        flags = Flags.of(catalogue, root, environ)
+        return Runtime(catalogue, flags.at_start, flags=flags)
+    except ConfigurationError as error:
         raise SettingsInvalid(str(error)) from None
 
 
@@ -90,7 +91,7 @@ def bedrock_local(host: str, port: int) -> None:
     """Serve the bundled local Bedrock, for any AWS client (endpoint_url)."""
     from rom_core.bedrock.local import main as serve_local
 
-    serve_local(host, port)
+    serve_local(host, port, ready=lambda url: click.echo(f"the local Bedrock answers at {url}"))
 
 
 @main.command()
@@ -116,3 +117,7 @@ def chat(message: str | None, url: str, model: str | None, system: str) -> None:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+for command in (config, deploy, doctor, flags, gate, new_plugin, plugins):
+    main.add_command(command)

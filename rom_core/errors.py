@@ -19,8 +19,8 @@ class RomError(Exception):
     """
 
     code: ClassVar[str] = "internal_error"
-    status: ClassVar[int] = 500
-    title: ClassVar[str] = "Internal error"
+    status: int = 500
+    title: str = "Internal error"
     retryable: bool = False
     should_retry: bool | None = None
     members: Mapping[str, Any] = MappingProxyType({})
@@ -77,6 +77,13 @@ class AdminClosed(RomError):
     should_retry = False
 
 
+class Forbidden(RomError):
+    """Whoever asks is known and may not do this."""
+
+    code, status, title = "forbidden", 403, "Forbidden"
+    should_retry = False
+
+
 class TooManyAttempts(RomError):
     """This address has sent too many wrong admin tokens lately."""
 
@@ -96,6 +103,16 @@ class MethodNotAllowed(RomError):
 
     code, status, title = "method_not_allowed", 405, "Method not allowed"
     should_retry = False
+
+
+class HttpError(RomError):
+    """A route answers with a status that has no code of its own here; `status` is the instance's."""
+
+    code, title = "http_error", "HTTP error"
+
+    def __init__(self, detail: str, status: int, *, retry_after: float | None = None) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.status = status
 
 
 class PluginDisabled(RomError):
@@ -300,6 +317,13 @@ class CircuitOpen(ModelError):
     code, status, title = "circuit_open", 503, "The model is given time to recover"
     outcome = "refused"
     should_retry = False
+
+
+class WireSaturated(ModelError):
+    """Too many requests to the model have been given up and not come back; nothing was sent."""
+
+    code, status, title = "overloaded", 503, "Overloaded"
+    outcome = "refused"
 
 
 class ModelNotServed(ModelRefused):

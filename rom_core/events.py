@@ -73,6 +73,18 @@ class SettingsChanged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FlagsStoreTroubled(Event):
+    """The overrides may not be what administrators have set, or would not survive a restart.
+
+    `state`: restored (it was damaged, the last good copy is in use), lost (there was no copy), unwritable.
+    """
+
+    name: ClassVar[str] = "flags.store_troubled"
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ServerDraining(Event):
     """The process takes no new turns; whoever makes one wait lets it go."""
 
@@ -232,7 +244,7 @@ class QueueEntered(Event):
 class QueueLeft(Event):
     """A turn waits no longer, after `waited` seconds; `depth` turns still do.
 
-    `outcome`: started, timeout, full (the queue was made shorter), draining, cancelled, deadline, released (the
+    `outcome`: started, timeout, full (the queue was made shorter), draining, client_gone, deadline, released (the
     limiter was switched off).
     """
 

@@ -25,6 +25,7 @@ from rom_core.errors import (
     ModelThrottled,
     ModelTimeout,
     RomError,
+    WireSaturated,
 )
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure("any other 4xx, TLS, invalid parameters", ModelRefused),
     Failure("malformed_model_output, malformed_tool_use", ModelMalformedReply, fallback="yes"),
     Failure("open circuit, nothing sent", CircuitOpen, fallback="yes"),
+    Failure("too many given-up requests, nothing sent", WireSaturated),
     Failure("unknown", ModelError, fallback="yes"),
 )
 """The first line that covers an error holds. The last one covers every ModelError."""

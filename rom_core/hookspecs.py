@@ -266,5 +266,6 @@ def rom_event(event: Event) -> None:
 
         @hookimpl
         def rom_event(self, event):
-            if isinstance(event, TurnFinished): self.turns += 1
+            if isinstance(event, TurnFinished):
+                self.turns += 1
     """

@@ -116,7 +116,10 @@ class ToolLoop:
         return turn.result(stop.reason)
 
     def _closing_reply(self, turn: Turn, stop: StopLoop) -> ModelReply | None:
-        """What the model answers to the closing request; None if that fails or there is no time for it."""
+        """What the model answers to the closing request; None if that fails or there is no time for it.
+
+        Raises the failure if part of the answer has reached the client: half of one is never passed off as whole.
+        """
         seconds = turn.deadline.remaining() - _CLOSING_RESERVE_SECONDS
         if seconds <= _CLOSING_RESERVE_SECONDS:
             logger.warning("loop.closing_skipped", reason=stop.reason, seconds=seconds, trace_id=turn.trace_id)
@@ -138,5 +141,7 @@ class ToolLoop:
                 return self._ask(call)
         except RomError as error:
             turn.check()
+            if call.emitted:
+                raise
             logger.warning("loop.closing_failed", reason=stop.reason, error=error.code, trace_id=turn.trace_id)
             return None

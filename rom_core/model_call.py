@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from rom_core.config import Model
 from rom_core.conversation import ModelCapabilities, normalise
 from rom_core.conversation.reasoning import fit_reasoning
-from rom_core.errors import BedrockDisabled, ModelError, RomError
+from rom_core.errors import BedrockDisabled, ModelError, RomError, WireSaturated
 from rom_core.events import AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
 from rom_core.hookspecs import hookimpl
 from rom_core.turn import Attempt, ModelCall, ModelReply, TryAgain
@@ -98,7 +98,7 @@ class ModelCalls:
         attempt.finished_at = turn.clock.monotonic()
         if attempt.usage is not None:
             turn.usage += attempt.usage
-        else:
+        elif not isinstance(error, WireSaturated):
             turn.usage_unknown += 1
         turn.emit(AttemptFinished(attempt, outcome, error, attempt.finished_at - (attempt.started_at or 0.0)))
 

@@ -22,10 +22,10 @@ from rom_core.plugin_times import PluginTimes
 from rom_core.tools import ToolBox
 
 if TYPE_CHECKING:
-    import falcon
-
     from rom_core.events import Event
-    from rom_core.turn import Turn
+    from rom_core.flags.canary import Canary
+    from rom_core.http.app import App
+    from rom_core.turn import ChatRequest, Turn
 
 logger = structlog.get_logger("rom.pipeline")
 
@@ -64,7 +64,7 @@ class Pipeline:
         for plugin, observe in self._events:
             try:
                 observe(event)
-            except Exception:  # noqa: BLE001 - an observer may fail in any way; it is logged and counted
+            except BaseException:  # noqa: BLE001 - an observer may fail in any way; it is logged and counted
                 self._failed(plugin, "rom_event")
 
     def delta(self, turn: Turn, text: str) -> None:
@@ -72,7 +72,7 @@ class Pipeline:
         for plugin, observe in self._deltas:
             try:
                 observe(turn, text)
-            except Exception:  # noqa: BLE001 - as above
+            except BaseException:  # noqa: BLE001 - as above
                 self._failed(plugin, "rom_delta")
 
     def tools(self) -> ToolBox:
@@ -121,12 +121,22 @@ def _taking(arguments: tuple[str, ...], impl: pluggy.HookImpl) -> Callable[..., 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything a turn sees from start to end: settings, pipeline, tools. `version` grows with every reload."""
+    """Everything a turn sees from start to end: settings, pipeline, tools. `version` grows with every change.
+
+    The stable snapshot carries the canary that goes with it, so that one assignment puts both in force.
+    """
 
     version: int
     settings: Settings
     pipeline: Pipeline
     tools: ToolBox
+    canary: Canary | None = None
+
+    def for_request(self, request: ChatRequest) -> tuple[Snapshot, str]:
+        """What the turn of this request sees, this snapshot or its canary's, and its cohort: stable or canary."""
+        if self.canary is not None and self.canary.takes(request):
+            return self.canary.snapshot, "canary"
+        return self, "stable"
 
 
 def build_snapshot(
@@ -144,18 +154,33 @@ def build_snapshot(
     return Snapshot(version, settings, pipeline, pipeline.tools())
 
 
+# Who may use a resource: whoever has an API key, everybody, or an administrator.
+AUTH_KINDS = ("key", "open", "admin")
+
+
 class PluginRoutes:
     """The Falcon app as one plugin sees it: its routes answer 404 `plugin_disabled` while it is off."""
 
-    def __init__(self, app: falcon.App[Any, Any], plugin: str, owners: dict[int, str]) -> None:
+    def __init__(self, app: App, plugin: str, owners: dict[int, str]) -> None:
         self._app = app
         self._plugin = plugin
         self._owners = owners
 
     def add_route(self, path: str, resource: object, **options: Any) -> None:
-        """As `falcon.App.add_route`."""
-        self._owners[id(resource)] = self._plugin
+        """As `falcon.App.add_route`; the resource's `auth` says who may use it: "key" (the default), "open" or "admin".
+
+        A HEAD request is answered by `on_get` where there is no `on_head`. OPTIONS reaches the resource without
+        authentication. Raises PluginError for another `auth`, or a path or resource that is served already.
+        """
+        auth = getattr(resource, "auth", "key")
+        if auth not in AUTH_KINDS:
+            raise PluginError(self._plugin, f"route {path}: auth is {auth!r}, not one of {', '.join(AUTH_KINDS)}")
+        for taken, other in self._app.resources.items():
+            owner = self._owners.get(id(other), "the core")
+            if taken == path or (other is resource and owner != self._plugin):
+                raise PluginError(self._plugin, f"route {path}: {taken} belongs to {owner}")
         self._app.add_route(path, resource, **options)
+        self._owners[id(resource)] = self._plugin
 
 
 class PluginRouteGuard:

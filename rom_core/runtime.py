@@ -9,8 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -20,6 +19,7 @@ from rom_core.clock import Clock, SystemClock
 from rom_core.config import Settings
 from rom_core.errors import Draining, InternalError, Overloaded, PluginError, RomError, UnknownModel
 from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished, TurnStarted
+from rom_core.ids import new_id
 from rom_core.loop import ToolLoop
 from rom_core.model_call import ModelCalls, Transport
 from rom_core.pipeline import Snapshot, build_snapshot
@@ -28,6 +28,9 @@ from rom_core.tool_run import ToolRuns
 from rom_core.turn import Attempt, ChatRequest, ModelReply, Sink, Turn, TurnResult
 from rom_core.watchdog import Watchdog
 from rom_core.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from rom_core.flags import Flags
 
 logger = structlog.get_logger("rom.runtime")
 
@@ -38,7 +41,8 @@ RESERVED_THREADS = 12
 class Runtime:
     """One per process. `current` is the snapshot new turns take; replacing it is one assignment.
 
-    `routes` are the templates of all HTTP routes, once there is an app.
+    `routes` are the templates of all HTTP routes, once there is an app. `flags` change the settings at run time; None
+    if the runtime was given nothing to read them from.
     """
 
     def __init__(
@@ -48,8 +52,13 @@ class Runtime:
         *,
         clock: Clock | None = None,
         transport: Transport | None = None,
+        flags: Flags | None = None,
     ) -> None:
-        """`transport` replaces the wire, for tests. Raises PluginError if an enabled plugin cannot be used."""
+        """With `flags`, theirs are the settings in force, and `settings` only what is read once (`flags.at_start`).
+
+        `transport` replaces the wire, for tests. Raises PluginError if an enabled plugin cannot be used, and
+        InvalidSettings as `flags.open`.
+        """
         self.catalogue = catalogue
         self.clock: Clock = clock or SystemClock()
         self.observer_errors: Counter[tuple[str, str]] = Counter()
@@ -63,6 +72,7 @@ class Runtime:
         self.closers: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._admitted = 0
+        self._stopped = False
         self._active: set[Turn] = set()
         self._transport = transport
         tools = ToolRuns(self.tool_pool)
@@ -71,8 +81,13 @@ class Runtime:
             ModelCalls(_LateTransport(self), self.bedrock_enabled),
             tools,
         )
-        self.current: Snapshot = build_snapshot(
-            catalogue,
+        self.flags = flags
+        self.current: Snapshot = self.build(settings) if flags is None else flags.open(self)
+
+    def build(self, settings: Settings) -> Snapshot:
+        """A snapshot of these settings for this runtime, not in force. Raises PluginError."""
+        return build_snapshot(
+            self.catalogue,
             settings,
             self._core,
             observer_errors=self.observer_errors,
@@ -91,6 +106,8 @@ class Runtime:
                 plugin.call("rom_start", runtime=self)
             except Exception as error:
                 raise PluginError(plugin.name, f"rom_start failed: {error}") from error
+        if self.flags is not None:
+            self.flags.announce()
 
     def drain(self) -> None:
         """Take no new turns from now on, and tell whoever makes turns wait."""
@@ -100,6 +117,9 @@ class Runtime:
     def stop(self) -> None:
         """Stop everything that `start` started; nothing here waits longer than a few seconds."""
         self.draining.set()
+        if self._stopped:
+            return
+        self._stopped = True
         for plugin in self.catalogue.plugins.values():
             try:
                 plugin.call("rom_stop", runtime=self)
@@ -109,7 +129,10 @@ class Runtime:
         self.turn_pool.stop()
         self.tool_pool.stop()
         for close in reversed(self.closers):
-            close()
+            try:
+                close()
+            except Exception:
+                logger.exception("runtime.close_failed")
 
     def _open_wire(self, settings: Settings) -> Transport:
         from rom_core.bedrock.wire import Wire
@@ -121,7 +144,7 @@ class Runtime:
             local = LocalBedrock().start()
             self.closers.append(local.stop)
             endpoint = local.url
-        wire = Wire(settings, self.clock, endpoint_url=endpoint)
+        wire = Wire(settings, self.clock, endpoint_url=endpoint, watchdog=self.watchdog)
         self.closers.append(wire.close)
         return wire
 
@@ -173,11 +196,11 @@ class Runtime:
         accepted_at: float | None = None,
         sink: Sink | None = None,
     ) -> Turn:
-        """A turn for `request` on the snapshot in force. `accepted_at` (monotonic) is where its deadline starts.
+        """A turn for `request` on the snapshot in force for its cohort.
 
-        Raises UnknownModel.
+        `accepted_at` (monotonic) is where its deadline starts. Raises UnknownModel.
         """
-        snapshot = self.current
+        snapshot, cohort = self.current.for_request(request)
         settings = snapshot.settings
         model = request.model or settings.MODEL_PRIMARY
         if model not in settings.models:
@@ -189,7 +212,7 @@ class Runtime:
         if request.client_timeout is not None:
             seconds = min(seconds, request.client_timeout)
         return Turn(
-            id=f"chat-{uuid4().hex}",
+            id=f"chat-{new_id()}",
             request=request,
             snapshot=snapshot,
             clock=self.clock,
@@ -198,6 +221,7 @@ class Runtime:
             trace_id=trace_id,
             request_id=request_id,
             route=route,
+            cohort=cohort,
             sink=sink,
         )
 
@@ -213,13 +237,16 @@ class Runtime:
             try:
                 turn.check()
                 answer: TurnResult = turn.snapshot.pipeline.hook.rom_turn(turn=turn)
+                if not isinstance(answer, TurnResult):
+                    raise TypeError(f"rom_turn gave {type(answer).__name__}; a wrapper must return what it was given")
                 if turn.sink is None:
                     turn.snapshot.pipeline.delta(turn, answer.reply)
                 result = answer
             except RomError as error:
                 failure = error
                 raise
-            except Exception as error:
+            except BaseException as error:
+                # Also SystemExit and the like, which a tool or a plugin may raise: they end a turn, not a thread.
                 logger.exception("turn.failed", trace_id=turn.trace_id, request_id=turn.request_id)
                 failure = InternalError("an unforeseen error; the log has it under this trace id")
                 raise failure from error

@@ -36,7 +36,7 @@ class ToolRuns:
         if problems:
             return ToolResult.error("Entrada inválida: " + "; ".join(problems), "invalid_input")
         context = ToolContext(tool_call.deadline, tool_call.cancel, turn.settings, turn.trace_id, turn.request_id)
-        return ToolResult.of(tool.run(tool_call.input, context), turn.settings.MAX_TOOL_RESULT_CHARS)
+        return ToolResult.of(tool.run(tool_call.input, context))
 
     def run(self, iteration: Iteration, tool_uses: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Run what the model asked for; the `toolResult` blocks in the order of the requests.
@@ -44,13 +44,16 @@ class ToolRuns:
         Raises what stands for the reason if the turn is cancelled or its deadline passes meanwhile; tools that still
         run are given up, keep their thread, and are counted.
         """
-        running = [(call, self._start(call)) for call in (self._call(iteration, use) for use in tool_uses)]
+        running: list[tuple[ToolCall, Job[Any] | None]] = []
         try:
+            for use in tool_uses:
+                call = self._call(iteration, use)
+                running.append((call, self._start(call)))
             for call, job in running:
                 self._finish(call, job)
         finally:
             for _, job in running:
-                if job is not None and not job.done:
+                if job is not None:
                     self._pool.abandon(job)
         return [call.result.block(call.id) for call, _ in running if call.result is not None]
 
@@ -67,28 +70,30 @@ class ToolRuns:
             turn.sink("tool_call", {"id": call.id, "name": call.name})
         return call
 
-    def _start(self, call: ToolCall) -> Job[ToolResult] | None:
+    def _start(self, call: ToolCall) -> Job[Any] | None:
         call.turn.emit(ToolStarted(call))
         hook = call.turn.snapshot.pipeline.hook
 
-        def run() -> ToolResult:
+        def run() -> Any:
             call.started_at = began = call.turn.clock.monotonic()
             try:
-                result: ToolResult = hook.rom_tool_call(tool_call=call)
+                return hook.rom_tool_call(tool_call=call)
             finally:
-                call.duration = call.turn.clock.monotonic() - began
-            return result
+                # A tool that was given up may return later; what was told of it stays as it was told.
+                if call.result is None:
+                    call.duration = call.turn.clock.monotonic() - began
 
         try:
             return self._pool.submit(run)
         except PoolSaturated:
             return None
 
-    def _finish(self, call: ToolCall, job: Job[ToolResult] | None) -> None:
+    def _finish(self, call: ToolCall, job: Job[Any] | None) -> None:
         turn = call.turn
-        if job is not None:
-            self._pool.wait([job], turn.clock, turn.cancel, call.deadline.remaining())
-        result = _outcome(call, job)
+        if job is not None and not self._pool.wait([job], turn.clock, turn.cancel, call.deadline.remaining()):
+            # Given up at once: what stands in line must not run after the model was told that it did not.
+            self._pool.abandon(job)
+        result = _outcome(call, job).limited(turn.settings.MAX_TOOL_RESULT_CHARS)
         turn.check()
         call.result = result
         call.duration = call.duration or call.deadline.elapsed()
@@ -97,18 +102,24 @@ class ToolRuns:
             turn.sink("tool_result", dict(call.as_dict()))
 
 
-def _outcome(call: ToolCall, job: Job[ToolResult] | None) -> ToolResult:
-    if job is None or (not job.done and not job.started):
+def _outcome(call: ToolCall, job: Job[Any] | None) -> ToolResult:
+    if job is None or (job.abandoned and not job.started):
         return ToolResult.error(
             "Ferramentas demais em execução agora; tente de novo com menos de uma vez.", "saturated"
         )
-    if not job.done:
+    if job.abandoned:
         return ToolResult.error(f"A ferramenta {call.name!r} não terminou no tempo permitido.", "timeout")
     try:
         result = job.value()
+        return ToolResult.of(result) if result is not None else _no_result(call)
     except ToolError as error:
         return ToolResult.error(str(error) or "A ferramenta falhou.", "failed")
-    except Exception:
+    except BaseException:  # noqa: BLE001 - a tool that calls sys.exit ends itself and nothing else
         logger.exception("tool.failed", tool=call.name, trace_id=call.turn.trace_id)
         return ToolResult.error(f"A ferramenta {call.name!r} falhou por um erro interno.", "failed")
-    return result
+
+
+def _no_result(call: ToolCall) -> ToolResult:
+    """A wrapper that forgot to return what it was given."""
+    logger.error("tool.no_result", tool=call.name, trace_id=call.turn.trace_id)
+    return ToolResult.error(f"A ferramenta {call.name!r} não devolveu resultado.", "failed")

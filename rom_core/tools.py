@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
 from rom_core.cancel import CancelToken, Deadline
 from rom_core.errors import PluginError
+from rom_core.json_schema import first_errors
 from rom_core.tracing import traceparent
 
+_MAX_PROBLEMS = 5
+_MAX_PROBLEM_CHARS = 500
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
@@ -88,8 +91,11 @@ class Tool:
 
     def problems(self, value: Any) -> list[str]:
         """What is wrong with an input, one line for each field, empty if nothing is."""
-        errors = sorted(self._validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
-        return [f"{'.'.join(map(str, error.absolute_path)) or 'input'}: {error.message}" for error in errors[:5]]
+        errors = first_errors(self._validator, value)[:_MAX_PROBLEMS]
+        return [
+            f"{'.'.join(map(str, error.absolute_path)) or 'input'}: {error.message[:_MAX_PROBLEM_CHARS]}"
+            for error in errors
+        ]
 
     def check(self) -> None:
         """Raise ValueError unless the schema is a valid JSON Schema."""
@@ -119,20 +125,38 @@ class ToolResult:
         return cls(({"text": text},), "error", reason)
 
     @classmethod
-    def of(cls, value: Any, max_chars: int) -> ToolResult:
-        """Wrap what a tool returned, cut to `max_chars` characters with a note that says so."""
+    def of(cls, value: Any) -> ToolResult:
+        """Wrap what a tool returned: text as it is, an object as json, anything else as JSON text."""
         if isinstance(value, ToolResult):
             return value
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        if len(text) > max_chars:
-            return cls(({"text": cut(text, max_chars)},))
-        if isinstance(value, dict):
-            return cls(({"json": json.loads(text)},))
-        return cls(({"text": text},))
+        return cls(({"json": json.loads(text)},) if isinstance(value, dict) else ({"text": text},))
+
+    def limited(self, max_chars: int) -> ToolResult:
+        """The same result if its blocks have at most `max_chars` characters together, else cut, with a note."""
+        sizes = [len(text) if text is not None else 0 for text in map(_text, self.content)]
+        if sum(sizes) <= max_chars:
+            return self
+        content, left = [], max_chars
+        for block, size in zip(self.content, sizes, strict=True):
+            text = _text(block)
+            if text is None or size <= left:
+                content.append(block)
+            elif left > 0:
+                content.append({"text": cut(text, left)})
+            left -= min(size, left)
+        return replace(self, content=tuple(content))
 
     def block(self, tool_use_id: str) -> dict[str, Any]:
         """The Converse `toolResult` content block."""
         return {"toolResult": {"toolUseId": tool_use_id, "content": list(self.content), "status": self.status}}
+
+
+def _text(block: Mapping[str, Any]) -> str | None:
+    if "json" in block:
+        return json.dumps(block["json"], ensure_ascii=False, default=str)
+    text = block.get("text")
+    return text if isinstance(text, str) else None
 
 
 def cut(text: str, max_chars: int) -> str:

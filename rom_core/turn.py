@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rom_core.cancel import CancelToken, Deadline
 from rom_core.clock import Clock
+from rom_core.conversation.values import clean_text
 
 if TYPE_CHECKING:
     from rom_core.config import Model, Settings
@@ -225,6 +226,7 @@ class Turn:
         """Add text to the answer, and send it if the client asked for a stream."""
         if not text:
             return
+        text = clean_text(text)
         if self._blank_line_due:
             self._blank_line_due = False
             text = "\n\n" + text

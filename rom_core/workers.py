@@ -66,18 +66,19 @@ class Job(Generic[T]):
         return self.result  # type: ignore[return-value]
 
     def abandon(self) -> bool:
-        """Nobody waits any more; False if it was done by then. A late result goes to `on_late`."""
+        """Nobody waits any more; False if it was done or given up by then. A late result goes to `on_late`."""
         with self._lock:
-            if self.done:
+            if self.done or self.abandoned:
                 return False
             self.abandoned = True
             return True
 
     def run(self) -> None:
-        """Run the function; called by the pool's thread."""
-        self.started = True
+        """Run the function, unless it was given up before; called by the pool's thread."""
+        with self._lock:
+            self.started = not self.abandoned
         try:
-            if not self.abandoned:
+            if self.started:
                 self.result = self._context.run(self.function)
         except BaseException as error:  # noqa: BLE001 - handed to the waiter
             self.error = error
@@ -125,11 +126,9 @@ class WorkerPool:
         with self._lock:
             if self._stopped or self._outstanding >= self.size + self.waiting:
                 raise PoolSaturated(self.name)
+            if len(self._threads) < min(self.size, self._outstanding + 1):
+                self._add_thread()
             self._outstanding += 1
-            if len(self._threads) < min(self.size, self._outstanding):
-                thread = threading.Thread(target=self._work, name=f"rom-{self.name}-{len(self._threads)}", daemon=True)
-                self._threads.append(thread)
-                thread.start()
         self._jobs.put(job)
         return job
 
@@ -164,6 +163,17 @@ class WorkerPool:
             self._jobs.put(None)
         for thread in threads:
             thread.join(timeout=seconds / max(1, len(threads)))
+
+    def _add_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"rom-{self.name}-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system has no thread to give at the moment; the ones there are take the job, if there are any.
+            if not self._threads:
+                raise PoolSaturated(self.name) from None
+        else:
+            self._threads.append(thread)
 
     def _returned(self) -> None:
         with self._lock:

@@ -1,28 +1,21 @@
-"""Tool `numero_processo`: validates and explains the number of a Brazilian court case.
+"""The number of a Brazilian court case: its shape, its check digits, and what it tells.
 
 Source of the rules: CNJ Resolution 65/2008 (https://atos.cnj.jus.br/atos/detalhar/119), amended by Resolution
 477/2022 for the sixth federal region. Article 1, paragraphs 4 to 6: branch, court, origin; annex VIII: check
 digits. Nothing is looked up anywhere: a valid number does not prove that the case exists.
-
-Setting: LEGAL_TOOLS_ENABLED. Hooks: rom_settings, rom_tools.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date
 from typing import Any
-
-from rom_core.config import Setting
-from rom_core.hookspecs import hookimpl
-from rom_core.tools import Tool, ToolContext
 
 FIRST_YEAR = 1900
 FORMAT = "NNNNNNN-DD.AAAA.J.TR.OOOO"
 
-_BRASILIA = timezone(timedelta(hours=-3))
 _NUMBER = re.compile(r"([0-9]{7})-?([0-9]{2})\.?([0-9]{4})\.?([0-9])\.?([0-9]{2})\.?([0-9]{4})")
 _ZEROS_OMITTED = re.compile(r"([0-9]{1,6})(-[0-9]{2}\.[0-9]{4}\.[0-9]\.[0-9]{2}\.[0-9]{4})")
 
@@ -263,49 +256,3 @@ def explain(text: str, today: date) -> Explanation:
         court=court,
         origin=origin,
     )
-
-
-_DESCRIPTION = (
-    "Valida e explica um número de processo judicial brasileiro (numeração única do CNJ): confere os dígitos "
-    "verificadores e informa ano, ramo da Justiça, tribunal e unidade de origem; se houver erro, diz qual. "
-    "Use sempre que um número de processo aparecer na conversa ou for citado em uma peça. "
-    "Não consulta o tribunal: não informa andamento nem prova que o processo existe."
-)
-# The pattern is loose and unanchored: a wrong number must reach the tool, which can say what is wrong.
-_INPUT_SCHEMA = {
-    "type": "object",
-    "properties": {
-        "numero": {
-            "type": "string",
-            "description": f"O número como foi escrito, sem corrigir nem completar; formato usual {FORMAT}.",
-            "pattern": r"[0-9][0-9.\-]{13,}[0-9]",
-        }
-    },
-    "required": ["numero"],
-    "additionalProperties": False,
-}
-
-
-def _today() -> date:
-    return datetime.now(_BRASILIA).date()
-
-
-class LegalTools:
-    """The plugin; `today` gives the current date, by default that of Brasília."""
-
-    def __init__(self, today: Callable[[], date] = _today) -> None:
-        self._today = today
-        self._tool = Tool("numero_processo", _DESCRIPTION, _INPUT_SCHEMA, self._run, repeatable=True)
-
-    def _run(self, arguments: dict[str, Any], _context: ToolContext) -> dict[str, Any]:
-        return explain(arguments["numero"], self._today()).as_dict()
-
-    @hookimpl
-    def rom_settings(self) -> list[Setting]:
-        """The plugin's switch."""
-        return [Setting("LEGAL_TOOLS_ENABLED", bool, True, "tools for Brazilian legal work", switch=True)]
-
-    @hookimpl
-    def rom_tools(self) -> list[Tool]:
-        """The tool `numero_processo`."""
-        return [self._tool]

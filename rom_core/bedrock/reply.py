@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
+from rom_core.conversation.values import clean_text
 from rom_core.errors import ModelMalformedReply, ModelStreamTruncated
 from rom_core.turn import ModelReply, Usage
 
@@ -93,7 +94,7 @@ class ReplyBuilder:
             if index in self._blocks:
                 raise KeyError(index)
             use = start["toolUse"]
-            self._blocks[index] = _ToolUse(_string(use["toolUseId"]), _string(use["name"]))
+            self._blocks[index] = _ToolUse(clean_text(_string(use["toolUseId"])), clean_text(_string(use["name"])))
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> str:
         if "text" in delta:
@@ -130,9 +131,13 @@ class _Text:
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
+        self._held = ""
 
     def add(self, piece: Any) -> str:
-        self.pieces.append(_string(piece))
+        # A character outside the BMP may arrive as two escapes in two pieces; half of one is no text yet.
+        text = self._held + _string(piece)
+        self._held = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        self.pieces.append(clean_text(text.removesuffix(self._held)))
         return self.pieces[-1]
 
     def made(self) -> dict[str, Any] | None:

@@ -15,15 +15,18 @@ from rom_core.bedrock.failures import classify
 from rom_core.bedrock.reply import ReplyBuilder
 from rom_core.clock import Clock
 from rom_core.config import Settings
-from rom_core.errors import ConfigurationError, ModelError, Overloaded, RomError
+from rom_core.errors import ConfigurationError, DeadlineExceeded, ModelError, RomError, WireSaturated
 from rom_core.tracing import traceparent
 from rom_core.turn import Attempt, ModelCall, ModelReply
+from rom_core.watchdog import Watchdog
 from rom_core.workers import PoolSaturated, WorkerPool
 
 # A request that was given up may finish this much later than its turn, and not more.
 _GRACE_SECONDS = 1.0
 # A thread of the server waits for one request at a time; as many again may be given up and not back yet.
 _PER_THREAD = 2
+# The usage follows `messageStop` at once; a complete reply does not wait longer for it.
+_METADATA_SECONDS = 1.0
 
 
 class Wire:
@@ -33,9 +36,15 @@ class Wire:
     hold a thread, each for at most the connect timeout and the shorter of the read timeout and its turn's deadline.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, *, endpoint_url: str | None) -> None:
-        """`endpoint_url` None is AWS itself. Raises ConfigurationError if no client can be made of the settings."""
+    def __init__(
+        self, settings: Settings, clock: Clock, *, endpoint_url: str | None, watchdog: Watchdog | None = None
+    ) -> None:
+        """`endpoint_url` None is AWS itself. `watchdog` ends streams that go silent after their `messageStop`.
+
+        Raises ConfigurationError if no client can be made of the settings.
+        """
         self._clock = clock
+        self._watchdog = watchdog or Watchdog()
         self._read_timeout = float(settings.BEDROCK_READ_TIMEOUT_SECONDS)
         self._local = threading.local()
         self.client = make_client(settings, endpoint_url)
@@ -50,7 +59,7 @@ class Wire:
         What breaks after `messageStop` costs the usage, not the reply.
 
         Raises a ModelError, and no exception of boto3 or urllib3; the turn's own error (TurnCancelled,
-        DeadlineExceeded, Draining) if it ended meanwhile; Overloaded if too many given-up requests still occupy the
+        DeadlineExceeded, Draining) if it ended meanwhile; WireSaturated if too many given-up requests still occupy the
         pool; and whatever `attempt.text` raises.
         """
         attempt.call.check()
@@ -83,7 +92,7 @@ class Wire:
         try:
             job = self.pool.submit(send, on_late=lambda response: _close(response["stream"]))
         except PoolSaturated:
-            raise Overloaded("too many unanswered requests to the model") from None
+            raise WireSaturated("too many unanswered requests to the model", kind="wire_saturated") from None
         if not self.pool.wait([job], self._clock, call.cancel, remaining):
             self.pool.abandon(job)
         if job.abandoned:
@@ -98,17 +107,26 @@ class Wire:
     def _read(self, attempt: Attempt, stream: Any) -> ModelReply:
         call = attempt.call
         builder = ReplyBuilder(attempt.model.alias, attempt.text)
+        complete_at: float | None = None
+
+        def overdue() -> None:
+            if complete_at is not None and self._clock.monotonic() - complete_at > _METADATA_SECONDS:
+                _shut(stream)
+
         try:
-            with call.cancel.calling(lambda: _shut(stream)):
+            with call.cancel.calling(lambda: _shut(stream)), self._watchdog.watching(overdue):
                 for event in self._events(call, stream):
                     builder.feed(event)
-        except ModelError:
-            if builder.stop_reason is None:
+                    if builder.stop_reason is not None and complete_at is None:
+                        complete_at = self._clock.monotonic()
+        except (ModelError, DeadlineExceeded):
+            if complete_at is None:
                 raise
         finally:
             _close(stream)
             attempt.usage = builder.usage
-        call.check()
+        if complete_at is None:
+            call.check()
         return builder.build()
 
     def _events(self, call: ModelCall, stream: Any) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from rom_core.config.models import Model
 from rom_core.config.problems import InvalidSettings, Problem
 from rom_core.config.rules import CORE_RULES, is_loopback
 from rom_core.config.snapshot import MASK, Settings
-from rom_core.config.values import InvalidValue, parse_value, thaw
+from rom_core.config.values import InvalidValue, given_value, parse_value, thaw
 
 __all__ = [
     "CORE_RULES",
@@ -28,6 +28,7 @@ __all__ = [
     "Scope",
     "Setting",
     "Settings",
+    "given_value",
     "is_loopback",
     "load_settings",
     "parse_api_keys",

@@ -9,6 +9,8 @@ from types import MappingProxyType
 # As long as 64 random bits in hexadecimal.
 MIN_KEY_CHARS = 16
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+# 256 random bits in base64, as platforms generate secrets; the `=` is padding and no name stands before it.
+_GENERATED = re.compile(r"[A-Za-z0-9+/_-]{43}=")
 
 
 class InvalidKeys(ValueError):
@@ -21,7 +23,7 @@ def parse_api_keys(text: str, *, minimum: int = 1) -> Mapping[str, str]:
     A key without a name is called `default` when it is the only entry, else `key-` and its place. `minimum`
     is the least number of characters of a key. Raises InvalidKeys on an empty entry, a name twice, a key
     twice, a key too short, a key that cannot stand in an HTTP header, and a nameless key that holds `=` (as
-    base64 may): written as `name=key` it is clear where the key begins.
+    base64 may): written as `name=key` it is clear where the key begins. Only 32 bytes in base64 need no name.
     """
     if not text.strip():
         return MappingProxyType({})
@@ -29,7 +31,8 @@ def parse_api_keys(text: str, *, minimum: int = 1) -> Mapping[str, str]:
     keys: dict[str, str] = {}
     for number, entry in enumerate(entries, start=1):
         name, equals, key = entry.partition("=")
-        if not equals:
+        if not equals or _GENERATED.fullmatch(entry):
+            equals = ""
             name, key = "default" if len(entries) == 1 else f"key-{number}", entry
         where = f"entry {number}"
         if equals and not key.strip("="):

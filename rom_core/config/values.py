@@ -64,6 +64,14 @@ def check_value(setting: Setting, value: Any) -> Any:
     )
 
 
+def given_value(setting: Setting, value: Any) -> Any:
+    """`value` as JSON or a form carries it, read by the declared type alone, checked and frozen.
+
+    Text is read by `parse_value`, any other JSON value must have the type itself. Raises InvalidValue.
+    """
+    return parse_value(setting, value) if isinstance(value, str) else check_value(setting, value)
+
+
 def freeze(value: Any, depth: int = 0) -> Any:
     """`value` with lists as tuples and tables as read-only mappings, all the way down.
 

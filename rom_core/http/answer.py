@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import falcon
 
+from rom_core.http.listener import HANG_UP
 from rom_core.http.patience import with_patience
 from rom_core.http.stream import TurnStream
 from rom_core.runtime import Runtime
@@ -43,9 +44,18 @@ def answer(
             accepted_at=req.context.accepted_at,
         )
         req.context.outcome.cohort = turn.cohort
+        resp.set_header("X-Rom-Cohort", turn.cohort)
         disconnected = disconnect_probe(req)
         if request.stream:
-            stream = TurnStream(runtime, turn, disconnected, release, req.context.outcome, dialect.event)
+            stream = TurnStream(
+                runtime,
+                turn,
+                disconnected,
+                release,
+                req.context.outcome,
+                dialect.event,
+                hang_up=req.env.get(HANG_UP),
+            )
             stream.start()
             release = stream.close
             resp.content_type = "text/event-stream; charset=utf-8"

@@ -5,29 +5,53 @@ from __future__ import annotations
 from typing import Any
 
 import falcon
-import falcon.inspect
+import falcon.routing
 
-from rom_core.config import parse_api_keys
 from rom_core.errors import PluginError
 from rom_core.http import problems
 from rom_core.http.auth import Authentication
 from rom_core.http.chat import ChatResource
 from rom_core.http.health import HealthResource, ReadyResource
 from rom_core.http.ids import RequestIds
+from rom_core.http.openai import CompletionsResource, ModelResource, ModelsResource
+from rom_core.http.openapi import OpenApiResource
 from rom_core.http.requests import RequestEvents
 from rom_core.pipeline import PluginRouteGuard, PluginRoutes
 from rom_core.runtime import Runtime
 
 
-def create_app(runtime: Runtime) -> falcon.App[Any, Any]:
+class Router(falcon.routing.CompiledRouter):
+    """Falcon's router, with GET's responder for HEAD where a resource has none of its own: probes send HEAD."""
+
+    def map_http_methods(self, resource: object, **options: Any) -> dict[str, Any]:
+        """The responders of `resource` by method."""
+        responders = super().map_http_methods(resource, **options)
+        if "GET" in responders:
+            responders.setdefault("HEAD", responders["GET"])
+        return responders
+
+
+class App(falcon.App[Any, Any]):
+    """A Falcon app that remembers its resources by path, in `resources`."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(router=Router(), **options)
+        self.resources: dict[str, object] = {}
+
+    def add_route(self, uri_template: str, resource: object, **options: Any) -> None:
+        """As `falcon.App.add_route`."""
+        super().add_route(uri_template, resource, **options)
+        self.resources[uri_template] = resource
+
+
+def create_app(runtime: Runtime) -> App:
     """A WSGI app that serves `runtime`. Raises PluginError if a plugin's routes cannot be added."""
     owners: dict[int, str] = {}
-    settings = runtime.current.settings
-    app: falcon.App[Any, Any] = falcon.App(
+    app = App(
         middleware=[
             RequestIds(runtime.clock),
             RequestEvents(runtime),
-            Authentication(parse_api_keys(settings.API_KEYS), parse_api_keys(settings.ADMIN_TOKEN), runtime.clock),
+            Authentication(lambda: runtime.current.settings, runtime.clock),
             PluginRouteGuard(lambda: runtime.current.pipeline.plugins, owners),
         ]
     )
@@ -35,10 +59,16 @@ def create_app(runtime: Runtime) -> falcon.App[Any, Any]:
     app.add_route("/health", HealthResource())
     app.add_route("/ready", ReadyResource(runtime))
     app.add_route(ChatResource.route, ChatResource(runtime))
+    app.add_route(CompletionsResource.route, CompletionsResource(runtime))
+    app.add_route(ModelsResource.route, ModelsResource(runtime))
+    app.add_route(ModelResource.route, ModelResource(runtime))
+    app.add_route(OpenApiResource.route, OpenApiResource(app.resources, owners))
     for plugin in runtime.catalogue.plugins.values():
         try:
             plugin.call("rom_routes", app=PluginRoutes(app, plugin.name, owners), runtime=runtime)
+        except PluginError:
+            raise
         except Exception as error:
             raise PluginError(plugin.name, f"rom_routes failed: {error}") from error
-    runtime.routes = tuple(sorted(route.path for route in falcon.inspect.inspect_routes(app)))
+    runtime.routes = tuple(sorted(app.resources))
     return app

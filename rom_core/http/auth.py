@@ -6,12 +6,13 @@ import hashlib
 import hmac
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import falcon
 
 from rom_core.clock import Clock
+from rom_core.config import Settings, parse_api_keys
 from rom_core.errors import AdminClosed, TooManyAttempts, Unauthorized
 
 # Wrong admin tokens from one address within the window before it is told to wait, and addresses remembered.
@@ -25,31 +26,45 @@ class Authentication:
 
     The key or token comes as `Authorization: Bearer`, a key also as `X-Api-Key`. Its name, never itself, goes to
     `req.context.key_name` or `req.context.admin_name`. With no keys configured everyone may chat, as the nameless key
-    ""; with no token configured nobody is an admin.
+    ""; with no token configured nobody is an admin. OPTIONS passes: it tells the methods of a route, and browsers send
+    it without credentials.
     """
 
-    def __init__(self, keys: Mapping[str, str], admin_tokens: Mapping[str, str], clock: Clock) -> None:
-        """Both map names to secrets."""
-        self._keys = _Secrets(keys)
-        self._admins = _Secrets(admin_tokens)
+    def __init__(self, settings: Callable[[], Settings], clock: Clock) -> None:
+        """`settings` gives the stable ones in force: new API_KEYS or an ADMIN_TOKEN count from the next request on."""
+        self._settings = settings
+        self._known: tuple[Settings, _Secrets, _Secrets] | None = None
         self._failures = _Failures(clock)
 
     def process_resource(self, req: falcon.Request, _resp: Any, resource: object, _params: dict[str, Any]) -> None:
         """Raise Unauthorized, AdminClosed or TooManyAttempts unless the request may pass."""
         req.context.key_name = req.context.admin_name = ""
+        if req.method == "OPTIONS":
+            return
         kind = getattr(resource, "auth", "key")
-        if kind == "key" and self._keys:
-            name = self._keys.find(_bearer(req) or req.get_header("X-Api-Key"))
+        keys, admins = self._secrets()
+        if kind == "key" and keys:
+            name = keys.find(_bearer(req) or req.get_header("X-Api-Key"))
             if name is None:
                 raise Unauthorized("a valid API key is needed, as `Authorization: Bearer <key>` or `X-Api-Key: <key>`")
             req.context.key_name = name
         elif kind == "admin":
-            req.context.admin_name = self._admin(req)
+            req.context.admin_name = self._admin(req, admins)
+        elif kind not in ("key", "open"):
+            raise Unauthorized("this route does not say who may use it, so nobody may")
 
-    def _admin(self, req: falcon.Request) -> str:
-        if not self._admins:
+    def _secrets(self) -> tuple[_Secrets, _Secrets]:
+        """Keys and admin tokens; hashed once for each snapshot of the settings."""
+        settings, known = self._settings(), self._known
+        if known is None or known[0] is not settings:
+            keys, admins = (_Secrets(parse_api_keys(text)) for text in (settings.API_KEYS, settings.ADMIN_TOKEN))
+            self._known = known = settings, keys, admins
+        return known[1], known[2]
+
+    def _admin(self, req: falcon.Request, admins: _Secrets) -> str:
+        if not admins:
             raise AdminClosed("set ADMIN_TOKEN (one token, or name=token pairs) and restart to open the admin routes")
-        name = self._admins.find(_bearer(req))
+        name = admins.find(_bearer(req))
         if name is not None:
             return name
         wait = self._failures.note(req.remote_addr or "")

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import falcon
 
+from rom_core.json_schema import first_errors
 from rom_core.errors import InvalidRequest, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 
 # Deeper than anything a route takes, and shallow enough for whatever walks through it afterwards.
@@ -26,14 +27,20 @@ def read_json(req: falcon.Request, max_bytes: int) -> Any:
     kind = (req.content_type or "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise UnsupportedMediaType(f"send application/json, not {kind}")
+    raw = read_raw(req, max_bytes)
+    if not raw:
+        raise MalformedRequest("the body is empty; send a JSON object")
+    return parse_json(raw)
+
+
+def read_raw(req: falcon.Request, max_bytes: int) -> bytes:
+    """The body as it came. Raises PayloadTooLarge."""
     if (req.content_length or 0) > max_bytes:
         raise PayloadTooLarge(f"the body has {req.content_length} bytes; the limit is {max_bytes}")
     raw = req.bounded_stream.read(max_bytes + 1)
     if len(raw) > max_bytes:
         raise PayloadTooLarge(f"the body has more than {max_bytes} bytes, which is the limit")
-    if not raw:
-        raise MalformedRequest("the body is empty; send a JSON object")
-    return parse_json(raw)
+    return raw
 
 
 def parse_json(raw: bytes) -> Any:
@@ -67,10 +74,10 @@ class BodySchema:
 
     def validate(self, value: Any) -> None:
         """Raise InvalidRequest naming the first field that is wrong, and why."""
-        errors = sorted(self._validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
+        errors = first_errors(self._validator, value)
         if errors:
             path, reason = _explain(errors[0])
-            more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+            more = " (and more)" if len(errors) > 1 else ""
             raise InvalidRequest(f"{path or 'body'}: {reason[:500]}{more}", param=path or None)
 
     @cached_property
@@ -78,7 +85,8 @@ class BodySchema:
         from jsonschema import Draft202012Validator
         from jsonschema.validators import extend
 
-        return extend(Draft202012Validator, {"pattern": _pattern})(self.schema)
+        checked = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
+        return checked(self.schema)
 
 
 REFUSAL = "x-refusal"
@@ -117,13 +125,13 @@ def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterato
 
 
 def _check_depth(value: Any) -> None:
-    level, depth = [value], 0
-    while level:
+    """Raise RecursionError if objects and arrays stand in each other more than MAX_DEPTH deep."""
+    inner, depth = [value], 0
+    while inner := [item for item in inner if isinstance(item, dict | list)]:
+        depth += 1
         if depth > MAX_DEPTH:
             raise RecursionError
-        inner = [item for item in level if isinstance(item, dict | list)]
-        level = [child for item in inner for child in (item.values() if isinstance(item, dict) else item)]
-        depth += 1
+        inner = [child for item in inner for child in (item.values() if isinstance(item, dict) else item)]
 
 
 def _refuse(name: str) -> NoReturn:

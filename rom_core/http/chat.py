@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
-from uuid import uuid4
 
 import falcon
 
-from rom_core.errors import InvalidRequest
-from rom_core.http.body import BodySchema, read_json
-from rom_core.http.patience import with_patience
-from rom_core.http.stream import TurnStream
+from rom_core.http.answer import answer
+from rom_core.http.body import REFUSAL, BodySchema, read_json
+from rom_core.http.openapi import TURN_ERRORS, Operation
+from rom_core.http.stream import encode_event
+from rom_core.ids import new_id
 from rom_core.runtime import Runtime
-from rom_core.turn import ChatRequest
+from rom_core.turn import ChatRequest, Turn, TurnResult
 
+NEEDS_TEXT = "needs some text"
 CHAT_REQUEST = BodySchema(
     {
         "type": "object",
         "additionalProperties": False,
         "required": ["message"],
         "properties": {
-            "message": {"type": "string", "pattern": r"\S", "description": "the person's new message"},
+            "message": {
+                "type": "string",
+                "pattern": r"\S",
+                "description": "the person's new message",
+                REFUSAL: NEEDS_TEXT,
+            },
             "messages": {
                 "type": "array",
                 "maxItems": 1000,
@@ -31,7 +36,10 @@ CHAT_REQUEST = BodySchema(
                     "type": "object",
                     "additionalProperties": False,
                     "required": ["role", "content"],
-                    "properties": {"role": {"enum": ["user", "assistant"]}, "content": {"type": "string"}},
+                    "properties": {
+                        "role": {"enum": ["user", "assistant"]},
+                        "content": {"type": "string", "pattern": r"\S", REFUSAL: NEEDS_TEXT},
+                    },
                 },
             },
             "conversation_id": {"type": "string", "pattern": r"^[A-Za-z0-9._:-]{1,128}$"},
@@ -57,70 +65,119 @@ CHAT_REQUEST = BodySchema(
 )
 
 
+_COUNT = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+TOOL_CALLS = {
+    "type": "array",
+    "description": "the tools that ran, in order",
+    "items": {
+        "type": "object",
+        "required": ["id", "name", "status", "duration_ms"],
+        "properties": {
+            "id": _TEXT,
+            "name": _TEXT,
+            "status": {"enum": ["success", "error"]},
+            "duration_ms": _COUNT,
+        },
+    },
+}
+CHAT_ANSWER: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": [
+        "id",
+        "conversation_id",
+        "reply",
+        "stop_reason",
+        "model",
+        "degraded",
+        "iterations",
+        "tool_calls",
+        "usage",
+        "trace_id",
+        "request_id",
+    ],
+    "properties": {
+        "id": _TEXT,
+        "conversation_id": _TEXT,
+        "reply": {"type": "string", "description": "all text of the turn, a blank line between iterations"},
+        "stop_reason": {"type": "string", "description": "Bedrock's own, or why the tool loop was stopped"},
+        "model": {"type": "string", "description": "the alias of the model that answered"},
+        "degraded": {"type": "boolean", "description": "another model than asked for, or not a finished answer"},
+        "iterations": _COUNT,
+        "tool_calls": TOOL_CALLS,
+        "usage": {
+            "type": "object",
+            "description": "tokens of four disjoint kinds; their sum was billed",
+            "required": ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"],
+            "properties": {
+                "input_tokens": _COUNT,
+                "output_tokens": _COUNT,
+                "cache_read_tokens": _COUNT,
+                "cache_write_tokens": _COUNT,
+            },
+        },
+        "trace_id": _TEXT,
+        "request_id": _TEXT,
+    },
+}
+
+
 def parse_chat(body: dict[str, Any], key_name: str) -> ChatRequest:
     """The request of a body that CHAT_REQUEST accepts."""
     earlier = [{"role": m["role"], "content": [{"text": m["content"]}]} for m in body.get("messages", ())]
     return ChatRequest(
         messages=(*earlier, {"role": "user", "content": [{"text": body["message"]}]}),
-        conversation_id=body.get("conversation_id") or f"conv-{uuid4().hex}",
+        conversation_id=body.get("conversation_id") or f"conv-{new_id()}",
         system=body.get("system", ""),
         model=body.get("model"),
         mode=body.get("mode", "standard"),
         stream=body.get("stream", False),
-        max_tokens=body.get("max_tokens"),
+        max_tokens=whole_number(body.get("max_tokens")),
         temperature=body.get("temperature"),
         user=body.get("user"),
         key_name=key_name,
     )
 
 
+def whole_number(value: float | None) -> int | None:
+    """To JSON Schema 1.0 is an integer; to Bedrock's client it is not."""
+    return None if value is None else int(value)
+
+
+class OwnDialect:
+    """The answer and the events of /api/chat."""
+
+    def whole(self, result: TurnResult) -> dict[str, Any]:
+        """The turn's result as it is."""
+        return result.as_dict()
+
+    def event(self, turn: Turn, name: str, data: dict[str, Any]) -> bytes:
+        """start, delta, tool_call, tool_result, done, error."""
+        return encode_event(turn, name, data)
+
+
 class ChatResource:
-    """The route; one place of the core's admission is held until the last byte of the answer."""
+    """The route."""
 
     auth = "key"
     route = "/api/chat"
+    operations: Mapping[str, Operation] = {
+        "POST": Operation(
+            "Answer one message.",
+            CHAT_ANSWER,
+            CHAT_REQUEST,
+            TURN_ERRORS,
+            stream="with stream: true; events start, delta, tool_call, tool_result, and one of done and error",
+        )
+    }
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._dialect = OwnDialect()
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer the turn; see docs/api.md for the shapes."""
-        runtime = self._runtime
-        body = read_json(req, runtime.current.settings.MAX_BODY_BYTES)
+        body = read_json(req, self._runtime.current.settings.MAX_BODY_BYTES)
         CHAT_REQUEST.validate(body)
-        if "" in (m["content"].strip() for m in body.get("messages", ())):
-            raise InvalidRequest("messages: every content needs some text", param="messages")
-        request = with_patience(parse_chat(body, req.context.key_name), req)
-        release = runtime.admit(self.route)
-        try:
-            turn = runtime.turn(
-                request,
-                route=self.route,
-                trace_id=req.context.trace_id,
-                request_id=req.context.request_id,
-                accepted_at=req.context.accepted_at,
-            )
-            req.context.outcome.cohort = turn.cohort
-            disconnected = disconnect_probe(req)
-            if request.stream:
-                stream = TurnStream(runtime, turn, disconnected, release, req.context.outcome)
-                stream.start()
-                release = stream.close
-                resp.content_type = "text/event-stream; charset=utf-8"
-                resp.set_header("Cache-Control", "no-cache")
-                resp.set_header("X-Accel-Buffering", "no")
-                resp.stream = stream
-                return
-            result = runtime.run(turn, disconnected)
-        except BaseException:
-            release()
-            raise
-        release()
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = json.dumps(result.as_dict(), ensure_ascii=False).encode()
-
-
-def disconnect_probe(req: falcon.Request) -> Callable[[], bool]:
-    """Tells whether the client has left; waitress offers that when it reads ahead (`channel_request_lookahead`)."""
-    probe: Callable[[], bool] | None = req.env.get("waitress.client_disconnected")
-    return probe or (lambda: False)
+        answer(self._runtime, req, resp, parse_chat(body, req.context.key_name), self.route, self._dialect)

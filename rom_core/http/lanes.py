@@ -94,11 +94,12 @@ class Lanes:
             task, chat = taken
             try:
                 task.service()
-            except Exception:
+            except BaseException:  # noqa: BLE001 - whatever a request raises, the thread goes on to the next one
                 logger.exception("http.task_failed")
-            with self._lock:
-                self._serving -= 1
-                self._serving_chats -= chat
+            finally:
+                with self._lock:
+                    self._serving -= 1
+                    self._serving_chats -= chat
         with self._lock:
             self._alive -= 1
             self._ended.notify_all()

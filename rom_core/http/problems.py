@@ -13,6 +13,8 @@ import falcon
 import structlog
 
 from rom_core.errors import (
+    Forbidden,
+    HttpError,
     InternalError,
     InvalidRequest,
     MalformedRequest,
@@ -20,6 +22,7 @@ from rom_core.errors import (
     NotFound,
     PayloadTooLarge,
     RomError,
+    Unauthorized,
     UnsupportedMediaType,
 )
 
@@ -27,7 +30,7 @@ CONTENT_TYPE = "application/problem+json"
 MAX_RETRY_AFTER = 60
 # What a client is told when the error itself does not know: 503 and 429 always say something.
 _DEFAULT_RETRY_AFTER = {"bedrock_disabled": 60, "draining": 10, "upstream_throttled": 5}
-_TYPES = {
+TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
     403: "permission_error",
@@ -43,6 +46,8 @@ _TYPES = {
 }
 _OF_STATUS: dict[int, type[RomError]] = {
     400: MalformedRequest,
+    401: Unauthorized,
+    403: Forbidden,
     404: NotFound,
     405: MethodNotAllowed,
     413: PayloadTooLarge,
@@ -63,7 +68,7 @@ def problem(error: RomError, trace_id: str, request_id: str) -> dict[str, Any]:
         "trace_id": trace_id,
         "request_id": request_id,
         "error": {
-            "type": _TYPES.get(error.status, "api_error"),
+            "type": TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error"),
             "message": error.detail,
             "code": error.code,
             "param": error.param,
@@ -82,19 +87,41 @@ def retry_after(error: RomError) -> int | None:
     return min(MAX_RETRY_AFTER, max(1, math.ceil(seconds)))
 
 
+def headers_of(error: RomError) -> dict[str, str]:
+    """The headers that tell a client what to do about it."""
+    headers: dict[str, str] = {}
+    if error.should_retry is not None:
+        headers["x-should-retry"] = str(error.should_retry).lower()
+    seconds = retry_after(error)
+    if seconds is not None:
+        headers["Retry-After"] = str(seconds)
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers
+
+
 def write(req: falcon.Request, resp: falcon.Response, error: RomError) -> None:
-    """Make `resp` the answer that `error` stands for."""
-    req.context.outcome.error = error
+    """Make `resp` the answer that `error` stands for, in the place of whatever it was to be."""
+    outcome = req.context.outcome
+    outcome.error = error
+    stream, resp.stream = resp.stream, None
+    if stream is not None:
+        # The server never gets to see it, so nobody else ends what it holds.
+        outcome.finish(error.status)
+        getattr(stream, "close", lambda: None)()
     resp.status = error.status
     resp.content_type = CONTENT_TYPE
     resp.data = json.dumps(problem(error, req.context.trace_id, req.context.request_id), ensure_ascii=False).encode()
-    if error.should_retry is not None:
-        resp.set_header("x-should-retry", str(error.should_retry).lower())
-    seconds = retry_after(error)
-    if seconds is not None:
-        resp.set_header("Retry-After", str(seconds))
-    if error.status == 401:
-        resp.set_header("WWW-Authenticate", "Bearer")
+    resp.set_headers(headers_of(error))
+
+
+def _of_http_error(error: falcon.HTTPError, seconds: float | None) -> RomError:
+    """Ours for one of Falcon's, with the same status; `seconds` is what its Retry-After says."""
+    detail = error.description or error.title or ""
+    known = _OF_STATUS.get(error.status_code)
+    if known is not None:
+        return known(detail, retry_after=seconds)
+    return HttpError(detail, error.status_code, retry_after=seconds)
 
 
 def install(app: falcon.App[Any, Any]) -> None:
@@ -104,12 +131,14 @@ def install(app: falcon.App[Any, Any]) -> None:
         write(req, resp, error)
 
     def on_http_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: Any) -> None:
-        known = _OF_STATUS.get(error.status_code)
-        if known is None and error.status_code >= 500:
-            raise error
-        ours = (known or MalformedRequest)(error.description or error.title or "")
-        resp.set_headers(error.headers or {})
-        write(req, resp, ours)
+        headers = {name.lower(): value for name, value in dict(error.headers or {}).items()}
+        if headers.get("retry-after", "").isdecimal():
+            seconds: float | None = float(headers.pop("retry-after"))
+        else:
+            seconds = None
+        write(req, resp, _of_http_error(error, seconds))
+        headers.pop("content-type", None)
+        resp.set_headers(headers)
 
     def on_exception(req: falcon.Request, resp: falcon.Response, error: Exception, _params: Any) -> None:
         logger.error("request.failed", exc_info=error, trace_id=req.context.trace_id, path=req.path)

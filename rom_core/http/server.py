@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
@@ -9,19 +10,25 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from waitress.server import create_server
 
 from rom_core.http.lanes import Lanes
+from rom_core.http.listener import listen
 from rom_core.runtime import Runtime
 
 logger = structlog.get_logger("rom.server")
 
 # Threads beyond those of the turns that run or wait: they tell the other chats to come back later.
 REFUSING_THREADS = 2
-# waitress's own cap on bodies answers in plain text, so it stands above ours and is only the last resort.
+# waitress's own cap on bodies knows no ids of the request, so it stands above ours and is only the last resort.
 _BODY_CAP_FACTOR = 4
 _CONNECTION_LIMIT = 1000
 _ACCEPT_AT_ONCE = 64
+# Bytes a client may leave unread before whoever writes to it waits. waitress's 16 MiB are more than any answer has, so
+# that nothing would ever wait, and one client that does not read would cost as much memory.
+_UNREAD_BYTES = 256 * 1024
+# Requests read ahead of the one that is served: while waitress reads, it notices that the client has left.
+_READ_AHEAD = 8
+_MAINTENANCE_SECONDS = 5
 _POLL_SECONDS = 0.02
 # What is cut off at the end of the grace period still gets this long to send its error event.
 _LAST_WORDS_SECONDS = 2.0
@@ -35,21 +42,22 @@ class Server:
         settings = runtime.current.settings
         self._runtime = runtime
         self._lanes = Lanes(settings.HTTP_THREADS, runtime.max_turns + REFUSING_THREADS)
-        self._server: Any = create_server(
+        self._server: Any = listen(
             app,
-            _dispatcher=self._lanes,  # type: ignore[arg-type]
+            self._lanes,
             host=settings.HOST,
             port=settings.PORT,
             # select() takes no descriptor above 1023, which many connections reach.
             asyncore_use_poll=True,
-            # Without reading ahead waitress does not notice that a client has left before it writes to it.
-            channel_request_lookahead=1,
+            channel_request_lookahead=_READ_AHEAD,
+            outbuf_high_watermark=_UNREAD_BYTES,
+            cleanup_interval=_MAINTENANCE_SECONDS,
             max_request_body_size=max(settings.MAX_BODY_BYTES * _BODY_CAP_FACTOR, 1 << 20),
             connection_limit=_CONNECTION_LIMIT,
             ident="rom",
             clear_untrusted_proxy_headers=True,
+            **_proxies(settings.TRUSTED_PROXY_COUNT),
         )
-        self._server.handle_accept = self._accept_all(self._server.handle_accept)
         self._thread = threading.Thread(target=self._server.run, name="rom-http", daemon=True)
 
     @property
@@ -60,10 +68,12 @@ class Server:
     @property
     def url(self) -> str:
         """Where it listens."""
-        return f"http://{self._server.effective_host}:{self.port}"
+        host = self._server.effective_host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def start(self) -> None:
         """Serve in threads."""
+        self._server.handle_accept = self._accept_all(self._server.handle_accept)
         self._lanes.start()
         self._thread.start()
 
@@ -120,6 +130,9 @@ def serve(app: Any, runtime: Runtime, *, announce: Callable[[Server], None] = la
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     server = Server(app, runtime)
+    # What start-up has built stays: a full collection that walks over it would stop every request for 100 ms.
+    gc.collect()
+    gc.freeze()
     server.start()
     announce(server)
     logger.info("server.started", url=server.url, environment=runtime.current.settings.environment)
@@ -130,6 +143,18 @@ def serve(app: Any, runtime: Runtime, *, announce: Callable[[Server], None] = la
     clean = server.stop(grace)
     runtime.stop()
     logger.info("server.stopped", clean=clean)
+
+
+def _proxies(count: int) -> dict[str, Any]:
+    """What makes the client's address that of the `count`-th X-Forwarded-For entry from the right, and nothing else."""
+    if not count:
+        return {}
+    # Named, or waitress would also believe the scheme, host and port that a client may write into other headers.
+    return {
+        "trusted_proxy": "*",
+        "trusted_proxy_count": count,
+        "trusted_proxy_headers": {"x-forwarded-for"},
+    }
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import queue
+import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from typing import Any
 
-from rom_core.errors import Overloaded, RomError, TurnCancelled
+import structlog
+
+from rom_core.errors import InternalError, Overloaded, RomError
 from rom_core.http.problems import problem
 from rom_core.http.requests import Outcome
 from rom_core.runtime import Runtime
@@ -15,18 +19,23 @@ from rom_core.turn import Turn
 from rom_core.workers import PoolSaturated
 
 KEEP_ALIVE = b": keep-alive\n\n"
-# Pieces a slow reader may be behind before the turn waits for it.
+# Seconds after the deadline by which a turn has said how it ended, and by which the client has read it.
+ENDING_SECONDS = 5.0
+READING_SECONDS = 20.0
+# Pieces a slow reader may be behind, beside what the server buffers, before the turn waits for it.
 _MAX_PIECES = 1024
 _BACKPRESSURE_SECONDS = 0.02
 
 Item = tuple[str, dict[str, Any]]
+logger = structlog.get_logger("rom.http")
 
 
 class TurnStream:
     """The body of a streamed answer: an iterator of SSE bytes with a `close` that waitress always calls.
 
     `start` waits for the first event, so that a failure before it can still be a proper HTTP error. Exactly one of
-    `done` and `error` ends the stream. Comments keep it alive while nothing else is to be said.
+    `done` and `error` ends the stream. Comments keep it alive while nothing else is to be said. A turn that does not
+    end with its deadline, or a client that does not read, holds no HTTP thread longer than the constants above.
     """
 
     def __init__(
@@ -37,10 +46,11 @@ class TurnStream:
         release: Callable[[], None],
         outcome: Outcome,
         encode: Callable[[Turn, str, dict[str, Any]], bytes] | None = None,
+        hang_up: Callable[[], None] | None = None,
     ) -> None:
         """`release` gives the place back; `outcome` is finished with the stream; `encode` turns an event into bytes.
 
-        By default events are written in our own dialect.
+        By default events are written in our own dialect. `hang_up` closes the connection from any thread.
         """
         self._runtime = runtime
         self._turn = turn
@@ -48,47 +58,85 @@ class TurnStream:
         self._release = release
         self._outcome = outcome
         self._encode = encode or encode_event
+        self._hang_up = hang_up or (lambda: None)
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self._begun = threading.Event()
         self._first: Item | None = None
         self._ended = False
+        self._closing = threading.Lock()
+        self._closed = False
+        self._watched = ExitStack()
         self._heartbeat = float(turn.settings.SSE_HEARTBEAT_SECONDS)
         turn.sink = self._put
 
     def start(self) -> None:
-        """Start the turn and wait for its first event. Raises the turn's error if that comes first."""
+        """Start the turn and wait for its first event. Raises the turn's error if that comes first, or nothing."""
         try:
             self._runtime.turn_pool.submit(self._run)
         except PoolSaturated:
             raise Overloaded("every place is taken", retry_after=2) from None
-        first = self._items.get()
+        if not self._turn.clock.wait(self._begun, self._left()):
+            raise self._given_up()
+        first = self._items.get_nowait()
         if first[0] == "error":
             raise first[1]["raised"]
         self._first = first
         self._outcome.streaming = True
+        self._watched.enter_context(self._runtime.watchdog.watching(self._cut_off))
 
     def __iter__(self) -> Iterator[bytes]:
         return self._events()
 
     def close(self) -> None:
         """The answer is over, or the client has gone: end the turn if it still runs, and give the place back."""
-        if self._turn.cancel.cancel("client_gone") and not self._ended:
-            self._outcome.error = TurnCancelled()
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+        self._watched.close()
+        self._turn.cancel.cancel("client_gone")
+        if not self._ended and self._outcome.error is None:
+            self._outcome.error = self._turn.cancel.error()
         self._release()
         self._outcome.finish(200)
 
     def _run(self) -> None:
+        last: Item = "error", {"raised": InternalError("an unforeseen error; the log has it under this trace id")}
         try:
-            result = self._runtime.run(self._turn, self._disconnected)
+            last = "done", self._runtime.run(self._turn, self._disconnected).as_dict()
         except RomError as error:
-            self._items.put(("error", {"raised": error}))
-        else:
-            self._items.put(("done", result.as_dict()))
+            last = "error", {"raised": error}
+        except BaseException:
+            # SystemExit too: whatever ended the turn, the client is told.
+            logger.exception("stream.failed", trace_id=self._turn.trace_id, request_id=self._turn.request_id)
+        finally:
+            self._offer(last)
+
+    def _offer(self, item: Item) -> None:
+        self._items.put(item)
+        self._begun.set()
+
+    def _left(self) -> float:
+        """Seconds within which the turn must have ended."""
+        return self._turn.deadline.remaining() + ENDING_SECONDS
+
+    def _given_up(self) -> RomError:
+        """The error of a turn that did not end with its deadline; its thread is left to itself."""
+        self._turn.cancel.cancel("deadline")
+        logger.error("stream.stuck", trace_id=self._turn.trace_id, request_id=self._turn.request_id)
+        return self._turn.cancel.error()
+
+    def _cut_off(self) -> None:
+        """Looked at by the watchdog: an answer that is still not read, or was never handed to the server."""
+        if self._turn.deadline.remaining() + READING_SECONDS < 0:
+            self._hang_up()
+            self.close()
 
     def _put(self, name: str, data: dict[str, Any]) -> None:
         while self._items.qsize() >= _MAX_PIECES:
             self._turn.check()
             self._turn.cancel.event.wait(_BACKPRESSURE_SECONDS)
-        self._items.put((name, data))
+        self._offer((name, data))
 
     def _events(self) -> Generator[bytes, None, None]:
         turn = self._turn
@@ -103,8 +151,8 @@ class TurnStream:
                 data = problem(data["raised"], turn.trace_id, turn.request_id)
             pieces.append(self._encode(turn, name, data))
             if name in ("done", "error"):
-                self._ended = True
                 yield b"".join(pieces)
+                self._ended = True
                 return
             # What has piled up meanwhile goes out in one write.
             if self._items.empty():
@@ -114,9 +162,12 @@ class TurnStream:
 
     def _next(self) -> Generator[bytes, None, Item]:
         while True:
+            left = self._left()
             try:
-                return self._items.get(timeout=self._heartbeat)
+                return self._items.get(timeout=min(self._heartbeat, max(0.0, left)))
             except queue.Empty:
+                if left <= 0:
+                    return "error", {"raised": self._given_up()}
                 yield KEEP_ALIVE
 
 

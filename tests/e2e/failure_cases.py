@@ -117,6 +117,7 @@ UNDRIVEN = frozenset(
         "any other timeout",
         "any other broken connection",
         "open circuit, nothing sent",
+        "too many given-up requests, nothing sent",
         "unknown",
     }
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,17 +24,23 @@ START_SECONDS = 30.0
 
 
 class RomServer:
-    """`rom serve` on a free port, with `settings` as its environment variables; logs are JSON lines."""
+    """`rom serve` on a free port, with `settings` as its environment variables; logs are JSON lines.
 
-    def __init__(self, **settings: Any) -> None:
+    `root` is where it finds its settings files.
+    """
+
+    def __init__(self, root: Path = ROOT, /, **settings: Any) -> None:
         self.lines: list[str] = []
         self._started = threading.Event()
         self.url = ""
         environ = {"PATH": os.environ["PATH"], "ROM_ENV": "development", "LOG_FORMAT": "json", "PORT": "0"}
+        # Overrides that a developer or another test has stored must not decide what this server does.
+        self.state_dir = tempfile.mkdtemp(prefix="rom-state-")
+        environ["STATE_DIR"] = self.state_dir
         environ |= {name: str(value) for name, value in settings.items()}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "rom_core", "serve"],
-            cwd=ROOT,
+            cwd=root,
             env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -83,9 +91,9 @@ class RomServer:
 
 
 @contextmanager
-def serving(**settings: Any) -> Iterator[RomServer]:
+def serving(root: Path = ROOT, /, **settings: Any) -> Iterator[RomServer]:
     """A server that is stopped at the end, by force if it has to be."""
-    server = RomServer(**settings)
+    server = RomServer(root, **settings)
     try:
         yield server
     finally:
@@ -96,6 +104,7 @@ def serving(**settings: Any) -> Iterator[RomServer]:
             except subprocess.TimeoutExpired:
                 server.process.kill()
                 server.wait()
+        shutil.rmtree(server.state_dir, ignore_errors=True)
 
 
 class Stream:

@@ -17,6 +17,7 @@ from rom_core.errors import (
     ModelThrottled,
     ModelTimeout,
     QueueFull,
+    WireSaturated,
 )
 from rom_core.failures import FAILURES, Failure, failure_of, models_after
 
@@ -38,6 +39,7 @@ from rom_core.failures import FAILURES, Failure, failure_of, models_after
         (ModelCredentialsError("", kind="no_credentials"), "credentials expired, invalid or missing"),
         (ModelRefused("", kind="tls"), "any other 4xx, TLS, invalid parameters"),
         (CircuitOpen("", kind="circuit_open"), "open circuit, nothing sent"),
+        (WireSaturated("", kind="wire_saturated"), "too many given-up requests, nothing sent"),
         (ModelError("", kind="http_424"), "unknown"),
     ],
 )

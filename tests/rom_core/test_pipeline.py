@@ -167,6 +167,17 @@ class WrappedObserver:
         return (yield)
 
 
+class OldWrapper:
+    @hookimpl(hookwrapper=True)
+    def rom_turn(self) -> Any:
+        yield
+
+
+class Last:
+    @hookimpl(trylast=True)
+    def rom_turn(self) -> None: ...
+
+
 class TwoSwitches:
     @hookimpl
     def rom_settings(self) -> list[Setting]:
@@ -192,6 +203,8 @@ class NotASetting:
         (UnknownArgument(), "request"),
         (Unmarked(), "not marked"),
         (WrappedObserver(), "cannot be wrapped"),
+        (OldWrapper(), "wrapper=True"),
+        (Last(), "core's own place"),
         (TwoSwitches(), "more than one switch"),
         (TakenSetting(), "MAX_TOKENS"),
         (NotASetting(), "Setting and Rule"),
@@ -305,3 +318,22 @@ def test_every_hook_says_when_what_and_how() -> None:
         for part in ("Kind:", "Called ", "@hookimpl", f"def {name}("):
             assert part in doc, (name, part)
         assert "xception" in doc or "isolated" in doc, name
+
+
+def test_one_object_under_two_names_is_refused() -> None:
+    """A plugin has one name; the refusal says which two it was given."""
+    plugin = Recorder()
+    with pytest.raises(PluginError, match="same object as 'a'"):
+        Catalogue.of(a=plugin, b=plugin)
+
+
+def test_a_hook_may_be_any_marked_callable() -> None:
+    """A module, a static method or a lambda carries hooks as a method does."""
+    seen: list[str] = []
+
+    class Odd:
+        rom_event = staticmethod(hookimpl(lambda event: seen.append(event.name)))
+
+    runtime, _ = make_runtime(says("ok"), plugins={"odd": Odd()})
+    runtime.run(make_turn(runtime))
+    assert seen[-1] == "turn.finished"

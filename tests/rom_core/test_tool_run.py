@@ -156,7 +156,7 @@ def test_cancelling_a_turn_does_not_wait_for_its_tools() -> None:
 )
 def test_what_a_tool_returns_becomes_a_block(value: Any, content: dict[str, Any]) -> None:
     """Text stays text, an object becomes json, everything else is written as JSON text."""
-    assert ToolResult.of(value, 100).content == (content,)
+    assert ToolResult.of(value).content == (content,)
 
 
 def test_a_long_result_is_cut_with_a_note() -> None:

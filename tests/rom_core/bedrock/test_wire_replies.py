@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rom_core.bedrock.local import LocalBedrock
+from rom_core.bedrock.wire import Wire
+from rom_core.clock import SystemClock
 from rom_core.errors import ModelError, ModelMalformedReply
 from rom_core.turn import Usage
+from rom_core.watchdog import Watchdog
 
 SAYING = "[[say=um dois três quatro]]"
 
@@ -85,6 +88,33 @@ def test_what_breaks_after_message_stop_costs_the_usage_only(connect: Connect, e
     with Peer(STREAM_HEAD + chunks(*FRAMES[:5]), ending=ending) as peer:
         reply = connect(peer.url).converse(attempt, asking())
     assert (reply.text, reply.usage, attempt.usage) == ("the whole answer", None, None)
+
+
+@pytest.mark.parametrize("seconds", [10.0, 0.5])
+def test_silence_after_message_stop_costs_the_usage_only(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """A complete answer does not wait for its account until the read timeout, nor is it lost to the deadline."""
+    monkeypatch.setattr("rom_core.bedrock.wire._METADATA_SECONDS", 0.05)
+    dog = Watchdog(interval=0.01)
+    dog.start()
+    attempt = make_attempt(seconds=seconds)
+    with Peer(STREAM_HEAD + chunks(*FRAMES[:5]), ending="wait") as peer:
+        wire = Wire(attempt.turn.settings, SystemClock(), endpoint_url=peer.url, watchdog=dog)
+        reply = wire.converse(attempt, asking())
+        wire.close()
+    dog.stop()
+    assert (reply.text, reply.usage) == ("the whole answer", None)
+    assert attempt.call.deadline.remaining() > 0
+
+
+def test_halves_of_a_character_in_two_pieces_are_one_character(connect: Connect) -> None:
+    """JSON may carry an emoji as two escapes, each in an event of its own; a half without the other is replaced."""
+    halves = ("com \ud83d", "\ude00 e \ud83d", " só")
+    deltas = [event("contentBlockDelta", contentBlockIndex=0, delta={"text": half}) for half in halves]
+    said: list[str] = []
+    attempt = make_attempt(sink=lambda name, data: said.append(data["text"]))
+    with Peer(STREAM_HEAD + chunks(FRAMES[0], *deltas, *FRAMES[3:]) + END_OF_BODY) as peer:
+        reply = connect(peer.url).converse(attempt, asking())
+    assert reply.text == "".join(said) == "com \U0001f600 e \ufffd só"
 
 
 STREAM = b"".join(FRAMES)

@@ -24,9 +24,9 @@ from rom_core.errors import (
     DeadlineExceeded,
     Draining,
     ModelThrottled,
-    Overloaded,
     RomError,
     TurnCancelled,
+    WireSaturated,
 )
 from rom_core.turn import Attempt
 from rom_core.workers import WorkerPool
@@ -158,7 +158,7 @@ def test_when_given_up_requests_fill_the_pool_the_next_is_refused(
     attempt = make_attempt()
     with cancelling(attempt, "client_gone", lambda: bedrock_local.active == 1), pytest.raises(TurnCancelled):
         wire.converse(attempt, asking("[[fault=hang]]"))
-    with pytest.raises(Overloaded):
+    with pytest.raises(WireSaturated):
         wire.converse(make_attempt(), asking())
     assert until(lambda: wire.pool.outstanding == 0)
     assert wire.converse(make_attempt(), asking("[[say=again]]")).text == "again"
@@ -277,5 +277,5 @@ def test_close_leaves_no_thread_and_no_connection(bedrock_local: LocalBedrock) -
     assert started == ["local-bedrock-connection", "rom-wire-0"]
     wire.close()
     assert until(lambda: set(threading.enumerate()) <= before)
-    with pytest.raises(Overloaded):
+    with pytest.raises(WireSaturated):
         wire.converse(make_attempt(), asking())

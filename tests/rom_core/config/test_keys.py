@@ -21,6 +21,8 @@ from rom_core.config import InvalidKeys, parse_api_keys
         ("ana=k1,k2", {"ana": "k1", "key-2": "k2"}),
         ("ana=YWJj==", {"ana": "YWJj=="}),
         ("ana=a=b", {"ana": "a=b"}),
+        ("aB3+" * 10 + "/x_=", {"default": "aB3+" * 10 + "/x_="}),
+        ("aB3d" * 10 + "aB3=,ana=k1", {"key-1": "aB3d" * 10 + "aB3=", "ana": "k1"}),
     ],
 )
 def test_one_key_several_or_pairs(text: str, expected: dict[str, str] | None) -> None:

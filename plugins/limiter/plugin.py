@@ -4,121 +4,29 @@ A slot is taken for the whole turn, before any work, and given back when the tur
 first out, except that nobody waits behind a turn that is held back by a cap of its own (exhaustive mode, one person).
 The limits are those of the newest settings, also for turns that wait already.
 
-Hooks: rom_settings, rom_start, rom_turn (takes the slot), rom_event (limits changed, server draining), rom_status.
+Hooks: rom_settings, rom_start, rom_turn (takes the slot), rom_status.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Generator, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any
 
+from plugins.limiter.line import Limits, Line, Ticket
 from rom_core.config import Rule, Setting, Settings
 from rom_core.errors import Draining, MemoryPressure, QueueFull, QueueTimeout, RomError
-from rom_core.events import Event, QueueEntered, QueueLeft, RequestRejected, ServerDraining, SettingsChanged
+from rom_core.events import QueueEntered, QueueLeft, RequestRejected
 from rom_core.hookspecs import hookimpl
 from rom_core.memory import MemoryGauge
 from rom_core.runtime import RESERVED_THREADS, Runtime
 from rom_core.turn import Turn, TurnResult
 
-# Events wake whoever waits; a limiter that was switched off gets none, so that each looks for itself now and then.
-_LOOK_AGAIN_SECONDS = 0.5
 _MEMORY_SECONDS = 0.25
 # What a turn is taken to last before any has ended, and how much the latest counts for the average.
 _FIRST_GUESS_SECONDS = 10.0
 _WEIGHT = 0.2
 MAX_RETRY_AFTER = 60.0
-_STIRRING = (ServerDraining, SettingsChanged)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How many may run, how many may wait, how many of mode exhaustive and of one person may run (0 = any)."""
-
-    running: int
-    waiting: int
-    exhaustive: int
-    per_user: int = 0
-
-    @classmethod
-    def of(cls, settings: Settings) -> Limits:
-        """As the settings say."""
-        return cls(
-            settings.MAX_CONCURRENT_REQUESTS,
-            settings.MAX_QUEUE_SIZE,
-            settings.MAX_CONCURRENT_EXHAUSTIVE,
-            settings.MAX_CONCURRENT_PER_USER,
-        )
-
-
-@dataclass(eq=False, slots=True)
-class Ticket:
-    """One turn before the limiter; `person` is whom the cap per user counts, `since` when it came or got its slot."""
-
-    person: Hashable = None
-    exhaustive: bool = False
-    since: float = 0.0
-    state: Literal["new", "waiting", "running", "gone"] = "new"
-    wake: threading.Event | None = field(default=None, repr=False)
-
-
-class Line:
-    """Who runs and who waits. No clock, no lock, no I/O: every call settles, and returns whose state it changed."""
-
-    def __init__(self) -> None:
-        self.running: dict[Ticket, None] = {}
-        self.waiting: dict[Ticket, None] = {}
-        self.exhaustive = 0
-        self._persons: Counter[Hashable] = Counter()
-
-    def enter(self, ticket: Ticket, limits: Limits) -> list[Ticket]:
-        """Put a new ticket at the end; it runs, waits, or is gone again because the line is full."""
-        ticket.state = "waiting"
-        self.waiting[ticket] = None
-        return self.settle(limits)
-
-    def leave(self, ticket: Ticket, limits: Limits) -> list[Ticket]:
-        """Take a ticket out, whether it runs or waits; one that is gone already changes nothing."""
-        if ticket.state == "running":
-            del self.running[ticket]
-            self.exhaustive -= ticket.exhaustive
-            self._persons[ticket.person] -= 1
-            if not self._persons[ticket.person]:
-                del self._persons[ticket.person]
-        elif ticket.state == "waiting":
-            del self.waiting[ticket]
-        ticket.state = "gone"
-        return self.settle(limits)
-
-    def settle(self, limits: Limits) -> list[Ticket]:
-        """Let everyone run who may, in order; then send the newest away while too many wait."""
-        changed = []
-        if self.waiting and len(self.running) < limits.running:
-            for ticket in list(self.waiting):
-                if self._may_run(ticket, limits):
-                    self._run(ticket)
-                    changed.append(ticket)
-        while len(self.waiting) > limits.waiting:
-            ticket, _ = self.waiting.popitem()
-            ticket.state = "gone"
-            changed.append(ticket)
-        return changed
-
-    def _may_run(self, ticket: Ticket, limits: Limits) -> bool:
-        if len(self.running) >= limits.running:
-            return False
-        if ticket.exhaustive and self.exhaustive >= limits.exhaustive:
-            return False
-        return not limits.per_user or self._persons[ticket.person] < limits.per_user
-
-    def _run(self, ticket: Ticket) -> None:
-        del self.waiting[ticket]
-        ticket.state = "running"
-        self.running[ticket] = None
-        self.exhaustive += ticket.exhaustive
-        self._persons[ticket.person] += 1
 
 
 class Limiter:
@@ -176,22 +84,14 @@ class Limiter:
     @hookimpl(wrapper=True)
     def rom_turn(self, turn: Turn) -> Generator[None, TurnResult, TurnResult]:
         """Hold a slot while the turn runs. Raises MemoryPressure, QueueFull, QueueTimeout, or what ended the wait."""
-        self._check_memory(turn)
-        request = turn.request
-        ticket = Ticket((request.key_name, request.user), request.mode == "exhaustive", turn.clock.monotonic())
+        now, request = turn.clock.monotonic(), turn.request
+        self._check_memory(turn, now)
+        ticket = Ticket((request.key_name, request.user), request.mode == "exhaustive", now)
         try:
             self._enter(turn, ticket)
             return (yield)
         finally:
             self._leave(turn, ticket)
-
-    @hookimpl
-    def rom_event(self, event: Event) -> None:
-        """Everyone who waits looks again when the limits may have changed or the server drains."""
-        if isinstance(event, _STIRRING):
-            with self._lock:
-                self._wake(self._line.settle(self._limits()))
-                self._wake(self._line.waiting)
 
     @hookimpl
     def rom_status(self) -> dict[str, Any]:
@@ -227,39 +127,46 @@ class Limiter:
             self._wake(self._line.leave(ticket, self._limits()))
 
     def _wait(self, turn: Turn, ticket: Ticket, wake: threading.Event) -> None:
-        line, came = self._line, ticket.since
+        """Wait for the slot. Raises QueueTimeout, QueueFull, Draining, or what stands for the end of the turn."""
+        runtime, line = self._runtime, self._line
+        came, seen = ticket.since, runtime.current
+        switched_on = seen.settings.BOTTLENECK_LIMITER_ENABLED
         outcome = "cancelled"
+
+        def look() -> None:
+            # An event would not do: a limiter that has just been switched off gets none.
+            if runtime.draining.is_set() or runtime.current is not seen:
+                wake.set()
+
         turn.emit(QueueEntered(turn, len(line.waiting), len(line.running)))
-        switched_on = self._settings.BOTTLENECK_LIMITER_ENABLED
         try:
-            with turn.cancel.calling(wake.set):
+            with turn.cancel.calling(wake.set), runtime.watchdog.watching(look):
                 while True:
                     wake.clear()
-                    now = turn.clock.monotonic()
+                    seen, now = runtime.current, turn.clock.monotonic()
                     turn.queue_wait = now - came
-                    settings = self._settings
                     with self._lock:
                         self._wake(line.settle(self._limits()))
                     if ticket.state == "running":
                         outcome, ticket.since = "started", now
                         return
-                    if switched_on and not settings.BOTTLENECK_LIMITER_ENABLED:
+                    if switched_on and not seen.settings.BOTTLENECK_LIMITER_ENABLED:
                         outcome = "released"
                         return
-                    left = min(settings.QUEUE_TIMEOUT_SECONDS - turn.queue_wait, turn.deadline.remaining())
                     if turn.cancel.cancelled or turn.deadline.passed:
-                        outcome = "deadline" if turn.deadline.passed else turn.cancel.reason or outcome
+                        outcome = turn.cancel.reason or "deadline"
                         turn.check()
-                    if self._runtime.draining.is_set():
+                    if runtime.draining.is_set():
                         outcome = "draining"
                         raise self._refusal(turn, Draining, "the server is shutting down", seconds=10)
                     if ticket.state == "gone":
                         outcome = "full"
                         raise self._refusal(turn, QueueFull, "the queue was made shorter")
+                    left = seen.settings.QUEUE_TIMEOUT_SECONDS - turn.queue_wait
                     if left <= 0:
                         outcome = "timeout"
                         raise self._refusal(turn, QueueTimeout, "no slot came free in time")
-                    turn.clock.wait(wake, min(left, _LOOK_AGAIN_SECONDS))
+                    turn.clock.wait(wake, min(left, turn.deadline.remaining()))
         finally:
             if outcome != "started":
                 self._leave(turn, ticket)
@@ -273,8 +180,8 @@ class Limiter:
 
     # -- refusing ----------------------------------------------------------------------------------------------------
 
-    def _check_memory(self, turn: Turn) -> None:
-        now, settings = turn.clock.monotonic(), self._settings
+    def _check_memory(self, turn: Turn, now: float) -> None:
+        settings = self._settings
         if self._memory is None or not 0 <= now - self._memory[0] < _MEMORY_SECONDS:
             if self._gauge_mb != settings.MEMORY_LIMIT_MB:
                 self._gauge_mb = settings.MEMORY_LIMIT_MB

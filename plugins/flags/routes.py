@@ -1,0 +1,137 @@
+"""The five routes; every one is for administrators."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+
+from plugins.flags import shapes
+from plugins.flags.asked import REASON, author_of, required_version, version_number
+from rom_core.errors import InvalidRequest, MalformedRequest, NotFound, Overloaded, StoreUnavailable, VersionConflict
+from rom_core.flags import Applied, Flags
+from rom_core.http.body import BodySchema
+from rom_core.http.forms import read_fields
+from rom_core.http.openapi import Operation
+from rom_core.runtime import Runtime
+
+_HISTORY = 50
+_MAX_HISTORY = 1000
+_CHANGE_ERRORS = (NotFound, VersionConflict, StoreUnavailable, Overloaded)
+
+
+class _Resource:
+    auth = "admin"
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    @property
+    def _flags(self) -> Flags:
+        if self._runtime.flags is None:
+            raise NotFound("this runtime was given its settings, not where to read them")
+        return self._runtime.flags
+
+    def _fields(self, req: falcon.Request) -> dict[str, Any]:
+        return read_fields(req, self._runtime.current.settings.MAX_BODY_BYTES)
+
+    def _answer_applied(self, resp: falcon.Response, applied: Applied) -> None:
+        body = shapes.applied_of(applied, self._runtime.current.settings)
+        _answer(resp, body, applied.version)
+
+
+class FlagsResource(_Resource):
+    """GET /admin/flags."""
+
+    operations: Mapping[str, Operation] = {
+        "GET": Operation("Every setting: value, type, layer, help.", shapes.FLAGS_ANSWER, errors=(NotFound,))
+    }
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Secrets are masked; the ETag is the version."""
+        in_force = self._flags.now
+        _answer(resp, shapes.flags_of(in_force, self._flags.trouble), in_force.snapshot.version)
+
+
+class ReloadResource(_Resource):
+    """POST /admin/reload-flags."""
+
+    operations: Mapping[str, Operation] = {
+        "POST": Operation(
+            "Reads all layers afresh, with the overrides of the body set first; takes a form, JSON, or nothing.",
+            shapes.APPLIED_ANSWER,
+            body=BodySchema(shapes.RELOAD_BODY),
+            errors=_CHANGE_ERRORS,
+        )
+    }
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """All or nothing; see `Flags.change`."""
+        fields = self._fields(req)
+        author = author_of(req, fields.pop(REASON, None))
+        self._answer_applied(resp, self._flags.change(fields, author, required_version(req)))
+
+
+class HistoryResource(_Resource):
+    """GET /admin/flags/history."""
+
+    operations: Mapping[str, Operation] = {
+        "GET": Operation(
+            "Versions, newest first: `limit` of them (50; at most 1000), `before` a version.",
+            shapes.HISTORY_ANSWER,
+            errors=(NotFound, MalformedRequest, StoreUnavailable),
+        )
+    }
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """A page of the history."""
+        limit = req.get_param_as_int("limit", default=_HISTORY, min_value=1, max_value=_MAX_HISTORY)
+        before = req.get_param_as_int("before", default=None, min_value=1)
+        versions, settings = self._flags.history(limit, before), self._runtime.current.settings
+        _answer(resp, {"versions": [shapes.version_of(v, settings, durable=durable) for v, durable in versions]})
+
+
+class RollbackResource(_Resource):
+    """POST /admin/flags/rollback."""
+
+    operations: Mapping[str, Operation] = {
+        "POST": Operation(
+            "Puts the overrides of a version in force again, as a new version; takes a form or JSON.",
+            shapes.APPLIED_ANSWER,
+            body=BodySchema(shapes.ROLLBACK_BODY),
+            errors=_CHANGE_ERRORS,
+        )
+    }
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """See `Flags.rollback`."""
+        fields = self._fields(req)
+        author = author_of(req, fields.pop(REASON, None))
+        version = version_number(fields.pop("version", None))
+        if fields:
+            raise InvalidRequest(f"unknown field {sorted(fields)[0][:100]!r}; give version and reason")
+        if version is None:
+            raise InvalidRequest("version: the number of a version of the history is needed", param="version")
+        self._answer_applied(resp, self._flags.rollback(version, author, required_version(req)))
+
+
+class StatusResource(_Resource):
+    """GET /admin/status."""
+
+    operations: Mapping[str, Operation] = {
+        "GET": Operation("Plugins with their own parts, places, threads, canary, store.", shapes.STATUS_ANSWER)
+    }
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """What the process is doing at this moment."""
+        _answer(resp, shapes.status_of(self._runtime))
+
+
+def _answer(resp: falcon.Response, body: dict[str, Any], version: int | None = None) -> None:
+    resp.content_type = falcon.MEDIA_JSON
+    resp.set_header("Cache-Control", "no-store")
+    if version is not None:
+        resp.etag = str(version)
+    resp.data = json.dumps(body, ensure_ascii=False).encode()

@@ -1,0 +1,266 @@
+"""What the admin routes answer: the values, and the schemas that document them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rom_core import __version__
+from rom_core.catalogue import describe
+from rom_core.config import Problem, Setting, Settings, thaw
+from rom_core.config.sqlite_store import iso
+from rom_core.config.store import CANARY, Trouble, Version
+from rom_core.flags import Applied
+from rom_core.flags.control import InForce
+from rom_core.pipeline import Snapshot
+from rom_core.runtime import Runtime
+from rom_core.workers import WorkerPool
+
+_ACTIONS = {"set": "set", "clear": "cleared"}
+
+
+def flags_of(in_force: InForce, trouble: Trouble | None) -> dict[str, Any]:
+    """The answer of GET /admin/flags."""
+    snapshot, overrides = in_force.snapshot, in_force.state.overrides
+    settings = snapshot.settings
+    flags = {name: _flag(settings, setting) for name, setting in settings.declared.items()}
+    skipped = {problem.name for problem in in_force.skipped}
+    for name, override in overrides.items():
+        if name in flags and name not in skipped:
+            flags[name] |= {"by": override.by, "at": iso(override.at), "why": override.why}
+    return {
+        "version": snapshot.version,
+        "environment": settings.environment,
+        "flags": flags,
+        CANARY: canary_of(snapshot),
+        "skipped": _problems(in_force.skipped),
+        "awaiting_restart": _masked(settings, settings.awaiting_restart),
+        "store": store_of(trouble, durable=not in_force.unkept),
+    }
+
+
+def applied_of(applied: Applied, settings: Settings) -> dict[str, Any]:
+    """The answer to a change; `settings` mask what is a secret."""
+    return {
+        "version": applied.version,
+        "changed": {name: {"from": old, "to": new} for name, (old, new) in applied.changed.items()},
+        "durable": applied.durable,
+        "skipped": _problems(applied.skipped),
+        "awaiting_restart": _masked(settings, applied.awaiting_restart),
+        **({"not_reloaded": _problems(applied.not_reloaded)} if applied.not_reloaded else {}),
+    }
+
+
+def version_of(version: Version, settings: Settings, *, durable: bool) -> dict[str, Any]:
+    """One entry of the history, masked once more: a setting may have become a secret since."""
+    return {
+        "version": version.number,
+        "at": iso(version.at),
+        "by": version.by,
+        "why": version.why,
+        "trace_id": version.trace_id,
+        "durable": durable,
+        "changes": {
+            change.name: {
+                "from": settings.masked(change.name, change.before),
+                "to": settings.masked(change.name, change.after),
+            }
+            | ({"override": _ACTIONS[change.action]} if change.action in _ACTIONS else {})
+            for change in version.changes
+        },
+    }
+
+
+def status_of(runtime: Runtime) -> dict[str, Any]:
+    """The answer of GET /admin/status."""
+    snapshot, flags = runtime.current, runtime.flags
+    parts = snapshot.pipeline.status()
+    return {
+        "version": snapshot.version,
+        "environment": snapshot.settings.environment,
+        "release": __version__,
+        "bedrock_enabled": runtime.bedrock_enabled(),
+        "draining": runtime.draining.is_set(),
+        "admitted": runtime.admitted,
+        "max_admitted": runtime.max_turns,
+        "active_turns": runtime.active_turns,
+        "pools": {pool.name: _pool(pool) for pool in (runtime.turn_pool, runtime.tool_pool)},
+        "plugins": [
+            {**plugin, **({"status": parts[plugin["name"]]} if plugin["name"] in parts else {})}
+            for plugin in describe(runtime.catalogue, snapshot.settings)
+        ],
+        "observer_errors": [
+            {"plugin": plugin, "hook": hook, "count": count}
+            for (plugin, hook), count in sorted(runtime.observer_errors.items())
+        ],
+        CANARY: canary_of(snapshot),
+        "store": None if flags is None else store_of(flags.trouble, durable=not flags.now.unkept),
+    }
+
+
+def canary_of(snapshot: Snapshot) -> dict[str, Any] | None:
+    """{percent, flags, include, salt} of the canary in force, None without one."""
+    canary = snapshot.canary
+    return None if canary is None else {"percent": canary.percent, **canary.block.as_dict()}
+
+
+def store_of(trouble: Trouble | None, *, durable: bool) -> dict[str, Any]:
+    """{state: ok|restored|lost|unwritable, detail, durable: whether all that is in force survives a restart}."""
+    state, detail = ("ok", "") if trouble is None else (trouble.state, trouble.detail)
+    return {"state": state, "detail": detail, "durable": durable}
+
+
+def _flag(settings: Settings, setting: Setting) -> dict[str, Any]:
+    limits = {"minimum": setting.minimum, "maximum": setting.maximum, "choices": thaw(setting.choices)}
+    return {
+        "value": settings.shown(setting.name),
+        "type": setting.type.__name__,
+        "source": settings.source(setting.name),
+        "plugin": setting.plugin,
+        "help": setting.help,
+        # A secret is changed where it is kept, never here.
+        "runtime": setting.runtime and not setting.secret,
+        "scope": setting.scope,
+        "secret": setting.secret,
+        "default": thaw(setting.default),
+        **{name: limit for name, limit in limits.items() if limit is not None},
+    }
+
+
+def _problems(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    return [problem.as_dict() for problem in problems]
+
+
+def _masked(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: settings.masked(name, value) for name, value in values.items()}
+
+
+def _pool(pool: WorkerPool) -> dict[str, int]:
+    return {"size": pool.size, "outstanding": pool.outstanding, "abandoned": pool.abandoned}
+
+
+# -- schemas ---------------------------------------------------------------------------------------------------------
+
+
+def _object(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": list(required),
+        "properties": {**required, **optional},
+    }
+
+
+def _map(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": schema}
+
+
+def _list(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": schema}
+
+
+_ANY: dict[str, Any] = {}
+_TEXT, _BOOL = {"type": "string"}, {"type": "boolean"}
+_COUNT = {"type": "integer", "minimum": 0}
+_VERSION = {"type": "integer", "minimum": 1}
+_PROBLEMS = _list(_object({"name": _TEXT, "message": _TEXT}))
+_CANARY = {
+    "anyOf": [
+        {"type": "null"},
+        _object({"percent": _COUNT, "flags": _map(_ANY), "include": _list(_TEXT), "salt": _TEXT}),
+    ]
+}
+_STORE = _object(
+    {"state": {"enum": ["ok", "restored", "lost", "unwritable"]}, "detail": _TEXT, "durable": _BOOL},
+)
+_FLAG = _object(
+    {
+        "value": _ANY,
+        "type": {"enum": ["bool", "int", "float", "str", "list", "dict"]},
+        "source": {"type": "string", "description": "the layer that the value came from"},
+        "plugin": {"type": ["string", "null"]},
+        "help": _TEXT,
+        "runtime": {"type": "boolean", "description": "whether it can be overridden here"},
+        "scope": {"enum": ["turn", "process"]},
+        "secret": _BOOL,
+        "default": _ANY,
+    },
+    minimum=_ANY,
+    maximum=_ANY,
+    choices=_list(_ANY),
+    by=_TEXT,
+    at=_TEXT,
+    why=_TEXT,
+)
+FLAGS_ANSWER = _object(
+    {
+        "version": _VERSION,
+        "environment": _TEXT,
+        "flags": _map(_FLAG),
+        CANARY: _CANARY,
+        "skipped": _PROBLEMS,
+        "awaiting_restart": _map(_ANY),
+        "store": _STORE,
+    }
+)
+APPLIED_ANSWER = _object(
+    {
+        "version": _VERSION,
+        "changed": _map(_object({"from": _ANY, "to": _ANY})),
+        "durable": _BOOL,
+        "skipped": _PROBLEMS,
+        "awaiting_restart": _map(_ANY),
+    },
+    not_reloaded=_PROBLEMS,
+)
+HISTORY_ANSWER = _object(
+    {
+        "versions": _list(
+            _object(
+                {
+                    "version": _VERSION,
+                    "at": _TEXT,
+                    "by": _TEXT,
+                    "why": _TEXT,
+                    "trace_id": _TEXT,
+                    "durable": _BOOL,
+                    "changes": _map(_object({"from": _ANY, "to": _ANY}, override={"enum": ["set", "cleared"]})),
+                }
+            )
+        )
+    }
+)
+STATUS_ANSWER = _object(
+    {
+        "version": _VERSION,
+        "environment": _TEXT,
+        "release": _TEXT,
+        "bedrock_enabled": _BOOL,
+        "draining": _BOOL,
+        "admitted": _COUNT,
+        "max_admitted": _COUNT,
+        "active_turns": _COUNT,
+        "pools": _map(_object({"size": _COUNT, "outstanding": _COUNT, "abandoned": _COUNT})),
+        "plugins": _list({"type": "object", "required": ["name", "enabled", "switch", "hooks", "origin", "error"]}),
+        "observer_errors": _list(_object({"plugin": _TEXT, "hook": _TEXT, "count": _COUNT})),
+        CANARY: _CANARY,
+        "store": {"anyOf": [{"type": "null"}, _STORE]},
+    }
+)
+RELOAD_BODY = {
+    "type": "object",
+    "description": "settings to override, by name; null or an empty text clears one",
+    "properties": {
+        "reason": {"type": "string", "maxLength": 500, "description": "for the history; or X-Rom-Reason"},
+        CANARY: {
+            "type": ["object", "null", "string"],
+            "description": "{flags, include, salt}: replaces the canary, null ends it",
+        },
+    },
+}
+ROLLBACK_BODY = {
+    "type": "object",
+    "required": ["version"],
+    "additionalProperties": False,
+    "properties": {"version": {"type": ["integer", "string"]}, "reason": {"type": "string", "maxLength": 500}},
+}

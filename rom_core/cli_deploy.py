@@ -1,0 +1,129 @@
+"""`rom deploy`: deploys of a service at Render, from a terminal or a pipeline."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from rom_core.cli_values import Duration
+
+if TYPE_CHECKING:
+    from rom_core.deploy import Deploy, Render
+
+Answer = TypeVar("Answer")
+
+_SERVICE = click.option(
+    "--service", envvar="RENDER_SERVICE_ID", required=True, help="The service's id, srv-… (or RENDER_SERVICE_ID)."
+)
+_KEY = click.option("--api-key", envvar="RENDER_API_KEY", required=True, hidden=True)
+_WAIT = click.option(
+    "--wait", type=Duration(), default="20m", show_default=True, help="How long to wait until it is live."
+)
+
+
+@click.group()
+def deploy() -> None:
+    """Deploys at Render. The API key comes from the environment variable RENDER_API_KEY.
+
+    Exit codes: 0 done, 1 Render refused or the deploy failed, 2 asked for wrongly.
+    """
+
+
+@deploy.command()
+@_SERVICE
+@_KEY
+@click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True)
+def status(service: str, api_key: str, limit: int) -> None:
+    """The newest deploys: which is live, which could be gone back to."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from rom_core.deploy import LIVE
+
+    deploys = _asking(lambda: _render(api_key, service).deploys(limit))
+    table = Table("deploy", "status", "commit", "created", "message", box=None, pad_edge=False)
+    for entry in deploys:
+        style = "green" if entry.status == LIVE else ""
+        cells = (entry.id, entry.status, entry.commit[:10], entry.created, entry.message)
+        table.add_row(*(Text(cell) for cell in cells), style=style)
+    Console(highlight=False).print(table)
+
+
+@deploy.command()
+@click.argument("commit")
+@_SERVICE
+@_KEY
+@_WAIT
+def start(commit: str, service: str, api_key: str, wait: float) -> None:
+    """Deploy COMMIT, a full id, and wait until it is live."""
+    render = _render(api_key, service)
+    begun = _asking(lambda: render.start(commit))
+    _finish(render, begun, wait)
+
+
+@deploy.command()
+@click.argument("deploy_id", required=False)
+@_SERVICE
+@_KEY
+@_WAIT
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rollback(deploy_id: str | None, service: str, api_key: str, wait: float, yes: bool) -> None:
+    """Go back to DEPLOY_ID, or to the deploy that was live before, and wait until it is live.
+
+    Automatic deploys are switched off first, or the next push would bring back what was rolled back. What an earlier
+    deploy built is used again, so this takes no build.
+    """
+    from rom_core.deploy import LIVE, rollback_target
+
+    render = _render(api_key, service)
+    deploys = _asking(lambda: render.deploys(100))
+    if deploy_id is None:
+        target = _asking(lambda: rollback_target(deploys))
+    else:
+        target = next((entry for entry in deploys if entry.id == deploy_id), None) or _asking(
+            lambda: render.deploy(deploy_id)
+        )
+    live = next((entry for entry in deploys if entry.status == LIVE), None)
+    click.echo(f"live: {_line(live) if live is not None else 'nothing'}")
+    click.echo(f"back to: {_line(target)}")
+    if not yes:
+        click.confirm("Go back, with automatic deploys switched off?", abort=True)
+    _asking(render.stop_auto_deploy)
+    begun = _asking(lambda: render.rollback(target.id))
+    _finish(render, begun, wait)
+
+
+def _finish(render: Render, begun: Deploy, seconds: float) -> None:
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    click.echo(_line(begun))
+    try:
+        _asking(lambda: render.wait(begun, seconds, stop, on_change=lambda entry: click.echo(_line(entry))))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _render(api_key: str, service: str) -> Render:
+    from rom_core.clock import SystemClock
+    from rom_core.deploy import Render
+
+    return Render(api_key, service, clock=SystemClock())
+
+
+def _asking(question: Callable[[], Answer]) -> Answer:
+    from rom_core.deploy import RenderError
+
+    try:
+        return question()
+    except RenderError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _line(entry: Deploy) -> str:
+    return f"{entry.id} {entry.status} {entry.commit[:10]} {entry.message}".rstrip()

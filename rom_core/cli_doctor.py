@@ -1,0 +1,39 @@
+"""`rom doctor`: what stands between this machine and a real answer of Bedrock."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from rom_core.cli_config import JSON, inspected, print_json
+
+
+@click.command("doctor")
+@JSON
+def doctor(as_json: bool) -> None:
+    """Check credentials, region, models, permission, clock, proxies, and where data goes. Costs nothing.
+
+    Exit code 0 if nothing fails (there may be warnings), 1 if something does.
+    """
+    from rom_core.doctor import FAIL, OK, WARN, examine
+
+    settings = inspected().current.settings
+    findings = list(examine(settings, os.environ))
+    failed = any(finding.status == FAIL for finding in findings)
+    if as_json:
+        environment = settings.environment
+        print_json({"environment": environment, "ok": not failed, "findings": [f.as_dict() for f in findings]})
+    else:
+        from rich.console import Console
+
+        console = Console(highlight=False, markup=False, soft_wrap=True)
+        styles = {OK: "green", WARN: "yellow", FAIL: "bold red"}
+        console.print(f"environment: {settings.environment}")
+        for finding in findings:
+            console.print(f"{finding.status:4}  {finding.about}: {finding.text}", style=styles[finding.status])
+            if finding.todo:
+                console.print(f"      → {finding.todo}")
+        console.print("something fails" if failed else "nothing fails")
+    sys.exit(1 if failed else 0)

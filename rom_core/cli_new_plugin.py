@@ -1,0 +1,24 @@
+"""`rom new-plugin`: the files of a plugin, ready to be filled in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("new-plugin")
+@click.argument("name")
+def new_plugin(name: str) -> None:
+    """Write the plugin NAME, its test, its entry point and its switch, in the project in this folder."""
+    from rom_core.scaffold import CannotCreate
+    from rom_core.scaffold import new_plugin as create
+
+    root = Path.cwd()
+    try:
+        written = create(name, root)
+    except CannotCreate as error:
+        raise click.UsageError(str(error)) from None
+    for path in written:
+        click.echo(f"wrote {path.relative_to(root)}")
+    click.echo("next: `make test`, which also installs the new entry point; then `rom plugins` shows it")

@@ -1,0 +1,61 @@
+"""`rom plugins`: every installed plugin, in the order in which they stand around a turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rom_core.cli_config import JSON, inspected, print_json
+
+if TYPE_CHECKING:
+    from rom_core.catalogue import Catalogue
+    from rom_core.config import Settings
+
+
+@click.command("plugins")
+@JSON
+def plugins(as_json: bool) -> None:
+    """Show every plugin, outermost first: on or off and why, its hooks, its settings and where it comes from."""
+    runtime = inspected()
+    settings = runtime.current.settings
+    described = plugins_as_json(runtime.catalogue, settings)
+    if as_json:
+        print_json({"environment": settings.environment, "plugins": described})
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console.print(f"environment: {settings.environment}; outermost first")
+    for plugin in described:
+        state = "broken" if plugin["error"] else "on" if plugin["enabled"] else "off"
+        style = {"on": "bold green", "broken": "bold red"}.get(state, "bold")
+        console.print(f"\n{plugin['place']:2} {plugin['name']}: {state}", style=style)
+        console.print(f"   because   {plugin['because']}")
+        for title, names in (("hooks", plugin["hooks"]), ("settings", plugin["settings"])):
+            console.print(f"   {title:9} {', '.join(names) or 'none'}")
+        console.print(f"   from      {plugin['origin']}")
+        if plugin["error"]:
+            console.print(f"   error     {plugin['error']}")
+
+
+def plugins_as_json(catalogue: Catalogue, settings: Settings) -> list[dict[str, Any]]:
+    """Every plugin, outermost first: what `describe` tells, its place, its settings, and why it is on or off."""
+    from rom_core.catalogue import describe
+
+    return [
+        dict(plugin)
+        | {
+            "place": place,
+            "listed": plugin["name"] in settings.PLUGINS,
+            "settings": [setting.name for setting in catalogue.plugins[plugin["name"]].settings],
+            "because": _reason(plugin["switch"], settings, listed=plugin["name"] in settings.PLUGINS),
+        }
+        for place, plugin in enumerate(describe(catalogue, settings), start=1)
+    ]
+
+
+def _reason(switch: str, settings: Settings, *, listed: bool) -> str:
+    value = "true" if getattr(settings, switch) else "false"
+    place = "" if listed else "; not named in PLUGINS, so innermost, by name"
+    return f"{switch} is {value} ({settings.source(switch)}){place}"

@@ -1,0 +1,50 @@
+"""Values of command-line options: durations and shares, as people write them."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import click
+
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+
+
+class Duration(click.ParamType[float]):
+    """`90`, `30s`, `2h`, `1h30m`: seconds, more than 0. A bare number is seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds; fails as a wrong option does."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        text = str(value).strip().lower()
+        parts = re.findall(r"(\d+(?:\.\d+)?)(min|[smhd]?)", text)
+        if not parts or "".join(number + unit for number, unit in parts) != text:
+            self.fail(f"{value!r} is not a duration such as 30s, 90, 2h or 1h30m", param, ctx)
+        if len(parts) > 1 and any(not unit for _, unit in parts):
+            self.fail(f"{value!r}: a part of it has no unit", param, ctx)
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        if not 0 < seconds < math.inf:
+            self.fail("a duration must be longer than nothing", param, ctx)
+        return seconds
+
+
+class Share(click.ParamType[float]):
+    """`1%` or `0.01`: between 0 and 1, both excluded."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The share; fails as a wrong option does."""
+        if isinstance(value, float):
+            return value
+        text = str(value).strip()
+        try:
+            share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            self.fail(f"{value!r} is not a share such as 1% or 0.01", param, ctx)
+        if not 0 < share < 1:
+            self.fail(f"{value!r} does not lie between 0 and 100 %, both excluded", param, ctx)
+        return share

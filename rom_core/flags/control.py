@@ -1,0 +1,315 @@
+"""The one place where settings change while the process runs.
+
+A change reads all layers afresh, checks everything, builds, makes the overrides durable, and only then swaps
+`runtime.current`, in one assignment. One lock lets changes through one by one; whoever reads takes no lock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from rom_core import log
+from rom_core.catalogue import Catalogue
+from rom_core.clock import SystemClock
+from rom_core.config import InvalidSettings, Problem, Settings
+from rom_core.config.layers import OVERRIDE
+from rom_core.config.sqlite_store import SqliteStore
+from rom_core.config.store import OverrideStore, State, StoreConflict, Trouble, Version, replay
+from rom_core.errors import InvalidRequest, Overloaded, StoreUnavailable, VersionConflict
+from rom_core.events import FlagsStoreTroubled, SettingsChanged
+from rom_core.flags.changes import changes_between, differences, for_events
+from rom_core.flags.edits import check_edits
+from rom_core.flags.resolve import EVERYTHING, Layers, Resolved, resolve
+
+if TYPE_CHECKING:
+    from rom_core.pipeline import Snapshot
+    from rom_core.runtime import Runtime
+
+KILL_SWITCH = "BEDROCK_ENABLED"
+# A change takes some tens of milliseconds, and a store may be busy for two seconds.
+_TURN_SECONDS = 10.0
+_TRIES = 3
+logger = structlog.get_logger("rom.flags")
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who asks for a change: the administrator's name, the reason given, the trace id of the request."""
+
+    by: str
+    why: str = ""
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What is in force.
+
+    `state` are the overrides, `unkept` those versions of them that the store has not taken yet, `skipped` the
+    overrides that this version of the code cannot use.
+    """
+
+    snapshot: Snapshot
+    state: State
+    skipped: tuple[Problem, ...] = ()
+    unkept: tuple[Version, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a change came to.
+
+    `changed` maps names to (before, after) as JSON, secrets masked. `durable` tells whether all of it survives a
+    restart. `not_reloaded` are the reasons why only the kill switch was carried out and the layers stayed as they were.
+    """
+
+    version: int
+    changed: Mapping[str, tuple[Any, Any]]
+    durable: bool
+    skipped: tuple[Problem, ...]
+    awaiting_restart: Mapping[str, Any]
+    not_reloaded: tuple[Problem, ...] = ()
+
+
+class Flags:
+    """Settings that change while the process runs. `runtime.current` is swapped by this object alone.
+
+    `now` is what is in force. `at_start` are the layers without overrides, each setting judged by itself: enough for
+    what is read only once.
+    """
+
+    now: InForce
+    at_start: Settings
+    _runtime: Runtime
+
+    def __init__(self, layers: Layers, store: OverrideStore) -> None:
+        """Raises InvalidSettings if a layer holds a value that does not fit."""
+        self.layers = layers
+        self._store = store
+        self._lock = threading.Lock()
+        self._started: Settings | None = None
+        self._told: Trouble | None = None
+        self.at_start = layers.load(relations=False)
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, root: Path, environ: Mapping[str, str]) -> Flags:
+        """The settings of `root`, with their overrides in STATE_DIR. Raises InvalidSettings."""
+        layers = Layers(catalogue, root, environ)
+        # An override may be what makes two settings fit together, so relations are judged with the overrides only.
+        folder: str = layers.load(relations=False).STATE_DIR
+        if not folder.strip():
+            layers.load()
+        return cls(layers, SqliteStore(root / folder, SystemClock().time))
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """What is wrong with the store of overrides."""
+        return self._store.trouble
+
+    # -- life cycle --------------------------------------------------------------------------------------------------
+
+    def open(self, runtime: Runtime) -> Snapshot:
+        """The first snapshot of `runtime`, stored overrides included; those that do not fit are skipped.
+
+        Raises InvalidSettings if something else than an override is wrong.
+        """
+        self._runtime = runtime
+        try:
+            state = self._store.load()
+        except StoreUnavailable:
+            state = State()
+        resolved = self._resolve(state.values, EVERYTHING)
+        self._started = resolved.snapshot.settings
+        self.now = InForce(_numbered(resolved.snapshot, state.version), state, resolved.skipped)
+        return self.now.snapshot
+
+    def announce(self) -> None:
+        """Log and tell the observers what an operator must know about the overrides found at start."""
+        for problem in self.now.skipped:
+            logger.warning("flags.override_skipped", setting=problem.name, reason=problem.message)
+        self._tell_trouble()
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def history(self, limit: int, before: int | None = None) -> list[tuple[Version, bool]]:
+        """Versions, newest first, each with whether it is durable. Raises StoreUnavailable."""
+        unkept = [version for version in reversed(self.now.unkept) if before is None or version.number < before]
+        kept = self._store.history(limit, before) if len(unkept) < limit else []
+        return [*((version, False) for version in unkept), *((version, True) for version in kept)][:limit]
+
+    # -- changing ----------------------------------------------------------------------------------------------------
+
+    def change(self, edits: Mapping[str, Any], author: Author, if_version: int | None = None) -> Applied:
+        """Read all layers afresh and set the overrides of `edits`; None or "" clears one, {} only reads afresh.
+
+        All or nothing. Raises InvalidSettings with every problem, VersionConflict unless `if_version` is in force, and
+        StoreUnavailable if an override could not be kept. Switching BEDROCK_ENABLED off, alone, is carried out even if
+        the store or the layers are broken.
+        """
+
+        def target(state: State, declared: Settings) -> tuple[dict[str, Any], Container[str], list[Problem]]:
+            good, problems = check_edits(edits, declared.declared, state.overrides)
+            values = {name: value for name, value in (state.values | good).items() if value is not None}
+            # What was skipped is tried again, and skipped again if need be; what is in force is not given up silently.
+            return values, {problem.name for problem in self.now.skipped} - set(good), problems
+
+        return self._change(target, author, if_version, kill=_is_kill(edits, self.now.snapshot.settings))
+
+    def rollback(self, version: int, author: Author, if_version: int | None = None) -> Applied:
+        """Put the overrides of `version` in force again, as a new version; the files are as they are now.
+
+        What this code cannot use of them is skipped, as at start. Raises InvalidRequest for a version that is not in
+        the history, and as `change`.
+        """
+        past = self._store.state_at(version)
+        if past is None:
+            raise InvalidRequest(f"there is no version {version} in the history", param="version")
+
+        def target(_state: State, _declared: Settings) -> tuple[dict[str, Any], Container[str], list[Problem]]:
+            return past.values, EVERYTHING, []
+
+        return self._change(target, author, if_version)
+
+    def _change(self, target: _Target, author: Author, if_version: int | None, *, kill: bool = False) -> Applied:
+        try:
+            with self._alone():
+                applied, event = self._until_kept(target, author, if_version, kill=kill)
+        finally:
+            self._tell_trouble()
+        if event is not None:
+            if "LOG_LEVEL" in event.changes:
+                log.set_level(self._runtime.current.settings.LOG_LEVEL)
+            self._runtime.emit(event)
+        return applied
+
+    def _until_kept(
+        self, target: _Target, author: Author, if_version: int | None, *, kill: bool
+    ) -> tuple[Applied, SettingsChanged | None]:
+        """Try again, on the newest state, while another process gets to the store first."""
+        first = self.now.snapshot
+        for _ in range(_TRIES):
+            state = self._stored()
+            if if_version is not None and if_version != state.version:
+                raise VersionConflict(f"version {state.version} is in force, not {if_version}", state.version)
+            try:
+                return self._try(target, author, first, state, kill=kill)
+            except StoreConflict:
+                continue
+        raise VersionConflict("another process keeps changing the settings", self.now.state.version)
+
+    def _try(
+        self, target: _Target, author: Author, first: Snapshot, state: State, *, kill: bool
+    ) -> tuple[Applied, SettingsChanged | None]:
+        before = self.now
+        values, may_skip, problems = target(state, before.snapshot.settings)
+        not_reloaded: tuple[Problem, ...] = ()
+        try:
+            resolved = self._resolve(values, may_skip)
+        except InvalidSettings as error:
+            if not kill:
+                raise InvalidSettings([*problems, *error.problems]) from None
+            resolved, not_reloaded = _killed(before), tuple(error.problems)
+        if problems:
+            raise InvalidSettings(problems)
+
+        changes = changes_between(before.snapshot.settings, resolved.snapshot.settings, state.values, values)
+        changed = differences(first, resolved.snapshot)
+        new = Version(
+            state.version + 1, self._runtime.clock.time(), author.by, author.why, author.trace_id, tuple(changes)
+        )
+        versions = [*before.unkept, *([new] if changes else [])]
+        after = replay([new], state) if changes else state
+        in_force = InForce(_numbered(resolved.snapshot, after.version), after, resolved.skipped, tuple(versions))
+        must_be_kept = any(change.action != "reload" for change in changes) and not kill
+        if kill:
+            self._swap(in_force)
+        if versions:
+            try:
+                self._store.append(versions[0].number - 1, versions)
+                in_force = dataclasses.replace(in_force, unkept=())
+            except StoreUnavailable:
+                if must_be_kept:
+                    raise
+        self._swap(in_force)
+        applied = Applied(
+            after.version,
+            changed,
+            not in_force.unkept,
+            resolved.skipped,
+            in_force.snapshot.settings.awaiting_restart,
+            not_reloaded,
+        )
+        if not changes and not changed:
+            return applied, None
+        return applied, SettingsChanged(after.version, for_events(changed), author.by, author.why, author.trace_id)
+
+    def _swap(self, in_force: InForce) -> None:
+        self.now = in_force
+        self._runtime.current = in_force.snapshot
+
+    def _resolve(self, overrides: Mapping[str, Any], may_skip: Container[str]) -> Resolved:
+        return resolve(self.layers, self._runtime.build, overrides, self._started, may_skip)
+
+    def _stored(self) -> State:
+        """The newest state, with what another process has appended meanwhile, and with what is not kept yet."""
+        before = self.now
+        try:
+            kept = self._store.load()
+        except StoreUnavailable:
+            return before.state
+        if not before.unkept:
+            return kept
+        unkept = [
+            dataclasses.replace(version, number=number)
+            for number, version in enumerate(before.unkept, start=kept.version + 1)
+        ]
+        self.now = dataclasses.replace(before, unkept=tuple(unkept))
+        return replay(unkept, kept)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=_TURN_SECONDS):
+            raise Overloaded("another change of the settings is still under way", retry_after=_TURN_SECONDS)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _tell_trouble(self) -> None:
+        before, now = self._told, self.trouble
+        self._told = now
+        if now is not None and now != before:
+            logger.error("flags.store_troubled", state=now.state, reason=now.detail)
+            self._runtime.emit(FlagsStoreTroubled(now.state, now.detail))
+
+
+_Target = Callable[[State, Settings], tuple[dict[str, Any], Container[str], Sequence[Problem]]]
+
+
+def _is_kill(edits: Mapping[str, Any], settings: Settings) -> bool:
+    if set(edits) != {KILL_SWITCH}:
+        return False
+    good, _ = check_edits(edits, settings.declared, ())
+    return good.get(KILL_SWITCH) is False
+
+
+def _killed(before: InForce) -> Resolved:
+    """What is in force, with Bedrock off and nothing else changed."""
+    snapshot = before.snapshot
+    settings = snapshot.settings.replacing(OVERRIDE, **{KILL_SWITCH: False})
+    return Resolved(dataclasses.replace(snapshot, settings=settings), before.skipped)
+
+
+def _numbered(snapshot: Snapshot, version: int) -> Snapshot:
+    canary = snapshot.canary
+    if canary is not None:
+        canary = dataclasses.replace(canary, snapshot=dataclasses.replace(canary.snapshot, version=version))
+    return dataclasses.replace(snapshot, version=version, canary=canary)

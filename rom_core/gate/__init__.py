@@ -1,0 +1,33 @@
+"""The gate: whether a running service is good enough to go on with, by its own metrics over a window of time.
+
+A verdict is pass, fail or inconclusive; too little traffic, a gap in the figures or a missing series is never a pass.
+"""
+
+from rom_core.gate.figures import Figures, Window
+from rom_core.gate.proof import GateBroken, prove
+from rom_core.gate.scrape import BadScrape, Scrape, parse
+from rom_core.gate.sources import ScrapeFailed, prometheus_figures, scraper
+from rom_core.gate.verdict import Check, Outcome, Thresholds, Verdict, condemned, judge
+from rom_core.gate.watch import Interrupted, Look, watch
+
+__all__ = [
+    "BadScrape",
+    "Check",
+    "Figures",
+    "GateBroken",
+    "Interrupted",
+    "Look",
+    "Outcome",
+    "Scrape",
+    "ScrapeFailed",
+    "Thresholds",
+    "Verdict",
+    "Window",
+    "condemned",
+    "judge",
+    "parse",
+    "prometheus_figures",
+    "prove",
+    "scraper",
+    "watch",
+]

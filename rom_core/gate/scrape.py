@@ -1,0 +1,50 @@
+"""One look at /metrics: the samples that the gate needs, out of the Prometheus text format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from prometheus_client.parser import text_string_to_metric_families
+
+TURNS = "rom_requests_total"
+DURATIONS = "rom_requests_duration_seconds_bucket"
+ATTEMPTS = "rom_model_attempts_total"
+MEMORY = "rom_memory_used_ratio"
+INSTANCE = "rom_instance_info"
+OBSERVER_ERRORS = "rom_observer_errors_total"
+START_TIME = "process_start_time_seconds"
+NAMES = (TURNS, DURATIONS, ATTEMPTS, MEMORY, INSTANCE, OBSERVER_ERRORS, START_TIME)
+
+Labels: TypeAlias = frozenset[tuple[str, str]]
+Series: TypeAlias = tuple[str, Labels]
+
+
+class BadScrape(Exception):
+    """What was read is not Prometheus text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """Samples of one moment, of NAMES only. `at` is in seconds, on one clock for all scrapes of a window."""
+
+    at: float
+    values: Mapping[Series, float]
+
+
+def parse(text: str, at: float) -> Scrape:
+    """Read the text format 0.0.4. Raises BadScrape."""
+    try:
+        families = list(text_string_to_metric_families(text))
+    except (ValueError, KeyError, IndexError) as error:
+        raise BadScrape(f"this is not the Prometheus text format: {error}") from None
+    return Scrape(
+        at,
+        {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name in NAMES
+        },
+    )

@@ -1,0 +1,60 @@
+"""Watching one server for a window of time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rom_core.clock import Clock
+from rom_core.gate.figures import Figures, Window
+from rom_core.gate.scrape import Scrape
+from rom_core.gate.sources import ScrapeFailed
+from rom_core.gate.verdict import Thresholds, Verdict, condemned, judge
+
+
+class Interrupted(Exception):
+    """The watching was stopped before its end; there is no verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look: seconds since the beginning, the figures so far, and why this look failed, if it did."""
+
+    elapsed: float
+    figures: Figures
+    trouble: str | None
+
+
+def watch(
+    scrape: Callable[[], Scrape],
+    clock: Clock,
+    stop: threading.Event,
+    *,
+    window: float,
+    interval: float,
+    thresholds: Thresholds,
+    cohort: str | None = None,
+    on_look: Callable[[Look], None] = lambda _: None,
+) -> Verdict:
+    """Scrape every `interval` seconds for `window` seconds and judge; end early only when nothing can help any more.
+
+    A look that fails is counted and the next one tried. Raises Interrupted once `stop` is set.
+    """
+    tally = Window(interval, cohort)
+    start, looks = clock.monotonic(), 0
+    while True:
+        trouble = None
+        try:
+            tally.add(scrape())
+        except ScrapeFailed as error:
+            trouble = str(error)
+            tally.fail()
+        figures, elapsed = tally.figures, clock.monotonic() - start
+        on_look(Look(elapsed, figures, trouble))
+        if elapsed >= window or condemned(figures, thresholds):
+            return judge(figures, thresholds, window)
+        # Looks keep to their grid; those that a slow server made impossible are left out.
+        looks = max(looks + 1, int(elapsed // interval) + 1)
+        if clock.sleep(min(looks * interval, window) - elapsed, stop):
+            raise Interrupted

@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Back up the repository: a bundle of all refs and the settings, never secrets, into a folder of its own in BACKUP_DIR.
+# The backup is tried out before it counts: a clone of the bundle must have every ref. Prints the folder at the end.
+set -euo pipefail
+export LC_ALL=C
+umask 077
+
+usage() {
+  cat <<'USAGE'
+usage: scripts/backup-before-pr.sh [--allow-dirty] [--keep N]
+
+  --allow-dirty  back up although there are uncommitted changes; they are NOT in the backup
+  --keep N       backups to keep, the newest ones (default: BACKUP_KEEP, else 10)
+
+BACKUP_DIR says where to (default: ~/.local/state/rom-agent/backups). Secrets are left out: .env, .secrets.toml and
+every *.local.toml stay where they are, and so does a settings.toml that a secret was written into.
+USAGE
+}
+say() { printf '%s\n' "$*" >&2; }
+die() { say "backup: $*"; exit 1; }
+misused() { say "backup: $*"; usage >&2; exit 2; }
+
+allow_dirty=false
+keep=${BACKUP_KEEP:-10}
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --allow-dirty) allow_dirty=true ;;
+    --keep) [ $# -gt 1 ] || misused "--keep needs a number"; keep=$2; shift ;;
+    --keep=*) keep=${1#*=} ;;
+    -h | --help) usage; exit 0 ;;
+    *) misused "unknown argument: $1" ;;
+  esac
+  shift
+done
+case "$keep" in *[!0-9]* | '' | 0*) misused "the number of backups to keep must be at least 1, not '$keep'" ;; esac
+
+cd "$(git rev-parse --show-toplevel)"
+commit=$(git rev-parse --verify --quiet 'HEAD^{commit}') || die "there is no commit to back up yet"
+branch=$(git symbolic-ref --quiet --short HEAD || echo '(detached)')
+dirty=false
+if [ -n "$(git status --porcelain)" ]; then
+  dirty=true
+  $allow_dirty || die "there are uncommitted changes; commit or stash them, or say --allow-dirty to leave them out"
+  say "backup: uncommitted changes are NOT in this backup"
+fi
+
+backups=${BACKUP_DIR:-$HOME/.local/state/rom-agent/backups}
+mkdir -p "$backups"
+backups=$(cd "$backups" && pwd -P)
+# What a killed run left behind; an hour is longer than any run takes.
+find "$backups" -mindepth 1 -maxdepth 1 -name '.partial-*' -mmin +60 -exec rm -rf {} +
+partial=$(mktemp -d "$backups/.partial-XXXXXX")
+trap 'rm -rf "$partial"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# HEAD as well: a detached one is on no ref.
+git bundle create --quiet "$partial/repository.bundle" --all HEAD
+verified=$(git bundle verify --quiet "$partial/repository.bundle" 2>&1) || die "the bundle does not verify: $verified"
+git clone --quiet --mirror "$partial/repository.bundle" "$partial/trial" || die "the bundle cannot be cloned"
+refs() { git -C "$1" for-each-ref --format='%(objectname) %(refname)' | sort; }
+[ "$(refs .)" = "$(refs "$partial/trial")" ] || die "a clone of the bundle lacks refs"
+git -C "$partial/trial" cat-file -e "$commit^{tree}" || die "a clone of the bundle lacks the current commit"
+git -C "$partial/trial" fsck --connectivity-only --no-dangling --no-progress >/dev/null ||
+  die "a clone of the bundle is not whole"
+rm -rf "$partial/trial"
+
+files=(repository.bundle)
+secret='^[[:space:]]*"?[A-Za-z_]*(TOKEN|KEYS?|SECRET|PASSWORD|WEBHOOK_URL)"?[[:space:]]*=[[:space:]]*("[^"]|'"'"'[^'"'"']|"""|'"'''"'|[[{])'
+for file in settings.toml render.yaml; do
+  [ -f "$file" ] || continue
+  if [ "$file" = settings.toml ] && grep -Eq "$secret" "$file"; then
+    say "backup: settings.toml is left out, a secret seems to stand in it; secrets belong in .secrets.local.toml"
+    continue
+  fi
+  cp "$file" "$partial/$file"
+  files+=("$file")
+done
+
+quoted() { local text=${1//\\/\\\\}; printf '"%s"' "${text//\"/\\\"}"; }
+checksum() { sha256sum "$1" | cut -d " " -f 1; }
+created=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+{
+  printf '{\n  "created": %s,\n  "commit": %s,\n  "branch": %s,\n' \
+    "$(quoted "$created")" "$(quoted "$commit")" "$(quoted "$branch")"
+  printf '  "uncommitted_changes": %s,\n  "refs": %s,\n  "sha256": {\n' "$dirty" "$(refs . | wc -l | tr -d ' ')"
+  separator=
+  for file in "${files[@]}"; do
+    printf '%s    %s: %s' "$separator" "$(quoted "$file")" "$(quoted "$(checksum "$partial/$file")")"
+    separator=$',\n'
+  done
+  printf '\n  }\n}\n'
+} >"$partial/manifest.json"
+
+stamp=$(date -u +%Y%m%dT%H%M%SZ)
+name="$stamp-${commit:0:10}"
+number=1
+# A folder is claimed by making it: two runs in the same second must not write into one.
+until mkdir "$backups/$name" 2>/dev/null; do
+  number=$((number + 1))
+  [ "$number" -le 100 ] || die "$backups cannot be written to"
+  name="$stamp-${commit:0:10}-$number"
+done
+trap 'rm -rf "$partial" "$backups/$name"' EXIT
+for file in "${files[@]}"; do mv "$partial/$file" "$backups/$name/$file"; done
+# The manifest comes last: a folder without one is no backup, and is never counted as one.
+mv "$partial/manifest.json" "$backups/$name/manifest.json"
+trap 'rm -rf "$partial"' EXIT
+
+mapfile -t kept < <(
+  find "$backups" -mindepth 2 -maxdepth 2 -name manifest.json -path '*/[0-9]*T[0-9]*Z-*/manifest.json' | sort -r
+)
+for manifest in "${kept[@]:$keep}"; do rm -rf "$(dirname "$manifest")"; done
+say "backup: $(refs . | wc -l | tr -d ' ') refs of $branch at ${commit:0:10}, tried out"
+printf '%s\n' "$backups/$name"

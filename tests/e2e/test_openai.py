@@ -1,0 +1,194 @@
+"""The official OpenAI client, unchanged, against a real server process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+import requests
+from e2e.serving import RomServer, serving
+
+from rom_core.bedrock.local import LocalBedrock
+
+KEY = "sk-client-0123456789"
+MODEL = "anthropic.claude-sonnet-4-5"
+QUESTION = "O número 0001234-08.2023.8.26.0100 é válido?"
+
+
+@pytest.fixture(scope="module")
+def bedrock() -> Iterator[LocalBedrock]:
+    """A local Bedrock in this process, so that tests see what reached it."""
+    with LocalBedrock() as local:
+        yield local
+
+
+@pytest.fixture(scope="module")
+def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
+    """A server with a key; a failure of the model shows as it is."""
+    bare = {"RETRY_ENABLED": False, "CIRCUIT_BREAKER_ENABLED": False, "FALLBACK_ENABLED": False}
+    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, API_KEYS=f"office={KEY}", **bare) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: RomServer) -> Iterator[openai.OpenAI]:
+    """The client as anybody would make it."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=KEY) as made:
+        yield made
+
+
+def ask(client: openai.OpenAI, content: Any, **options: Any) -> Any:
+    """One question."""
+    return client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": content}], **options)
+
+
+def test_an_answer_with_our_tools_inside(client: openai.OpenAI) -> None:
+    """The tool runs on the server; the client sees one finished answer, what it cost and which model gave it."""
+    completion = ask(client, QUESTION)
+    choice = completion.choices[0]
+    assert "TJSP" in choice.message.content
+    assert (choice.finish_reason, choice.message.role, completion.model) == ("stop", "assistant", MODEL)
+    assert choice.message.tool_calls is None
+    usage = completion.usage
+    assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens > 0
+    assert completion.rom["tool_calls"][0]["name"] == "numero_processo"
+    assert completion._request_id == completion.rom["request_id"]
+
+
+def test_a_streamed_answer_is_the_same_one_and_says_its_usage(client: openai.OpenAI) -> None:
+    """Chunks of text, one with the finish reason, one with the usage and no choices; the rest have usage null."""
+    whole = ask(client, QUESTION)
+    chunks = list(ask(client, QUESTION, stream=True, stream_options={"include_usage": True}))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == whole.choices[0].message.content
+    assert len(chunks) > 5
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-2:] == [None, "stop"]
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage == whole.usage
+    assert all(chunk.usage is None for chunk in chunks[:-1])
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_a_stream_ends_with_done_and_without_usage_nobody_asked_for(server: RomServer) -> None:
+    """`data: [DONE]` is the last line; chunks have no usage member."""
+    body = {"messages": [{"role": "user", "content": "oi"}], "stream": True}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    response = requests.post(f"{server.url}/v1/chat/completions", json=body, headers=headers, timeout=10)
+    lines = [line for line in response.text.split("\n") if line]
+    assert lines[-1] == "data: [DONE]"
+    assert '"usage"' not in response.text
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+
+
+def test_a_failure_in_mid_stream_raises_in_the_client(client: openai.OpenAI) -> None:
+    """What came before it was delivered, and then an error: a cut answer never reads as a whole one."""
+    pieces: list[str] = []
+    stream = ask(client, "[[fault=no_stop]] [[after=3]] [[length=20]] conte", stream=True)
+    with pytest.raises(openai.APIError) as caught:
+        pieces.extend(chunk.choices[0].delta.content for chunk in stream)
+    assert len([piece for piece in pieces if piece]) == 3
+    assert (caught.value.code, caught.value.type) == ("upstream_unavailable", "api_error")
+
+
+def test_the_client_does_not_repeat_what_we_say_not_to_repeat(client: openai.OpenAI, bedrock: LocalBedrock) -> None:
+    """x-should-retry: false is obeyed: one request of the client, one on the wire."""
+    before = len(bedrock.requests)
+    with pytest.raises(openai.InternalServerError) as caught:
+        ask(client, "[[fault=403]] conte")
+    assert (caught.value.status_code, caught.value.code) == (502, "upstream_refused")
+    assert len(bedrock.requests) == before + 1
+
+
+def test_the_conversation_goes_to_the_model(client: openai.OpenAI, bedrock: LocalBedrock) -> None:
+    """System and developer texts are appended to ours; text parts, options and the client's own last answer pass."""
+    first = ask(client, "primeira").choices[0].message
+    client.chat.completions.create(
+        model="default",
+        messages=[
+            {"role": "system", "content": "Seja breve."},
+            {"role": "developer", "content": "Cite a lei."},
+            {"role": "user", "content": "primeira"},
+            first,
+            {"role": "user", "content": [{"type": "text", "text": "segunda"}, {"type": "text", "text": "parte"}]},
+        ],
+        max_completion_tokens=100,
+        temperature=0.5,
+        n=1,
+        tools=[],
+        user="ana",
+    )
+    body = bedrock.requests[-1].body
+    assert [(m["role"], [part["text"] for part in m["content"]]) for m in body["messages"]] == [
+        ("user", ["primeira"]),
+        ("assistant", [first.content]),
+        ("user", ["segunda", "parte"]),
+    ]
+    assert body["system"][1] == {"text": "Seja breve.\n\nCite a lei."}
+    assert body["inferenceConfig"] == {"maxTokens": 100, "temperature": 0.5}
+
+
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("options", "param", "reason"),
+    [
+        ({"tools": [TOOL]}, "tools", "run there"),
+        ({"tool_choice": "required"}, "tool_choice", "run there"),
+        ({"n": 2}, "n", "one answer"),
+        ({"temperature": 1.5}, "temperature", "from 0 to 1"),
+        ({"top_p": 0.5}, "top_p", "not supported"),
+        ({"stop": ["x"]}, "stop", "not supported"),
+        ({"seed": 1}, "seed", "not supported"),
+        ({"response_format": {"type": "json_object"}}, "response_format.type", "no other format"),
+        ({"extra_body": {"colour": "red"}}, "colour", "unknown field"),
+        ({"stream_options": {"include_usage": True}}, "stream_options", "with stream: true"),
+        ({"max_tokens": 5, "max_completion_tokens": 5}, "max_tokens", "either"),
+        ({"model": "gpt-6"}, "model", MODEL),
+        ({"messages": []}, "messages", "messages"),
+        ({"messages": [{"role": "assistant", "content": "oi"}]}, "messages", "user's"),
+        ({"messages": [{"role": "user", "content": " "}]}, "messages.0.content", "some text"),
+        ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "messages.0.", ""),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+            "messages.0.content.0.",
+            "",
+        ),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(
+    client: openai.OpenAI, options: dict[str, Any], param: str, reason: str
+) -> None:
+    """422 with the field in `param` and the reason in the message; nothing is silently ignored."""
+    given = {"model": MODEL, "messages": [{"role": "user", "content": "oi"}]} | options
+    with pytest.raises(openai.UnprocessableEntityError) as caught:
+        client.chat.completions.create(**given)
+    assert caught.value.param is not None
+    assert caught.value.param.startswith(param)
+    assert reason in caught.value.message
+
+
+def test_the_key_is_asked_for_as_everywhere(server: RomServer) -> None:
+    """A wrong key is an AuthenticationError of the official client."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong-0123456789ab") as stranger:
+        with pytest.raises(openai.AuthenticationError):
+            ask(stranger, "oi")
+        with pytest.raises(openai.AuthenticationError):
+            stranger.models.list()
+
+
+def test_the_models_that_can_be_asked_for(client: openai.OpenAI) -> None:
+    """The aliases that are served, each also by itself; an unknown one is a NotFoundError."""
+    listed = [model.id for model in client.models.list()]
+    assert listed == [MODEL, "anthropic.claude-haiku-4-5"]
+    assert client.models.retrieve(MODEL).owned_by == "anthropic"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("gpt-6")
+
+
+def test_a_reply_cut_by_its_length_says_so(client: openai.OpenAI) -> None:
+    """finish_reason is `length` when max_tokens ended the answer."""
+    assert ask(client, "[[stop=max_tokens]] conte").choices[0].finish_reason == "length"

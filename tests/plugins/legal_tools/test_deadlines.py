@@ -1,0 +1,209 @@
+"""Rules of the deadlines: worked examples counted by hand on a calendar, and properties of every deadline."""
+
+from __future__ import annotations
+
+import calendar
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins.legal_tools.deadlines import (
+    CLOSED,
+    FIRST_DAY,
+    MAX_DAYS,
+    RECESS,
+    UNKNOWN_TO_US,
+    Calendar,
+    Event,
+    answer,
+    count,
+    parse_holidays,
+)
+from plugins.legal_tools.holidays import easter, holidays
+
+PLAIN = Calendar({})
+EVENTS: tuple[Event, ...] = ("disponibilizacao", "publicacao", "intimacao")
+
+
+@pytest.mark.parametrize(
+    ("year", "sunday"),
+    [
+        (2000, date(2000, 4, 23)),
+        (2008, date(2008, 3, 23)),
+        (2011, date(2011, 4, 24)),
+        (2016, date(2016, 3, 27)),
+        (2024, date(2024, 3, 31)),
+        (2025, date(2025, 4, 20)),
+        (2026, date(2026, 4, 5)),
+        (2027, date(2027, 3, 28)),
+        (2038, date(2038, 4, 25)),
+        (2285, date(2285, 3, 22)),
+    ],
+)
+def test_easter(year: int, sunday: date) -> None:
+    """Known dates, the earliest and the latest possible ones among them."""
+    assert easter(year) == sunday
+
+
+@given(st.integers(1583, 9999))
+def test_easter_is_a_sunday_between_its_bounds(year: int) -> None:
+    """From 22 March to 25 April."""
+    found = easter(year)
+    assert found.weekday() == calendar.SUNDAY
+    assert date(year, 3, 22) <= found <= date(year, 4, 25)
+
+
+def test_the_movable_holidays_of_2026() -> None:
+    """Carnival on 16 and 17 February, Good Friday on 3 April, Corpus Christi on 4 June."""
+    found = {holiday.name: holiday for holiday in holidays(2026).values()}
+    assert found["segunda-feira de Carnaval"].day == date(2026, 2, 16)
+    assert found["terça-feira de Carnaval"].day == date(2026, 2, 17)
+    assert found["Sexta-feira da Paixão"].day == date(2026, 4, 3)
+    assert found["Corpus Christi"].day == date(2026, 6, 4)
+    assert sorted(name for name, holiday in found.items() if holiday.customary) == [
+        "Corpus Christi",
+        "segunda-feira de Carnaval",
+        "terça-feira de Carnaval",
+    ]
+
+
+def test_a_holiday_holds_from_its_law_on() -> None:
+    """20 November is national from 2024 on."""
+    assert date(2023, 11, 20) not in holidays(2023)
+    assert date(2024, 11, 20) in holidays(2024)
+
+
+def test_federal_courts_have_more_holidays() -> None:
+    """Lei 5.010/1966, art. 62: Holy Week from Wednesday on, 11 August, 1 November, 8 December, and Carnival by law."""
+    more = set(holidays(2026, federal=True)) - set(holidays(2026))
+    assert more == {date(2026, 4, 1), date(2026, 4, 2), date(2026, 8, 11), date(2026, 11, 1), date(2026, 12, 8)}
+    assert not holidays(2026, federal=True)[date(2026, 2, 16)].customary
+
+
+@pytest.mark.parametrize(
+    ("day", "event", "days", "begins", "ends"),
+    [
+        # A Monday, five days: Tuesday to Monday.
+        (date(2026, 3, 9), "publicacao", 5, date(2026, 3, 10), date(2026, 3, 16)),
+        # Published on a Friday: counting begins on Monday.
+        (date(2026, 3, 13), "publicacao", 15, date(2026, 3, 16), date(2026, 4, 6)),
+        # Made available on a Friday: published on Monday, begins on Tuesday.
+        (date(2026, 3, 13), "disponibilizacao", 15, date(2026, 3, 17), date(2026, 4, 7)),
+        # Served on a Saturday: begins on Monday.
+        (date(2026, 3, 14), "intimacao", 1, date(2026, 3, 16), date(2026, 3, 16)),
+        # The last day would be Good Friday.
+        (date(2026, 4, 1), "publicacao", 2, date(2026, 4, 2), date(2026, 4, 6)),
+        # 21 April, a Tuesday, and 1 May, a Friday.
+        (date(2026, 4, 17), "publicacao", 10, date(2026, 4, 20), date(2026, 5, 5)),
+        # It begins before the recess and goes on after it: 17 and 18 December, then 21 January.
+        (date(2026, 12, 16), "publicacao", 3, date(2026, 12, 17), date(2027, 1, 21)),
+        # Published on the last day before the recess.
+        (date(2026, 12, 18), "publicacao", 5, date(2027, 1, 21), date(2027, 1, 27)),
+        # Made available then: no journal is published before 7 January, and nothing counts before the 21st.
+        (date(2026, 12, 18), "disponibilizacao", 1, date(2027, 1, 21), date(2027, 1, 21)),
+        # Made available on 20 January: published on the 21st, begins on the 22nd.
+        (date(2027, 1, 20), "disponibilizacao", 1, date(2027, 1, 22), date(2027, 1, 22)),
+        # 29 February counts like any other day.
+        (date(2024, 2, 28), "intimacao", 1, date(2024, 2, 29), date(2024, 2, 29)),
+    ],
+)
+def test_deadlines_counted_by_hand(day: date, event: Event, days: int, begins: date, ends: date) -> None:
+    """Arts. 219, 220 and 224 on a real calendar."""
+    found = count(day, event, days, PLAIN)
+    assert (found.begins, found.ends) == (begins, ends)
+
+
+def test_extra_holidays_are_skipped_with_their_names() -> None:
+    """What the office has registered counts like any other holiday."""
+    extra = parse_holidays(("2026-07-09 Revolução Constitucionalista", "2026-07-10"))
+    found = count(date(2026, 7, 8), "publicacao", 1, Calendar(extra))
+    assert found.ends == date(2026, 7, 13)
+    assert [skipped.reason for skipped in found.skipped] == [
+        "Revolução Constitucionalista",
+        "feriado cadastrado em LEGAL_EXTRA_HOLIDAYS",
+        "sábado e domingo",
+    ]
+
+
+@pytest.mark.parametrize("entry", ["09/07/2026", "2026-13-01", "2026-02-29 x", ""])
+def test_an_extra_holiday_that_is_no_date_is_named(entry: str) -> None:
+    """The message shows the entry."""
+    with pytest.raises(ValueError, match="does not begin with a date"):
+        parse_holidays((entry,))
+
+
+def test_the_answer_names_every_day_it_skipped() -> None:
+    """Weekends, holidays and the recess, each with the reason, consecutive days together."""
+    told = answer(date(2026, 12, 16), "publicacao", 3, doubled=False, federal=False, extra={})
+    assert told["skipped"] == [
+        {"from": "2026-12-19", "to": "2026-12-19", "reason": "sábado"},
+        {"from": "2026-12-20", "to": "2027-01-20", "reason": RECESS},
+    ]
+    assert (told["deadline"], told["weekday"]) == ("2027-01-21", "quinta-feira")
+    assert UNKNOWN_TO_US in told["warnings"]
+    assert told["explanation"].endswith("vencimento em 21/01/2027, quinta-feira.")
+    assert [law.split(":")[0] for law in told["law"]] == ["CPC, art. 219", "CPC, art. 220", "CPC, art. 224"]
+
+
+def test_the_journal_is_closed_until_6_january() -> None:
+    """What is made available before the recess is published on 7 January, and the days until then are named."""
+    told = answer(date(2025, 12, 19), "disponibilizacao", 1, doubled=False, federal=False, extra={})
+    assert told["published"] == "2026-01-07"
+    assert {"from": "2025-12-20", "to": "2026-01-06", "reason": CLOSED} in told["skipped"]
+    assert told["deadline"] == "2026-01-21"
+
+
+def test_holidays_by_custom_come_with_the_earlier_date() -> None:
+    """Who relies on Carnival being a holiday reads when the deadline ends if it is not."""
+    told = answer(date(2026, 2, 13), "publicacao", 5, doubled=False, federal=False, extra={})
+    assert (told["deadline"], told["earliest_deadline"]) == ("2026-02-24", "2026-02-20")
+    assert "20/02/2026" in told["warnings"][0]
+    federal = answer(date(2026, 2, 13), "publicacao", 5, doubled=False, federal=True, extra={})
+    assert (federal["deadline"], federal["earliest_deadline"]) == ("2026-02-24", "2026-02-24")
+    assert federal["warnings"] == [UNKNOWN_TO_US]
+
+
+def test_a_doubled_deadline_counts_twice_the_days() -> None:
+    """Fifteen days for the treasury are thirty."""
+    once = answer(date(2026, 3, 9), "publicacao", 30, doubled=False, federal=False, extra={})
+    twice = answer(date(2026, 3, 9), "publicacao", 15, doubled=True, federal=False, extra={})
+    assert (twice["deadline"], twice["days_counted"]) == (once["deadline"], 30)
+    assert "(em dobro)" in twice["explanation"]
+
+
+days_of_event = st.dates(FIRST_DAY, date(2100, 1, 1))
+
+
+@given(days_of_event, st.sampled_from(EVENTS), st.integers(1, MAX_DAYS), st.booleans())
+def test_every_day_is_either_counted_or_named(day: date, event: Event, days: int, federal: bool) -> None:
+    """From the event to the end each day is skipped with a reason, or is publication, or one of the days counted."""
+    calendar_ = Calendar({}, federal)
+    found = count(day, event, days, calendar_)
+    skipped = {
+        group.first + timedelta(offset)
+        for group in found.skipped
+        for offset in range((group.last - group.first).days + 1)
+    }
+    span = {day + timedelta(offset) for offset in range(1, (found.ends - day).days + 1)}
+    counted = span - skipped - ({found.published} if event == "disponibilizacao" else set())
+    assert len(counted) == days
+    assert skipped < span or not skipped
+    assert all(calendar_.suspended(counted_day) is None for counted_day in counted)
+    assert (min(counted), max(counted)) == (found.begins, found.ends)
+    assert day <= found.published < found.begins <= found.ends
+
+
+@given(days_of_event, st.sampled_from(EVENTS), st.integers(1, MAX_DAYS - 1))
+def test_deadlines_grow_with_the_days_and_never_end_later_when_strict(day: date, event: Event, days: int) -> None:
+    """One day more ends later; counting the customary holidays as business days never does."""
+    assert count(day, event, days, PLAIN).ends < count(day, event, days + 1, PLAIN).ends
+    assert count(day, event, days, Calendar({}, strict=True)).ends <= count(day, event, days, PLAIN).ends
+
+
+def test_the_answer_is_json_of_plain_values() -> None:
+    """Every value is text, a number, a list or an object: it goes to the model as it is."""
+    told: dict[str, Any] = answer(date(2026, 3, 9), "intimacao", 5, doubled=False, federal=False, extra={})
+    assert all(isinstance(value, str | int | list) for value in told.values())

@@ -1,0 +1,81 @@
+"""A clone with a bare remote, both in a temporary folder, and the project's scripts run in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+
+
+class Clone:
+    """A working tree on branch main, with a version 1.2.3 committed and pushed."""
+
+    def __init__(self, folder: Path, name: str = "clone") -> None:
+        self.remote = folder / "remote.git"
+        self.path = folder / name
+        self.backups = folder / "backups"
+        if not self.remote.exists():
+            self._run("git", "init", "-q", "--bare", "-b", "main", str(self.remote), cwd=folder)
+        self._run("git", "clone", "-q", str(self.remote), str(self.path), cwd=folder)
+
+    def commit(self, name: str, text: str) -> str:
+        """Write one file and commit it; the commit's id."""
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.path / name).write_text(text)
+        self.git("add", name)
+        self.git("commit", "-q", "-m", f"{name}: {text.strip()}")
+        return self.git("rev-parse", "HEAD")
+
+    def push(self) -> None:
+        """Main, to the remote."""
+        self.git("push", "-q", "origin", "main")
+
+    def git(self, *arguments: str) -> str:
+        """What git answers; it must succeed."""
+        done = self._run("git", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def at_remote(self, ref: str) -> str:
+        """The id of a commit, tag or tree at the remote."""
+        done = self._run("git", "rev-parse", "--verify", ref, cwd=self.remote)
+        return done.stdout.strip()
+
+    def script(self, name: str, *arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the scripts to its end."""
+        return self._run("bash", str(SCRIPTS / name), *arguments, stdin=stdin, environ=environ)
+
+    def environ(self, **environ: str) -> dict[str, str]:
+        """No developer's own git configuration decides what happens."""
+        who = {"NAME": "Ana", "EMAIL": "ana@example.com"}
+        identity = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
+        fixed = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "HOME": str(self.path.parent)}
+        return {"PATH": os.environ["PATH"], "BACKUP_DIR": str(self.backups)} | fixed | identity | environ
+
+    def _run(
+        self, *command: str, cwd: Path | None = None, stdin: str = "", environ: Mapping[str, str] = MappingProxyType({})
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=cwd or self.path,
+            env=self.environ(**environ),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+def new_clone(folder: Path) -> Clone:
+    """A clone whose remote has one commit with version 1.2.3."""
+    clone = Clone(folder)
+    (clone.path / "settings.toml").write_text('[default]\nAPI_KEYS = ""\nMAX_TOKENS = 4096\n')
+    clone.git("add", "settings.toml")
+    clone.commit("rom_core/__init__.py", '__version__ = "1.2.3"\n')
+    clone.push()
+    return clone

@@ -1,0 +1,303 @@
+"""Watching over time, on an injected clock, and where the figures come from."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from scrapes import Served
+
+from rom_core.clock import FakeClock, SystemClock
+from rom_core.gate import (
+    Interrupted,
+    Look,
+    Outcome,
+    Scrape,
+    ScrapeFailed,
+    Thresholds,
+    Verdict,
+    judge,
+    prometheus_figures,
+    scraper,
+    watch,
+)
+
+HOUR = 3600.0
+
+
+class Scene:
+    """A server and a clock; `at(look, action)` does something just before a look, counted from 0."""
+
+    def __init__(self) -> None:
+        self.server = Served()
+        self.clock = FakeClock()
+        self.looks: list[Look] = []
+        self.plan: dict[int, Callable[[], None]] = {}
+        self.each: Callable[[], None] = lambda: self.server.serve(5)
+        self.stop = threading.Event()
+        self._count = 0
+
+    def at(self, look: int, action: Callable[[], None]) -> None:
+        """Plan it."""
+        self.plan[look] = action
+
+    def scrape(self) -> Scrape:
+        """The next look."""
+        number, self._count = self._count, self._count + 1
+        self.each()
+        self.plan.get(number, lambda: None)()
+        return self.server.scrape(self.clock.monotonic())
+
+    def run(self, window: float = HOUR, interval: float = 30.0) -> Verdict:
+        """Watch."""
+        return watch(
+            self.scrape,
+            self.clock,
+            self.stop,
+            window=window,
+            interval=interval,
+            thresholds=Thresholds(),
+            on_look=self.looks.append,
+        )
+
+
+def unreachable() -> None:
+    """What a scrape does when nobody answers."""
+    raise ScrapeFailed("no connection")
+
+
+def test_a_good_hour_is_watched_to_its_end_and_passes() -> None:
+    """One look at the beginning, one every interval, one at the end; progress is told at each."""
+    scene = Scene()
+    verdict = scene.run()
+    assert verdict.outcome is Outcome.PASS
+    assert [look.elapsed for look in scene.looks] == [30.0 * n for n in range(121)]
+    assert verdict.figures.turns["ok"] == 600
+
+
+def test_a_window_that_is_no_multiple_of_the_interval_ends_on_time() -> None:
+    """The last look comes sooner."""
+    scene = Scene()
+    scene.run(window=70)
+    assert [look.elapsed for look in scene.looks] == [0, 30, 60, 70]
+
+
+def test_the_hopeless_is_given_up_at_once() -> None:
+    """Nobody waits two hours to hear that every turn fails."""
+    scene = Scene()
+    scene.at(3, lambda: scene.server.serve(50, status="error"))
+    assert scene.run().outcome is Outcome.FAIL
+    assert scene.looks[-1].elapsed == 90
+
+
+def test_another_instance_ends_it_without_a_verdict() -> None:
+    """A balancer over several instances, or a deploy in the middle."""
+    scene = Scene()
+    scene.at(2, lambda: setattr(scene.server, "instance", "b"))
+    assert scene.run().outcome is Outcome.INCONCLUSIVE
+    assert scene.looks[-1].elapsed == 60
+
+
+def test_a_restart_of_the_same_instance_is_survived() -> None:
+    """Counters begin anew; the verdict does not care."""
+    scene = Scene()
+    scene.at(60, lambda: scene.server.restart())
+    verdict = scene.run()
+    assert verdict.outcome is Outcome.PASS
+    assert verdict.figures.restarts == 1
+
+
+def test_looks_that_fail_now_and_then_are_survived() -> None:
+    """Counted and told."""
+    scene = Scene()
+    for look in (5, 50, 51, 90):
+        scene.at(look, unreachable)
+    verdict = scene.run()
+    assert verdict.outcome is Outcome.PASS
+    assert (verdict.figures.failed, scene.looks[5].trouble) == (4, "no connection")
+
+
+def test_a_server_that_is_away_for_long_is_never_passed() -> None:
+    """Its good figures are of the time it was there."""
+    scene = Scene()
+    for look in range(40, 60):
+        scene.at(look, unreachable)
+    verdict = scene.run()
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "were watched" in verdict.reasons[0]
+
+
+def test_a_server_that_never_answers_cannot_be_judged() -> None:
+    """Watched to the end: it may only be starting."""
+    scene = Scene()
+    scene.each = unreachable
+    verdict = scene.run(window=300)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.figures.failed == 11
+
+
+def test_a_slow_server_costs_looks_but_no_time() -> None:
+    """Looks stay on their grid, and the window ends on time."""
+    scene = Scene()
+    scene.at(1, lambda: scene.clock.advance(100))
+    scene.run(window=300)
+    assert [look.elapsed for look in scene.looks] == [0, 130, 150, 180, 210, 240, 270, 300]
+
+
+def test_stopping_gives_no_verdict() -> None:
+    """Ctrl-C is not a pass."""
+    scene = Scene()
+    scene.at(2, scene.stop.set)
+    with pytest.raises(Interrupted):
+        scene.run()
+
+
+# -- over HTTP ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def answering(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """An HTTP server on a free port of loopback; its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def send(handler: BaseHTTPRequestHandler, status: int, body: str) -> None:
+    """A whole answer."""
+    handler.send_response(status)
+    handler.send_header("Content-Length", str(len(body.encode())))
+    handler.end_headers()
+    handler.wfile.write(body.encode())
+
+
+def test_a_scrape_reads_metrics_with_its_token() -> None:
+    """GET /metrics; without the token the server's reason is told."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        right = handler.path == "/metrics" and handler.headers["Authorization"] == "Bearer m"
+        send(handler, 200 if right else 401, Served(memory=0.3).text if right else '{"detail": "a token is needed"}')
+
+    with answering(answer) as url:
+        scrape = scraper(url + "/", FakeClock(start=77), token="m")()
+        assert scrape.at == 77
+        assert scrape.values["rom_memory_used_ratio", frozenset()] == 0.3
+        with pytest.raises(ScrapeFailed, match=r"401, a token is needed"):
+            scraper(url, FakeClock())()
+
+
+def test_a_server_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole scrape is bounded, not only the silence between two bytes."""
+    clock, gone = FakeClock(), threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "100000")
+        handler.end_headers()
+        while not gone.wait(0.001):
+            clock.advance(1)
+            try:
+                handler.wfile.write(b"x")
+            except OSError:
+                return
+
+    with answering(answer) as url:
+        try:
+            with pytest.raises(ScrapeFailed, match="within 10 s"):
+                scraper(url, clock)()
+        finally:
+            gone.set()
+    with pytest.raises(ScrapeFailed, match="no connection"):
+        scraper(url, clock)()
+    monkeypatch.setattr("rom_core.gate.sources.MAX_BYTES", 10)
+    with answering(lambda handler: send(handler, 200, "x" * 100)) as url, pytest.raises(ScrapeFailed, match="larger"):
+        scraper(url, clock)()
+
+
+def test_what_is_not_metrics_is_told() -> None:
+    """A page, and an answer that says nothing."""
+    with answering(lambda handler: send(handler, 200, "<html>")) as url, pytest.raises(ScrapeFailed, match="format"):
+        scraper(url, SystemClock())()
+
+
+def prometheus(*histories: list[tuple[float, Served]], target: str = "host:8000") -> str:
+    """What a Prometheus answers about servers whose scrapes it has kept."""
+    result: dict[str, tuple[dict[str, str], list[tuple[float, str]]]] = {}
+    for number, history in enumerate(histories):
+        for at, server in history:
+            for (name, key), value in server.scrape(at).values.items():
+                labels = dict(key)
+                if "instance" in labels:
+                    labels["exported_instance"] = labels.pop("instance")
+                labels |= {"__name__": name, "job": "rom", "instance": f"{target}{number}"}
+                entry = result.setdefault(json.dumps(labels, sort_keys=True), (labels, []))
+                entry[1].append((at, str(value)))
+    found = [{"metric": labels, "values": values} for labels, values in result.values()]
+    return json.dumps({"status": "success", "data": {"resultType": "matrix", "result": found}})
+
+
+def history(*, errors: int = 0, instance: str = "a") -> list[tuple[float, Served]]:
+    """An hour of scrapes, one a minute, with six turns each; a restart in the middle."""
+    server, moments = Served(instance=instance), []
+    for minute in range(61):
+        if minute == 30:
+            server.restart()
+        server.serve(6)
+        server.serve(errors, status="error")
+        copy = Served(**{**server.__dict__, "turns": dict(server.turns), "attempts": dict(server.attempts)})
+        copy.seconds = list(server.seconds)
+        moments.append((60.0 * minute, copy))
+    return moments
+
+
+def test_a_prometheus_is_asked_for_raw_samples() -> None:
+    """Two instances behind it are told apart, added up, and their restarts seen."""
+    asked: list[str] = []
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        send(handler, 200, prometheus(history(), history(errors=1, instance="b")))
+
+    with answering(answer) as url:
+        figures = prometheus_figures(url, HOUR, SystemClock())
+    assert asked[0].startswith("/api/v1/query?query=")
+    assert "3600000ms" in asked[0]
+    assert (figures.turns["ok"], figures.turns["error"], figures.restarts) == (720, 60, 2)
+    assert not figures.mixed
+    assert not figures.missing
+    assert figures.buckets[math.inf] == 720
+    verdict = judge(figures, Thresholds(restarts=2), HOUR)
+    assert [check.name for check in verdict.checks if check.outcome is Outcome.FAIL] == ["errors"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (200, '{"status": "success", "data": {"resultType": "matrix", "result": []}}', "no series of the job"),
+        (400, '{"status": "error", "error": "parse error"}', "400, parse error"),
+        (200, "[]", "not the answer of a Prometheus"),
+        (200, "<html>", "not the answer of a Prometheus"),
+    ],
+)
+def test_a_prometheus_that_knows_nothing_gives_no_figures(status: int, body: str, told: str) -> None:
+    """An empty answer is not an hour without errors."""
+    with answering(lambda handler: send(handler, status, body)) as url, pytest.raises(ScrapeFailed, match=told):
+        prometheus_figures(url, HOUR, SystemClock())

@@ -1,0 +1,162 @@
+"""`rom flags` against a running server: what it sends, prints, and how it fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from flag_support import SETTINGS_TOML, Site
+
+from plugins.flags import FlagsPlugin
+from rom_core.cli import main
+from rom_core.http.app import create_app
+from rom_core.http.server import Server
+
+TOKEN = "token-of-the-operator"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A project with the admin routes."""
+    site = Site(tmp_path_factory.mktemp("site"), flags=FlagsPlugin())
+    site.environ |= {"ADMIN_TOKEN": f"ops={TOKEN}", "PORT": "0"}
+    return site
+
+
+@pytest.fixture(scope="module")
+def url(site: Site) -> Iterator[str]:
+    """A server of that project."""
+    runtime, _ = site.start()
+    server = Server(create_app(runtime), runtime)
+    server.start()
+    yield server.url
+    server.stop(1)
+    runtime.stop()
+
+
+def rom(url: str, *arguments: str, token: str = TOKEN) -> Result:
+    """Run the command."""
+    environ = {"ROM_URL": url, "ROM_ADMIN_TOKEN": token, "COLUMNS": "200"}
+    return CliRunner().invoke(main, ["flags", *arguments], env=environ)
+
+
+def answer(url: str, *arguments: str) -> Any:
+    """What it prints with --json."""
+    result = rom(url, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def start(url: str) -> int:
+    """The version in force, without overrides."""
+    answer(url, "rollback", "1")
+    return int(answer(url, "list")["version"])
+
+
+def test_it_lists_settings_with_their_layer(url: str, start: int) -> None:
+    """All, without a command too; by a part of the name; only overrides."""
+    assert rom(url).output == rom(url, "list").output
+    rom(url, "set", "MAX_TOKENS=77", "--reason", "fewer [bold]words[/bold]")
+    lines = rom(url, "list", "max_tok").stdout.splitlines()
+    assert lines[0].strip() == f"version {start + 1}, testing"
+    assert [line.split()[0] for line in lines[2:]] == ["MAX_TOKENS", "TEXT_MAX_TOKENS"]
+    assert "override" in lines[2]
+    assert "fewer [bold]words[/bold]" in lines[2]
+    assert set(answer(url, "list", "--overridden")["flags"]) == {"MAX_TOKENS"}
+
+
+def test_it_sets_and_clears(url: str, start: int) -> None:
+    """Several at once, with the reason in the history; the answer is readable and says what changed."""
+    result = rom(url, "set", "MAX_TOKENS=77", "LOG_LEVEL=ERROR", "--reason", "quiet")
+    assert result.exit_code == 0
+    assert f"version {start + 1} is in force" in result.stdout
+    assert "MAX_TOKENS: 1000 → 77" in result.stdout
+    assert answer(url, "clear", "MAX_TOKENS", "LOG_LEVEL")["changed"]["MAX_TOKENS"] == {"from": 77, "to": 1000}
+    assert "nothing changed" in rom(url, "reload").stdout
+    history = answer(url, "history", "--limit", "2")["versions"]
+    assert [entry["why"] for entry in history] == ["", "quiet"]
+
+
+def test_it_shows_the_history_and_rolls_back(url: str, start: int) -> None:
+    """Who, when, why and what, newest first."""
+    rom(url, "set", "MAX_TOKENS=77", "--reason", "try")
+    result = rom(url, "history", "--limit", "1")
+    line = result.stdout.splitlines()[-1]
+    assert line.split()[:1] == [str(start + 1)]
+    assert "ops" in line
+    assert "MAX_TOKENS: 1000 → 77 (set)" in line
+    assert "MAX_TOKENS: 77 → 1000" in rom(url, "rollback", str(start), "--reason", "undo").stdout
+    assert rom(url, "rollback", "9999").exit_code == 1
+
+
+def test_it_sets_a_canary(url: str, start: int) -> None:
+    """Flags, users and percentage in one change; `clear canary` ends it."""
+    result = rom(url, "canary", "MAX_TOKENS=50", "--include", "ana", "--percent", "10")
+    assert result.exit_code == 0, result.output
+    canary = {"percent": 10, "flags": {"MAX_TOKENS": 50}, "include": ["ana"], "salt": ""}
+    assert json.loads(rom(url, "status").stdout)["canary"] == canary
+    assert '"include": ["ana"]' in rom(url, "list", "NOTHING_LIKE_IT").stdout
+    assert answer(url, "clear", "canary")["changed"]["canary"]["to"] is None
+
+
+def test_two_operators_do_not_overwrite_each_other(url: str, start: int) -> None:
+    """--if-version refuses when somebody was faster."""
+    assert rom(url, "set", "MAX_TOKENS=5", "--if-version", str(start)).exit_code == 0
+    result = rom(url, "set", "MAX_TOKENS=6", "--if-version", str(start))
+    assert result.exit_code == 1
+    assert "version_conflict" in result.stderr
+    assert rom(url, "clear", "MAX_TOKENS", "--if-version", str(start + 1)).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("set", "MAX_TOKENS"), "is not NAME=VALUE"),
+        (("set", "MAX_TOKENS="), "rom flags clear MAX_TOKENS"),
+        (("set", "MAX_TOKENS=1", "MAX_TOKENS=2"), "given twice"),
+        (("rollback", "x"), "not a valid integer"),
+        (("set",), "Missing argument"),
+    ],
+)
+def test_a_wrong_command_is_explained_and_sends_nothing(url: str, arguments: tuple[str, ...], says: str) -> None:
+    """Exit code 2."""
+    result = rom(url, *arguments)
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def test_a_refusal_of_the_server_is_shown(url: str) -> None:
+    """Every problem by name, exit code 1; a wrong token says where the token comes from."""
+    result = rom(url, "set", "MAX_TOKNES=1", "MAX_TOKENS=x")
+    assert result.exit_code == 1
+    assert "did you mean MAX_TOKENS?" in result.stderr
+    assert "must be a whole number" in result.stderr
+    denied = rom(url, "list", token="wrong")
+    assert denied.exit_code == 1
+    assert "ROM_ADMIN_TOKEN" in denied.stderr
+
+
+def test_a_server_that_is_not_there_or_not_ours_is_said(url: str, tmp_path: Path) -> None:
+    """No traceback."""
+    gone = rom("http://127.0.0.1:9", "list")
+    assert gone.exit_code == 1
+    assert "no server answers at http://127.0.0.1:9" in gone.stderr
+
+
+def test_notes_of_the_answer_are_printed(url: str, site: Site, start: int) -> None:
+    """What waits for a restart, and that a change is not durable."""
+    site.write(SETTINGS_TOML + 'STATE_DIR = "elsewhere"\n')
+    assert "STATE_DIR becomes elsewhere at the next restart" in rom(url, "reload").stdout
+    site.write(SETTINGS_TOML)
+    site.store.broken = True
+    try:
+        assert "not durable" in rom(url, "set", "BEDROCK_ENABLED=off").stdout
+        assert "store unwritable" in rom(url, "list", "BEDROCK").stdout
+    finally:
+        site.store.broken = False
+        rom(url, "clear", "BEDROCK_ENABLED")

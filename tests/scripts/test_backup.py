@@ -1,0 +1,141 @@
+"""scripts/backup-before-pr.sh on real repositories."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from repositories import SCRIPTS, Clone, new_clone
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    """A clone with a bare remote."""
+    return new_clone(tmp_path)
+
+
+def backups(clone: Clone) -> list[Path]:
+    """Everything in BACKUP_DIR, hidden or not."""
+    return sorted(clone.backups.iterdir()) if clone.backups.exists() else []
+
+
+def test_a_backup_restores_every_ref(clone: Clone) -> None:
+    """Branches, tags, a stash and a detached HEAD come back from the bundle alone, and the manifest tells the truth."""
+    clone.git("branch", "aside")
+    clone.git("tag", "-a", "-m", "kept", "kept")
+    (clone.path / "settings.toml").write_text("[default]\n")
+    clone.git("stash", "-q")
+    clone.git("checkout", "-q", "--detach")
+    lonely = clone.commit("lonely", "on no branch\n")
+    done = clone.script("backup-before-pr.sh")
+    assert done.returncode == 0, done.stderr
+    folder = Path(done.stdout.strip())
+    assert backups(clone) == [folder]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["commit"], manifest["branch"]) == (lonely, "(detached)")
+    assert manifest["uncommitted_changes"] is False
+    assert sorted(manifest["sha256"]) == ["repository.bundle", "settings.toml"]
+    for name, digest in manifest["sha256"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+    restored = clone.path.parent / "restored"
+    clone.git("clone", "-q", "--mirror", str(folder / "repository.bundle"), str(restored))
+    refs = ("for-each-ref", "--format=%(objectname) %(refname)")
+    assert clone.git("-C", str(restored), *refs) == clone.git(*refs)
+    assert clone.git("-C", str(restored), "show", f"{lonely}:lonely") == "on no branch"
+
+
+def test_uncommitted_changes_are_refused_unless_told(clone: Clone) -> None:
+    """A new file is enough to refuse; with --allow-dirty the manifest says that something is missing."""
+    (clone.path / "new file").write_text("x")
+    refused = clone.script("backup-before-pr.sh")
+    assert refused.returncode == 1
+    assert "--allow-dirty" in refused.stderr
+    assert backups(clone) == []
+    done = clone.script("backup-before-pr.sh", "--allow-dirty")
+    assert done.returncode == 0
+    manifest = json.loads((Path(done.stdout.strip()) / "manifest.json").read_text())
+    assert manifest["uncommitted_changes"] is True
+
+
+def test_secrets_stay_out(clone: Clone) -> None:
+    """Files for secrets are never copied, and settings.toml is not either once a secret stands in it."""
+    for name in (".env", ".secrets.local.toml", "settings.local.toml"):
+        (clone.path / name).write_text('ADMIN_TOKEN = "hush"\n')
+    (clone.path / "settings.toml").write_text('[production]\nADMIN_TOKEN = "hush"\n')
+    done = clone.script("backup-before-pr.sh", "--allow-dirty")
+    folder = Path(done.stdout.strip())
+    assert "settings.toml is left out" in done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "repository.bundle"]
+
+
+def test_old_backups_go_and_other_folders_stay(clone: Clone) -> None:
+    """The newest N are kept, by name; what is no backup is nobody's to delete."""
+    for day in range(1, 5):
+        folder = clone.backups / f"2020010{day}T000000Z-aaaaaaaaaa"
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+    (clone.backups / "19990101T000000Z-unfinished").mkdir()
+    (clone.backups / "notes").mkdir()
+    done = clone.script("backup-before-pr.sh", "--keep", "3")
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in backups(clone) if path.name[:2] == "20" or path.name in ("notes",)] == [
+        "20200103T000000Z-aaaaaaaaaa",
+        "20200104T000000Z-aaaaaaaaaa",
+        Path(done.stdout.strip()).name,
+        "notes",
+    ]
+    assert (clone.backups / "19990101T000000Z-unfinished").exists()
+
+
+def test_an_interrupted_backup_leaves_nothing_that_looks_like_one(clone: Clone, tmp_path: Path) -> None:
+    """SIGTERM in the middle: no folder is left, and the next run succeeds."""
+    _slow_git(tmp_path, "verify")
+    environ = clone.environ(PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    with subprocess.Popen(
+        ["bash", str(SCRIPTS / "backup-before-pr.sh")], cwd=clone.path, env=environ, start_new_session=True
+    ) as process:
+        end = time.monotonic() + 20
+        while not (tmp_path / "waiting").exists():
+            assert time.monotonic() < end, "the backup did not get to the point"
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(timeout=20) != 0
+    assert backups(clone) == []
+    assert clone.script("backup-before-pr.sh").returncode == 0
+    assert len(backups(clone)) == 1
+
+
+def test_a_bundle_that_does_not_hold_everything_is_no_backup(clone: Clone, tmp_path: Path) -> None:
+    """A shallow clone cannot be backed up: the trial clone finds out."""
+    clone.commit("second", "2\n")
+    clone.push()
+    shallow = Clone.__new__(Clone)
+    shallow.path, shallow.remote, shallow.backups = tmp_path / "shallow", clone.remote, clone.backups
+    clone.git("clone", "-q", "--depth=1", f"file://{clone.remote}", str(shallow.path))
+    done = shallow.script("backup-before-pr.sh")
+    assert done.returncode != 0
+    assert backups(clone) == []
+
+
+def test_wrong_use_is_exit_code_2(clone: Clone) -> None:
+    """And nothing is written."""
+    for arguments in (("--keep", "0"), ("--keep=many",), ("--keep",), ("--verbose",)):
+        assert clone.script("backup-before-pr.sh", *arguments).returncode == 2, arguments
+    assert backups(clone) == []
+
+
+def _slow_git(folder: Path, word: str) -> None:
+    """Put a git in the way that tells when it is asked for `word`, and then takes its time."""
+    (folder / "bin").mkdir()
+    script = folder / "bin" / "git"
+    script.write_text(
+        f'#!/bin/sh\ncase " $* " in *" {word} "*) : >{folder / "waiting"}; exec sleep 30;; esac\n'
+        'PATH=${PATH#*:} exec git "$@"\n'
+    )
+    script.chmod(0o755)

@@ -1,0 +1,143 @@
+"""The documentation cannot lie: generated pages are up to date, nothing is missing, and the code in it runs."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from support import asks, make_runtime, make_turn, says
+
+from rom_core import hookspecs, reference
+from rom_core.catalogue import Catalogue
+from rom_core.config import CORE_SETTINGS
+from rom_core.errors import RomError, TurnCancelled
+from rom_core.http.app import create_app
+from rom_core.http.chat import CHAT_REQUEST
+from rom_core.http.openapi import family
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+
+
+def page(name: str) -> str:
+    """The text of a page."""
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def codes(name: str) -> list[str]:
+    """The Python blocks of a page."""
+    return re.findall(r"^```python\n(.*?)^```", page(name), re.DOTALL | re.MULTILINE)
+
+
+def test_generated_pages_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """hooks.md and configuration.md are what the declarations say now."""
+    monkeypatch.chdir(ROOT)
+    assert reference.main(["--check"]) == 0, f"run `{reference.COMMAND}`"
+
+
+def test_a_page_that_is_out_of_date_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--check names it and fails; writing puts it right."""
+    (tmp_path / "docs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert reference.main(["--check"]) == 1
+    assert "docs/hooks.md is out of date" in capsys.readouterr().err
+    assert reference.main([]) == 0
+    assert reference.main(["--check"]) == 0
+    (tmp_path / "docs" / "hooks.md").write_text("old")
+    assert reference.main(["--check"]) == 1
+
+
+def test_every_hook_has_its_section_with_its_arguments() -> None:
+    """hooks.md shows each hook with exactly the arguments of its specification, and an example."""
+    text = page("hooks.md")
+    for name in (attribute for attribute in vars(hookspecs) if attribute.startswith("rom_")):
+        section = text.partition(f"### {name}\n")[2].partition("\n###")[0]
+        shown = re.search(rf"`{name}\((.*?)\)", section)
+        assert shown is not None, name
+        arguments = [argument.split(":")[0].strip() for argument in re.sub(r"\[.*?\]", "", shown[1]).split(",")]
+        code = getattr(hookspecs, name).__code__
+        assert [argument for argument in arguments if argument] == list(code.co_varnames[: code.co_argcount])
+        assert f"def {name}(self" in section
+
+
+def test_every_setting_is_documented() -> None:
+    """configuration.md has a row for each declared setting of the core and of the built-in plugins."""
+    text = page("configuration.md")
+    built_in = [
+        setting
+        for plugin in Catalogue.installed().plugins.values()
+        if type(plugin.instance).__module__.startswith("plugins.")
+        for setting in plugin.settings
+    ]
+    assert len(built_in) > 10
+    for setting in (*CORE_SETTINGS, *built_in):
+        assert text.count(f"\n| `{setting.name}` | {setting.type.__name__}") == 1, setting.name
+        assert setting.help.replace("|", "\\|") in text
+
+
+def test_every_error_code_is_documented_with_its_status() -> None:
+    """The table of api.md has exactly the codes that the errors have, with their statuses."""
+    known = {(error.code, str(error.status)) for error in family(RomError) if not issubclass(error, TurnCancelled)}
+    assert set(re.findall(r"^\| `(\w+)` \| (\d{3}) \|", page("api.md"), re.MULTILINE)) == known
+
+
+def test_every_route_of_the_core_is_documented() -> None:
+    """api.md names each path that is served without plugins."""
+    runtime, _ = make_runtime()
+    for path in create_app(runtime).resources:
+        assert f" {path}`" in page("api.md"), path
+
+
+def test_every_field_of_a_request_is_documented() -> None:
+    """The table of POST /api/chat has a row for each field that the schema knows."""
+    section = page("api.md").partition("## POST /api/chat")[2].partition("The answer:")[0]
+    rows = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert rows == list(CHAT_REQUEST.schema["properties"])
+
+
+@pytest.fixture
+def disclaimer(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The plugin of plugins.md, as the module that the page says it is."""
+    module = ModuleType("plugins.disclaimer")
+    monkeypatch.setitem(sys.modules, "plugins.disclaimer", module)
+    exec(compile(codes("plugins.md")[0], "plugins.md", "exec"), vars(module))
+    return module
+
+
+def test_the_plugin_of_the_page_passes_the_test_of_the_page(disclaimer: ModuleType) -> None:
+    """What a reader copies works, and the test shown is the one that says so."""
+    assert disclaimer.Disclaimer
+    shown: dict[str, object] = {}
+    exec(compile(codes("plugins.md")[1], "plugins.md", "exec"), shown)
+    tests = [value for name, value in shown.items() if name.startswith("test_")]
+    assert len(tests) == 2
+    for test in tests:
+        assert callable(test)
+        test()
+
+
+def test_the_tool_of_the_page_runs_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is offered, validated and run; its own error reaches the model in its words."""
+    module = ModuleType("interest")
+    monkeypatch.setitem(sys.modules, "interest", module)
+    exec(compile(codes("plugins.md")[2], "plugins.md", "exec"), vars(module))
+    asked = asks(("juros_simples", {"principal": 1000, "meses": 3}), ("juros_simples", {"principal": 1, "meses": 1300}))
+    runtime, transport = make_runtime(asked, says("ok"), plugins={"interest": module.Interest()})
+    runtime.run(make_turn(runtime))
+    results = [block["toolResult"] for block in transport.requests[1]["messages"][-1]["content"]]
+    assert [result["status"] for result in results] == ["success", "error"]
+    assert results[0]["content"] == [{"json": {"juros": 30.0}}]
+    assert "cem anos" in results[1]["content"][0]["text"]
+    runtime.stop()
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+def test_links_between_pages_lead_somewhere(path: Path) -> None:
+    """No page points at a file that is not there."""
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target

@@ -1,0 +1,184 @@
+"""render.yaml and the workflows: structure, names, settings, and that nothing in them can be fooled."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from rom_core.catalogue import Catalogue
+from rom_core.cli import main
+from rom_core.config import load_settings, parse_api_keys
+
+ROOT = Path(__file__).parents[1]
+SERVICES: list[dict[str, Any]] = yaml.safe_load((ROOT / "render.yaml").read_text())["services"]
+WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github/workflows").glob("*.yml")}
+# Read by Render, by the layers themselves, and by boto3.
+NO_SETTINGS = {"ROM_ENV", "PYTHON_VERSION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+# Of Render's blueprint specification, those that this service may use.
+FIELDS = {
+    "type",
+    "name",
+    "runtime",
+    "region",
+    "plan",
+    "branch",
+    "autoDeployTrigger",
+    "buildCommand",
+    "startCommand",
+    "healthCheckPath",
+    "maxShutdownDelaySeconds",
+    "disk",
+    "envVars",
+}
+
+
+def variables(service: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Environment variables by name."""
+    named = {variable["key"]: variable for variable in service["envVars"]}
+    assert len(named) == len(service["envVars"]), "a name stands there twice"
+    return named
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: str(service["name"]))
+def test_a_service_has_what_it_needs(service: dict[str, Any]) -> None:
+    """2 GB and 1 CPU, a health check, a disk for the state, and a shutdown longer than the grace of turns."""
+    assert set(service) == FIELDS
+    assert (service["type"], service["runtime"], service["plan"]) == ("web", "python", "standard")
+    assert service["healthCheckPath"] == "/health"
+    assert service["startCommand"] == "rom serve"
+    grace = next(s for s in Catalogue.installed().settings if s.name == "SHUTDOWN_GRACE_SECONDS").default
+    assert grace < service["maxShutdownDelaySeconds"] <= 300
+    disk, state = service["disk"], variables(service)["STATE_DIR"]["value"]
+    assert state == disk["mountPath"]
+    assert state.startswith("/")
+    assert disk["sizeGB"] >= 1
+    # In YAML a bare off is false, which is no trigger.
+    assert service["autoDeployTrigger"] == "off"
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: str(service["name"]))
+def test_every_variable_is_a_declared_setting(service: dict[str, Any]) -> None:
+    """One that nobody reads would only look as if it did something; each has exactly one source."""
+    declared = {setting.name: setting for setting in Catalogue.installed().settings}
+    for name, variable in variables(service).items():
+        assert name in declared or name in NO_SETTINGS, name
+        assert len(variable) == 2
+        assert {"value", "generateValue", "sync"} & set(variable)
+        if name in declared and declared[name].secret:
+            assert "value" not in variable, f"{name} is a secret"
+        if "value" in variable:
+            assert isinstance(variable["value"], str), f"{name}: Render wants text"
+
+
+def test_staging_rehearses_production() -> None:
+    """They differ in nothing but the environment and their names."""
+    production, staging = (yaml.safe_dump(service) for service in SERVICES)
+    assert production.replace("production", "staging") == staging
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_a_service_would_start_with_these_settings(environment: str) -> None:
+    """The layers accept them, the generated tokens too; in production everything that may cost is still off."""
+    service = next(s for s in SERVICES if variables(s)["ROM_ENV"]["value"] == environment)
+    # Render generates 256 bits in base64, which ends with an equals sign.
+    generated = base64.b64encode(bytes(range(32))).decode()
+    environ = {"API_KEYS": "ana=" + "k" * 24, "PORT": "10000"}
+    for name, variable in variables(service).items():
+        if name not in NO_SETTINGS - {"ROM_ENV"}:
+            environ[name] = generated if variable.get("generateValue") else variable.get("value", environ.get(name, ""))
+    catalogue = Catalogue.installed()
+    settings = load_settings(catalogue.settings, catalogue.rules, root=ROOT, environ=environ)
+    assert settings.environment == environment
+    assert (settings.HOST, settings.PORT, settings.STATE_DIR) == ("0.0.0.0", 10000, "/var/data")
+    assert list(parse_api_keys(settings.ADMIN_TOKEN).values()) == [generated]
+    assert settings.BEDROCK_ENABLED is (environment == "staging")
+
+
+def test_the_build_installs_exactly_what_is_locked() -> None:
+    """As the Makefile does: with hashes, and nothing resolved anew."""
+    makefile = (ROOT / "Makefile").read_text()
+    for service in SERVICES:
+        first, second = service["buildCommand"].split("&&")
+        for option in ("--require-hashes", "requirements/run.lock"):
+            assert option in first
+            assert option in makefile
+        for option in ("--no-deps", "--no-build-isolation", "--editable ."):
+            assert option in second
+            assert option in makefile
+
+
+def steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
+    """All steps of all jobs."""
+    return [step for job in workflow["jobs"].values() for step in job.get("steps", ())]
+
+
+@pytest.mark.parametrize("name", sorted(WORKFLOWS))
+def test_workflows_are_pinned_bounded_and_least_privileged(name: str) -> None:
+    """Actions by commit, a limit on time, rights to read, and no expression inside a script (it would be code)."""
+    workflow = WORKFLOWS[name]
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert "uses" in job or job["timeout-minutes"] <= 360
+    for step in steps(workflow):
+        if "uses" in step:
+            assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
+        assert "${{" not in step.get("run", "")
+
+
+@pytest.mark.parametrize("name", sorted(WORKFLOWS))
+def test_what_workflows_call_exists(name: str) -> None:
+    """Scripts, make targets and commands of `rom`."""
+    makefile = (ROOT / "Makefile").read_text().replace("$(VENV)", ".venv")
+    for step in steps(WORKFLOWS[name]):
+        run = step.get("run", "")
+        for script in re.findall(r"scripts/[\w.-]+", run):
+            assert os.access(ROOT / script, os.X_OK), script
+        for target in re.findall(r"make ([\w./-]+)", run):
+            assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), target
+        for command in re.findall(r"bin/rom ([a-z-]+)(?: ([a-z]+))?", run):
+            group = main.commands[command[0]]
+            assert not command[1] or command[1] in getattr(group, "commands", {command[1]})
+
+
+def test_production_comes_after_staging_and_an_approval() -> None:
+    """The environment is where reviewers are required; a failed smoke test rolls back."""
+    jobs = WORKFLOWS["deploy"]["jobs"]
+    assert jobs["staging"]["needs"] == "ci"
+    assert jobs["production"]["needs"] == "staging"
+    assert jobs["production"]["environment"] == "production"
+    assert jobs["staging"]["environment"] == "staging"
+    runs = [step.get("run", "") for step in jobs["production"]["steps"]]
+    assert [run for run in runs if "rollback --yes" in run] == runs[-1:]
+    # PyYAML reads the key `on` as true.
+    assert WORKFLOWS["deploy"][True]["push"]["branches"] == ["main"]
+    assert "pull_request" in WORKFLOWS["ci"][True]
+
+
+def test_only_render_is_named() -> None:
+    """No file of the tree names another platform to deploy to."""
+    names = "heroku|vercel|netlify|railway\\.app|fly\\.io|koyeb|northflank|dokku|kubernetes|helm chart|cloud run|"
+    names += "elastic beanstalk|app engine|azure app service|digitalocean|cloudfoundry|openshift|fargate|google cloud"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    files = [path for path in listed.stdout.split("\0") if path and (ROOT / path).is_file()]
+    assert "render.yaml" in files
+    found = [
+        path
+        for path in files
+        if ROOT / path != Path(__file__)
+        and re.search(names, (ROOT / path).read_bytes().decode("utf-8", "replace"), re.IGNORECASE)
+    ]
+    assert found == []
