@@ -302,7 +302,7 @@ class RetryDeclined(Event):
 
 @dataclass(frozen=True, slots=True)
 class FallbackExhausted(Event):
-    """No model is left to take over. `attempts` tells the call's whole story: (model, outcome, kind of failure) each."""
+    """No model is left to take over. `attempts` tells the call's whole story: (model, outcome, kind of failure)."""
 
     name: ClassVar[str] = "fallback.exhausted"
     call: ModelCall

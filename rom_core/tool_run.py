@@ -114,7 +114,7 @@ def _outcome(call: ToolCall, job: Job[Any] | None) -> ToolResult:
         return ToolResult.of(result) if result is not None else _no_result(call)
     except ToolError as error:
         return ToolResult.error(str(error) or "A ferramenta falhou.", "failed")
-    except BaseException:  # noqa: BLE001 - a tool that calls sys.exit ends itself and nothing else
+    except BaseException:
         logger.exception("tool.failed", tool=call.name, trace_id=call.turn.trace_id)
         return ToolResult.error(f"A ferramenta {call.name!r} falhou por um erro interno.", "failed")
 

@@ -51,11 +51,8 @@ backups=$(cd "$backups" && pwd -P)
 find "$backups" -mindepth 1 -maxdepth 1 -name '.partial-*' -mmin +60 -exec rm -rf {} +
 partial=$(mktemp -d "$backups/.partial-XXXXXX")
 trap 'rm -rf "$partial"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
 
-# HEAD as well: a detached one is on no ref.
-git bundle create --quiet "$partial/repository.bundle" --all HEAD
+git bundle create --quiet "$partial/repository.bundle" --all
 verified=$(git bundle verify --quiet "$partial/repository.bundle" 2>&1) || die "the bundle does not verify: $verified"
 git clone --quiet --mirror "$partial/repository.bundle" "$partial/trial" || die "the bundle cannot be cloned"
 refs() { git -C "$1" for-each-ref --format='%(objectname) %(refname)' | sort; }

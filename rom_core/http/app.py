@@ -25,7 +25,7 @@ class Router(falcon.routing.CompiledRouter):
 
     def map_http_methods(self, resource: object, **options: Any) -> dict[str, Any]:
         """The responders of `resource` by method."""
-        responders = super().map_http_methods(resource, **options)
+        responders: dict[str, Any] = super().map_http_methods(resource, **options)
         if "GET" in responders:
             responders.setdefault("HEAD", responders["GET"])
         return responders

@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 import falcon
 
-from rom_core.json_schema import first_errors
 from rom_core.errors import InvalidRequest, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+from rom_core.json_schema import first_errors
 
 # Deeper than anything a route takes, and shallow enough for whatever walks through it afterwards.
 MAX_DEPTH = 64

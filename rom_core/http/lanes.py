@@ -66,7 +66,9 @@ class Lanes:
         """Have `task` served by the next thread that may take it."""
         with self._lock:
             (self._first if _goes_first(task) else self._rest).append(task)
-            self._wake()
+            # One thread for each request that comes; those that end one look by themselves before they wait.
+            if self._first or self._chat_may_run():
+                self._work.notify()
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
         """Let the threads end, wait for them at most `timeout` seconds, cancel what none of them has taken.
@@ -94,7 +96,7 @@ class Lanes:
             task, chat = taken
             try:
                 task.service()
-            except BaseException:  # noqa: BLE001 - whatever a request raises, the thread goes on to the next one
+            except BaseException:
                 logger.exception("http.task_failed")
             finally:
                 with self._lock:
@@ -114,17 +116,11 @@ class Lanes:
                 task = (self._rest if chat else self._first).popleft()
                 self._serving += 1
                 self._serving_chats += chat
-                self._wake()
                 return task, chat
             return None
 
     def _chat_may_run(self) -> bool:
         return bool(self._rest) and self._serving_chats < self._chats
-
-    def _wake(self) -> None:
-        """Wake a thread if there is something it may take; whoever takes something does the same for what is left."""
-        if self._first or self._chat_may_run():
-            self._work.notify()
 
 
 def _goes_first(task: Task) -> bool:

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
+from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
@@ -111,7 +112,12 @@ def listen(app: Any, dispatcher: Any, *, host: str, port: int, **options: Any) -
         raise OSError(errno.EINVAL, "that is not a host name") from None
     addresses = [address[4][0] for address in sorted(found, key=lambda entry: entry[0] != socket.AF_INET)]
     adjustments = Adjustments(host=addresses[0], port=port, **options)
-    return Listener(app, map={}, dispatcher=dispatcher, adj=adjustments)
+    sockets: Any = {}
+    try:
+        return Listener(app, map=sockets, dispatcher=dispatcher, adj=adjustments)
+    except OSError:
+        wasyncore.close_all(sockets, ignore_all=True)
+        raise
 
 
 def _ours(refusal: Any) -> RomError:

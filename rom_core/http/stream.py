@@ -24,6 +24,7 @@ ENDING_SECONDS = 5.0
 READING_SECONDS = 20.0
 # Pieces a slow reader may be behind, beside what the server buffers, before the turn waits for it.
 _MAX_PIECES = 1024
+_PIECES_AT_ONCE = 64
 _BACKPRESSURE_SECONDS = 0.02
 
 Item = tuple[str, dict[str, Any]]
@@ -154,8 +155,8 @@ class TurnStream:
                 yield b"".join(pieces)
                 self._ended = True
                 return
-            # What has piled up meanwhile goes out in one write.
-            if self._items.empty():
+            # What has piled up meanwhile goes out in one write; a model that never pauses must not pile it up here.
+            if self._items.empty() or len(pieces) >= _PIECES_AT_ONCE:
                 yield b"".join(pieces)
                 pieces = []
             item = yield from self._next()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
 from e2e.serving import serving, until
 
 from bench.plain import SYSTEM, loop, make_client
@@ -73,6 +74,39 @@ def test_a_third_partys_tools_and_nothing_else(message: str, streamed: bool, sit
     assert [json.dumps(body) for body in sent] == [json.dumps(body) for body in expected]
     assert (answer["reply"], answer["iterations"], answer["degraded"]) == (text, rounds, False)
     assert len(answer["tool_calls"]) == (6 if tools else 0)
+
+
+# What a plain loop gets from boto3, and the status that stands for it.
+FAILURES = {
+    "ThrottlingException": 503,
+    "InternalServerException": 502,
+    "ValidationException": 502,
+    "ModelTimeoutException": 504,
+    "ConnectionClosedError": 502,
+    "EventStreamError": 503,
+}
+
+
+def test_a_failure_is_the_one_that_a_plain_loop_sees() -> None:
+    """With all plugins off each exception of boto3 has its status, streamed or not, after one request each."""
+    directives = ["429", "500", "400", "408", "reset", "exception:throttlingException]] [[after=0"]
+    seen = {}
+    with LocalBedrock() as bedrock:
+        client = make_client(bedrock.url)
+        for directive in directives:
+            with pytest.raises((BotoCoreError, ClientError)) as raised:
+                loop(client, f"[[fault={directive}]] conte", [], lambda value: "")
+            seen[directive] = type(raised.value).__name__
+        client.close()
+        assert set(seen.values()) == set(FAILURES)
+        bedrock.reset()
+        with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **switches_off()) as server:
+            for directive, name in seen.items():
+                message = f"[[fault={directive}]] conte"
+                stream = server.stream(message)
+                assert stream.head[0] == server.chat(message).status_code == FAILURES[name], directive
+                stream.close()
+        assert len(bedrock.requests) == 2 * len(directives)
 
 
 def test_a_third_partys_plugin_is_off_until_it_is_switched_on(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,12 @@ import dataclasses
 from typing import Any
 
 import pytest
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
 from support import Recorder, Toolkit, asks, make_runtime, make_settings, make_turn, says, tool
 
 from rom_core.bedrock.local.rules import check_conversation
+from rom_core.bedrock.reply import MALFORMED
 from rom_core.errors import BedrockDisabled, DeadlineExceeded, ModelServerError
 from rom_core.events import LoopStopped
 from rom_core.hookspecs import hookimpl
@@ -61,19 +64,25 @@ def test_a_blank_line_separates_the_text_of_iterations() -> None:
     assert [name for name, _ in heard if name != "delta"] == ["tool_call", "tool_result"]
 
 
-@pytest.mark.parametrize(
-    ("stop_reason", "setting"),
-    [
-        ("end_turn", "TEXT_EMPTY_REPLY"),
-        ("stop_sequence", "TEXT_EMPTY_REPLY"),
-        ("tool_use", "TEXT_EMPTY_REPLY"),
-        ("max_tokens", "TEXT_MAX_TOKENS"),
-        ("model_context_window_exceeded", "TEXT_CONTEXT_TOO_LONG"),
-        ("content_filtered", "TEXT_FILTERED"),
-        ("guardrail_intervened", "TEXT_FILTERED"),
-        ("something_new", "TEXT_EMPTY_REPLY"),
-    ],
-)
+STOP_REASONS = {
+    "end_turn": "TEXT_EMPTY_REPLY",
+    "stop_sequence": "TEXT_EMPTY_REPLY",
+    "tool_use": "TEXT_EMPTY_REPLY",
+    "max_tokens": "TEXT_MAX_TOKENS",
+    "model_context_window_exceeded": "TEXT_CONTEXT_TOO_LONG",
+    "content_filtered": "TEXT_FILTERED",
+    "guardrail_intervened": "TEXT_FILTERED",
+}
+
+
+def test_every_stop_reason_of_the_service_has_an_outcome() -> None:
+    """Those of botocore's model are all here or are failures of the model; a new one makes somebody decide."""
+    service = ServiceModel(Loader().load_service_model("bedrock-runtime", "service-2"), "bedrock-runtime")
+    known: Any = service.shape_for("StopReason")
+    assert {*STOP_REASONS, *MALFORMED} == set(known.enum)
+
+
+@pytest.mark.parametrize(("stop_reason", "setting"), [*STOP_REASONS.items(), ("something_new", "TEXT_EMPTY_REPLY")])
 def test_every_stop_reason_ends_with_words(stop_reason: str, setting: str) -> None:
     """Whatever the reason a model stops for, also one nobody knows: with text it is the answer, without one ours."""
     runtime, _ = make_runtime(says("some text", stop_reason))

@@ -82,6 +82,12 @@ def test_where_nothing_is_known_nothing_is_claimed(tmp_path: Path, statm: str | 
     assert MemoryGauge(100, tmp_path).ratio() is None
 
 
+def test_an_unlimited_group_on_an_unknown_machine_is_no_limit(tmp_path: Path) -> None:
+    """The huge number that cgroup v1 writes is not taken for memory."""
+    group = {"sys/fs/cgroup/memory/memory.limit_in_bytes": NO_LIMIT_V1, "proc/self/cgroup": "4:memory:/\n"}
+    assert MemoryGauge(root=machine(tmp_path, group | {"proc/meminfo": ""})).limit_bytes() is None
+
+
 def test_use_is_read_anew_each_time(tmp_path: Path) -> None:
     """The limit is looked up once, the use whenever it is asked for."""
     root = machine(tmp_path, {})

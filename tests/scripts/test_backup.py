@@ -14,10 +14,16 @@ import pytest
 from repositories import SCRIPTS, Clone, new_clone
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Made once."""
+    return new_clone(tmp_path_factory.mktemp("made"))
+
+
 @pytest.fixture
-def clone(tmp_path: Path) -> Clone:
+def clone(made: Clone, tmp_path: Path) -> Clone:
     """A clone with a bare remote."""
-    return new_clone(tmp_path)
+    return made.copy(tmp_path)
 
 
 def backups(clone: Clone) -> list[Path]:
@@ -95,8 +101,8 @@ def test_old_backups_go_and_other_folders_stay(clone: Clone) -> None:
 
 def test_an_interrupted_backup_leaves_nothing_that_looks_like_one(clone: Clone, tmp_path: Path) -> None:
     """SIGTERM in the middle: no folder is left, and the next run succeeds."""
-    _slow_git(tmp_path, "verify")
-    environ = clone.environ(PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    path = clone.git_in_the_way("bundle verify", f": >{tmp_path / 'waiting'}; exec sleep 30")
+    environ = clone.environ(PATH=path)
     with subprocess.Popen(
         ["bash", str(SCRIPTS / "backup-before-pr.sh")], cwd=clone.path, env=environ, start_new_session=True
     ) as process:
@@ -115,11 +121,21 @@ def test_a_bundle_that_does_not_hold_everything_is_no_backup(clone: Clone, tmp_p
     """A shallow clone cannot be backed up: the trial clone finds out."""
     clone.commit("second", "2\n")
     clone.push()
-    shallow = Clone.__new__(Clone)
-    shallow.path, shallow.remote, shallow.backups = tmp_path / "shallow", clone.remote, clone.backups
-    clone.git("clone", "-q", "--depth=1", f"file://{clone.remote}", str(shallow.path))
-    done = shallow.script("backup-before-pr.sh")
+    shallow = tmp_path / "shallow"
+    clone.git("clone", "-q", "--depth=1", f"file://{clone.remote}", str(shallow))
+    clone.path = shallow
+    done = clone.script("backup-before-pr.sh")
     assert done.returncode != 0
+    assert backups(clone) == []
+
+
+def test_a_ref_that_did_not_make_it_is_noticed(clone: Clone) -> None:
+    """A bundle may verify and clone, and still lack a branch."""
+    clone.git("branch", "aside")
+    path = clone.git_in_the_way("bundle create", 'exec git bundle create "$4" main')
+    done = clone.script("backup-before-pr.sh", PATH=path)
+    assert done.returncode == 1
+    assert "lacks refs" in done.stderr
     assert backups(clone) == []
 
 
@@ -128,14 +144,3 @@ def test_wrong_use_is_exit_code_2(clone: Clone) -> None:
     for arguments in (("--keep", "0"), ("--keep=many",), ("--keep",), ("--verbose",)):
         assert clone.script("backup-before-pr.sh", *arguments).returncode == 2, arguments
     assert backups(clone) == []
-
-
-def _slow_git(folder: Path, word: str) -> None:
-    """Put a git in the way that tells when it is asked for `word`, and then takes its time."""
-    (folder / "bin").mkdir()
-    script = folder / "bin" / "git"
-    script.write_text(
-        f'#!/bin/sh\ncase " $* " in *" {word} "*) : >{folder / "waiting"}; exec sleep 30;; esac\n'
-        'PATH=${PATH#*:} exec git "$@"\n'
-    )
-    script.chmod(0o755)

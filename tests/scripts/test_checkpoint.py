@@ -8,10 +8,16 @@ import pytest
 from repositories import Clone, new_clone
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Made once."""
+    return new_clone(tmp_path_factory.mktemp("made"))
+
+
 @pytest.fixture
-def clone(tmp_path: Path) -> Clone:
+def clone(made: Clone, tmp_path: Path) -> Clone:
     """A clone with a bare remote."""
-    return new_clone(tmp_path)
+    return made.copy(tmp_path)
 
 
 def test_checkpoints_count_up_from_what_anyone_has_taken(clone: Clone) -> None:

@@ -11,10 +11,10 @@ from repositories import Clone, new_clone
 TAG = "v1.2.3-checkpoint-1"
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Clone:
-    """A clone with a checkpoint and two commits after it, one of which deletes a file; all pushed."""
-    clone = new_clone(tmp_path)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Made once."""
+    clone = new_clone(tmp_path_factory.mktemp("made"))
     clone.commit("feature", "good\n")
     clone.script("create-checkpoint.sh")
     clone.push()
@@ -23,6 +23,12 @@ def clone(tmp_path: Path) -> Clone:
     clone.commit("another", "worse\n")
     clone.push()
     return clone
+
+
+@pytest.fixture
+def clone(made: Clone, tmp_path: Path) -> Clone:
+    """A clone with a checkpoint and two commits after it, one of which deletes a file; all pushed."""
+    return made.copy(tmp_path)
 
 
 def test_revert_keeps_the_history_and_forward_is_possible_again(clone: Clone) -> None:
@@ -66,16 +72,25 @@ def test_checking_a_tag_out_and_pushing_main_would_change_nothing(clone: Clone) 
 
 @pytest.mark.parametrize("mode", ["revert", "force"])
 def test_a_remote_that_moves_meanwhile_is_left_alone(clone: Clone, mode: str) -> None:
-    """What somebody pushes between the look and the push is never lost."""
+    """What somebody pushes between the look and the push is never lost: here during the backup."""
+    other = Clone(clone.path.parent, "other")
+    theirs = other.commit("theirs", "urgent\n")
+    path = clone.git_in_the_way("bundle create", f"git -C {other.path} push -q origin main")
+    done = clone.script("rollback.sh", TAG, f"--mode={mode}", "--yes", PATH=path)
+    assert done.returncode == 1
+    assert "nothing was changed" in done.stderr
+    assert clone.at_remote("main") == theirs
+
+
+def test_not_even_at_the_very_last_moment(clone: Clone) -> None:
+    """After git has looked at the remote, before it pushes."""
     other = Clone(clone.path.parent, "other")
     theirs = other.commit("theirs", "urgent\n")
     hook = clone.path / ".git" / "hooks" / "pre-push"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(f"#!/bin/sh\nunset GIT_DIR\ngit -C {other.path} push -q origin main\n")
     hook.chmod(0o755)
-    done = clone.script("rollback.sh", TAG, f"--mode={mode}", "--yes")
-    assert done.returncode == 1
-    assert "nothing was changed" in done.stderr
+    assert clone.script("rollback.sh", TAG, "--yes").returncode == 1
     assert clone.at_remote("main") == theirs
 
 

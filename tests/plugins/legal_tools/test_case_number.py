@@ -328,7 +328,7 @@ def test_the_tool_answers_in_json() -> None:
     """The tool returns the explanation as a `toolResult` json block, fit for the model."""
     answer = run({"numero": number()})
     assert answer == explain(number(), TODAY).as_dict()
-    assert ToolResult.of(answer, 20_000).content == ({"json": answer},)
+    assert ToolResult.of(answer).content == ({"json": answer},)
 
 
 def test_the_tool_reads_the_injected_day() -> None:

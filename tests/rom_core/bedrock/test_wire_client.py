@@ -45,6 +45,17 @@ def test_the_environment_of_a_developer_does_not_break_a_local_endpoint(
     assert "bearer" not in bedrock_local.requests[0].headers["authorization"].lower()
 
 
+def test_timeouts_and_connections_are_those_of_the_settings() -> None:
+    """Also the defaults: botocore's own are a minute to connect and ten connections for all threads."""
+    others = make_settings(BEDROCK_CONNECT_TIMEOUT_SECONDS=2, BEDROCK_READ_TIMEOUT_SECONDS=30, HTTP_THREADS=40)
+    for settings, connect, read, connections in ((make_settings(), 5, 60, 64), (others, 2, 30, 80)):
+        client = make_client(settings, "http://127.0.0.1:9")
+        config = client.meta.config
+        client.close()
+        assert (config.connect_timeout, config.read_timeout) == (connect, read)
+        assert config.max_pool_connections == connections
+
+
 def test_a_client_that_would_retry_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """If botocore ever takes the option in another way, the process says so at its start, not at its bill."""
     made = boto3.Session().client("bedrock-runtime", region_name="us-west-2")

@@ -317,6 +317,15 @@ def test_an_override_that_fits_again_is_used_again(site: Site) -> None:
     assert (runtime.current.settings.SOFT, flags.now.skipped) == (30, ())
 
 
+def test_what_a_request_sets_is_never_skipped(site: Site) -> None:
+    """Not even under the name of an override that was: it fits, or it is refused."""
+    site.store = MemoryStore(Version(2, 0.0, "ana", changes=(Change("SOFT", "set", 12, 30),)))
+    runtime, flags = start(site)
+    assert problems(flags, SOFT=40) == {"SOFT": "is not below HARD"}
+    flags.change({"SOFT": 5}, ANA)
+    assert (runtime.current.settings.SOFT, flags.now.skipped) == (5, ())
+
+
 def test_an_override_may_be_what_makes_the_files_valid(site: Site) -> None:
     """A restart accepts what a reload accepted."""
     runtime, flags = start(site)

@@ -1,0 +1,83 @@
+"""While a tool of a third party runs, and does not look at anything: the stream lives, and a client may leave."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from e2e.serving import RomServer, serving, until
+
+from rom_core.bedrock.local import LocalBedrock
+from rom_core.runtime import RESERVED_THREADS
+
+TOOL_SECONDS = 1.4
+# As pip would install it. The tool neither looks at its cancel token nor can be interrupted.
+THIRD_PARTY = f"""
+import time
+
+from rom_core.hookspecs import hookimpl
+from rom_core.tools import Tool
+
+class Slow:
+    @hookimpl
+    def rom_tools(self):
+        return [Tool("search", "searches for a while", {{"type": "object"}}, lambda *given: time.sleep({TOOL_SECONDS}))]
+"""
+QUESTION = "[[tool=search]] procure"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RomServer]:
+    """A server with the tool and with one place."""
+    site: Path = tmp_path_factory.mktemp("site")
+    (site / "slowly.py").write_text(THIRD_PARTY)
+    info = site / "slowly-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slowly\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rom.plugins]\nslowly = slowly:Slow\n")
+    one_place = {
+        "HTTP_THREADS": RESERVED_THREADS + 1,
+        "MAX_CONCURRENT_REQUESTS": 1,
+        "MAX_QUEUE_SIZE": 0,
+        "BOTTLENECK_LIMITER_ENABLED": "false",
+    }
+    with (
+        LocalBedrock() as bedrock,
+        serving(
+            BEDROCK_ENDPOINT_URL=bedrock.url,
+            PYTHONPATH=site,
+            SLOWLY_ENABLED="true",
+            SSE_HEARTBEAT_SECONDS=1,
+            **one_place,
+        ) as running,
+    ):
+        yield running
+
+
+def test_heartbeats_while_a_tool_runs(server: RomServer) -> None:
+    """A proxy between us sees a comment though nobody says anything, and the answer comes whole after it."""
+    stream = server.stream(QUESTION)
+    names = []
+    for name, _ in stream.events():
+        if name == "tool_result":
+            assert stream.comments >= 1
+        names.append(name)
+    assert names[:3] == ["start", "tool_call", "tool_result"]
+    assert names[-1] == "done"
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_client_that_leaves_while_a_tool_runs_frees_the_place(server: RomServer, streamed: bool) -> None:
+    """The only place is free at once, not when the tool returns."""
+    stream = server.stream(QUESTION, stream=streamed)
+    assert until(lambda: server.chat("oi").json().get("code") == "overloaded")
+    if streamed:
+        assert [name for name, _ in zip(stream.events(), range(2), strict=False)]
+    else:
+        time.sleep(0.2)
+    left = time.monotonic()
+    stream.close()
+    assert until(lambda: server.chat("oi").status_code == 200, 3)
+    assert time.monotonic() - left < TOOL_SECONDS / 2

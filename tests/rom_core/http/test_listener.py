@@ -1,0 +1,270 @@
+"""Connections, over real sockets: clients that leave, that do not read, and what the server refuses by itself."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+from support import make_runtime, says
+
+from rom_core.clock import SystemClock
+from rom_core.http.app import create_app
+from rom_core.http.listener import STALLED_SECONDS, listen
+from rom_core.http.server import Server
+from rom_core.runtime import Runtime
+from rom_core.turn import Attempt, ModelReply
+
+Serve = Callable[..., tuple[Runtime, Server]]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Starts servers in this process and stops them."""
+    running: list[tuple[Runtime, Server]] = []
+
+    def start(*steps: Any, **settings: Any) -> tuple[Runtime, Server]:
+        runtime, _ = make_runtime(*steps, clock=SystemClock(), PORT=0, **settings)
+        runtime.start()
+        server = Server(create_app(runtime), runtime)
+        server.start()
+        running.append((runtime, server))
+        return runtime, server
+
+    yield start
+    for runtime, server in running:
+        server.stop(1)
+        runtime.stop()
+
+
+def until(condition: Callable[[], Any], seconds: float = 5) -> bool:
+    """Wait for something another thread does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def post(**body: Any) -> bytes:
+    """POST /api/chat as bytes."""
+    raw = json.dumps({"message": "question"} | body).encode()
+    head = (
+        f"POST /api/chat HTTP/1.1\r\nHost: rom\r\nContent-Type: application/json\r\nContent-Length: {len(raw)}\r\n\r\n"
+    )
+    return head.encode() + raw
+
+
+def connect(server: Server) -> socket.socket:
+    """A connection with a small receive buffer."""
+    client = socket.socket()
+    client.settimeout(5)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", server.port))
+    return client
+
+
+def exchange(server: Server, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send it and read until the server closes: status, headers by lower-case name, body."""
+    answer = b""
+    with connect(server) as client:
+        client.sendall(request)
+        while piece := client.recv(65536):
+            answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in lines)
+    return int(status.split()[1]), headers, body
+
+
+@pytest.mark.parametrize("requests", [1, 2, 5])
+def test_a_client_that_leaves_is_noticed_whatever_it_has_sent_ahead(serve: Serve, requests: int) -> None:
+    """Pipelined requests in line do not hide that nobody waits for the answer."""
+    ended: list[str] = []
+
+    def model(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        ended.append("began")
+        attempt.turn.cancel.event.wait(10)
+        ended.append(str(attempt.turn.cancel.reason))
+        attempt.call.check()
+        return says("late")
+
+    runtime, server = serve(model)
+    client = connect(server)
+    client.sendall(post() * requests)
+    assert until(lambda: ended)
+    client.close()
+    assert until(lambda: not runtime.admitted, 2)
+    assert ended == ["began", "client_gone"]
+
+
+def talks(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+    """A model that talks until the turn ends."""
+    while not attempt.turn.cancel.cancelled:
+        attempt.text("x" * 16384)
+    attempt.call.check()
+    return says("x")
+
+
+def stuffed(server: Server) -> bool:
+    """Whether some connection has as much unread as may be."""
+    return any(channel.total_outbufs_len > 200_000 for channel in server._server.active_channels.values())
+
+
+def test_a_client_that_does_not_read_makes_the_turn_wait(serve: Serve) -> None:
+    """What is unread is bounded by bytes in the server and pieces in line, not by what the model can say."""
+    said: list[int] = []
+
+    def model(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        while not attempt.turn.cancel.cancelled:
+            attempt.text("x" * 16384)
+            said.append(1)
+        attempt.call.check()
+        return says("x")
+
+    runtime, server = serve(model)
+    with connect(server) as client:
+        client.sendall(post(stream=True))
+        assert until(lambda: stuffed(server))
+        assert until(lambda: len(said) > 1024)
+        before = -1
+        while len(said) != before:
+            before = len(said)
+            time.sleep(0.1)
+        assert runtime.admitted == 1
+        assert before < 2000
+    assert until(lambda: not runtime.admitted and not server._lanes.busy)
+
+
+def test_a_client_that_does_not_read_holds_no_thread_for_ever(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some time after the deadline its connection is closed: the thread and the place are free."""
+    # The shortest deadline is a second; 0.3 s of it are enough to see the rule.
+    monkeypatch.setattr("rom_core.http.stream.READING_SECONDS", -0.7)
+    runtime, server = serve(talks, TURN_DEADLINE_SECONDS=1)
+    with connect(server) as client:
+        client.sendall(post(stream=True))
+        assert until(lambda: stuffed(server))
+        assert server._lanes.busy
+        assert until(lambda: not server._lanes.busy and not runtime.admitted, 4)
+        assert not server._server.active_channels
+
+
+def test_a_connection_that_takes_nothing_is_closed(serve: Serve) -> None:
+    """Whatever waits to be read, of a stream or of answers to requests sent ahead; one that reads stays open."""
+    _, server = serve(says("hello"))
+
+    def look(later: float) -> None:
+        done = threading.Event()
+
+        def maintain() -> None:
+            server._server.maintenance(time.time() + later)
+            done.set()
+
+        server._server.trigger.pull_trigger(maintain)
+        assert done.wait(5)
+
+    with connect(server) as idle, connect(server) as client:
+        idle.sendall(b"GET /health HTTP/1.1\r\nHost: rom\r\n\r\n")
+        assert b"200 OK" in idle.recv(100)
+        client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: rom\r\n\r\n" * 200)
+        assert until(lambda: stuffed(server))
+        look(STALLED_SECONDS - 5)
+        assert stuffed(server)
+        look(STALLED_SECONDS + 1)
+        assert until(lambda: not server._lanes.busy)
+        assert not stuffed(server)
+        assert len(server._server.active_channels) == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        (b"GET /health HTTP/1.1\r\nHost rom\r\n\r\n", 400, "malformed_request"),
+        (b"GET /health HTTP/1.1\r\nHost: rom\r\nA: " + b"x" * (1 << 18), 431, "http_error"),
+        (b"POST /api/chat HTTP/1.1\r\nHost: rom\r\nContent-Length: 999999999\r\n\r\n", 413, "payload_too_large"),
+        (b"POST /api/chat HTTP/1.1\r\nHost: rom\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501, "http_error"),
+    ],
+)
+def test_what_the_server_itself_refuses_is_a_problem_too(serve: Serve, request_: bytes, status: int, code: str) -> None:
+    """Before there is a request to speak of: the same body, ids, and a log line with them."""
+    _, server = serve()
+    with capture_logs() as logs:
+        answered, headers, body = exchange(server, request_)
+    problem = json.loads(body)
+    assert (answered, problem["status"], problem["code"]) == (status, status, code)
+    assert headers["content-type"] == "application/problem+json"
+    assert problem["trace_id"] == headers["x-trace-id"]
+    assert problem["request_id"] == headers["x-request-id"] == headers["request-id"]
+    assert [line["trace_id"] for line in logs if line["event"] == "http.refused"] == [problem["trace_id"]]
+
+
+def test_head_on_the_wire_has_no_body(serve: Serve) -> None:
+    """Two on one connection: a body, or a chunk that ends one, would break the second."""
+    _, server = serve()
+    request = b"HEAD /ready HTTP/1.1\r\nHost: rom\r\n"
+    status, headers, rest = exchange(server, request + b"\r\n" + request + b"Connection: close\r\n\r\n")
+    assert (status, int(headers["content-length"]) > 0) == (200, True)
+    assert rest.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert rest.endswith(b"\r\n\r\n")
+
+
+def resolver(*addresses: str) -> Callable[..., Any]:
+    """Answers as a name with these addresses."""
+
+    def resolve(host: str | None, port: int | str, *_: Any, **__: Any) -> list[Any]:
+        if host in addresses:
+            return [_entry(str(host), int(port))]
+        return [_entry(address, int(port)) for address in addresses]
+
+    return resolve
+
+
+def _entry(address: str, port: int) -> Any:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return (
+        family,
+        socket.SOCK_STREAM,
+        socket.IPPROTO_TCP,
+        "",
+        (address, port, 0, 0) if ":" in address else (address, port),
+    )
+
+
+def test_a_name_with_several_addresses_is_bound_once(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One socket and one port, on an IPv4 address if the name has one, and it can be stopped."""
+    monkeypatch.setattr(socket, "getaddrinfo", resolver("::1", "127.0.0.1"))
+    _, server = serve(HOST="localhost")
+    monkeypatch.undo()
+    assert server.url == f"http://127.0.0.1:{server.port}"
+    assert exchange(server, b"GET /health HTTP/1.0\r\n\r\n")[0] == 200
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_the_url_of_an_ipv6_address_has_brackets(serve: Serve, host: str) -> None:
+    """A client can use it as it is logged."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    _, server = serve(HOST=host)
+    assert server.url == f"http://[::1]:{server.port}"
+
+
+@pytest.mark.parametrize("host", ["..a", "nowhere.invalid"])
+def test_a_host_that_is_none_is_a_readable_error(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An OSError with words, as for a port that is taken; the command prints those."""
+    if host == "nowhere.invalid":
+
+        def unknown(*_: Any, **__: Any) -> None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(OSError, match=r"\w+") as raised:
+        listen(None, None, host=host, port=0)
+    assert raised.value.strerror
