@@ -49,8 +49,11 @@ def serve(host: str | None, port: int | None) -> None:
     """Serve the HTTP API until SIGTERM or SIGINT."""
     from rom_core import log
     from rom_core.http.app import create_app
+    from rom_core.http.server import Server, Signals
     from rom_core.http.server import serve as serve_app
 
+    signals = Signals()
+    signals.install()
     environ = dict(os.environ)
     environ.update({"HOST": host} if host is not None else {})
     environ.update({"PORT": str(port)} if port is not None else {})
@@ -63,11 +66,17 @@ def serve(host: str | None, port: int | None) -> None:
     )
     try:
         runtime.start()
-        serve_app(create_app(runtime), runtime)
+        app = create_app(runtime)
+        try:
+            server = Server(app, runtime)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise click.ClickException(f"cannot listen on {settings.HOST}:{settings.PORT}: {reason}") from None
+        serve_app(server, runtime, signals)
     except ConfigurationError as error:
         raise SettingsInvalid(str(error)) from None
-    except OSError as error:
-        raise click.ClickException(f"cannot listen on {settings.HOST}:{settings.PORT}: {error.strerror}") from None
+    finally:
+        runtime.stop()
 
 
 def load_runtime(root: Path, environ: dict[str, str]) -> Runtime:

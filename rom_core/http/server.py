@@ -77,14 +77,16 @@ class Server:
         self._lanes.start()
         self._thread.start()
 
-    def stop(self, grace_seconds: float) -> bool:
-        """Refuse new turns, let running ones finish for `grace_seconds`, cut off what is left.
+    def stop(self, grace_seconds: float, at_once: threading.Event | None = None) -> bool:
+        """Refuse new turns, let running ones finish for `grace_seconds` or until `at_once`, cut off what is left.
 
         Until the last turn has ended everything else is still served: /ready says that it drains, chats are refused
         with `draining`, /metrics is complete. True if nothing had to be cut off.
         """
         self._runtime.drain()
-        finished = _until(lambda: not self._runtime.admitted, grace_seconds)
+        hurry = at_once or threading.Event()
+        _until(lambda: not self._runtime.admitted or hurry.is_set(), grace_seconds)
+        finished = not self._runtime.admitted
         if not finished:
             self._runtime.cancel_active("draining")
             _until(lambda: not self._runtime.admitted, _LAST_WORDS_SECONDS)
@@ -124,23 +126,34 @@ class Server:
         return self._lanes.busy or any(c.requests or c.total_outbufs_len for c in channels)
 
 
-def serve(app: Any, runtime: Runtime, *, announce: Callable[[Server], None] = lambda _: None) -> None:
-    """Serve until SIGTERM or SIGINT, then drain. To be called from the main thread, with the runtime started."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    server = Server(app, runtime)
+class Signals:
+    """SIGTERM and SIGINT: the first one, whenever it comes, asks for the end; a second one does not wait any longer."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.at_once = threading.Event()
+
+    def install(self) -> None:
+        """Take the signals over; only the main thread may."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._take)
+
+    def _take(self, *_: Any) -> None:
+        (self.at_once if self.stop.is_set() else self.stop).set()
+
+
+def serve(server: Server, runtime: Runtime, signals: Signals) -> None:
+    """Serve until a signal comes, then drain. The runtime is started, and stays so for the caller to stop."""
     # What start-up has built stays: a full collection that walks over it would stop every request for 100 ms.
     gc.collect()
     gc.freeze()
     server.start()
-    announce(server)
     logger.info("server.started", url=server.url, environment=runtime.current.settings.environment)
-    while not stop.wait(1.0):
+    while not signals.stop.wait(1.0):
         pass
     grace = float(runtime.current.settings.SHUTDOWN_GRACE_SECONDS)
     logger.info("server.draining", active_turns=runtime.active_turns, grace_seconds=grace)
-    clean = server.stop(grace)
+    clean = server.stop(grace, signals.at_once)
     runtime.stop()
     logger.info("server.stopped", clean=clean)
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,20 @@ from e2e.serving import ROOT, serving, until
 from rom_core.bedrock.local import LocalBedrock
 
 KEY = "k" * 24
+STUBBORN = """
+import threading
+from rom_core.hookspecs import hookimpl
+
+class Stubborn:
+    @hookimpl
+    def rom_start(self):
+        self.end = threading.Event()
+        threading.Thread(target=self.end.wait).start()
+
+    @hookimpl
+    def rom_stop(self):
+        self.end.set()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +53,21 @@ def rom(*arguments: str, stdin: str = "", **environ: str) -> subprocess.Complete
         timeout=60,
         check=False,
     )
+
+
+def test_a_start_that_fails_cleans_up(tmp_path: Path) -> None:
+    """What plugins started before the port turned out to be taken is stopped, or the process would never end."""
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    info = tmp_path / "stubborn-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stubborn\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rom.plugins]\nstubborn = stubborn:Stubborn\n")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = rom("serve", "--port", str(taken.getsockname()[1]), PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert "cannot listen" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -174,7 +204,21 @@ def test_sigterm_cuts_off_what_outlasts_the_grace_period(bedrock: LocalBedrock) 
         assert time.monotonic() - began < 5
 
 
-def test_a_tool_that_hangs_does_not_keep_the_process_alive(bedrock: LocalBedrock) -> None:
+def test_a_second_signal_does_not_wait_for_the_grace_period(bedrock: LocalBedrock) -> None:
+    """Whoever asks twice means now: running answers are cut off with an error event, and the exit code is 0."""
+    with serving(BEDROCK_ENDPOINT_URL=bedrock.url) as server:
+        stream = server.stream("[[length=1000]] [[delay=0.1]] conte")
+        events = stream.events()
+        next(events)
+        server.signal()
+        assert until(lambda: server.get("/ready").status_code == 503)
+        server.signal()
+        name, data = list(events)[-1]
+        assert (name, data["code"]) == ("error", "draining")
+        assert server.wait(10) == 0
+
+
+def test_requests_that_hang_do_not_keep_the_process_alive(bedrock: LocalBedrock) -> None:
     """Idle kept-alive connections and given-up requests do not delay the end."""
     with serving(BEDROCK_ENDPOINT_URL=bedrock.url, TURN_DEADLINE_SECONDS=1) as server:
         session = requests.Session()
