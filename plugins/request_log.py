@@ -49,6 +49,8 @@ LEVELS: Mapping[str, int] = {
     "guardrail.tripped": logging.WARNING,
     "capacity.changed": logging.WARNING,
     "flags.changed": logging.WARNING,
+    "canary.changed": logging.WARNING,
+    "canary.aborted": logging.ERROR,
 }
 FAILED_ATTEMPT = "attempt.failed"
 # Asked for every few seconds by machines: answered well, they are worth a line at DEBUG only.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rom_core import __version__
+from rom_core.cli_canary import canary
 from rom_core.cli_config import config
 from rom_core.cli_deploy import deploy
 from rom_core.cli_doctor import doctor
@@ -128,5 +129,5 @@ def chat(message: str | None, url: str, model: str | None, system: str) -> None:
         sys.exit(130)
 
 
-for command in (config, deploy, doctor, flags, gate, new_plugin, plugins):
+for command in (canary, config, deploy, doctor, flags, gate, new_plugin, plugins):
     main.add_command(command)

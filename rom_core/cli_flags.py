@@ -119,7 +119,7 @@ def show(client: AdminClient, pattern: str = "", overridden: bool = False, as_js
 @_client
 def set_(client: AdminClient, assignments: Sequence[str], reason: str, if_version: int | None, as_json: bool) -> None:
     """Override settings, all or none: `rom flags set RETRY_ENABLED=on MAX_TOKENS=2048`."""
-    _change(client, _assigned(assignments), reason, if_version, as_json)
+    _change(client, assigned(assignments), reason, if_version, as_json)
 
 
 @flags.command()
@@ -162,7 +162,7 @@ def canary(
     as_json: bool,
 ) -> None:
     """Give a share of the traffic other values of some settings; `rom flags clear canary` ends it."""
-    block = {"flags": _assigned(assignments), "include": list(include), "salt": salt}
+    block = {"flags": assigned(assignments), "include": list(include), "salt": salt}
     edits: dict[str, Any] = {"canary": block} | ({} if percent is None else {"CANARY_PERCENT": percent})
     _change(client, edits, reason, if_version, as_json)
 
@@ -232,7 +232,8 @@ def _print_notes(client: AdminClient, answer: Mapping[str, Any]) -> None:
         client.say(f"store {store['state']}: {store['detail']}", style="bold red")
 
 
-def _assigned(assignments: Sequence[str]) -> dict[str, str]:
+def assigned(assignments: Sequence[str]) -> dict[str, str]:
+    """NAME=VALUE texts as a dict. Raises click.UsageError."""
     edits = {}
     for assignment in assignments:
         name, equals, value = assignment.partition("=")

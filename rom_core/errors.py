@@ -154,6 +154,13 @@ class VersionConflict(RomError):
         self.members = {"version": version}
 
 
+class CanaryConflict(RomError):
+    """The canary rollout is not where this action would make sense; the text says where it is."""
+
+    code, status, title = "canary_conflict", 409, "Not now"
+    should_retry = False
+
+
 class UnknownModel(InvalidRequest):
     """The model alias is not in the MODELS table."""
 

@@ -341,3 +341,28 @@ class CircuitClosed(Event):
     model: str
     reason: str
     by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryChanged(Event):
+    """A canary rollout went on. `percent` is the share of its phase, `by` a person, or "gate".
+
+    `action`: started, passed (the gate held for the whole window), inconclusive (too little traffic in it), approved,
+    held, released, completed (its flags are everybody's).
+    """
+
+    name: ClassVar[str] = "canary.changed"
+    action: str
+    percent: int
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryAborted(Event):
+    """A canary rollout ended before its time and its flags are withdrawn; `by` a person, or "gate"."""
+
+    name: ClassVar[str] = "canary.aborted"
+    percent: int
+    by: str
+    why: str

@@ -41,7 +41,7 @@ RESERVED_THREADS = 12
 class Runtime:
     """One per process. `current` is the snapshot new turns take; replacing it is one assignment.
 
-    `routes` are the templates of all HTTP routes, once there is an app. `flags` change the settings at run time; None
+    `exposition` gives the figures of this process as Prometheus text, None while nobody counts. `routes` are the templates of all HTTP routes, once there is an app. `flags` change the settings at run time; None
     if the runtime was given nothing to read them from.
     """
 
@@ -64,6 +64,7 @@ class Runtime:
         self.observer_errors: Counter[tuple[str, str]] = Counter()
         self.plugin_times = PluginTimes()
         self.routes: tuple[str, ...] = ()
+        self.exposition: Callable[[], bytes | None] = _nothing_counted
         self.watchdog = Watchdog()
         self.max_turns = int(settings.HTTP_THREADS) - RESERVED_THREADS
         self.tool_pool = WorkerPool("tools", settings.TOOL_THREADS, waiting=2 * settings.TOOL_THREADS)
@@ -301,6 +302,10 @@ class _LateTransport:
 
     def converse(self, attempt: Attempt, request: dict[str, Any]) -> ModelReply:
         return self._runtime.transport.converse(attempt, request)
+
+
+def _nothing_counted() -> None:
+    return None
 
 
 class _Once:

@@ -9,9 +9,10 @@ from typing import Any
 import falcon
 
 from plugins.flags import shapes
-from plugins.flags.asked import REASON, author_of, required_version, version_number
+from plugins.flags.asked import required_version, version_number
 from rom_core.errors import InvalidRequest, MalformedRequest, NotFound, Overloaded, StoreUnavailable, VersionConflict
 from rom_core.flags import Applied, Flags
+from rom_core.http.author import REASON, author_of
 from rom_core.http.body import BodySchema
 from rom_core.http.forms import read_fields
 from rom_core.http.openapi import Operation

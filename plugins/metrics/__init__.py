@@ -76,6 +76,8 @@ class Metrics:
             "guardrail.warned": lambda _: self.figures.guardrail_warnings().inc(),
             "guardrail.tripped": lambda event: self.figures.guardrail_trips(one_of(event.reason, GUARDRAILS)).inc(),
             "flags.changed": lambda _: self.figures.flag_changes().inc(),
+            "canary.changed": lambda event: self.figures.canary_changes(event.action).inc(),
+            "canary.aborted": lambda _: self.figures.canary_changes("aborted").inc(),
             "capacity.changed": lambda event: self.figures.capacity_changes(event.after).inc(),
             "alert.sent": lambda event: self.figures.alerts(event.outcome).inc(),
         }
@@ -107,6 +109,7 @@ class Metrics:
         self._watch = CapacityWatch(runtime, _NAME)
         self._watch.start()
         self.registry.register(_RuntimeCounters(runtime))
+        runtime.exposition = lambda: self.render() if runtime.current.settings.METRICS_ENABLED else None
         instance = os.environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
         self.figures.instance(instance, __version__).set(1)
         self.figures.build(__version__, platform.python_version()).set(1)

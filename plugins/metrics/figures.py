@@ -126,6 +126,7 @@ class Figures:
             "rom_guardrail_warnings_total", "Turns that reached MAX_LOOPS_SOFT iterations", ()
         )
         self.flag_changes = self._counter("rom_flag_changes_total", "New versions of the settings put in force", ())
+        self.canary_changes = self._counter("rom_canary_changes_total", "What happened to canary rollouts", ("action",))
         self.flags_version = self._gauge("rom_flags_version", "Version of the settings in force", ())
         self.flags_store_ok = self._gauge(
             "rom_flags_store_ok", "1 while overrides are whole and can be kept, 0 if the store is in trouble", ()

@@ -117,7 +117,7 @@ class SqliteStore:
         """Commit, then renew the copy; a copy that fails is logged, the commit stands."""
         if self._last_resort is not None:
             self._reopen()
-        with self._connection() as connection, _transaction(connection):
+        with self._connection() as connection, transaction(connection):
             newest = _newest(connection)
             if newest != after:
                 raise StoreConflict(f"the newest version is {newest}, not {after}")
@@ -192,7 +192,7 @@ class SqliteStore:
     def _restore(self, reason: str) -> None:
         temporary = self._temporary()
         shutil.copyfile(self._copy, temporary)
-        with closing(_connect(temporary)) as connection:
+        with closing(connect(temporary)) as connection:
             _check(connection)
         _publish(temporary, self._path)
         self._note(Trouble("restored", f"damaged, the last good copy took its place: {reason}"))
@@ -200,13 +200,13 @@ class SqliteStore:
     def _note(self, trouble: Trouble) -> None:
         """Remember it, in the history too: there it is still known after the next restart."""
         self._found = trouble
-        with closing(_connect(self._path)) as connection, _transaction(connection):
+        with closing(connect(self._path)) as connection, transaction(connection):
             _insert(connection, [Version(_newest(connection) + 1, self._now(), SYSTEM, trouble.detail)])
 
     def _prepare(self) -> None:
         """Make the schema in an empty database, check any other. Raises _Damaged or sqlite3.Error."""
-        with closing(_connect(self._path, create=True)) as connection:
-            with _transaction(connection):
+        with closing(connect(self._path, create=True)) as connection:
+            with transaction(connection):
                 if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
                     for statement in (*_SCHEMA.split(";\n"), f"PRAGMA application_id = {_MARK}"):
                         connection.execute(statement)
@@ -216,7 +216,7 @@ class SqliteStore:
     def _read_only(self) -> State:
         for path in (self._path, self._copy):
             try:
-                with closing(_connect(path, mode="ro")) as connection:
+                with closing(connect(path, mode="ro")) as connection:
                     _check(connection)
                     return _state(connection, _newest(connection))
             except (_Damaged, sqlite3.Error):
@@ -226,7 +226,7 @@ class SqliteStore:
     def _renew_copy(self) -> None:
         temporary = self._temporary()
         temporary.unlink(missing_ok=True)
-        with closing(_connect(self._path)) as source, closing(_connect(temporary, create=True)) as target:
+        with closing(connect(self._path)) as source, closing(connect(temporary, create=True)) as target:
             # Written in one go and renamed when complete: it needs no journal of its own.
             target.execute("PRAGMA journal_mode = OFF")
             target.execute("PRAGMA synchronous = OFF")
@@ -244,7 +244,7 @@ class SqliteStore:
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         # Never created here: a database that vanished must not look like one without overrides.
-        with self._failures(), closing(_connect(self._path)) as connection:
+        with self._failures(), closing(connect(self._path)) as connection:
             yield connection
 
     @contextmanager
@@ -264,7 +264,8 @@ def _is_damage(error: Exception) -> bool:
     return isinstance(error, _Damaged) or (code is not None and code & 0xFF in _DAMAGE)
 
 
-def _connect(path: Path, *, create: bool = False, mode: Literal["ro", "rw"] = "rw") -> sqlite3.Connection:
+def connect(path: Path, *, create: bool = False, mode: Literal["ro", "rw"] = "rw") -> sqlite3.Connection:
+    """A connection in autocommit mode that waits BUSY_SECONDS for others; nothing is created unless `create`."""
     uri = f"file:{quote(str(path.absolute()))}?mode={'rwc' if create else mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
     # Also the removal of the journal, which is the commit, has to be on the disk.
@@ -273,7 +274,8 @@ def _connect(path: Path, *, create: bool = False, mode: Literal["ro", "rw"] = "r
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, and nobody else writes meanwhile."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

@@ -22,7 +22,7 @@ from rom_core.clock import SystemClock
 from rom_core.config import InvalidSettings, Problem, Settings
 from rom_core.config.layers import OVERRIDE
 from rom_core.config.sqlite_store import SqliteStore
-from rom_core.config.store import OverrideStore, State, StoreConflict, Trouble, Version, replay
+from rom_core.config.store import CANARY, OverrideStore, State, StoreConflict, Trouble, Version, replay
 from rom_core.errors import InvalidRequest, Overloaded, StoreUnavailable, VersionConflict
 from rom_core.events import FlagsStoreTroubled, SettingsChanged
 from rom_core.flags.changes import changes_between, differences, for_events
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rom_core.runtime import Runtime
 
 KILL_SWITCH = "BEDROCK_ENABLED"
+CANARY_PERCENT = "CANARY_PERCENT"
 # A change takes some tens of milliseconds, and a store may be busy for two seconds.
 _TURN_SECONDS = 10.0
 _TRIES = 3
@@ -161,7 +162,8 @@ class Flags:
             # What was skipped is tried again, and skipped again if need be; what is in force is not given up silently.
             return values, {problem.name for problem in self.now.skipped} - set(good), problems
 
-        return self._change(target, author, if_version, kill=_is_kill(edits, self.now.snapshot.settings))
+        kill = _is_kill(edits, self.now.snapshot.settings)
+        return self._change(target, author, if_version, in_need=_killed if kill else None)
 
     def rollback(self, version: int, author: Author, if_version: int | None = None) -> Applied:
         """Put the overrides of `version` in force again, as a new version; the files are as they are now.
@@ -178,10 +180,24 @@ class Flags:
 
         return self._change(target, author, if_version)
 
-    def _change(self, target: _Target, author: Author, if_version: int | None, *, kill: bool = False) -> Applied:
+    def withdraw_canary(self, author: Author) -> Applied:
+        """End the canary: clear its block and the override of CANARY_PERCENT, even if the store or layers are broken.
+
+        Raises Overloaded or VersionConflict if others keep changing the settings; it may be tried again.
+        """
+
+        def target(state: State, _declared: Settings) -> tuple[dict[str, Any], Container[str], list[Problem]]:
+            values = {name: value for name, value in state.values.items() if name not in (CANARY, CANARY_PERCENT)}
+            return values, EVERYTHING, []
+
+        return self._change(target, author, None, in_need=_without_canary)
+
+    def _change(
+        self, target: _Target, author: Author, if_version: int | None, *, in_need: _InNeed | None = None
+    ) -> Applied:
         try:
             with self._alone():
-                applied, event = self._until_kept(target, author, if_version, kill=kill)
+                applied, event = self._until_kept(target, author, if_version, in_need)
         finally:
             self._tell_trouble()
         if event is not None:
@@ -191,7 +207,7 @@ class Flags:
         return applied
 
     def _until_kept(
-        self, target: _Target, author: Author, if_version: int | None, *, kill: bool
+        self, target: _Target, author: Author, if_version: int | None, in_need: _InNeed | None
     ) -> tuple[Applied, SettingsChanged | None]:
         """Try again, on the newest state, while another process gets to the store first."""
         first = self.now.snapshot
@@ -200,13 +216,13 @@ class Flags:
             if if_version is not None and if_version != state.version:
                 raise VersionConflict(f"version {state.version} is in force, not {if_version}", state.version)
             try:
-                return self._try(target, author, first, state, kill=kill)
+                return self._try(target, author, first, state, in_need)
             except StoreConflict:
                 continue
         raise VersionConflict("another process keeps changing the settings", self.now.state.version)
 
     def _try(
-        self, target: _Target, author: Author, first: Snapshot, state: State, *, kill: bool
+        self, target: _Target, author: Author, first: Snapshot, state: State, in_need: _InNeed | None
     ) -> tuple[Applied, SettingsChanged | None]:
         before = self.now
         values, may_skip, problems = target(state, before.snapshot.settings)
@@ -214,9 +230,9 @@ class Flags:
         try:
             resolved = self._resolve(values, may_skip)
         except InvalidSettings as error:
-            if not kill:
+            if in_need is None:
                 raise InvalidSettings([*problems, *error.problems]) from None
-            resolved, not_reloaded = _killed(before), tuple(error.problems)
+            resolved, not_reloaded = in_need(before), tuple(error.problems)
         if problems:
             raise InvalidSettings(problems)
 
@@ -228,8 +244,8 @@ class Flags:
         versions = [*before.unkept, *([new] if changes else [])]
         after = replay([new], state) if changes else state
         in_force = InForce(_numbered(resolved.snapshot, after.version), after, resolved.skipped, tuple(versions))
-        must_be_kept = any(change.action != "reload" for change in changes) and not kill
-        if kill:
+        must_be_kept = any(change.action != "reload" for change in changes) and in_need is None
+        if in_need is not None:
             self._swap(in_force)
         if versions:
             try:
@@ -292,6 +308,8 @@ class Flags:
 
 
 _Target = Callable[[State, Settings], tuple[dict[str, Any], Container[str], Sequence[Problem]]]
+# What to put in force when the layers cannot be read: given for what must be carried out whatever else is broken.
+_InNeed = Callable[[InForce], Resolved]
 
 
 def _is_kill(edits: Mapping[str, Any], settings: Settings) -> bool:
@@ -306,6 +324,10 @@ def _killed(before: InForce) -> Resolved:
     snapshot = before.snapshot
     settings = snapshot.settings.replacing(OVERRIDE, **{KILL_SWITCH: False})
     return Resolved(dataclasses.replace(snapshot, settings=settings), before.skipped)
+
+
+def _without_canary(before: InForce) -> Resolved:
+    return Resolved(dataclasses.replace(before.snapshot, canary=None), before.skipped)
 
 
 def _numbered(snapshot: Snapshot, version: int) -> Snapshot:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rom_core.gate.scrape import (
     ATTEMPTS,
@@ -76,6 +77,25 @@ class Figures:
             missing=frozenset().union(*(part.missing for part in parts)),
             observer_errors=sum(part.observer_errors for part in parts),
         )
+
+    @staticmethod
+    def in_turn(parts: Sequence[Figures]) -> Figures:
+        """Of one process after another, or of one that was watched with pauses: time is added up too."""
+        whole = Figures.together(parts)
+        return dataclasses.replace(
+            whole, watched=sum(part.watched for part in parts), scrapes=sum(part.scrapes for part in parts)
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON; `Figures.of` reads it."""
+        values = dataclasses.asdict(self) | {"missing": sorted(self.missing)}
+        return values | {"buckets": {str(edge): count for edge, count in self.buckets.items()}}
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Figures:
+        """What `as_dict` gave. Raises TypeError, KeyError or ValueError for anything else."""
+        buckets = {float(edge): count for edge, count in values["buckets"].items()}
+        return Figures(**(dict(values) | {"buckets": buckets, "missing": frozenset(values["missing"])}))
 
 
 class Window:

@@ -146,6 +146,20 @@ def test_whatever_ends_the_turn_ends_the_stream(plugin: Any) -> None:
     assert bench.statuses == ["error"]
 
 
+@pytest.mark.parametrize("error", [SystemExit(2), MemoryError(), ValueError("?")], ids=["exit", "memory", "value"])
+def test_the_stream_relies_on_nobody_for_its_end(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even what the runtime lets through becomes the one last item, and is logged with the ids."""
+
+    def run(*_: Any) -> None:
+        raise error
+
+    bench = Bench(lambda attempt: None)
+    monkeypatch.setattr(bench.runtime, "run", run)
+    with capture_logs() as logs, pytest.raises(InternalError):
+        bench.stream.start()
+    assert [(line["event"], line["trace_id"]) for line in logs] == [("stream.failed", "trace")]
+
+
 def test_the_same_before_the_first_event_is_an_http_error() -> None:
     """`start` raises; nobody has seen a status line yet."""
 

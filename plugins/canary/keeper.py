@@ -1,0 +1,329 @@
+"""The keeper of the one rollout: looks at intervals, carries decisions out in the flags, and keeps all of it on disk.
+
+Decisions are taken one by one; whoever only reads gets the last published view and waits for nobody.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+
+from plugins.canary.phases import phases_of, thresholds_of
+from plugins.canary.rollout import COHORTS, GATE, Finding, Plan, Rollout
+from rom_core.config import InvalidSettings, Problem
+from rom_core.config.journal import Entry, Journal
+from rom_core.config.sqlite_store import iso
+from rom_core.config.store import CANARY
+from rom_core.errors import CanaryConflict, InvalidRequest, NotFound, Overloaded, RomError, StoreUnavailable
+from rom_core.events import CanaryAborted, CanaryChanged
+from rom_core.flags import Author, Flags
+from rom_core.flags.canary import CanaryBlock
+from rom_core.flags.control import CANARY_PERCENT
+from rom_core.gate import BadScrape, GateBroken, Scrape, parse, prove
+from rom_core.runtime import Runtime
+
+DATABASE = "canary.db"
+# A decision changes settings, which takes at most about as long.
+_TURN_SECONDS = 15.0
+_NOTHING: Mapping[str, Any] = {"rollout": None, "durable": True}
+logger = structlog.get_logger("rom.canary")
+
+
+class Keeper:
+    """Owns the rollout, its thread and its journal. `view` is the JSON of where it stands."""
+
+    def __init__(self) -> None:
+        self.view: Mapping[str, Any] = _NOTHING
+        self._runtime: Runtime | None = None
+        self._journal: Journal | None = None
+        self._rollout: Rollout | None = None
+        self._unsaved: list[Entry] = []
+        self._durable = True
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # -- life cycle --------------------------------------------------------------------------------------------------
+
+    def start(self, runtime: Runtime) -> None:
+        """Go on with the rollout on disk, if there is one; without flags that can be changed there is nothing to do."""
+        self._runtime = runtime
+        flags = runtime.flags
+        if flags is None:
+            return
+        folder = flags.layers.root / runtime.current.settings.STATE_DIR
+        self._journal = Journal(folder / DATABASE)
+        try:
+            state = self._journal.load()
+            self._rollout = None if state is None else Rollout.of(state, runtime.clock)
+        except StoreUnavailable as error:
+            logger.error("canary.store_failed", reason=error.detail)
+            self._durable = False
+        except (KeyError, TypeError, ValueError) as error:
+            logger.error("canary.record_lost", reason=str(error))
+            if runtime.current.canary is not None:
+                # It may be a canary of which nobody knows any more how it does.
+                self._withdraw("the record of the rollout was damaged")
+        self._publish()
+        self._watch()
+
+    def stop(self) -> None:
+        """Stop looking, after a last look, so that the next process goes on where this one ended."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+        rollout = self._rollout
+        if rollout is not None and rollout.running:
+            with self._alone():
+                rollout.close(self._scrape())
+                self._keep(closed=True)
+
+    # -- people ------------------------------------------------------------------------------------------------------
+
+    def begin(self, block: Mapping[str, Any], author: Author) -> None:
+        """Start a rollout of these flags. Raises CanaryConflict, InvalidSettings, InvalidRequest, StoreUnavailable."""
+        runtime, flags = self._ready()
+        settings = runtime.current.settings
+        with self._alone():
+            if self._rollout is not None and self._rollout.running:
+                raise CanaryConflict("a rollout is under way; abort it first")
+            if runtime.current.canary is not None:
+                raise CanaryConflict("a canary set by hand is in force; `rom flags clear canary` ends it")
+            if not settings.METRICS_ENABLED or runtime.exposition() is None:
+                raise CanaryConflict("nobody counts: the gate needs METRICS_ENABLED")
+            parsed = CanaryBlock.parse(block, settings.declared)
+            if not parsed.flags:
+                raise InvalidSettings([Problem(CANARY, "a rollout needs flags")])
+            try:
+                plan = Plan(
+                    parsed.as_dict(),
+                    phases_of(settings.CANARY_PHASES),
+                    thresholds_of(settings),
+                    settings.CANARY_INTERVAL_SECONDS,
+                )
+                prove(plan.thresholds)
+            except (ValueError, GateBroken) as error:
+                raise InvalidRequest(str(error)) from None
+            rollout = Rollout(plan, runtime.clock, author.by, author.why)
+            flags.change(
+                {CANARY: dict(plan.block), CANARY_PERCENT: rollout.phase.percent}, _because(author, "rollout started")
+            )
+            self._rollout = rollout
+            self._done(rollout, rollout.entry("started", author.by, author.why))
+            self._watch()
+
+    def approve(self, author: Author) -> None:
+        """Leave the phase: on to the next one, or the flags become everybody's. Raises CanaryConflict."""
+        _, flags = self._ready()
+        with self._alone():
+            rollout = self._current()
+            rollout.may_leave(author.why)
+            self._must_be_in_force(rollout)
+            following, percent = rollout.following, rollout.phase.percent
+            if following is None:
+                edits = {**rollout.plan.block["flags"], CANARY: None, CANARY_PERCENT: None}
+            else:
+                edits = {CANARY_PERCENT: following.percent}
+            flags.change(edits, _because(author, f"{percent} % approved"))
+            entries = [rollout.approve(author.by, author.why)]
+            if following is None:
+                entries.append(rollout.entry("completed", author.by, author.why))
+            self._done(rollout, *entries)
+
+    def hold(self, author: Author, *, held: bool) -> None:
+        """Refuse approvals, or no longer. Raises CanaryConflict."""
+        self._ready()
+        with self._alone():
+            rollout = self._current()
+            self._done(rollout, rollout.hold(author.by, author.why, held=held))
+
+    def abort(self, author: Author) -> None:
+        """Withdraw the flags and end the rollout. Raises CanaryConflict."""
+        _, flags = self._ready()
+        with self._alone():
+            rollout = self._current()
+            if not rollout.running:
+                raise CanaryConflict(f"it has ended: {rollout.status}")
+            flags.withdraw_canary(_because(author, "rollout aborted"))
+            self._done(rollout, rollout.abort(author.by, author.why))
+
+    def trail(self, limit: int) -> list[dict[str, Any]]:
+        """The audit trail, newest first: who, when, what, why, on which figures. Raises StoreUnavailable."""
+        self._ready()
+        return [] if self._journal is None else self._journal.entries(limit)
+
+    # -- the gate ----------------------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """One look; what it finds is carried out at once."""
+        runtime, flags = self._ready()
+        with self._alone():
+            rollout = self._rollout
+            if rollout is None or not rollout.running:
+                return
+            reason = self._astray(rollout)
+            if reason is not None:
+                flags.withdraw_canary(Author(GATE, reason))
+                self._done(rollout, rollout.abort(GATE, reason))
+                return
+            finding = rollout.look(self._scrape())
+            if finding is None:
+                self._keep()
+                self._publish()
+            elif finding.action == "failed":
+                flags.withdraw_canary(Author(GATE, f"rollout aborted: {finding.judged.why}"[:500]))
+                self._done(rollout, rollout.abort(GATE, finding.judged.why, finding.judged))
+            else:
+                self._done(rollout, _entry_of(rollout, finding))
+
+    def _astray(self, rollout: Rollout) -> str | None:
+        """Why the flags in force are not the rollout's own any more, None if they are."""
+        runtime, _ = self._ready()
+        if not runtime.current.settings.CANARY_ENABLED:
+            return "CANARY_ENABLED was switched off"
+        canary = runtime.current.canary
+        if canary is None:
+            return "the canary was ended by hand"
+        if canary.percent != rollout.phase.percent or canary.block.as_dict() != dict(rollout.plan.block):
+            return "the canary was changed by hand"
+        return None
+
+    def _must_be_in_force(self, rollout: Rollout) -> None:
+        reason = self._astray(rollout)
+        if reason is not None:
+            raise CanaryConflict(reason)
+
+    def _scrape(self) -> Scrape | None:
+        runtime, _ = self._ready()
+        try:
+            text = runtime.exposition()
+            return None if text is None else parse(text.decode(), runtime.clock.monotonic())
+        except BadScrape:
+            logger.exception("canary.look_failed")
+            return None
+
+    def _watch(self) -> None:
+        """See to it that a running rollout is looked at."""
+        running = self._rollout is not None and self._rollout.running
+        if running and not self._stopped.is_set() and (self._thread is None or not self._thread.is_alive()):
+            self._thread = threading.Thread(target=self._run, name="rom-canary", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                self.look()
+            except RomError as error:
+                logger.warning("canary.look_failed", reason=error.detail)
+            except Exception:
+                logger.exception("canary.look_failed")
+            rollout = self._rollout
+            if rollout is None or not rollout.running:
+                return
+            # Of the machine, whatever clock the rules are tested with: a thread has to rest between two looks.
+            self._stopped.wait(rollout.plan.interval)
+
+    # -- keeping -----------------------------------------------------------------------------------------------------
+
+    def _done(self, rollout: Rollout, *entries: Entry) -> None:
+        """Something happened: keep it, show it, tell it."""
+        self._unsaved += entries
+        self._keep()
+        self._publish()
+        runtime, _ = self._ready()
+        for entry in entries:
+            percent = entry.details["percent"]
+            if entry.action == "aborted":
+                runtime.emit(CanaryAborted(percent, entry.by, entry.why))
+            else:
+                runtime.emit(CanaryChanged(entry.action, percent, entry.by, entry.why))
+
+    def _keep(self, *, closed: bool = False) -> None:
+        """On disk; what cannot be kept now is tried again at the next look."""
+        if self._journal is None or self._rollout is None:
+            return
+        try:
+            self._journal.save(self._rollout.as_dict(closed=closed), self._unsaved)
+        except StoreUnavailable as error:
+            self._durable = False
+            logger.error("canary.store_failed", reason=error.detail)
+        else:
+            self._durable = True
+            self._unsaved = []
+
+    def _publish(self) -> None:
+        rollout = self._rollout
+        self.view = {"rollout": None if rollout is None else shown(rollout), "durable": self._durable}
+
+    def _withdraw(self, reason: str) -> None:
+        _, flags = self._ready()
+        try:
+            flags.withdraw_canary(Author(GATE, reason))
+        except RomError:
+            logger.exception("canary.withdraw_failed")
+
+    def _ready(self) -> tuple[Runtime, Flags]:
+        if self._runtime is None or self._runtime.flags is None:
+            raise NotFound("this runtime was given its settings, not where to change them")
+        return self._runtime, self._runtime.flags
+
+    def _current(self) -> Rollout:
+        if self._rollout is None:
+            raise CanaryConflict("there is no rollout")
+        return self._rollout
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=_TURN_SECONDS):
+            raise Overloaded("another decision on the rollout is still under way", retry_after=_TURN_SECONDS)
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+
+def shown(rollout: Rollout) -> dict[str, Any]:
+    """A rollout as GET /admin/canary shows it, the figures of both cohorts side by side."""
+    judged, phase = rollout.judged, rollout.phase
+    try:
+        rollout.may_leave("")
+        approvable = "yes"
+    except CanaryConflict:
+        thin = judged is not None and judged.thin and rollout.running and not rollout.held
+        approvable = "with_reason" if thin else "no"
+    return {
+        "status": rollout.status,
+        "by": rollout.by,
+        "why": rollout.why,
+        "percent": phase.percent,
+        "phase": rollout.index + 1,
+        "phases": [{"percent": each.percent, "seconds": each.seconds} for each in rollout.plan.phases],
+        "block": dict(rollout.plan.block),
+        "held": rollout.held,
+        "ended_because": rollout.ended_because,
+        "gate": "watching" if judged is None else judged.outcome,
+        "approvable": approvable,
+        "window_seconds": phase.seconds,
+        "watched_seconds": round(rollout.figures("canary").watched, 1),
+        "current": {cohort: _counts(rollout, cohort) for cohort in COHORTS},
+        "judged": None
+        if judged is None
+        else {"at": iso(judged.at), "outcome": judged.outcome, "why": judged.why, "cohorts": dict(judged.cohorts)},
+    }
+
+
+def _counts(rollout: Rollout, cohort: str) -> dict[str, float]:
+    turns = rollout.figures(cohort).turns
+    return {status: turns.get(status, 0.0) for status in ("ok", "error", "rejected")}
+
+
+def _entry_of(rollout: Rollout, finding: Finding) -> Entry:
+    return rollout.entry(finding.action, GATE, finding.judged.why, finding.judged)
+
+
+def _because(author: Author, what: str) -> Author:
+    return Author(author.by, f"canary {what}: {author.why}" if author.why else f"canary {what}", author.trace_id)

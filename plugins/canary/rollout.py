@@ -1,0 +1,278 @@
+"""A rollout as a state machine: phases, windows, verdicts, approvals. It reads no metrics and changes no flags.
+
+A window is as long as what was really watched: time between two looks that were close enough to each other, added up
+over restarts. Waiting for a person, and too little traffic, only make a phase longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from plugins.canary.phases import Phase
+from rom_core.clock import Clock
+from rom_core.config.journal import Entry
+from rom_core.errors import CanaryConflict
+from rom_core.gate import Figures, Outcome, Scrape, Thresholds, Verdict, Window, condemned, judge
+
+COHORTS = ("canary", "stable")
+GATE = "gate"
+Status: TypeAlias = Literal["running", "completed", "aborted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is rolled out, and how: the canary block {flags, include, salt}, phases, limits, seconds between looks."""
+
+    block: Mapping[str, Any]
+    phases: tuple[Phase, ...]
+    thresholds: Thresholds
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A finished window's verdict on both cohorts. `thin`: nothing was wrong but that there was too little traffic."""
+
+    outcome: str
+    thin: bool
+    at: float
+    cohorts: Mapping[str, Any]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a look came to: the gate `passed`, is `inconclusive` over a full window, or `failed`."""
+
+    action: Literal["passed", "inconclusive", "failed"]
+    judged: Judged
+
+
+@dataclass
+class Rollout:
+    """One rollout. Not for several threads at once."""
+
+    plan: Plan
+    clock: Clock
+    by: str
+    why: str
+    index: int = 0
+    status: Status = "running"
+    held: bool = False
+    ended_because: str = ""
+    judged: Judged | None = None
+    _past: dict[str, Figures] = field(default_factory=lambda: {name: Figures() for name in COHORTS})
+    _windows: dict[str, Window] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._open()
+
+    # -- where it is -------------------------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self.status == "running"
+
+    @property
+    def phase(self) -> Phase:
+        """The phase it is in, or ended in."""
+        return self.plan.phases[self.index]
+
+    @property
+    def following(self) -> Phase | None:
+        """The phase after this one; None if this is the last."""
+        return self.plan.phases[self.index + 1] if self.index + 1 < len(self.plan.phases) else None
+
+    def figures(self, cohort: str) -> Figures:
+        """What the current window has shown so far of a cohort, before and after restarts."""
+        return Figures.in_turn((self._past[cohort], self._windows[cohort].figures))
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def look(self, scrape: Scrape | None) -> Finding | None:
+        """Take a look, None for one that failed; what it came to, if that is news.
+
+        After `failed` the caller withdraws the flags and calls `abort`; until then each look fails again.
+        """
+        if not self.running:
+            return None
+        for window in self._windows.values():
+            if scrape is None:
+                window.fail()
+            else:
+                window.add(scrape)
+        figures, limits = self.figures("canary"), self.plan.thresholds
+        full = figures.watched >= self.phase.seconds
+        if not full and not condemned(figures, limits):
+            return None
+        judged = self._judge()
+        if judged.outcome == Outcome.FAIL:
+            return Finding("failed", judged)
+        if not full:
+            return None
+        if judged.outcome == Outcome.PASS:
+            self.judged = judged
+            self._begin(scrape)
+            return Finding("passed", judged)
+        before = self.judged
+        if before is not None and before.outcome == Outcome.PASS:
+            # The gate has held once; a quiet window afterwards takes nothing back.
+            self._begin(scrape)
+            return None
+        self.judged = judged
+        if not judged.thin:
+            # Nothing that is added can repair figures with a hole in them.
+            self._begin(scrape)
+        elif before is not None and before.thin:
+            return None
+        return Finding("inconclusive", judged)
+
+    def close(self, scrape: Scrape | None) -> None:
+        """The process ends in good order: the last look, so that nothing is lost."""
+        if scrape is not None and self.running:
+            for window in self._windows.values():
+                window.add(scrape)
+
+    # -- people ------------------------------------------------------------------------------------------------------
+
+    def may_leave(self, why: str) -> None:
+        """Whether a person may approve now, with this reason. Raises CanaryConflict."""
+        self._must_run()
+        if self.held:
+            raise CanaryConflict("it is held; release it first")
+        judged = self.judged
+        if judged is None:
+            watched, wanted = self.figures("canary").watched, self.phase.seconds
+            raise CanaryConflict(f"the gate has not held for the whole window: {watched:.0f} s of {wanted:.0f} s")
+        if judged.outcome == Outcome.PASS:
+            return
+        if not judged.thin:
+            raise CanaryConflict(f"the gate cannot judge, and not for want of traffic: {judged.why}")
+        if not why:
+            raise CanaryConflict("too little traffic to judge: approving takes a reason")
+
+    def approve(self, by: str, why: str) -> Entry:
+        """Leave the phase. Raises CanaryConflict as `may_leave`."""
+        self.may_leave(why)
+        entry = self._entry("approved", by, why)
+        self.judged = None
+        if self.following is None:
+            self.status, self.ended_because = "completed", why
+        else:
+            self.index += 1
+            self._begin(None)
+        return entry
+
+    def hold(self, by: str, why: str, *, held: bool = True) -> Entry:
+        """Refuse approvals from now on, or (`held` False) no longer; the gate goes on watching. Raises CanaryConflict."""
+        self._must_run()
+        if self.held == held:
+            raise CanaryConflict("it is held already" if held else "it is not held")
+        self.held = held
+        return self._entry("held" if held else "released", by, why)
+
+    def abort(self, by: str, why: str, judged: Judged | None = None) -> Entry:
+        """End it. Raises CanaryConflict if it has ended."""
+        self._must_run()
+        self.status, self.ended_because = "aborted", why
+        self.judged = judged or self.judged
+        return self._entry("aborted", by, why, judged or self._judge())
+
+    def entry(self, action: str, by: str, why: str, judged: Judged | None = None) -> Entry:
+        """An entry for the audit trail, with the figures it rests on: those given, else of the last judged window."""
+        return self._entry(action, by, why, judged)
+
+    # -- keeping -----------------------------------------------------------------------------------------------------
+
+    def as_dict(self, *, closed: bool) -> dict[str, Any]:
+        """As JSON. `closed`: the process ended in good order, so that nothing it counted is lost."""
+        plan = self.plan
+        return {
+            "plan": {
+                "block": dict(plan.block),
+                "phases": [asdict(phase) for phase in plan.phases],
+                "thresholds": asdict(plan.thresholds),
+                "interval": plan.interval,
+            },
+            "by": self.by,
+            "why": self.why,
+            "index": self.index,
+            "status": self.status,
+            "held": self.held,
+            "ended_because": self.ended_because,
+            "judged": None if self.judged is None else asdict(self.judged),
+            "figures": {cohort: self.figures(cohort).as_dict() for cohort in COHORTS},
+            "closed": closed,
+        }
+
+    @staticmethod
+    def of(values: Mapping[str, Any], clock: Clock) -> Rollout:
+        """What `as_dict` gave, in a new process: the time between counts for nothing.
+
+        A process that did not end in good order took what it had counted since its last look with it: a restart, as
+        the gate counts them. Raises KeyError, TypeError or ValueError for anything else.
+        """
+        plan, judged = values["plan"], values["judged"]
+        past = {cohort: Figures.of(values["figures"][cohort]) for cohort in COHORTS}
+        rollout = Rollout(
+            Plan(
+                plan["block"],
+                tuple(Phase(**phase) for phase in plan["phases"]),
+                Thresholds(**plan["thresholds"]),
+                plan["interval"],
+            ),
+            clock,
+            values["by"],
+            values["why"],
+            values["index"],
+            values["status"],
+            values["held"],
+            values["ended_because"],
+            None if judged is None else Judged(**judged),
+            past,
+        )
+        if not values["closed"]:
+            crash = Figures(restarts=1)
+            rollout._past = {cohort: Figures.in_turn((figures, crash)) for cohort, figures in past.items()}
+        return rollout
+
+    def _judge(self) -> Judged:
+        verdicts = {cohort: judge(self.figures(cohort), self.plan.thresholds, self.phase.seconds) for cohort in COHORTS}
+        own, stable = verdicts["canary"], verdicts["stable"]
+        thin = own.outcome is Outcome.INCONCLUSIVE and not own.reasons and not own.figures.missing
+        why = f"{_why(own)}; stable meanwhile: {stable.outcome}"
+        if stable.outcome is Outcome.FAIL:
+            why += f" ({_why(stable)}), so it need not be the canary's doing"
+        shown = {cohort: verdict.as_dict() for cohort, verdict in verdicts.items()}
+        return Judged(own.outcome.value, thin, self.clock.time(), shown, why)
+
+    def _begin(self, scrape: Scrape | None) -> None:
+        """A new window, from this look on."""
+        self._past = {name: Figures() for name in COHORTS}
+        self._open()
+        if scrape is not None:
+            for window in self._windows.values():
+                window.add(scrape)
+
+    def _open(self) -> None:
+        self._windows = {cohort: Window(self.plan.interval, cohort) for cohort in COHORTS}
+
+    def _must_run(self) -> None:
+        if not self.running:
+            raise CanaryConflict(f"it has ended: {self.status}")
+
+    def _entry(self, action: str, by: str, why: str, judged: Judged | None = None) -> Entry:
+        shown = judged or self.judged
+        details: dict[str, Any] = {"phase": self.index + 1, "percent": self.phase.percent}
+        if shown is not None:
+            details |= {"outcome": shown.outcome, "figures": dict(shown.cohorts)}
+        return Entry(self.clock.time(), by, action, why, details)
+
+
+def _why(verdict: Verdict) -> str:
+    """The checks that decided, in words."""
+    deciding = [f"{check.name}: {check.why}" for check in verdict.checks if check.outcome is verdict.outcome]
+    return "; ".join([*verdict.reasons, *deciding])

@@ -1,0 +1,104 @@
+"""GET and POST /admin/canary, for administrators; deciding takes a token with a person's name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+
+from plugins.canary.keeper import Keeper
+from rom_core.errors import CanaryConflict, Forbidden, InvalidRequest, NotFound, Overloaded, StoreUnavailable
+from rom_core.flags import Author
+from rom_core.http.author import MAX_REASON_CHARS, author_of
+from rom_core.http.body import BodySchema, read_json
+from rom_core.http.openapi import Operation
+from rom_core.runtime import Runtime
+
+_TRAIL = 50
+# What ADMIN_TOKEN calls a token without a name.
+_NAMELESS = re.compile(r"default|key-\d+")
+BODY = BodySchema(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["action"],
+        "properties": {
+            "action": {"enum": ["start", "approve", "hold", "release", "abort"]},
+            "reason": {"type": "string", "maxLength": MAX_REASON_CHARS, "description": "or X-Rom-Reason"},
+            "flags": {"type": "object", "description": "to start: the settings that the canary changes"},
+            "include": {"type": "array", "items": {"type": "string"}, "description": "users that are always in"},
+            "salt": {"type": "string", "description": "another one draws another sample"},
+        },
+    }
+)
+ANSWER: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["rollout", "durable"],
+    "properties": {
+        "rollout": {"type": ["object", "null"], "description": "where it stands, figures of both cohorts side by side"},
+        "durable": {"type": "boolean", "description": "whether it survives a restart"},
+        "trail": {"type": "array", "items": {"type": "object"}, "description": "who, when, what, why; newest first"},
+    },
+}
+
+
+class CanaryResource:
+    """Where the rollout stands, and what people decide about it."""
+
+    auth = "admin"
+    operations: Mapping[str, Operation] = {
+        "GET": Operation(
+            "The rollout, and its audit trail (`limit` entries, 50).", ANSWER, errors=(NotFound, StoreUnavailable)
+        ),
+        "POST": Operation(
+            "Starts a rollout, or approves, holds, releases or aborts it.",
+            ANSWER,
+            body=BODY,
+            errors=(NotFound, CanaryConflict, Forbidden, InvalidRequest, StoreUnavailable, Overloaded),
+        ),
+    }
+
+    def __init__(self, runtime: Runtime, keeper: Keeper) -> None:
+        self._runtime = runtime
+        self._keeper = keeper
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Status and trail."""
+        limit = req.get_param_as_int("limit", default=_TRAIL, min_value=1, max_value=1000)
+        _answer(resp, {**self._keeper.view, "trail": self._keeper.trail(limit)})
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """One decision."""
+        body = read_json(req, self._runtime.current.settings.MAX_BODY_BYTES)
+        BODY.validate(body)
+        author, action = author_of(req, body.get("reason")), body["action"]
+        block = {name: body[name] for name in ("flags", "include", "salt") if name in body}
+        if block and action != "start":
+            raise InvalidRequest("flags, include and salt are for starting", param=next(iter(block)))
+        match action:
+            case "start":
+                self._keeper.begin(block, _named(author))
+            case "approve":
+                self._keeper.approve(_named(author))
+            case "abort":
+                # Whoever can, may: nobody has to look for a name while something burns.
+                self._keeper.abort(author)
+            case _:
+                self._keeper.hold(author, held=action == "hold")
+        _answer(resp, dict(self._keeper.view))
+
+
+def _named(author: Author) -> Author:
+    """Raises Forbidden if the token has no name of its own."""
+    if _NAMELESS.fullmatch(author.by):
+        raise Forbidden("this takes a named person: write ADMIN_TOKEN as name=token pairs")
+    return author
+
+
+def _answer(resp: falcon.Response, body: dict[str, Any]) -> None:
+    resp.content_type = falcon.MEDIA_JSON
+    resp.set_header("Cache-Control", "no-store")
+    resp.data = json.dumps(body, ensure_ascii=False).encode()

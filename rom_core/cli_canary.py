@@ -1,0 +1,120 @@
+"""`rom canary`: a rollout of flags on a running server, phase by phase."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from rom_core.cli_flags import TOKEN_VARIABLE, AdminClient, assigned
+
+_PATH = "/admin/canary"
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print what the server answers, as JSON.")
+_REASON = click.option("--reason", default="", help="Why, for the audit trail.")
+_client: Callable[..., Any] = click.pass_obj
+
+
+@click.group()
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, envvar="ROM_URL", help="The server.")
+@click.pass_context
+def canary(context: click.Context, url: str) -> None:
+    """Roll flags out to a growing share of the traffic: start, status, approve, hold, abort.
+
+    The admin token is taken from the environment variable ROM_ADMIN_TOKEN; start and approve take a named one.
+    """
+    context.obj = AdminClient(url, os.environ.get(TOKEN_VARIABLE, ""))
+
+
+@canary.command()
+@click.argument("assignments", nargs=-1, required=True, metavar="NAME=VALUE...")
+@click.option("--include", multiple=True, metavar="USER", help="A user, or API key, that is always in.")
+@click.option("--salt", default="", help="Another salt draws another sample.")
+@_REASON
+@_JSON
+@_client
+def start(
+    client: AdminClient, assignments: Sequence[str], include: Sequence[str], salt: str, reason: str, as_json: bool
+) -> None:
+    """Start: `rom canary start RETRY_ENABLED=on --reason "go-live"`. The phases are those of CANARY_PHASES."""
+    block = {"flags": assigned(assignments), "include": list(include), "salt": salt}
+    _decide(client, "start", reason, as_json, **block)
+
+
+@canary.command()
+@click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="Entries of the trail.")
+@_JSON
+@_client
+def status(client: AdminClient, limit: int, as_json: bool) -> None:
+    """Where it stands: figures of the canary beside the stable cohort's, and who did what."""
+    _print(client, client.get(_PATH, limit=limit), as_json)
+
+
+@canary.command()
+@_REASON
+@_JSON
+@_client
+def approve(client: AdminClient, reason: str, as_json: bool) -> None:
+    """Go on to the next phase; after the last one the flags are everybody's.
+
+    The gate must have held for the whole window. With too little traffic to judge, approving takes a --reason.
+    """
+    _decide(client, "approve", reason, as_json)
+
+
+@canary.command()
+@click.option("--release", is_flag=True, help="Allow approvals again.")
+@_REASON
+@_JSON
+@_client
+def hold(client: AdminClient, release: bool, reason: str, as_json: bool) -> None:
+    """Refuse approvals; the share stays, and the gate goes on watching."""
+    _decide(client, "release" if release else "hold", reason, as_json)
+
+
+@canary.command()
+@_REASON
+@_JSON
+@_client
+def abort(client: AdminClient, reason: str, as_json: bool) -> None:
+    """Withdraw the flags at once and end the rollout."""
+    _decide(client, "abort", reason, as_json)
+
+
+def _decide(client: AdminClient, action: str, reason: str, as_json: bool, **more: Any) -> None:
+    _print(client, client.post(_PATH, {"action": action, **more}, reason, None), as_json)
+
+
+def _print(client: AdminClient, answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+        return
+    rollout = answer["rollout"]
+    if rollout is None:
+        client.say("no rollout")
+    else:
+        _print_rollout(client, rollout)
+    if not answer["durable"]:
+        client.say("not durable: the record cannot be written, a restart loses it", style="bold red")
+    for entry in answer.get("trail", ()):
+        why = f": {entry['why']}" if entry["why"] else ""
+        client.say(f"{entry['at'][:19]}  {entry['by']}  {entry['action']} at {entry['details']['percent']} %{why}")
+
+
+def _print_rollout(client: AdminClient, rollout: dict[str, Any]) -> None:
+    flags = ", ".join(f"{name}={json.dumps(value)}" for name, value in rollout["block"]["flags"].items())
+    client.say(f"{flags}, started by {rollout['by']}: {rollout['status']}", style="bold")
+    client.say(
+        f"phase {rollout['phase']} of {len(rollout['phases'])}, {rollout['percent']} % of the traffic, "
+        f"{rollout['watched_seconds']:g} s of {rollout['window_seconds']:g} s watched"
+        + (", held" if rollout["held"] else "")
+    )
+    for cohort, counts in rollout["current"].items():
+        client.say(f"  {cohort}: " + ", ".join(f"{count:g} {status}" for status, count in counts.items()))
+    client.say(f"gate: {rollout['gate']}; approval possible: {rollout['approvable'].replace('_', ' ')}")
+    if rollout["judged"] is not None:
+        client.say(f"  {rollout['judged']['why']}")
+    if rollout["ended_because"]:
+        client.say(f"because: {rollout['ended_because']}")
