@@ -55,7 +55,9 @@ class CanaryPlugin:
                 scope="process",
             ),
             _limit("CANARY_MAX_ERROR_RATIO", 0.01, "Share of the canary's turns that may fail, exclusive.", 0.999),
-            _limit("CANARY_MAX_P95_SECONDS", 30.0, "Seconds for 95 % of its good turns; an edge of the histogram.", 600),
+            _limit(
+                "CANARY_MAX_P95_SECONDS", 30.0, "Seconds for 95 % of its good turns; an edge of the histogram.", 600
+            ),
             _limit("CANARY_MAX_MEMORY_RATIO", 0.75, "Share of the memory limit, exclusive.", 0.999),
             Rule(("CANARY_PHASES",), check_settings),
         ]

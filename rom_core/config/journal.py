@@ -106,5 +106,3 @@ class Journal:
 
 def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
-from bedrock_support import END_OF_BODY, STREAM_HEAD, Connect, Peer, asking, chunks, event, make_attempt
+from bedrock_support import END_OF_BODY, STREAM_HEAD, Connect, Peer, asking, chunks, event, make_attempt, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,13 +92,12 @@ def test_what_breaks_after_message_stop_costs_the_usage_only(connect: Connect, e
     assert (reply.text, reply.usage, attempt.usage) == ("the whole answer", None, None)
 
 
-@pytest.mark.parametrize("seconds", [10.0, 0.5])
-def test_silence_after_message_stop_costs_the_usage_only(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """A complete answer does not wait for its account until the read timeout, nor is it lost to the deadline."""
+def test_silence_after_message_stop_costs_the_usage_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A complete answer does not wait for its account until the read timeout."""
     monkeypatch.setattr("rom_core.bedrock.wire._METADATA_SECONDS", 0.05)
     dog = Watchdog(interval=0.01)
     dog.start()
-    attempt = make_attempt(seconds=seconds)
+    attempt = make_attempt(seconds=30)
     with Peer(STREAM_HEAD + chunks(*FRAMES[:5]), ending="wait") as peer:
         wire = Wire(attempt.turn.settings, SystemClock(), endpoint_url=peer.url, watchdog=dog)
         reply = wire.converse(attempt, asking())
@@ -104,6 +105,22 @@ def test_silence_after_message_stop_costs_the_usage_only(monkeypatch: pytest.Mon
     dog.stop()
     assert (reply.text, reply.usage) == ("the whole answer", None)
     assert attempt.call.deadline.remaining() > 0
+
+
+def test_a_deadline_after_message_stop_does_not_cost_the_reply(connect: Connect) -> None:
+    """What is complete and paid for is handed over, although its turn's time ran out while the account was awaited."""
+    attempt = make_attempt(seconds=30)
+
+    def expire() -> None:
+        until(lambda: attempt.first_delta_at is not None)
+        threading.Timer(0.3, lambda: attempt.turn.cancel.cancel("deadline")).start()
+
+    with Peer(STREAM_HEAD + chunks(*FRAMES[:5]), ending="wait") as peer:
+        waiting = threading.Thread(target=expire)
+        waiting.start()
+        reply = connect(peer.url).converse(attempt, asking())
+        waiting.join(5)
+    assert reply.text == "the whole answer"
 
 
 def test_halves_of_a_character_in_two_pieces_are_one_character(connect: Connect) -> None:
