@@ -65,11 +65,8 @@ def process(arguments: Sequence[str], url_of: Callable[[str], str | None], **env
 
 def bedrock() -> tuple[list[str], Callable[[str], str | None]]:
     """Arguments and URL reader of the local Bedrock."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    code = f"from rom_core.bedrock.local import main; print('up', flush=True); main('127.0.0.1', {port})"
-    return ["-c", code], lambda line: f"http://127.0.0.1:{port}" if line == "up" else None
+    code = "from rom_core.bedrock.local import main; main('127.0.0.1', 0, ready=lambda url: print(url, flush=True))"
+    return ["-c", code], lambda line: line if line.startswith("http://") else None
 
 
 def rom_url(line: str) -> str | None:
