@@ -41,6 +41,8 @@ $(BIN)/python:
 $(VENV)/.run: requirements/run.lock setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# Building leaves a description of the project beside it, which Python would believe even when it has grown old.
+	@rm -rf rom_agent.egg-info
 	@touch $@
 
 $(VENV)/.test: requirements/test.lock $(VENV)/.run

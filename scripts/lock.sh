@@ -8,3 +8,5 @@ bin=$1
 compile() { echo 'setuptools>=77' | "$bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@" setup.cfg -; }
 compile --output-file requirements/run.lock
 compile --extra test --constraint requirements/run.lock --output-file requirements/test.lock
+# Left by the build; Python would believe its list of plugins even when setup.cfg has changed.
+rm -rf rom_agent.egg-info
