@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,3 +192,10 @@ def _rate(url: str, body: dict[str, object], requests: int, clients: int) -> flo
     for thread in threads:
         thread.join()
     return each * clients / (time.perf_counter() - began)
+
+
+def report(title: str, figures: Mapping[str, float], budgets: Mapping[str, float]) -> None:
+    """Print figures by name, each with its unit in the name, beside what it may cost at most."""
+    print(f"\n{title:38}{'measured':>10}{'at most':>10}")
+    for name, value in figures.items():
+        print(f"{name:38}{value:>10}{budgets.get(name, ''):>10}")

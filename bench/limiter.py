@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.harness import bedrock, process, rom_url
+from bench.harness import bedrock, process, report, rom_url
 from plugins.limiter import Limiter
 from rom_core import log
 from rom_core.catalogue import Catalogue
@@ -148,8 +148,13 @@ def measure() -> dict[str, float]:
     }
 
 
+BUDGETS = {"limiter_per_turn_us": TURN_BUDGET_US, "refusal_p99_ms": REFUSAL_BUDGET_MS}
+
+
+def main() -> None:
+    """Print the figures, and the budgets of those that have one."""
+    report("limiter", measure(), BUDGETS)
+
+
 if __name__ == "__main__":
-    figures = measure()
-    print(json.dumps(figures))
-    slow = figures["limiter_per_turn_us"] > TURN_BUDGET_US or figures["refusal_p99_ms"] > REFUSAL_BUDGET_MS
-    sys.exit(slow)
+    main()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import sys
 import time
@@ -11,6 +10,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from bench.harness import report
 from plugins.metrics import Metrics
 from plugins.metrics.figures import COHORTS, STATUSES
 from plugins.request_log import RequestLog
@@ -118,7 +118,13 @@ def measure() -> dict[str, float]:
     }
 
 
+BUDGETS = {"logging_and_metrics_per_turn_us": TURN_BUDGET_US, "metrics_scrape_ms": SCRAPE_BUDGET_MS}
+
+
+def main() -> None:
+    """Print the figures, and the budgets of those that have one."""
+    report("observability", measure(), BUDGETS)
+
+
 if __name__ == "__main__":
-    figures = measure()
-    print(json.dumps(figures, indent=2))
-    print(f"budgets: {TURN_BUDGET_US} µs for a turn, {SCRAPE_BUDGET_MS} ms for a scrape")
+    main()
