@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sys
 import time
 from itertools import product
 from pathlib import Path
@@ -66,13 +65,9 @@ def _cost_per_turn() -> tuple[float, float]:
     bare, observed = _runtime({}), _runtime({"request_log": RequestLog(), "metrics": Metrics()})
     for runtime in (bare, observed):
         runtime.start()
-    log_to = open(os.devnull, "w")  # noqa: SIM115 - closed below
-    log.configure("json", "INFO", stream=log_to)
     try:
         pairs = [(_turns(bare), _turns(observed)) for _ in range(ROUNDS)]
     finally:
-        log.configure("json", "ERROR", stream=sys.stderr)
-        log_to.close()
         for runtime in (bare, observed):
             runtime.stop()
     bare_us, observed_us = (min(times) for times in zip(*pairs, strict=True))
@@ -107,9 +102,10 @@ def _scrape() -> tuple[float, int]:
 
 def measure() -> dict[str, float]:
     """All figures, by name with their unit."""
-    log.configure("json", "ERROR", stream=sys.stderr)
-    bare, added = _cost_per_turn()
-    scrape, lines = _scrape()
+    with open(os.devnull, "w") as nowhere:
+        log.configure("json", "INFO", stream=nowhere)
+        bare, added = _cost_per_turn()
+        scrape, lines = _scrape()
     return {
         "turn_without_observers_us": round(bare, 1),
         "logging_and_metrics_per_turn_us": round(added, 1),
