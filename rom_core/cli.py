@@ -22,6 +22,7 @@ from rom_core.cli_flags import flags
 from rom_core.cli_gate import gate
 from rom_core.cli_new_plugin import new_plugin
 from rom_core.cli_plugins import plugins
+from rom_core.cli_release import release_check
 from rom_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -129,5 +130,5 @@ def chat(message: str | None, url: str, model: str | None, system: str) -> None:
         sys.exit(130)
 
 
-for command in (canary, config, deploy, doctor, flags, gate, new_plugin, plugins):
+for command in (canary, config, deploy, doctor, flags, gate, new_plugin, plugins, release_check):
     main.add_command(command)

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from rom_core.config import Model
-from rom_core.conversation import ModelCapabilities, normalise
+from rom_core.conversation import Memo, ModelCapabilities, normalise
 from rom_core.conversation.reasoning import fit_reasoning
 from rom_core.errors import BedrockDisabled, ModelError, RomError, WireSaturated
 from rom_core.events import AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
@@ -71,10 +71,12 @@ class ModelCalls:
         if not self._bedrock_enabled():
             raise BedrockDisabled("BEDROCK_ENABLED is off")
         request = build_request(attempt)
+        memo: Memo | None = turn.normalised
         if turn.snapshot.pipeline.amends_requests:
-            request = copy.deepcopy(request)
+            # A copy for this attempt alone: what plugins change in it must not be remembered.
+            request, memo = copy.deepcopy(request), None
             turn.snapshot.pipeline.hook.rom_model_request(attempt=attempt, request=request)
-        request = normalise(request, model=_capabilities(attempt.model))
+        request = normalise(request, model=_capabilities(attempt.model), memo=memo)
         request = fit_reasoning(request, supported=attempt.model.reasoning)
         request["modelId"] = attempt.model.id
         call.requests += 1

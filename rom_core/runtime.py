@@ -41,8 +41,9 @@ RESERVED_THREADS = 12
 class Runtime:
     """One per process. `current` is the snapshot new turns take; replacing it is one assignment.
 
-    `exposition` gives the figures of this process as Prometheus text, None while nobody counts. `routes` are the templates of all HTTP routes, once there is an app. `flags` change the settings at run time; None
-    if the runtime was given nothing to read them from.
+    `routes` are the templates of all HTTP routes, once there is an app. `flags` change the settings at run time; None
+    if the runtime was given nothing to read them from. `exposition` gives what is counted as Prometheus text, None
+    while nobody counts.
     """
 
     def __init__(

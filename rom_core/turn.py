@@ -17,6 +17,7 @@ from rom_core.conversation.values import clean_text
 
 if TYPE_CHECKING:
     from rom_core.config import Model, Settings
+    from rom_core.conversation import Memo
     from rom_core.events import Event
     from rom_core.pipeline import Snapshot
     from rom_core.tools import Tool, ToolResult
@@ -169,8 +170,9 @@ class Turn:
     """One message of a person and everything done to answer it.
 
     `model` is the alias the next model call goes to; a fallback changes it for the rest of the turn and sets
-    `degraded`. `deadline` counts from the acceptance of the request. `sink` takes the events of a streamed answer.
-    `queue_wait` is how long it waited for a slot, in seconds.
+    `degraded`. `messages` grows; one that has gone on the wire is not changed any more. `deadline` counts from the
+    acceptance of the request. `sink` takes the events of a streamed answer. `queue_wait` is how long it waited for a
+    slot, in seconds. `normalised` is the normaliser's memory of the messages.
     """
 
     id: str
@@ -194,6 +196,7 @@ class Turn:
     degraded: bool = False
     queue_wait: float = 0.0
     stash: dict[str, Any] = field(default_factory=dict)
+    normalised: Memo = field(default_factory=dict)
     _text: list[str] = field(default_factory=list)
     _blank_line_due: bool = False
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import re
 from pathlib import Path
@@ -14,7 +16,7 @@ from rom_core.cli import main
 from rom_core.cli_gate import gate
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("rollback.md", "go-live.md", "gate.md")
+PAGES = ("rollback.md", "go-live.md", "gate.md", "canary.md", "operate.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -59,3 +61,54 @@ def test_the_limits_of_the_gate_are_the_documented_ones() -> None:
     rows = re.findall(r"^\| \w+ \| `(--max-[\w-]+)` \| (\S+) \|", (ROOT / "docs/gate.md").read_text(), re.MULTILINE)
     defaults = {p.opts[0]: str(p.default) for p in gate.params if p.opts[0].startswith("--max-")}
     assert dict(rows) == defaults
+
+
+def rows(page: str, title: str) -> list[list[str]]:
+    """The cells of a table, by the title of its first column."""
+    section = (ROOT / "docs" / page).read_text().split(f"| {title} |", 1)[1].split("\n\n", 1)[0]
+    return [[cell.strip(" `") for cell in line.strip("|").split(" | ")] for line in section.splitlines()[2:]]
+
+
+def test_every_alert_rule_is_explained() -> None:
+    """operate.md has a row for each, with its severity, what it means and what to do; and for no other."""
+    rules = re.findall(
+        r"alert: (\w+).*?severity: (\w+)", (ROOT / "ops/prometheus/rom.rules.yml").read_text(), re.DOTALL
+    )
+    documented = rows("operate.md", "Alert")
+    assert [(name, severity) for name, severity, *_ in documented] == rules
+    assert all(len(row) == 4 and all(row) for row in documented)
+
+
+def test_every_message_to_the_webhook_is_explained() -> None:
+    """By its title, as far as that is fixed."""
+    titles = set()
+    for node in ast.walk(ast.parse((ROOT / "plugins/alerts/messages.py").read_text())):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Message":
+            title = node.args[2]
+            fixed = title.values[0] if isinstance(title, ast.JoinedStr) else title
+            assert isinstance(fixed, ast.Constant)
+            titles.add(re.sub(r"(?<!Canary waits): .*$", "", str(fixed.value)))
+    documented = rows("operate.md", "Message")
+    assert {row[0] for row in documented} == titles
+    assert all(len(row) == 3 and all(row) for row in documented)
+
+
+def test_the_settings_of_the_canary_are_documented_with_their_defaults() -> None:
+    """As declared."""
+    declared = {
+        setting.name: json.dumps(setting.default)
+        for setting in Catalogue.installed().settings
+        if setting.plugin == "canary"
+    }
+    documented = {name: default for name, default, *_ in rows("canary.md", "Setting")}
+    assert declared == documented
+
+
+def test_going_live_is_the_plan() -> None:
+    """The phases and their windows as declared, and a stop point before each of them is left."""
+    text = (ROOT / "docs/go-live.md").read_text()
+    phases = next(s.default for s in Catalogue.installed().settings if s.name == "CANARY_PHASES")
+    assert ", ".join(f"{share[:-1]} % for {window[:-1]} h" for share, window in (p.split(":") for p in phases)) in text
+    assert re.findall(r"\*\*STOP (\d)", text) == ["1", "2", "3", "4", "5"]
+    assert "rom release-check" in text
+    assert text.count("rom canary approve") == len(phases)

@@ -21,6 +21,8 @@ from rom_core.capacity import Hold, RollingCounts
 from rom_core.config import Rule, Setting, Settings
 from rom_core.events import (
     AlertSent,
+    CanaryAborted,
+    CanaryChanged,
     CapacityChanged,
     CircuitClosed,
     CircuitOpened,
@@ -132,6 +134,10 @@ class Alerts:
             case SettingsChanged():
                 if event.changes:
                     self._send(messages.of_settings(event, clock.time()))
+            case CanaryAborted():
+                self._send(messages.of_canary(event, clock.time()))
+            case CanaryChanged(action="passed" | "inconclusive"):
+                self._send(messages.of_canary(event, clock.time()))
             case FlagsStoreTroubled():
                 self._send(messages.of_store(event, clock.time()))
 

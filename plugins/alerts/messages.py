@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rom_core.events import CapacityChanged, CircuitClosed, CircuitOpened, FlagsStoreTroubled, SettingsChanged
+from rom_core.events import (
+    CanaryAborted,
+    CanaryChanged,
+    CapacityChanged,
+    CircuitClosed,
+    CircuitOpened,
+    FlagsStoreTroubled,
+    SettingsChanged,
+)
 
 KILL_SWITCH = "BEDROCK_ENABLED"
 _MAX_VALUE = 100
@@ -118,6 +126,18 @@ def of_store(event: FlagsStoreTroubled, at: float) -> Message:
     figures = [f"state: {event.state}", f"reason: {_value(event.reason)}"]
     advice = "compare GET /admin/flags with what was set, set it again, and look after STATE_DIR"
     return Message("flags store", "bad", "The store of run-time settings is in trouble", at, figures, advice)
+
+
+def of_canary(event: CanaryChanged | CanaryAborted, at: float) -> Message:
+    """A rollout was aborted, or its gate has spoken and it waits for a person."""
+    figures = [f"at {event.percent} % of the traffic, by {event.by}", f"why: {_value(event.why)}"]
+    if isinstance(event, CanaryAborted):
+        advice = "its flags are withdrawn; `rom canary status` shows both cohorts' figures"
+        return Message("canary", "bad", "Canary aborted", at, figures, advice)
+    if event.action == "passed":
+        return Message("canary", "good", "Canary waits: the gate has held", at, figures, "`rom canary approve`")
+    advice = "approve with a reason, or wait for more traffic: `rom canary status`"
+    return Message("canary", "warning", "Canary waits: the gate cannot judge", at, figures, advice)
 
 
 def of_errors(errors: int, turns: int, at: float, *, high: bool, lasted: float | None) -> Message:

@@ -113,7 +113,7 @@ class Keeper:
                 {CANARY: dict(plan.block), CANARY_PERCENT: rollout.phase.percent}, _because(author, "rollout started")
             )
             self._rollout = rollout
-            self._done(rollout, rollout.entry("started", author.by, author.why))
+            self._done(rollout.entry("started", author.by, author.why))
             self._watch()
 
     def approve(self, author: Author) -> None:
@@ -132,14 +132,14 @@ class Keeper:
             entries = [rollout.approve(author.by, author.why)]
             if following is None:
                 entries.append(rollout.entry("completed", author.by, author.why))
-            self._done(rollout, *entries)
+            self._done(*entries)
 
     def hold(self, author: Author, *, held: bool) -> None:
         """Refuse approvals, or no longer. Raises CanaryConflict."""
         self._ready()
         with self._alone():
             rollout = self._current()
-            self._done(rollout, rollout.hold(author.by, author.why, held=held))
+            self._done(rollout.hold(author.by, author.why, held=held))
 
     def abort(self, author: Author) -> None:
         """Withdraw the flags and end the rollout. Raises CanaryConflict."""
@@ -149,7 +149,7 @@ class Keeper:
             if not rollout.running:
                 raise CanaryConflict(f"it has ended: {rollout.status}")
             flags.withdraw_canary(_because(author, "rollout aborted"))
-            self._done(rollout, rollout.abort(author.by, author.why))
+            self._done(rollout.abort(author.by, author.why))
 
     def trail(self, limit: int) -> list[dict[str, Any]]:
         """The audit trail, newest first: who, when, what, why, on which figures. Raises StoreUnavailable."""
@@ -160,7 +160,7 @@ class Keeper:
 
     def look(self) -> None:
         """One look; what it finds is carried out at once."""
-        runtime, flags = self._ready()
+        _, flags = self._ready()
         with self._alone():
             rollout = self._rollout
             if rollout is None or not rollout.running:
@@ -168,7 +168,7 @@ class Keeper:
             reason = self._astray(rollout)
             if reason is not None:
                 flags.withdraw_canary(Author(GATE, reason))
-                self._done(rollout, rollout.abort(GATE, reason))
+                self._done(rollout.abort(GATE, reason))
                 return
             finding = rollout.look(self._scrape())
             if finding is None:
@@ -176,9 +176,9 @@ class Keeper:
                 self._publish()
             elif finding.action == "failed":
                 flags.withdraw_canary(Author(GATE, f"rollout aborted: {finding.judged.why}"[:500]))
-                self._done(rollout, rollout.abort(GATE, finding.judged.why, finding.judged))
+                self._done(rollout.abort(GATE, finding.judged.why, finding.judged))
             else:
-                self._done(rollout, _entry_of(rollout, finding))
+                self._done(_entry_of(rollout, finding))
 
     def _astray(self, rollout: Rollout) -> str | None:
         """Why the flags in force are not the rollout's own any more, None if they are."""
@@ -229,7 +229,7 @@ class Keeper:
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
-    def _done(self, rollout: Rollout, *entries: Entry) -> None:
+    def _done(self, *entries: Entry) -> None:
         """Something happened: keep it, show it, tell it."""
         self._unsaved += entries
         self._keep()

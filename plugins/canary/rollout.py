@@ -167,7 +167,7 @@ class Rollout:
         return entry
 
     def hold(self, by: str, why: str, *, held: bool = True) -> Entry:
-        """Refuse approvals from now on, or (`held` False) no longer; the gate goes on watching. Raises CanaryConflict."""
+        """Refuse approvals, or (`held` False) no longer; the gate goes on watching. Raises CanaryConflict."""
         self._must_run()
         if self.held == held:
             raise CanaryConflict("it is held already" if held else "it is not held")
@@ -273,6 +273,7 @@ class Rollout:
 
 
 def _why(verdict: Verdict) -> str:
-    """The checks that decided, in words."""
+    """What decided, in words."""
     deciding = [f"{check.name}: {check.why}" for check in verdict.checks if check.outcome is verdict.outcome]
-    return "; ".join([*verdict.reasons, *deciding])
+    gaps = () if verdict.outcome is Outcome.FAIL else verdict.reasons
+    return "; ".join([*gaps, *deciding])

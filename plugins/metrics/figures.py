@@ -18,6 +18,7 @@ STATUSES = ("ok", "error", "rejected", "client_error", "cancelled")
 COHORTS = ("stable", "canary")
 OUTCOMES = ("ok", "throttled", "server_error", "timeout", "connection", "truncated", "refused", "cancelled")
 DIRECTIONS = ("input", "output", "cache_read", "cache_write")
+CANARY_ACTIONS = ("started", "passed", "inconclusive", "approved", "held", "released", "completed", "aborted")
 REJECTIONS = ("overloaded", "queue_full", "queue_timeout", "memory_pressure", "draining")
 STOP_REASONS = (
     "end_turn",
@@ -175,6 +176,7 @@ class Figures:
         self.tools.expect([(UNKNOWN_TOOL, "unknown_tool")])
         self.guardrail_trips.expect((reason,) for reason in GUARDRAILS)
         self.capacity_changes.expect((level,) for level in ("normal", "alert", "critical"))
+        self.canary_changes.expect((action,) for action in CANARY_ACTIONS)
         self.alerts.expect((outcome,) for outcome in ("delivered", "failed", "dropped"))
         self.abandoned.expect((pool,) for pool in ("tools", "turns", "wire"))
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rom_core.conversation.cache_points import limit_cache_points
-from rom_core.conversation.exchange import exchange, tool_names
+from rom_core.conversation.exchange import Memo, exchange, tool_names
 from rom_core.conversation.model import Block, EmptyConversation, Message, ModelCapabilities
 from rom_core.conversation.options import (
     clean_fields,
@@ -23,10 +23,10 @@ from rom_core.conversation.options import (
     clean_tools,
 )
 
-__all__ = ["Block", "EmptyConversation", "Message", "ModelCapabilities", "normalise"]
+__all__ = ["Block", "EmptyConversation", "Memo", "Message", "ModelCapabilities", "normalise"]
 
 
-def normalise(request: Mapping[str, Any], *, model: ModelCapabilities) -> dict[str, Any]:
+def normalise(request: Mapping[str, Any], *, model: ModelCapabilities, memo: Memo | None = None) -> dict[str, Any]:
     """A Converse request that Bedrock accepts from this model, with all that could be kept of `request`.
 
     `request` holds the arguments of `converse_stream`, with or without modelId. It is not changed; what needed no
@@ -34,9 +34,12 @@ def normalise(request: Mapping[str, Any], *, model: ModelCapabilities) -> dict[s
     Members other than messages, system, inferenceConfig, toolConfig and additionalModelRequestFields pass as they
     are, unless they are None or our own notes (leading underscore).
 
+    A `memo`, kept by the caller from one request of a growing conversation to the next, saves looking at the same
+    messages again; a message that it has seen must not be changed any more.
+
     Raises EmptyConversation if no message has any content.
     """
-    messages = exchange(request.get("messages"), model.alias)
+    messages = exchange(request.get("messages"), model.alias, memo)
     system = clean_system(request.get("system"))
     tool_config = clean_tools(request.get("toolConfig"), tool_names(messages))
     tools: list[Block] = tool_config["tools"] if tool_config else []

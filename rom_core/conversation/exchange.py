@@ -21,9 +21,13 @@ from rom_core.conversation.values import clean_name, is_name, sequence
 _NAME_LENGTH: Final = 64
 
 
-def exchange(messages: Any, alias: str) -> list[Message]:
+# What became of a message's content, by the identity of its list: (the list itself, blocks kept, media moved).
+Memo = dict[tuple[int, str, bool], tuple[Any, list[Block], list[Block]]]
+
+
+def exchange(messages: Any, alias: str, memo: Memo | None = None) -> list[Message]:
     """The messages for the model with this alias, in new dicts. Raises EmptyConversation if none has any content."""
-    turns = _alternating(sequence(messages), alias)
+    turns = _alternating(sequence(messages), alias, memo)
     if not any(_has_content(turn["content"]) for turn in turns):
         raise EmptyConversation("the conversation has no message with content")
     if turns[0]["role"] == "assistant":
@@ -45,7 +49,7 @@ def tool_names(messages: Iterable[Message]) -> list[str]:
     return list(dict.fromkeys(use["name"] for use in uses))
 
 
-def _alternating(messages: Iterable[Any], alias: str) -> list[Message]:
+def _alternating(messages: Iterable[Any], alias: str, memo: Memo | None) -> list[Message]:
     turns: list[Message] = []
     moved: list[Block] = []
     for message in messages:
@@ -53,7 +57,7 @@ def _alternating(messages: Iterable[Any], alias: str) -> list[Message]:
             continue
         role = "assistant" if message.get("role") == "assistant" else "user"
         keep_reasoning = message.get("_model") in (None, alias)
-        content, media = clean_content(message.get("content"), role, keep_reasoning=keep_reasoning)
+        content, media = _cleaned(message.get("content"), role, keep_reasoning, memo)
         if role == "user" and moved:
             content, moved = moved + content, []
         moved += media
@@ -68,6 +72,17 @@ def _alternating(messages: Iterable[Any], alias: str) -> list[Message]:
     elif moved:
         turns.append(_user(*moved))
     return turns
+
+
+def _cleaned(content: Any, role: str, keep_reasoning: bool, memo: Memo | None) -> tuple[list[Block], list[Block]]:
+    if memo is None:
+        return clean_content(content, role, keep_reasoning=keep_reasoning)
+    key = (id(content), role, keep_reasoning)
+    if key not in memo:
+        memo[key] = (content, *clean_content(content, role, keep_reasoning=keep_reasoning))
+    # The lists are built upon by the caller; the blocks in them are shared.
+    _, kept, moved = memo[key]
+    return [*kept], [*moved]
 
 
 def _pair(turns: list[Message]) -> None:

@@ -23,6 +23,8 @@ from rom_core.config import InvalidSettings
 from rom_core.errors import ModelRefused, RomError
 from rom_core.events import (
     AlertSent,
+    CanaryAborted,
+    CanaryChanged,
     CapacityChanged,
     CircuitClosed,
     CircuitHalfOpened,
@@ -169,6 +171,24 @@ def test_changed_settings_and_the_kill_switch() -> None:
     assert killed.index("BEDROCK_ENABLED: True → False") < killed.index("MAX_TOKENS: 1 → 2")
     assert "Kill switch released" in released
     assert [about for about, _ in ends.seen] == ["flags", "kill switch", "kill switch", "flags store"]
+
+
+@responses.activate
+def test_a_canary_is_told_when_it_was_aborted_or_waits_for_a_person() -> None:
+    """Why, at which share, and what to do; what a person did is no news to people."""
+    responses.post(HOOK)
+    runtime, _, ends = started()
+    runtime.emit(CanaryChanged("passed", 10, "gate", "0 of 500"))
+    runtime.emit(CanaryChanged("approved", 10, "ana", ""))
+    runtime.emit(CanaryChanged("inconclusive", 50, "gate", "not enough traffic"))
+    runtime.emit(CanaryAborted(50, "gate", "errors: 7 of 90"))
+    until(lambda: len(ends.seen) == 3)
+    runtime.stop()
+    passed, thin, aborted = posted()
+    assert "rom canary approve" in passed
+    assert "with a reason" in thin
+    assert "at 50 % of the traffic, by gate" in aborted
+    assert "errors: 7 of 90" in aborted
 
 
 def test_text_from_outside_cannot_mention_a_channel_or_grow_without_bound() -> None:

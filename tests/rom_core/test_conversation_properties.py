@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from rom_core.bedrock.local.rules import check_conversation
 from rom_core.bedrock.local.validation import check_request
-from rom_core.conversation import Block, EmptyConversation, Message, ModelCapabilities, normalise
+from rom_core.conversation import Block, EmptyConversation, Memo, Message, ModelCapabilities, normalise
 from rom_core.conversation.values import clean_text, document
 
 CACHING = ModelCapabilities(max_tokens=4096, prompt_caching=True, alias="first")
@@ -222,6 +222,25 @@ def test_the_input_is_not_changed(request: dict[str, Any], model: ModelCapabilit
     for message in normalised["messages"]:
         message["content"].append({"text": "later"})
     assert repr(request) == before
+
+
+@given(REQUESTS, st.lists(MODELS, min_size=1, max_size=3))
+@THOROUGH
+def test_a_memory_changes_nothing(request: dict[str, Any], models: list[ModelCapabilities]) -> None:
+    """Request after request of a growing conversation, the memory gives what a fresh look would have given."""
+    memo: Memo = {}
+    messages = list(request.get("messages") or ())
+    for length in range(1, len(messages) + 1):
+        for model in models:
+            grown = {**request, "messages": messages[:length]}
+            assert _outcome(grown, model, memo) == _outcome(grown, model, None)
+
+
+def _outcome(request: dict[str, Any], model: ModelCapabilities, memo: Memo | None) -> Any:
+    try:
+        return repr(normalise(request, model=model, memo=memo))
+    except EmptyConversation:
+        return None
 
 
 @given(valid_requests(), MODELS)

@@ -1,0 +1,62 @@
+"""`rom release-check`: what stands between this commit and production."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from rom_core.cli_config import JSON, print_json
+
+
+@click.command("release-check")
+@click.option("--staging", envvar="STAGING_URL", default="", help="Staging, for the smoke test (or STAGING_URL).")
+@click.option("--url", envvar="ROM_URL", default="", help="Production, deployed with flags off (or ROM_URL).")
+@click.option("--prometheus", default="", help="A Prometheus that should have the alert rules.")
+@click.option(
+    "--backups",
+    envvar="BACKUP_DIR",
+    type=click.Path(path_type=Path),
+    help="Where scripts/backup-before-pr.sh writes (or BACKUP_DIR).",
+)
+@click.option("--skip-tests", is_flag=True, help="Do not run scripts/ci-local.sh: CI did.")
+@JSON
+def release_check(
+    staging: str, url: str, prometheus: str, backups: Path | None, skip_tests: bool, as_json: bool
+) -> None:
+    """Walk the go-live list: tests, checkpoint, backup, staging, flags off, tokens, keys, memory, alert rules.
+
+    Run it in the clone that is released. Tokens come from ROM_ADMIN_TOKEN, METRICS_TOKEN and, for staging, ROM_API_KEY.
+    Exit code 0 if nothing stands in the way, 1 if something does.
+    """
+    from rich.console import Console
+
+    from rom_core.doctor import FAIL, OK, WARN
+    from rom_core.release import Release, examine
+
+    release = Release(
+        Path.cwd(),
+        backups,
+        staging,
+        url,
+        os.environ.get("ROM_ADMIN_TOKEN", ""),
+        os.environ.get("METRICS_TOKEN", ""),
+        prometheus,
+        not skip_tests,
+    )
+    console, styles = Console(highlight=False, markup=False, soft_wrap=True), {OK: "green", WARN: "yellow", FAIL: "red"}
+    findings = []
+    for finding in examine(release):
+        findings.append(finding)
+        if not as_json:
+            console.print(f"{finding.status:4}  {finding.about}: {finding.text}", style=styles[finding.status])
+            if finding.todo:
+                console.print(f"      → {finding.todo}")
+    ready = all(finding.status != FAIL for finding in findings)
+    if as_json:
+        print_json({"ok": ready, "findings": [finding.as_dict() for finding in findings]})
+    else:
+        console.print("nothing stands in the way; a person decides" if ready else "this stands in the way")
+    sys.exit(0 if ready else 1)
