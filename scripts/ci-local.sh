@@ -11,4 +11,5 @@ done < <(env)
 ruff check .
 ruff format --check .
 mypy
+scripts/test-prometheus-rules.sh
 python -m pytest -n "${TEST_WORKERS:-auto}" "$@"
