@@ -13,10 +13,10 @@ from typing import Any
 import structlog
 
 from plugins.canary.phases import phases_of, thresholds_of
-from plugins.canary.rollout import COHORTS, GATE, Finding, Plan, Rollout
+from plugins.canary.rollout import GATE, Finding, Plan, Rollout
+from plugins.canary.shapes import shown
 from rom_core.config import InvalidSettings, Problem
 from rom_core.config.journal import Entry, Journal
-from rom_core.config.sqlite_store import iso
 from rom_core.config.store import CANARY
 from rom_core.errors import CanaryConflict, InvalidRequest, NotFound, Overloaded, RomError, StoreUnavailable
 from rom_core.events import CanaryAborted, CanaryChanged
@@ -74,8 +74,9 @@ class Keeper:
     def stop(self) -> None:
         """Stop looking, after a last look, so that the next process goes on where this one ended."""
         self._stopped.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout=5)
         rollout = self._rollout
         if rollout is not None and rollout.running:
             with self._alone():
@@ -209,7 +210,7 @@ class Keeper:
     def _watch(self) -> None:
         """See to it that a running rollout is looked at."""
         running = self._rollout is not None and self._rollout.running
-        if running and not self._stopped.is_set() and (self._thread is None or not self._thread.is_alive()):
+        if running and not self._stopped.is_set() and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="rom-canary", daemon=True)
             self._thread.start()
 
@@ -221,9 +222,12 @@ class Keeper:
                 logger.warning("canary.look_failed", reason=error.detail)
             except Exception:
                 logger.exception("canary.look_failed")
-            rollout = self._rollout
-            if rollout is None or not rollout.running:
-                return
+            with self._lock:
+                # Under the lock, so that a rollout that starts now either finds this thread at work or starts its own.
+                rollout = self._rollout
+                if rollout is None or not rollout.running:
+                    self._thread = None
+                    return
             # Of the machine, whatever clock the rules are tested with: a thread has to rest between two looks.
             self._stopped.wait(rollout.plan.interval)
 
@@ -284,41 +288,6 @@ class Keeper:
             yield
         finally:
             self._lock.release()
-
-
-def shown(rollout: Rollout) -> dict[str, Any]:
-    """A rollout as GET /admin/canary shows it, the figures of both cohorts side by side."""
-    judged, phase = rollout.judged, rollout.phase
-    try:
-        rollout.may_leave("")
-        approvable = "yes"
-    except CanaryConflict:
-        thin = judged is not None and judged.thin and rollout.running and not rollout.held
-        approvable = "with_reason" if thin else "no"
-    return {
-        "status": rollout.status,
-        "by": rollout.by,
-        "why": rollout.why,
-        "percent": phase.percent,
-        "phase": rollout.index + 1,
-        "phases": [{"percent": each.percent, "seconds": each.seconds} for each in rollout.plan.phases],
-        "block": dict(rollout.plan.block),
-        "held": rollout.held,
-        "ended_because": rollout.ended_because,
-        "gate": "watching" if judged is None else judged.outcome,
-        "approvable": approvable,
-        "window_seconds": phase.seconds,
-        "watched_seconds": round(rollout.figures("canary").watched, 1),
-        "current": {cohort: _counts(rollout, cohort) for cohort in COHORTS},
-        "judged": None
-        if judged is None
-        else {"at": iso(judged.at), "outcome": judged.outcome, "why": judged.why, "cohorts": dict(judged.cohorts)},
-    }
-
-
-def _counts(rollout: Rollout, cohort: str) -> dict[str, float]:
-    turns = rollout.figures(cohort).turns
-    return {status: turns.get(status, 0.0) for status in ("ok", "error", "rejected")}
 
 
 def _entry_of(rollout: Rollout, finding: Finding) -> Entry:

@@ -10,7 +10,15 @@ from typing import Any
 import falcon
 
 from plugins.canary.keeper import Keeper
-from rom_core.errors import CanaryConflict, Forbidden, InvalidRequest, NotFound, Overloaded, StoreUnavailable
+from rom_core.errors import (
+    CanaryConflict,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    Overloaded,
+    StoreUnavailable,
+    VersionConflict,
+)
 from rom_core.flags import Author
 from rom_core.http.author import MAX_REASON_CHARS, author_of
 from rom_core.http.body import BodySchema, read_json
@@ -57,7 +65,7 @@ class CanaryResource:
             "Starts a rollout, or approves, holds, releases or aborts it.",
             ANSWER,
             body=BODY,
-            errors=(NotFound, CanaryConflict, Forbidden, InvalidRequest, StoreUnavailable, Overloaded),
+            errors=(NotFound, CanaryConflict, VersionConflict, Forbidden, InvalidRequest, StoreUnavailable, Overloaded),
         ),
     }
 

@@ -84,11 +84,11 @@ def test_a_rollout_played_through() -> None:
     world, percents = World(), []
     for hours in (2, 4, 24):
         percents.append(world.rollout.phase.percent)
-        assert world.watch(hours - 0.5, ok=50) == []
+        assert world.watch(hours - 0.5, ok=30) == []
         with pytest.raises(CanaryConflict, match="whole window"):
             world.rollout.approve("ana", "early")
-        assert world.watch(0.5, ok=50) == ["passed"]
-        assert world.watch(1, ok=50) == []
+        assert world.watch(0.5, ok=30) == ["passed"]
+        assert world.watch(1, ok=30) == []
         entry = world.rollout.approve("ana", "")
         assert (entry.action, entry.by, entry.details["outcome"]) == ("approved", "ana", "pass")
         assert entry.details["figures"]["canary"]["watched_seconds"] >= hours * HOUR
@@ -99,7 +99,7 @@ def test_a_rollout_played_through() -> None:
 def test_without_an_approval_nothing_goes_on() -> None:
     """However long the gate holds."""
     world = World()
-    world.watch(30, ok=50)
+    world.watch(10, ok=30)
     assert (world.rollout.index, world.rollout.status) == (0, "running")
 
 

@@ -1,0 +1,44 @@
+"""What the admin routes show of a rollout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from plugins.canary.rollout import COHORTS, Rollout
+from rom_core.config.sqlite_store import iso
+from rom_core.errors import CanaryConflict
+
+
+def shown(rollout: Rollout) -> dict[str, Any]:
+    """A rollout as GET /admin/canary shows it, the figures of both cohorts side by side."""
+    judged, phase = rollout.judged, rollout.phase
+    try:
+        rollout.may_leave("")
+        approvable = "yes"
+    except CanaryConflict:
+        thin = judged is not None and judged.thin and rollout.running and not rollout.held
+        approvable = "with_reason" if thin else "no"
+    return {
+        "status": rollout.status,
+        "by": rollout.by,
+        "why": rollout.why,
+        "percent": phase.percent,
+        "phase": rollout.index + 1,
+        "phases": [{"percent": each.percent, "seconds": each.seconds} for each in rollout.plan.phases],
+        "block": dict(rollout.plan.block),
+        "held": rollout.held,
+        "ended_because": rollout.ended_because,
+        "gate": "watching" if judged is None else judged.outcome,
+        "approvable": approvable,
+        "window_seconds": phase.seconds,
+        "watched_seconds": round(rollout.figures("canary").watched, 1),
+        "current": {cohort: _counts(rollout, cohort) for cohort in COHORTS},
+        "judged": None
+        if judged is None
+        else {"at": iso(judged.at), "outcome": judged.outcome, "why": judged.why, "cohorts": dict(judged.cohorts)},
+    }
+
+
+def _counts(rollout: Rollout, cohort: str) -> dict[str, float]:
+    turns = rollout.figures(cohort).turns
+    return {status: turns.get(status, 0.0) for status in ("ok", "error", "rejected")}

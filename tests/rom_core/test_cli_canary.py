@@ -1,0 +1,83 @@
+"""`rom canary` against a running server: what it sends, prints, and how it fails."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner, Result
+from flag_support import SETTINGS_TOML, Site
+
+from plugins.canary import CanaryPlugin
+from plugins.metrics import Metrics
+from rom_core.cli import main
+from rom_core.http.app import create_app
+from rom_core.http.server import Server
+
+TOKEN = "token-of-the-operator"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that counts, with its thread for rollouts."""
+    site = Site(tmp_path_factory.mktemp("site"), canary=CanaryPlugin(), metrics=Metrics())
+    site.environ |= {"ADMIN_TOKEN": f"ana={TOKEN}", "PORT": "0", "CANARY_INTERVAL_SECONDS": "0.1"}
+    site.write(SETTINGS_TOML + 'STATE_DIR = "state"\n')
+    runtime, _ = site.start()
+    app = create_app(runtime)
+    runtime.start()
+    server = Server(app, runtime)
+    server.start()
+    yield server.url
+    server.stop(1)
+    runtime.stop()
+    assert not [thread for thread in threading.enumerate() if thread.name == "rom-canary"]
+
+
+def rom(url: str, *arguments: str, token: str = TOKEN) -> Result:
+    """Run the command."""
+    environ = {"ROM_URL": url, "ROM_ADMIN_TOKEN": token, "COLUMNS": "200"}
+    return CliRunner().invoke(main, ["canary", *arguments], env=environ)
+
+
+def test_every_decision_has_its_command(url: str) -> None:
+    """Each says where the rollout stands then; status adds who did what, as JSON too."""
+    assert rom(url, "status").stdout.startswith("no rollout")
+    started = rom(url, "start", "MAX_TOKENS=50", "--include", "bia", "--reason", "try")
+    assert started.exit_code == 0, started.output
+    assert "MAX_TOKENS=50, started by ana: running" in started.stdout
+    assert "phase 1 of 3, 10 % of the traffic" in started.stdout
+    assert "held" in rom(url, "hold", "--reason", "wait").stdout
+    assert "held" not in rom(url, "hold", "--release").stdout
+    assert "approval possible: no" in rom(url, "status").stdout
+    aborted = rom(url, "abort", "--reason", "enough")
+    assert "aborted" in aborted.stdout
+    assert "because: enough" in aborted.stdout
+    shown = json.loads(rom(url, "status", "--limit", "2", "--json").stdout)
+    assert [entry["action"] for entry in shown["trail"]] == ["aborted", "released"]
+    assert shown["rollout"]["block"]["include"] == ["bia"]
+    assert rom(url, "start", "MAX_TOKENS=60").exit_code == 0
+    assert rom(url, "abort").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("start",), 2, "Missing argument"),
+        (("start", "MAX_TOKENS"), 2, "is not NAME=VALUE"),
+        (("start", "BEDROCK_ENABLED=on"), 1, "canary cannot set it"),
+        (("approve",), 1, "canary_conflict"),
+    ],
+)
+def test_what_cannot_be_done_is_explained(url: str, arguments: tuple[str, ...], code: int, says: str) -> None:
+    """With the server's own reason."""
+    result = rom(url, *arguments)
+    assert (result.exit_code, says in result.stderr) == (code, True), result.stderr
+
+
+def test_a_wrong_token_or_no_server_is_said(url: str) -> None:
+    """As `rom flags` does, without a traceback."""
+    assert "ROM_ADMIN_TOKEN" in rom(url, "status", token="wrong").stderr
+    assert "no server answers" in rom("http://127.0.0.1:9", "status").stderr
