@@ -19,7 +19,6 @@ test-prometheus: $(VENV)/.test ## alert rules, then a real Prometheus against a 
 
 bench: $(VENV)/.test ## speed, as ratios against a bare handler in the same run
 	$(BIN)/python -m bench
-	$(BIN)/python -m bench.flags
 
 docs: $(VENV)/.run ## write docs/hooks.md and docs/configuration.md from the declarations
 	$(BIN)/python -m rom_core.reference
