@@ -1,4 +1,9 @@
-"""What the limiter costs a turn that need not wait, and how fast the server refuses while every place is taken."""
+"""What the limiter costs a turn that need not wait, and how fast the server refuses while every place is taken.
+
+The refusals are those of 200 clients that ask once a second each, spread over the second, over kept connections: 200
+requests per second. Beside it, without a budget, the same clients all asking at the same moment, where most of a
+request's time is the wait for those before it.
+"""
 
 from __future__ import annotations
 
@@ -98,8 +103,8 @@ class _Client:
         return (time.perf_counter() - asked) * 1e3
 
 
-def _refusals() -> list[float]:
-    """Milliseconds from question to refusal, sorted, of CLIENTS clients at the same time."""
+def _refusals() -> tuple[list[float], list[float]]:
+    """Milliseconds from question to refusal, sorted: of CLIENTS clients once a second each, and of all at once."""
     arguments, url_of = bedrock()
     with process(arguments, url_of) as (endpoint, _):
         environ = {"ROM_ENV": "testing", "PORT": "0", "LOG_FORMAT": "json", "LOG_LEVEL": "INFO"}
@@ -112,7 +117,7 @@ def _refusals() -> list[float]:
                 holder.sendall(_request("[[fault=hang]]", stream=True))
             time.sleep(1)
             try:
-                return sorted(_ask(address))
+                return sorted(_ask(address)), sorted(_burst(address))
             finally:
                 for holder in holders:
                     holder.close()
@@ -136,15 +141,34 @@ def _ask(address: tuple[str, int]) -> list[float]:
     return times
 
 
+def _burst(address: tuple[str, int]) -> list[float]:
+    request = _request("oi")
+    times: list[float] = []
+    with selectors.DefaultSelector() as ready:
+        clients = [_Client(address, 0.0) for _ in range(CLIENTS)]
+        for client in clients:
+            ready.register(client.socket, selectors.EVENT_READ, client)
+        for client in clients:
+            client.ask(request)
+        while len(times) < CLIENTS:
+            answered = [key.data.answered() for key, _ in ready.select(1)]
+            times += [time_ for time_ in answered if time_ is not None]
+    for client in clients:
+        client.socket.close()
+    return times
+
+
 def measure() -> dict[str, float]:
     """All figures, by name with their unit."""
     log.configure("json", "ERROR", stream=sys.stderr)
-    cost, refusals = _cost_per_turn(), _refusals()
+    cost, (refusals, burst) = _cost_per_turn(), _refusals()
     return {
         "limiter_per_turn_us": round(cost, 1),
         "refusals": len(refusals),
         "refusal_p50_ms": round(refusals[len(refusals) // 2], 2),
         "refusal_p99_ms": round(refusals[len(refusals) * 99 // 100], 2),
+        "refusal_burst_p50_ms": round(burst[len(burst) // 2], 2),
+        "refusal_burst_p99_ms": round(burst[len(burst) * 99 // 100], 2),
     }
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from rom_core.clock import Clock
 from rom_core.config import Setting
-from rom_core.errors import ModelError, ModelNotServed, RomError
+from rom_core.errors import Draining, ModelError, ModelNotServed, RomError, TurnCancelled
 from rom_core.events import FallbackExhausted
 from rom_core.failures import failure_of, models_after
 from rom_core.hookspecs import hookimpl
@@ -94,10 +94,14 @@ class Fallback:
         """Where no model could answer, the error says when one may, and an event tells the whole story."""
         try:
             return (yield)
-        except ModelError as error:
-            if failure_of(error).fallback != "no" and not call.emitted:
+        except (TurnCancelled, Draining):
+            raise
+        except RomError as error:
+            used_up = isinstance(error, ModelError) and failure_of(error).fallback != "no" and not call.emitted
+            if used_up:
                 error.retry_after = _soonest(call)
-                call.turn.emit(FallbackExhausted(call, error, _story(call)))
+            if used_up or len({attempt.model.alias for attempt in call.attempts}) > 1:
+                call.turn.emit(FallbackExhausted(call, error, _story(call, error)))
             raise
 
     def _next(self, turn: Turn) -> str | None:
@@ -116,6 +120,11 @@ def _soonest(call: ModelCall) -> float | None:
     return min((wait for wait in waits if wait is not None), default=None)
 
 
-def _story(call: ModelCall) -> tuple[tuple[str, str, str], ...]:
-    errors = ((attempt.model.alias, attempt.error) for attempt in call.attempts)
-    return tuple((alias, error.outcome, error.kind) for alias, error in errors if isinstance(error, ModelError))
+def _story(call: ModelCall, end: RomError) -> tuple[tuple[str, str, str], ...]:
+    """(model, outcome, kind of failure) of every attempt; one that the turn's own end cut short has its code."""
+    return tuple(
+        (attempt.model.alias, attempt.error.outcome, attempt.error.kind)
+        if isinstance(attempt.error, ModelError)
+        else (attempt.model.alias, "cancelled", end.code)
+        for attempt in call.attempts
+    )

@@ -210,7 +210,7 @@ def _error(error: RomError, content: bool) -> dict[str, Any]:
         return {"code": error.code}
     # What the service says may quote the request.
     aws: dict[str, Any] = {"upstream_message": _short(error.upstream_message)} if content else {}
-    aws |= {"http_status": error.http_status, "aws_code": error.aws_code, "aws_request_id": error.aws_request_id}
+    aws |= {"aws_status": error.http_status, "aws_code": error.aws_code, "aws_request_id": error.aws_request_id}
     known = {key: value for key, value in aws.items() if value is not None}
     return {"code": error.code, "kind": error.kind, **known}
 

@@ -19,7 +19,7 @@ from typing import Any
 from rom_core.config import Setting
 from rom_core.errors import ModelError, RomError
 from rom_core.events import RetryDeclined
-from rom_core.failures import failure_of, models_after
+from rom_core.failures import failure_of, reserve, standbys
 from rom_core.hookspecs import hookimpl
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt, ModelCall, ModelReply, TryAgain
@@ -27,9 +27,6 @@ from rom_core.turn import Attempt, ModelCall, ModelReply, TryAgain
 BUDGET_WINDOW_SECONDS = 60.0
 # An attempt with less time than this is not worth its wait.
 _LEAST_ATTEMPT_SECONDS = 1.0
-# Of the deadline, kept for the models that may take over: this share, and not more than so many seconds.
-_RESERVE_SHARE = 0.25
-_RESERVE_SECONDS = 30.0
 
 
 def backoff(steps: Sequence[float], number: int) -> float:
@@ -164,12 +161,16 @@ class Retry:
         return TryAgain(wait)
 
     @hookimpl(wrapper=True)
-    def rom_model_call(self) -> Generator[None, ModelReply, ModelReply]:
-        """A failure that was worth retries has had them: an official client must not multiply them by its own."""
+    def rom_model_call(self, call: ModelCall) -> Generator[None, ModelReply, ModelReply]:
+        """A call that was worth retries has had them: an official client must not multiply them by its own.
+
+        Whatever it ended with: a model that took over may have failed in a way that is not worth a retry.
+        """
         try:
             return (yield)
         except ModelError as error:
-            if failure_of(error).retry != "no":
+            failures = [error, *(other.error for other in call.attempts if isinstance(other.error, ModelError))]
+            if any(failure_of(failure).retry != "no" for failure in failures):
                 error.should_retry = False
             raise
 
@@ -197,15 +198,15 @@ def _objection(call: ModelCall, attempt: Attempt, error: RomError, wait: float) 
     left = call.deadline.remaining() - wait
     if left < _LEAST_ATTEMPT_SECONDS:
         return "deadline"
-    others = len(models_after(turn)) if getattr(settings, "FALLBACK_ENABLED", False) else 0
+    others = len(standbys(turn))
     if not others:
         return ""
     if settings.MAX_MODEL_REQUESTS - call.requests <= others:
         return "fallback_requests"
     # The next attempt is taken to last as long as the one that failed.
     lasted = (attempt.finished_at or 0.0) - (attempt.started_at or 0.0)
-    reserve = min(_RESERVE_SECONDS, _RESERVE_SHARE * (call.deadline.at - call.deadline.started))
-    return "fallback_time" if left - lasted < reserve else ""
+    kept = reserve(call.deadline.at - call.deadline.started)
+    return "fallback_time" if left - lasted < kept else ""
 
 
 def _same_failures(call: ModelCall, attempt: Attempt, error: RomError) -> int:

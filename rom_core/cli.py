@@ -61,11 +61,12 @@ def serve(host: str | None, port: int | None) -> None:
     environ.update({"PORT": str(port)} if port is not None else {})
     runtime = load_runtime(Path.cwd(), environ)
     settings = runtime.current.settings
-    log.configure(
-        settings.LOG_FORMAT,
-        settings.LOG_LEVEL,
-        content=lambda: bool(getattr(runtime.current.settings, "LOG_CONTENT", False)),
-    )
+
+    def content() -> bool:
+        return bool(getattr(runtime.current.settings, "LOG_CONTENT", False))
+
+    log.configure(settings.LOG_FORMAT, settings.LOG_LEVEL, content=content)
+    log.capture_faults(content)
     try:
         runtime.start()
         app = create_app(runtime)

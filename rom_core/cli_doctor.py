@@ -17,20 +17,25 @@ def doctor(as_json: bool) -> None:
 
     Exit code 0 if nothing fails (there may be warnings), 1 if something does.
     """
-    from rom_core.doctor import FAIL, OK, WARN, examine
+    from rom_core.doctor import FAIL, OK, WARN, Finding, examine
 
-    settings = inspected().current.settings
-    findings = list(examine(settings, os.environ))
+    try:
+        settings = inspected().current.settings
+    except click.ClickException as error:
+        environment = os.environ.get("ROM_ENV", "")
+        findings = [Finding("settings", FAIL, error.message, "correct them: `rom serve` would not start")]
+    else:
+        environment = settings.environment
+        findings = list(examine(settings, os.environ))
     failed = any(finding.status == FAIL for finding in findings)
     if as_json:
-        environment = settings.environment
         print_json({"environment": environment, "ok": not failed, "findings": [f.as_dict() for f in findings]})
     else:
         from rich.console import Console
 
         console = Console(highlight=False, markup=False, soft_wrap=True)
         styles = {OK: "green", WARN: "yellow", FAIL: "bold red"}
-        console.print(f"environment: {settings.environment}")
+        console.print(f"environment: {environment}")
         for finding in findings:
             console.print(f"{finding.status:4}  {finding.about}: {finding.text}", style=styles[finding.status])
             if finding.todo:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rom_core.bearer import BadToken, Bearer
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -31,8 +33,10 @@ class AdminClient:
         self._console = Console(highlight=False)
         self._url = url.rstrip("/")
         self._session = requests.Session()
-        if token:
-            self._session.headers["Authorization"] = f"Bearer {token}"
+        try:
+            self._session.auth = Bearer(token, TOKEN_VARIABLE)
+        except BadToken as error:
+            raise click.ClickException(str(error)) from None
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         """GET a path."""
@@ -55,7 +59,14 @@ class AdminClient:
         import requests
 
         try:
-            with self._session.request(method, self._url + path, timeout=_SECONDS, **options) as response:
+            with self._session.request(
+                method, self._url + path, timeout=_SECONDS, allow_redirects=False, **options
+            ) as response:
+                if response.is_redirect:
+                    target = response.headers["Location"]
+                    raise click.ClickException(
+                        f"{self._url} redirects to {target}: give --url the address that answers"
+                    )
                 answer: Any = response.json()
         except requests.ConnectionError:
             raise click.ClickException(f"no server answers at {self._url}") from None
@@ -75,6 +86,8 @@ def flags(context: click.Context, url: str) -> None:
     """Settings of a running server: list, set, clear, history, rollback.
 
     The admin token is taken from the environment variable ROM_ADMIN_TOKEN.
+
+    Without a command it lists; for JSON, `rom flags list --json`.
     """
     context.obj = AdminClient(url, os.environ.get(TOKEN_VARIABLE, ""))
     if context.invoked_subcommand is None:
@@ -135,11 +148,12 @@ def clear(client: AdminClient, names: Sequence[str], reason: str, if_version: in
 
 @flags.command("reload")
 @_WHY
+@_IF
 @_JSON
 @_client
-def reload_(client: AdminClient, reason: str, as_json: bool) -> None:
+def reload_(client: AdminClient, reason: str, if_version: int | None, as_json: bool) -> None:
     """Read settings files and .env afresh."""
-    _change(client, {}, reason, None, as_json)
+    _change(client, {}, reason, if_version, as_json)
 
 
 @flags.command()

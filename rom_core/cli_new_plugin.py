@@ -21,4 +21,4 @@ def new_plugin(name: str) -> None:
         raise click.UsageError(str(error)) from None
     for path in written:
         click.echo(f"wrote {path.relative_to(root)}")
-    click.echo("next: `make test`, which also installs the new entry point; then `rom plugins` shows it")
+    click.echo("next: `make docs env-example test`: installs the entry point, renews what is generated, tests all")

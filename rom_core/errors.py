@@ -211,6 +211,9 @@ class StoreUnavailable(RomError):
     code, status, title = "store_unavailable", 503, "The store of overrides is unavailable"
     should_retry = False
 
+    def __init__(self, detail: str = "", *, retry_after: float | None = 5, param: str | None = None) -> None:
+        super().__init__(detail, retry_after=retry_after, param=param)
+
 
 class BedrockDisabled(RomError):
     """The kill switch BEDROCK_ENABLED is off."""
@@ -288,6 +291,12 @@ class ModelTimeout(ModelError):
     code, status, title = "upstream_timeout", 504, "The model did not answer in time"
     outcome = "timeout"
     retryable = True
+
+
+class ModelCutShort(ModelTimeout):
+    """Silence that we ended early, to leave another model its time; our own haste says nothing about this model."""
+
+    retryable = False
 
 
 class ModelConnectionError(ModelError):

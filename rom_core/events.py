@@ -302,7 +302,10 @@ class RetryDeclined(Event):
 
 @dataclass(frozen=True, slots=True)
 class FallbackExhausted(Event):
-    """No model is left to take over. `attempts` tells the call's whole story: (model, outcome, kind of failure)."""
+    """A call failed although other models were asked, or might have been and none is left.
+
+    `attempts` tells its whole story: (model, outcome, kind of failure), the turn's own end as ("cancelled", its code).
+    """
 
     name: ClassVar[str] = "fallback.exhausted"
     call: ModelCall
@@ -335,7 +338,10 @@ class CircuitHalfOpened(Event):
 
 @dataclass(frozen=True, slots=True)
 class CircuitClosed(Event):
-    """A model gets requests again. `reason`: probe_succeeded, forced, or reset (an administrator's `auto`)."""
+    """A model gets requests again.
+
+    `reason`: probe_succeeded, forced, or reset (an administrator's `auto`, or the breaker was switched off).
+    """
 
     name: ClassVar[str] = "circuit.closed"
     model: str

@@ -16,6 +16,7 @@ from rom_core.errors import (
     CircuitOpen,
     ModelConnectionError,
     ModelCredentialsError,
+    ModelCutShort,
     ModelError,
     ModelMalformedReply,
     ModelNotServed,
@@ -30,6 +31,10 @@ from rom_core.errors import (
 
 if TYPE_CHECKING:
     from rom_core.turn import Turn
+
+# Kept for the models that may take over: this share of the time, and not more than so many seconds.
+_RESERVE_SHARE = 0.25
+_RESERVE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ FAILURES: tuple[Failure, ...] = (
     _transient("500 InternalServerException", ModelServerError, "InternalServerException"),
     _transient("502, a proxy's HTML", ModelServerError, "Http_502"),
     _transient("503 ServiceUnavailableException", ModelServerError, "ServiceUnavailableException"),
+    Failure("read timeout, early to leave the fallback its time", ModelCutShort, fallback="yes"),
     _transient("504", ModelTimeout, "Http_504"),
     _transient("unknown exception in the stream", ModelServerError, "Unnamed_exception"),
     _transient("any other 5xx", ModelServerError),
@@ -118,6 +124,16 @@ def models_after(turn: Turn) -> tuple[str, ...]:
     """
     chain: tuple[str, ...] = tuple(turn.settings.MODEL_FALLBACKS)
     return chain[chain.index(turn.model) + 1 :] if turn.model in chain else chain
+
+
+def standbys(turn: Turn) -> tuple[str, ...]:
+    """`models_after` if the fallback is on: the aliases for which time and requests are kept."""
+    return models_after(turn) if getattr(turn.settings, "FALLBACK_ENABLED", False) else ()
+
+
+def reserve(seconds: float) -> float:
+    """Of so many seconds, those that are kept for the models that may take over."""
+    return min(_RESERVE_SECONDS, _RESERVE_SHARE * max(0.0, seconds))
 
 
 def _capital(kind: str) -> str:

@@ -264,7 +264,8 @@ def rom_tool_call(tool_call: ToolCall) -> ToolResult | None:
 def rom_event(event: Event) -> None:
     """Something happened; see events.py for the types. Kind: observer, isolated.
 
-    Called in the thread in which it happened; must not block. The return value is ignored. Wrappers are refused.
+    Called in the thread in which it happened; must not block. The return value is ignored. Wrappers are refused. A
+    SettingsChanged that switches the plugin off still reaches it, as the last one.
 
         @hookimpl
         def rom_event(self, event):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from types import TracebackType
@@ -81,6 +83,46 @@ def configure(
     )
     logging.getLogger().handlers[:] = [handler]
     set_level(level)
+
+
+def capture_faults(content: Callable[[], bool] = lambda: False) -> None:
+    """Log what Python itself would print to stderr: warnings, and exceptions that nobody caught, in any thread.
+
+    `content` as in `configure`: a warning's text may quote a value just as an exception's may.
+    """
+    logger = structlog.get_logger("rom.process")
+    show_elsewhere = warnings.showwarning
+
+    def show_warning(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if file is not None:
+            show_elsewhere(message, category, filename, lineno, file, line)
+            return
+        text = str(message) if content() else _HIDDEN
+        logger.warning("python.warned", category=category.__name__, file=filename, line=lineno, message=text)
+
+    def process_failed(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+        else:
+            logger.error("process.failed", exc_info=(kind, error, trace))
+
+    def thread_failed(args: threading.ExceptHookArgs) -> None:
+        if args.exc_type is SystemExit:
+            return
+        error = args.exc_value or args.exc_type()
+        name = args.thread.name if args.thread is not None else None
+        logger.error("thread.failed", thread=name, exc_info=(args.exc_type, error, args.exc_traceback))
+
+    warnings.showwarning = show_warning
+    sys.excepthook = process_failed
+    threading.excepthook = thread_failed
 
 
 def set_level(level: str) -> None:

@@ -99,26 +99,27 @@ class ToolLoop:
         return reply
 
     def _close(self, turn: Turn, stop: StopLoop) -> TurnResult:
-        """Ask once more, for an answer from what there is; a text of our own if that comes to nothing.
+        """Ask once more, for an answer from what there is; our own text after it, or in its place, if it is not whole.
 
         Bedrock has no "no tools" choice and refuses a history of tool blocks without `toolConfig`, so the tools stay in
         the request and a reply that asks for them counts as none.
         """
         turn.degraded = True
+        said = len(turn.text)
         reply = self._closing_reply(turn, stop)
-        if reply is None or reply.tool_uses or not reply.text.strip():
+        if reply is None or not _whole(reply):
             turn.next_paragraph()
-            text = stop.text or turn.settings.TEXT_CUT_SHORT
-            turn.say(text)
+            turn.say(stop.text or turn.settings.TEXT_CUT_SHORT)
             if reply is not None:
                 turn.messages.pop()
-            turn.messages.append({"role": "assistant", "content": [{"text": text}]})
+            turn.messages.append({"role": "assistant", "content": [{"text": turn.text[said:].strip()}]})
         return turn.result(stop.reason)
 
     def _closing_reply(self, turn: Turn, stop: StopLoop) -> ModelReply | None:
         """What the model answers to the closing request; None if that fails or there is no time for it.
 
-        Raises the failure if part of the answer has reached the client: half of one is never passed off as whole.
+        Part of an answer may have reached the client when it fails. Raises only what ends the turn itself: the client
+        gone, its deadline, the end of the server.
         """
         seconds = turn.deadline.remaining() - _CLOSING_RESERVE_SECONDS
         if seconds <= _CLOSING_RESERVE_SECONDS:
@@ -141,7 +142,14 @@ class ToolLoop:
                 return self._ask(call)
         except RomError as error:
             turn.check()
-            if call.emitted:
-                raise
             logger.warning("loop.closing_failed", reason=stop.reason, error=error.code, trace_id=turn.trace_id)
-            return None
+        except Exception:  # A defect in some plugin costs the model's words, not the answer.
+            turn.check()
+            logger.exception("loop.closing_failed", reason=stop.reason, error="internal_error", trace_id=turn.trace_id)
+        return None
+
+
+def _whole(reply: ModelReply) -> bool:
+    """Whether a closing reply is an answer from beginning to end, and nothing but one."""
+    asks = bool(reply.tool_uses) or reply.cut_tool_use
+    return not asks and reply.stop_reason not in _TEXTS and bool(reply.text.strip())

@@ -7,7 +7,7 @@ The core's own implementations are `trylast`, and a plugin must not be, so they 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +59,11 @@ class Pipeline:
         self._deltas = self._observers("rom_delta")
         self.amends_requests = bool(self.hook.rom_model_request.get_hookimpls())
 
-    def emit(self, event: Event) -> None:
-        """Tell every observer, in order; one that raises is logged and counted."""
+    def emit(self, event: Event, *, besides: Container[str] = ()) -> None:
+        """Tell every observer, in order, but the plugins in `besides`; one that raises is logged and counted."""
         for plugin, observe in self._events:
+            if plugin in besides:
+                continue
             try:
                 observe(event)
             except BaseException:  # noqa: BLE001 - an observer may fail in any way; it is logged and counted
@@ -89,10 +91,12 @@ class Pipeline:
             found += [(impl.plugin_name, tool) for tool in tools]
         return ToolBox(found)
 
-    def status(self) -> dict[str, Any]:
-        """What every plugin reports of itself, by name; one that raises shows its error."""
+    def status(self, only: str | None = None) -> dict[str, Any]:
+        """What every plugin, or only this one, reports of itself, by name; one that raises shows its error."""
         parts: dict[str, Any] = {}
         for impl in reversed(self.hook.rom_status.get_hookimpls()):
+            if only is not None and impl.plugin_name != only:
+                continue
             try:
                 parts[impl.plugin_name] = impl.function()
             except Exception as error:  # noqa: BLE001 - one plugin's fault must not hide the others' state

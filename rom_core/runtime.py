@@ -43,7 +43,8 @@ class Runtime:
 
     `routes` are the templates of all HTTP routes, once there is an app. `flags` change the settings at run time; None
     if the runtime was given nothing to read them from. `exposition` gives what is counted as Prometheus text, None
-    while nobody counts.
+    while nobody counts. At the end `settled` is set when every turn has been counted, and `scraped` by whoever hands
+    the counts out after that.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class Runtime:
         self.tool_pool = WorkerPool("tools", settings.TOOL_THREADS, waiting=2 * settings.TOOL_THREADS)
         self.turn_pool = WorkerPool("turns", self.max_turns)
         self.draining = threading.Event()
+        self.settled = threading.Event()
+        self.scraped = threading.Event()
         self.closers: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._admitted = 0
@@ -154,6 +157,9 @@ class Runtime:
 
     def bedrock_enabled(self) -> bool:
         """The kill switch as it stands now."""
+        # In this order: a kill is dropped only once its snapshot is the current one.
+        if self.flags is not None and self.flags.killed:
+            return False
         return bool(self.current.settings.BEDROCK_ENABLED)
 
     @property

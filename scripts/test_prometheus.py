@@ -96,7 +96,10 @@ def main() -> None:
         value = float(result[0]["value"][1]) if result else float("nan")
         return None if value != value else value
 
-    with tempfile.TemporaryDirectory() as folder, running(sys.executable, "-m", "rom_core", "serve", environ=environ):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running(sys.executable, "-m", "rom_core", "serve", environ=environ | {"STATE_DIR": f"{folder}/state"}),
+    ):
         config = Path(folder, "prometheus.yml")
         config.write_text(CONFIG.format(rules=RULES, port=rom))
         arguments = (f"--config.file={config}", f"--storage.tsdb.path={folder}/data")

@@ -136,7 +136,7 @@ def test_the_tool_of_the_page_runs_in_a_turn(monkeypatch: pytest.MonkeyPatch) ->
     runtime.stop()
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name)
 def test_links_between_pages_lead_somewhere(path: Path) -> None:
     """No page points at a file that is not there."""
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):

@@ -35,6 +35,7 @@ from rom_core.hookspecs import hookimpl
 from rom_core.http.requests import status_of
 from rom_core.runtime import Runtime
 
+_NAME = "alerts"
 ERROR_RATE = 0.01
 MIN_ERRORS = 3
 """With little traffic a single failed turn is more than 1 %: that one is in the log, three are a pattern."""
@@ -85,13 +86,13 @@ class Alerts:
     def rom_start(self, runtime: Runtime) -> None:
         """Start the courier."""
         self._runtime = runtime
-        self._errors = Hold(runtime.clock.monotonic())
+        self._forget(runtime)
         self._courier = Courier(
             runtime.clock,
             url=lambda: str(runtime.current.settings.ALERT_WEBHOOK_URL),
             origin=lambda: f"ROM Agent, {runtime.current.settings.environment}, {self._instance}",
             done=self._done,
-            tick=self.watch_errors,
+            tick=self.tick,
         )
         self._courier.start()
 
@@ -132,6 +133,8 @@ class Alerts:
                 if changed:
                     self._send(messages.of_circuit(event, clock.time(), lasted))
             case SettingsChanged():
+                if event.changes.get("ALERTS_ENABLED", (None, False))[1]:
+                    self._forget(self._runtime)
                 if event.changes:
                     self._send(messages.of_settings(event, clock.time()))
             case CanaryAborted():
@@ -140,6 +143,23 @@ class Alerts:
                 self._send(messages.of_canary(event, clock.time()))
             case FlagsStoreTroubled():
                 self._send(messages.of_store(event, clock.time()))
+
+    def tick(self) -> None:
+        """Watch the error rate; while the plugin is switched off, know nothing."""
+        runtime = self._runtime
+        if runtime is None:
+            return
+        if _NAME in runtime.current.pipeline.plugins:
+            self.watch_errors()
+        else:
+            self._forget(runtime)
+
+    def _forget(self, runtime: Runtime) -> None:
+        """Start anew: what changed while the plugin was switched off, it has not seen."""
+        with self._lock:
+            self._states.clear()
+            self._turns = RollingCounts()
+            self._errors = Hold(runtime.clock.monotonic())
 
     def watch_errors(self) -> None:
         """Compare the error rate of the last five minutes with the threshold; a message when it passes it, or back."""
@@ -171,7 +191,11 @@ class Alerts:
 
     def _send(self, message: Message) -> None:
         runtime, courier = self._runtime, self._courier
-        if runtime is not None and courier is not None and runtime.current.settings.ALERT_WEBHOOK_URL:
+        if runtime is None or courier is None:
+            return
+        # Turns that began before the plugin was switched off still tell it of their events.
+        current = runtime.current
+        if _NAME in current.pipeline.plugins and current.settings.ALERT_WEBHOOK_URL:
             courier.send(message)
 
     def _done(self, message: Message, outcome: str) -> None:

@@ -44,10 +44,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A permit, or the seconds after which it is worth asking again; and the transition that asking brought about."""
+    """A permit, or the seconds after which it is worth asking again; and the transition that asking brought about.
+
+    `retry_after` None: the circuit is held open, and nobody knows until when.
+    """
 
     permit: Permit | None
-    retry_after: float = 0.0
+    retry_after: float | None = 0.0
     change: Change | None = None
 
 
@@ -80,7 +83,7 @@ class Circuit:
             if self._state == "closed":
                 return Admission(Permit(self._generation, probe=False))
             if self._forced:
-                return Admission(None, limits.open_seconds)
+                return Admission(None, retry_after=None)
             if wait := self._seconds_to_probe(now, limits):
                 return Admission(None, wait)
             change = None

@@ -7,7 +7,7 @@ retried and counts at once.
 
 Settings: CIRCUIT_BREAKER_ENABLED (switch), BREAKER_FAILURES, BREAKER_WINDOW_SECONDS, BREAKER_OPEN_SECONDS.
 Hooks: rom_settings, rom_start, rom_model_attempt (refuses, observes), rom_model_failed and rom_model_call (count),
-rom_routes (POST /admin/breaker), rom_status.
+rom_event (starts anew once it is switched off), rom_routes (POST /admin/breaker), rom_status.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import falcon
 from plugins.breaker.circuit import Change, Circuit, Force, Limits, Permit
 from rom_core.config import Setting
 from rom_core.errors import CircuitOpen, InvalidRequest, ModelError
-from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, Event
+from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, Event, SettingsChanged
 from rom_core.failures import failure_of
 from rom_core.hookspecs import hookimpl
 from rom_core.http.body import BodySchema, read_json
@@ -31,6 +31,7 @@ from rom_core.runtime import Runtime
 from rom_core.turn import Attempt, ModelCall, ModelReply
 
 _OWN = "breaker"
+_HELD_OPEN = "the model gets no requests: its circuit is held open by an administrator"
 FORCE_REQUEST = BodySchema(
     {
         "type": "object",
@@ -123,6 +124,16 @@ class Breaker:
                 self._count(call.attempts[-1])
             raise
 
+    @hookimpl
+    def rom_event(self, event: Event) -> None:
+        """Switched off, forget everything: a circuit that nobody asks would stay open in the figures for ever."""
+        if not isinstance(event, SettingsChanged) or self._runtime.current.settings.CIRCUIT_BREAKER_ENABLED:
+            return
+        with self._lock:
+            models = list(self._circuits)
+        for model in models:
+            self.force(model, "auto", by=event.by)
+
     def status_of(self, model: str) -> dict[str, Any]:
         """{state: closed|open|half_open, forced, recent_failures, seconds_to_probe: 0 = the next request, or null}."""
         view = self._circuit(model).view(self._runtime.clock.monotonic(), self._limits())
@@ -152,7 +163,8 @@ class Breaker:
         admission = circuit.admit(attempt.turn.clock.monotonic(), self._limits())
         self._tell(attempt, admission.change)
         if admission.permit is None:
-            detail = "the model failed too often lately and is given time to recover"
+            forced = admission.retry_after is None
+            detail = _HELD_OPEN if forced else "the model failed too often lately and is given time to recover"
             raise CircuitOpen(detail, kind="circuit_open", retry_after=admission.retry_after)
         attempt.probe = admission.permit.probe
         return admission.permit

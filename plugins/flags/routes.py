@@ -52,8 +52,8 @@ class FlagsResource(_Resource):
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Secrets are masked; the ETag is the version."""
-        in_force = self._flags.now
-        _answer(resp, shapes.flags_of(in_force, self._flags.trouble), in_force.snapshot.version)
+        body = shapes.flags_of(self._flags)
+        _answer(resp, body, body["version"])
 
 
 class ReloadResource(_Resource):
@@ -82,7 +82,7 @@ class HistoryResource(_Resource):
         "GET": Operation(
             "Versions, newest first: `limit` of them (50; at most 1000), `before` a version.",
             shapes.HISTORY_ANSWER,
-            errors=(NotFound, MalformedRequest, StoreUnavailable),
+            errors=(NotFound, MalformedRequest, InvalidRequest, StoreUnavailable),
         )
     }
 
@@ -90,6 +90,8 @@ class HistoryResource(_Resource):
         """A page of the history."""
         limit = req.get_param_as_int("limit", default=_HISTORY, min_value=1, max_value=_MAX_HISTORY)
         before = req.get_param_as_int("before", default=None, min_value=1)
+        if before is not None and version_number(before) is None:
+            raise InvalidRequest("before: no version has so high a number", param="before")
         versions, settings = self._flags.history(limit, before), self._runtime.current.settings
         _answer(resp, {"versions": [shapes.version_of(v, settings, durable=durable) for v, durable in versions]})
 

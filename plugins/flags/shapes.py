@@ -8,10 +8,11 @@ from typing import Any
 from rom_core import __version__
 from rom_core.catalogue import describe
 from rom_core.config import Problem, Setting, Settings, thaw
+from rom_core.config.layers import OVERRIDE
 from rom_core.config.sqlite_store import iso
 from rom_core.config.store import CANARY, Trouble, Version
-from rom_core.flags import Applied
-from rom_core.flags.control import InForce
+from rom_core.flags import Applied, Flags
+from rom_core.flags.control import KILL_SWITCH
 from rom_core.pipeline import Snapshot
 from rom_core.runtime import Runtime
 from rom_core.workers import WorkerPool
@@ -19,8 +20,9 @@ from rom_core.workers import WorkerPool
 _ACTIONS = {"set": "set", "clear": "cleared"}
 
 
-def flags_of(in_force: InForce, trouble: Trouble | None) -> dict[str, Any]:
+def flags_of(source: Flags) -> dict[str, Any]:
     """The answer of GET /admin/flags."""
+    killed, in_force = source.killed, source.now
     snapshot, overrides = in_force.snapshot, in_force.state.overrides
     settings = snapshot.settings
     flags = {name: _flag(settings, setting) for name, setting in settings.declared.items()}
@@ -28,6 +30,8 @@ def flags_of(in_force: InForce, trouble: Trouble | None) -> dict[str, Any]:
     for name, override in overrides.items():
         if name in flags and name not in skipped:
             flags[name] |= {"by": override.by, "at": iso(override.at), "why": override.why}
+    if killed:
+        flags[KILL_SWITCH] |= {"value": False, "source": OVERRIDE}
     return {
         "version": snapshot.version,
         "environment": settings.environment,
@@ -35,7 +39,7 @@ def flags_of(in_force: InForce, trouble: Trouble | None) -> dict[str, Any]:
         CANARY: canary_of(snapshot),
         "skipped": _problems(in_force.skipped),
         "awaiting_restart": _masked(settings, settings.awaiting_restart),
-        "store": store_of(trouble, durable=not in_force.unkept),
+        "store": store_of(source.trouble, durable=source.durable),
     }
 
 
@@ -94,7 +98,7 @@ def status_of(runtime: Runtime) -> dict[str, Any]:
             for (plugin, hook), count in sorted(runtime.observer_errors.items())
         ],
         CANARY: canary_of(snapshot),
-        "store": None if flags is None else store_of(flags.trouble, durable=not flags.now.unkept),
+        "store": None if flags is None else store_of(flags.trouble, durable=flags.durable),
     }
 
 

@@ -45,7 +45,8 @@ _DEADLINE_DESCRIPTION = (
     "começo, pula fins de semana, feriados nacionais, Carnaval, Sexta-feira da Paixão, Corpus Christi e o recesso de "
     "20 de dezembro a 20 de janeiro, e diz quais dias pulou e por quê. Use sempre que a resposta depender de um prazo; "
     "não conte de cabeça. Não conhece feriados locais nem suspensões de cada tribunal: repita esse aviso na resposta. "
-    "Não serve para prazos em dias corridos (materiais, prescrição, decadência)."
+    "Não serve para prazos em dias corridos: os do processo penal (CPP, art. 798), os materiais, prescrição e "
+    "decadência."
 )
 _DEADLINE_INPUT = {
     "type": "object",
@@ -65,7 +66,10 @@ _DEADLINE_INPUT = {
         "dias": {"type": "integer", "minimum": 1, "maximum": MAX_DAYS, "description": "Dias úteis do prazo simples."},
         "em_dobro": {
             "type": "boolean",
-            "description": "Prazo em dobro: Ministério Público, Fazenda Pública, Defensoria, litisconsortes (229).",
+            "description": (
+                "Prazo em dobro: Ministério Público, Fazenda Pública, Defensoria Pública, ou litisconsortes com "
+                "procuradores de escritórios distintos, só em autos físicos (CPC, art. 229, caput e § 2º)."
+            ),
         },
         "justica_federal": {
             "type": "boolean",

@@ -4,6 +4,8 @@
 * Art. 220: deadlines do not run from 20 December to 20 January, both included.
 * Art. 224: the first day is left out and the last one counts; what the electronic journal makes available is published
   on the next business day (paragraph 2), and counting begins on the first business day after that (paragraph 3).
+  Where court business ends early or begins late on the day on which a deadline begins or ends, that day moves to the
+  next business day (paragraph 1): Ash Wednesday is the one such day known here, and a warning names it.
 * Art. 216: Saturdays, Sundays and days without court business are holidays.
 * CNJ Resolution 244/2016: courts are closed from 20 December to 6 January, so that nothing is published then.
 
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
 
-from plugins.legal_tools.holidays import holidays
+from plugins.legal_tools.holidays import ash_wednesday, holidays
 
 MAX_DAYS = 365
 # The CPC is in force since then.
@@ -37,6 +39,10 @@ LAW = (
 UNKNOWN_TO_US = (
     "Feriados estaduais e municipais, portarias, suspensões de expediente e indisponibilidades do sistema não são "
     "conhecidos por esta ferramenta, exceto os cadastrados em LEGAL_EXTRA_HOLIDAYS: confira no tribunal antes de usar."
+)
+NOT_CRIMINAL = (
+    "Esta contagem em dias úteis não vale para o processo penal, em que os prazos são contínuos, em dias corridos "
+    "(CPP, art. 798)."
 )
 
 
@@ -149,7 +155,14 @@ def answer(
     counted = days * 2 if doubled else days
     found = count(day, event, counted, Calendar(extra, federal))
     cautious = count(day, event, counted, Calendar(extra, federal, strict=True))
-    warnings = [UNKNOWN_TO_US]
+    warnings = [UNKNOWN_TO_US, NOT_CRIMINAL]
+    if reduced := {found.published, found.begins, found.ends, cautious.ends} & _ash_wednesdays(found):
+        warnings.insert(
+            0,
+            f"{_written(min(reduced))} é Quarta-feira de Cinzas: onde o expediente começa mais tarde ou termina mais "
+            "cedo, o começo ou o vencimento que cai nesse dia passa para o dia útil seguinte (CPC, art. 224, § 1º); "
+            "confira no tribunal.",
+        )
     if cautious.ends != found.ends:
         warnings.insert(
             0,
@@ -181,6 +194,10 @@ def _explain(day: date, event: Event, found: Deadline, counted: int, *, doubled:
         f"Prazo de {counted} dias úteis{twice}: {begun}, primeiro dia da contagem {_written(found.begins)}, "
         f"vencimento em {_written(found.ends)}, {_WEEKDAYS[found.ends.weekday()]}."
     )
+
+
+def _ash_wednesdays(deadline: Deadline) -> set[date]:
+    return {ash_wednesday(year) for year in range(deadline.published.year, deadline.ends.year + 1)}
 
 
 def _written(day: date) -> str:

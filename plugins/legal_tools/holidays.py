@@ -47,6 +47,11 @@ def easter(year: int) -> date:
     return date(year, month, day + 1)
 
 
+def ash_wednesday(year: int) -> date:
+    """The day after Carnival: no holiday, but courts customarily open late on it."""
+    return easter(year) - timedelta(46)
+
+
 @lru_cache(maxsize=64)
 def holidays(year: int, *, federal: bool = False) -> dict[date, Holiday]:
     """The holidays of a year by day; with `federal` also those of the federal courts."""

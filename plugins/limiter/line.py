@@ -19,6 +19,11 @@ class Limits:
     exhaustive: int
     per_user: int = 0
 
+    @property
+    def waiting_exhaustive(self) -> int:
+        """How many of mode exhaustive may wait: half of the places, or ordinary turns would find none behind them."""
+        return (self.waiting + 1) // 2
+
     @classmethod
     def of(cls, settings: Settings) -> Limits:
         """As the settings say."""
@@ -73,7 +78,7 @@ class Line:
         return self.settle(limits)
 
     def settle(self, limits: Limits) -> list[Ticket]:
-        """Let everyone run who may, in order; then send the newest away while too many wait."""
+        """Let everyone run who may, in order; then send the newest away while too many of a kind, or at all, wait."""
         changed = []
         if self.waiting and len(self.running) < limits.running:
             for ticket in list(self.waiting):
@@ -81,6 +86,10 @@ class Line:
                     del self.waiting[ticket]
                     self._run(ticket)
                     changed.append(ticket)
+        for ticket in [ticket for ticket in self.waiting if ticket.exhaustive][limits.waiting_exhaustive :]:
+            del self.waiting[ticket]
+            ticket.state = "gone"
+            changed.append(ticket)
         while len(self.waiting) > limits.waiting:
             ticket, _ = self.waiting.popitem()
             ticket.state = "gone"

@@ -1,7 +1,8 @@
 """Limiter: so many turns run, so many wait for at most so long, the rest is told at once when to come back.
 
 A slot is taken for the whole turn, before any work, and given back when the turn has ended, however it ended. First in,
-first out, except that nobody waits behind a turn that is held back by a cap of its own (exhaustive mode, one person).
+first out, except that nobody waits behind a turn that is held back by a cap of its own (exhaustive mode, one person),
+and exhaustive turns may fill no more than half of the waiting places.
 The limits are those of the newest settings, also for turns that wait already.
 
 Hooks: rom_settings, rom_start, rom_turn (takes the slot), rom_status.
@@ -10,7 +11,7 @@ Hooks: rom_settings, rom_start, rom_turn (takes the slot), rom_status.
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 from plugins.limiter.line import Limits, Line, Ticket
@@ -27,6 +28,9 @@ _MEMORY_SECONDS = 0.25
 _FIRST_GUESS_SECONDS = 10.0
 _WEIGHT = 0.2
 MAX_RETRY_AFTER = 60.0
+# Memory comes back when turns end or a collection runs, which no line foretells.
+_MEMORY_RETRY_AFTER = 20.0
+_DRAINING_RETRY_AFTER = 10.0
 
 
 class Limiter:
@@ -38,6 +42,7 @@ class Limiter:
         self._lock = threading.Lock()
         self._line = Line()
         self._hold = _FIRST_GUESS_SECONDS
+        self._hold_exhaustive = _FIRST_GUESS_SECONDS
         self._gauge = MemoryGauge()
         self._gauge_mb = 0
         self._memory: tuple[float, float | None] | None = None
@@ -115,7 +120,7 @@ class Limiter:
             if ticket.state == "waiting":
                 ticket.wake = threading.Event()
         if ticket.state == "gone":
-            raise self._refusal(turn, QueueFull, "every slot and every waiting place is taken")
+            raise self._refusal(turn, QueueFull, "no slot and no waiting place is free", self._comes_up_in(ticket))
         if ticket.wake is not None:
             self._wait(turn, ticket, ticket.wake)
 
@@ -123,7 +128,10 @@ class Limiter:
         now = turn.clock.monotonic()
         with self._lock:
             if ticket.state == "running":
-                self._hold += _WEIGHT * (now - ticket.since - self._hold)
+                held = now - ticket.since
+                self._hold += _WEIGHT * (held - self._hold)
+                if ticket.exhaustive:
+                    self._hold_exhaustive += _WEIGHT * (held - self._hold_exhaustive)
             self._wake(self._line.leave(ticket, self._limits()))
 
     def _wait(self, turn: Turn, ticket: Ticket, wake: threading.Event) -> None:
@@ -158,14 +166,14 @@ class Limiter:
                         turn.check()
                     if runtime.draining.is_set():
                         outcome = "draining"
-                        raise self._refusal(turn, Draining, "the server is shutting down", seconds=10)
+                        raise self._refusal(turn, Draining, "the server is shutting down", _DRAINING_RETRY_AFTER)
                     if ticket.state == "gone":
                         outcome = "full"
-                        raise self._refusal(turn, QueueFull, "the queue was made shorter")
+                        raise self._refusal(turn, QueueFull, "the queue was made shorter", self._comes_up_in(ticket))
                     left = seen.settings.QUEUE_TIMEOUT_SECONDS - turn.queue_wait
                     if left <= 0:
                         outcome = "timeout"
-                        raise self._refusal(turn, QueueTimeout, "no slot came free in time")
+                        raise self._refusal(turn, QueueTimeout, "no slot came free in time", self._comes_up_in(ticket))
                     turn.clock.wait(wake, min(left, turn.deadline.remaining()))
         finally:
             if outcome != "started":
@@ -189,22 +197,33 @@ class Limiter:
             self._memory = (now, self._gauge.ratio())
         ratio = self._memory[1]
         if ratio is not None and ratio > settings.MEMORY_REJECT_RATIO:
-            raise self._refusal(turn, MemoryPressure, "too little memory is left for another turn")
+            raise self._refusal(turn, MemoryPressure, "too little memory for another turn", _MEMORY_RETRY_AFTER)
 
-    def _refusal(self, turn: Turn, error: type[RomError], detail: str, seconds: float | None = None) -> RomError:
-        """The error, told to the observers. Unless `seconds` says otherwise it asks for as long as the line lasts."""
+    def _refusal(self, turn: Turn, error: type[RomError], detail: str, seconds: float) -> RomError:
+        """The error, told to the observers."""
         turn.emit(RequestRejected(turn.route, error.code))
-        if seconds is None:
-            seconds = self._seconds_until_served(turn.clock.monotonic())
         return error(detail, retry_after=min(seconds, MAX_RETRY_AFTER))
 
-    def _seconds_until_served(self, now: float) -> float:
-        """When those who wait now will have their slots, from how long turns last, lately or already."""
+    def _comes_up_in(self, ticket: Ticket) -> float:
+        """Seconds until those who wait now will have their slots, by the slowest of the lines that hold this turn back.
+
+        How long turns last is told by those that ended lately, or by those that run if they have taken longer already.
+        """
+        limits, now = self._limits(), self._runtime.clock.monotonic()
         with self._lock:
-            running, waiting = list(self._line.running), len(self._line.waiting)
-        ages = [now - ticket.since for ticket in running]
-        hold = max([self._hold, sum(ages) / len(ages)] if ages else [self._hold])
-        return hold * max(1, waiting) / self._limits().running
+            running, waiting = list(self._line.running), list(self._line.waiting)
+            seconds = [_lasts(self._hold, running, waiting, limits.running, now)]
+            hold = self._hold_exhaustive if ticket.exhaustive else self._hold
+        caps: list[tuple[int, Callable[[Ticket], bool]]] = []
+        if ticket.exhaustive:
+            caps.append((limits.exhaustive, lambda other: other.exhaustive))
+        if limits.per_user:
+            caps.append((limits.per_user, lambda other: other.person == ticket.person))
+        for slots, alike in caps:
+            ahead = [other for other in running if alike(other)]
+            if len(ahead) >= slots:
+                seconds.append(_lasts(hold, ahead, [other for other in waiting if alike(other)], slots, now))
+        return max(seconds)
 
     @property
     def _settings(self) -> Settings:
@@ -216,6 +235,14 @@ class Limiter:
         if known is None or known[0] is not settings:
             known = self._known = settings, Limits.of(settings)
         return known[1]
+
+
+def _lasts(hold: float, running: list[Ticket], waiting: list[Ticket], slots: int, now: float) -> float:
+    """Seconds until all of `waiting` have one of `slots`, with turns that last `hold` seconds or longer."""
+    ages = [now - ticket.since for ticket in running]
+    if ages:
+        hold = max(hold, sum(ages) / len(ages))
+    return hold * max(1, len(waiting)) / slots
 
 
 def _limit(name: str, default: int, help_: str, minimum: int = 0) -> Setting:

@@ -1,7 +1,8 @@
 """Metrics: what happened, as Prometheus counters at GET /metrics, and the capacity of this process.
 
 Settings: METRICS_ENABLED (switch), METRICS_TOKEN. Hooks: rom_settings, rom_routes, rom_start, rom_stop, rom_status,
-rom_event. A pure observer. Figures of other plugins come from their events, so that any of them may be missing.
+rom_event. A pure observer. Figures of other plugins come from their events, and the state of
+circuits from rom_status, so that any of them may be missing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
@@ -43,7 +45,10 @@ from rom_core.pipeline import PluginRoutes
 from rom_core.runtime import Runtime
 from rom_core.turn import Turn
 
+logger = structlog.get_logger("rom.metrics")
+
 _NAME = "metrics"
+_BREAKER = "breaker"
 Handler = Callable[[Any], None]
 
 
@@ -68,9 +73,9 @@ class Metrics:
             "tool.finished": self._tool_finished,
             "retry.scheduled": self._retry_scheduled,
             "fallback.used": self._fallback_used,
-            "circuit.opened": lambda event: self._circuit(event.model, "open"),
-            "circuit.half_opened": lambda event: self._circuit(event.model, "half_open"),
-            "circuit.closed": lambda event: self._circuit(event.model, "closed"),
+            "circuit.opened": lambda event: self.figures.circuit_changes(event.model, "open").inc(),
+            "circuit.half_opened": lambda event: self.figures.circuit_changes(event.model, "half_open").inc(),
+            "circuit.closed": lambda event: self.figures.circuit_changes(event.model, "closed").inc(),
             "queue.entered": lambda _: self.figures.queue_depth().inc(),
             "queue.left": self._queue_left,
             "guardrail.warned": lambda _: self.figures.guardrail_warnings().inc(),
@@ -116,9 +121,12 @@ class Metrics:
 
     @hookimpl
     def rom_stop(self) -> None:
-        """Stop watching."""
+        """Stop watching, and leave the counters in the log: perhaps nobody has scraped them since the last turn."""
         if self._watch is not None:
             self._watch.stop()
+        totals = self._exposition.totals()
+        if totals:
+            logger.info("metrics.final", counters=totals)
 
     @hookimpl
     def rom_status(self) -> dict[str, Any]:
@@ -149,6 +157,7 @@ class Metrics:
                     figures.flag_value(name).set(float(getattr(snapshot.settings, name)))
         figures.flags_version().set(snapshot.version)
         figures.flags_store_ok().set(runtime.flags is None or runtime.flags.trouble is None)
+        self._circuits(runtime)
         figures.active().set(runtime.admitted)
         for name, pool in (("tools", runtime.tool_pool), ("turns", runtime.turn_pool)):
             figures.abandoned(name).set(pool.abandoned)
@@ -159,6 +168,14 @@ class Metrics:
         figures.memory_limit().set(gauge.limit_bytes() or 0)
         figures.memory_ratio().set(gauge.ratio() or 0)
         figures.capacity().set(watch.level)
+
+    def _circuits(self, runtime: Runtime) -> None:
+        """By what the breaker says now: it may have been switched off, and then no circuit holds anything back."""
+        snapshot = runtime.current
+        known = snapshot.pipeline.status(_BREAKER).get(_BREAKER, {}).get("models", {})
+        for model in snapshot.settings.models:
+            state = known.get(model, {}).get("state", "closed")
+            self.figures.circuit_state(model).set(CIRCUIT_STATES.index(state))
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -236,10 +253,6 @@ class Metrics:
     def _queue_left(self, event: Any) -> None:
         self.figures.queue_depth().dec()
         self.figures.queue_wait(one_of(event.turn.cohort, COHORTS)).observe(event.waited)
-
-    def _circuit(self, model: str, state: str) -> None:
-        self.figures.circuit_state(model).set(CIRCUIT_STATES.index(state))
-        self.figures.circuit_changes(model, state).inc()
 
     def _in_turn(self, event: Event) -> None:
         """For what only the account needs."""

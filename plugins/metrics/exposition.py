@@ -43,6 +43,15 @@ class Exposition:
                 parts.append(f"{line}{'0.0' if value == 0 else _number(value)}\n")
         return "".join(parts).encode()
 
+    def totals(self) -> dict[str, float]:
+        """Our own counters above zero, by name and labels as they are exposed."""
+        return {
+            _line(sample.name, sample.labels).rstrip(): sample.value
+            for family in self._registry.collect()
+            for sample in family.samples
+            if sample.value and sample.name.startswith("rom_") and sample.name.endswith("_total")
+        }
+
 
 def _line(name: str, labels: dict[str, str]) -> str:
     pairs = ",".join(f'{key}="{_escaped(value)}"' for key, value in sorted(labels.items()))

@@ -6,7 +6,7 @@ The names are part of the contract (docs/observability.md). No label takes a val
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise, product
+from itertools import combinations, product
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -163,7 +163,8 @@ class Figures:
         self.retries.expect(product(models, ("throttled", "server_error", "timeout", "connection", "truncated")))
         self.circuit_changes.expect(product(models, CIRCUIT_STATES))
         chain = (settings.MODEL_PRIMARY, *settings.MODEL_FALLBACKS)
-        self.fallbacks.expect(pairwise(chain))
+        # A turn goes to any model further down: those between may be held open by their circuits.
+        self.fallbacks.expect(combinations(dict.fromkeys(chain), 2))
         self.tools.expect(product(tools, TOOL_OUTCOMES))
         self.tool_seconds.expect((tool,) for tool in tools)
 

@@ -27,8 +27,11 @@ class MetricsResource:
         token: str = self._runtime.current.settings.METRICS_TOKEN
         if token and not _same(req.get_header("Authorization") or "", f"Bearer {token}"):
             raise Unauthorized("a valid metrics token is needed, as `Authorization: Bearer <token>`")
+        complete = self._runtime.settled.is_set()
         resp.content_type = CONTENT_TYPE
         resp.data = self._render()
+        if complete:
+            self._runtime.scraped.set()
 
 
 def _same(given: str, wanted: str) -> bool:

@@ -15,7 +15,15 @@ from rom_core.bedrock.failures import classify
 from rom_core.bedrock.reply import ReplyBuilder
 from rom_core.clock import Clock
 from rom_core.config import Settings
-from rom_core.errors import ConfigurationError, DeadlineExceeded, ModelError, RomError, WireSaturated
+from rom_core.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    ModelCutShort,
+    ModelError,
+    RomError,
+    WireSaturated,
+)
+from rom_core.failures import reserve, standbys
 from rom_core.tracing import traceparent
 from rom_core.turn import Attempt, ModelCall, ModelReply
 from rom_core.watchdog import Watchdog
@@ -64,27 +72,39 @@ class Wire:
         """
         attempt.call.check()
         aws_request_id = None
+        patience, hasty = self._patience(attempt.call)
         try:
-            response = self._open(attempt.call, request)
+            response = self._open(attempt.call, request, patience)
             aws_request_id = response["ResponseMetadata"].get("RequestId")
             return self._read(attempt, response["stream"])
-        except ModelError as failure:
+        except ModelError as error:
+            failure = error
+            if hasty and error.kind == "read_timeout":
+                failure = ModelCutShort(kind=error.kind, upstream_message=error.upstream_message)
             failure.emitted = attempt.emitted
             failure.aws_request_id = failure.aws_request_id or aws_request_id
-            raise
+            raise failure from error.__cause__
 
     def close(self) -> None:
         """Take no more requests, stop the pool and close idle connections; requests in flight close their own."""
         self.pool.stop()
         self.client.close()
 
-    def _open(self, call: ModelCall, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _patience(self, call: ModelCall) -> tuple[float, bool]:
+        """Seconds of silence that end a request, and whether they are few only to leave another model its time."""
+        remaining = max(0.0, call.deadline.remaining())
+        if standbys(call.turn) and call.requests < call.turn.settings.MAX_MODEL_REQUESTS:
+            patience = remaining - reserve(remaining)
+            if patience < self._read_timeout:
+                return patience, True
+        return min(self._read_timeout, remaining + _GRACE_SECONDS), False
+
+    def _open(self, call: ModelCall, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
         """The response as soon as its headers are there."""
         remaining = call.deadline.remaining()
-        read_timeout = min(self._read_timeout, max(0.0, remaining) + _GRACE_SECONDS)
 
         def send() -> dict[str, Any]:
-            self._local.read_timeout = read_timeout
+            self._local.read_timeout = patience
             self._local.traceparent = traceparent(call.turn.trace_id)
             answer: dict[str, Any] = self.client.converse_stream(**request)
             return answer

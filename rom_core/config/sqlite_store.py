@@ -27,6 +27,8 @@ DATABASE = "flags.db"
 COPY_SUFFIX, DAMAGED_SUFFIX, TEMPORARY_SUFFIX = ".copy", ".damaged", ".new-"
 # How long another connection, such as somebody's sqlite3 shell, may hold the database before a call gives up.
 BUSY_SECONDS = 2.0
+# The same once a call has failed, so that a store in trouble does not hold up one change after the other.
+TROUBLED_SECONDS = 0.25
 SYSTEM = "rom"
 _MARK: Final = 0x524F4D46  # "ROMF", PRAGMA application_id
 _SCHEMA = """
@@ -64,6 +66,8 @@ _STATE_AT = """
 # Primary result codes (https://www.sqlite.org/rescode.html): SQLITE_ERROR, as of a missing table, CORRUPT and NOTADB
 # mean that the file is bad; the others, that it cannot be used now.
 _DAMAGE = (1, 11, 26)
+# Deeper values than anybody sets; who compares, copies or shows them does so by recursion.
+_MAX_DEPTH = 32
 logger = structlog.get_logger("rom.flags")
 
 
@@ -88,7 +92,7 @@ class SqliteStore:
         self._last_resort: State | None = None
         try:
             self._open()
-        except (sqlite3.Error, OSError) as error:
+        except (_Damaged, sqlite3.Error, OSError) as error:
             self._last_resort = self._read_only()
             self._failed(error)
 
@@ -142,9 +146,10 @@ class SqliteStore:
                 (min(changes, default=0), max(changes, default=-1)),
             )
             for version, name, action, old, new in found:
-                changes[version].append(Change(name, action, _json(old), _json(new)))
+                if version in changes:
+                    changes[version].append(Change(_plain(name), action, _json(old), _json(new)))
         return [
-            Version(number, _seconds(at), by, why, trace_id, tuple(changes[number]))
+            Version(number, _seconds(at), _plain(by), _plain(why), _plain(trace_id), tuple(changes[number]))
             for number, at, by, why, trace_id in rows
         ]
 
@@ -160,11 +165,13 @@ class SqliteStore:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         for leftover in self._path.parent.glob(f"{DATABASE}{TEMPORARY_SUFFIX}*"):
             leftover.unlink(missing_ok=True)
-        copied, empty = self._copy.exists(), not self._path.exists() or self._path.stat().st_size == 0
+        copied, found = self._copy.exists(), self._path.exists()
+        empty = not found or self._path.stat().st_size == 0
         try:
             if empty and copied:
                 raise _Damaged("it is missing or empty")
-            self._prepare()
+            if self._prepare() and found:
+                self._note(Trouble("lost", "it was empty, without a good copy: overrides are lost if there were any"))
         except (_Damaged, sqlite3.Error) as error:
             if not _is_damage(error):
                 raise
@@ -192,7 +199,7 @@ class SqliteStore:
     def _restore(self, reason: str) -> None:
         temporary = self._temporary()
         shutil.copyfile(self._copy, temporary)
-        with closing(connect(temporary)) as connection:
+        with closing(self._connect(temporary)) as connection:
             _check(connection)
         _publish(temporary, self._path)
         self._note(Trouble("restored", f"damaged, the last good copy took its place: {reason}"))
@@ -200,23 +207,28 @@ class SqliteStore:
     def _note(self, trouble: Trouble) -> None:
         """Remember it, in the history too: there it is still known after the next restart."""
         self._found = trouble
-        with closing(connect(self._path)) as connection, transaction(connection):
+        with closing(self._connect(self._path)) as connection, transaction(connection):
             _insert(connection, [Version(_newest(connection) + 1, self._now(), SYSTEM, trouble.detail)])
 
-    def _prepare(self) -> None:
-        """Make the schema in an empty database, check any other. Raises _Damaged or sqlite3.Error."""
-        with closing(connect(self._path, create=True)) as connection:
+    def _prepare(self) -> bool:
+        """Make the schema in an empty database, check any other; whether it was empty.
+
+        Raises _Damaged or sqlite3.Error.
+        """
+        with closing(self._connect(self._path, create=True)) as connection:
             with transaction(connection):
-                if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+                empty: bool = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+                if empty:
                     for statement in (*_SCHEMA.split(";\n"), f"PRAGMA application_id = {_MARK}"):
                         connection.execute(statement)
                     _insert(connection, [Version(FIRST_VERSION, self._now(), SYSTEM, "first start")])
             _check(connection)
+        return empty
 
     def _read_only(self) -> State:
         for path in (self._path, self._copy):
             try:
-                with closing(connect(path, mode="ro")) as connection:
+                with closing(self._connect(path, mode="ro")) as connection:
                     _check(connection)
                     return _state(connection, _newest(connection))
             except (_Damaged, sqlite3.Error):
@@ -226,7 +238,7 @@ class SqliteStore:
     def _renew_copy(self) -> None:
         temporary = self._temporary()
         temporary.unlink(missing_ok=True)
-        with closing(connect(self._path)) as source, closing(connect(temporary, create=True)) as target:
+        with closing(self._connect(self._path)) as source, closing(self._connect(temporary, create=True)) as target:
             # Written in one go and renamed when complete: it needs no journal of its own.
             target.execute("PRAGMA journal_mode = OFF")
             target.execute("PRAGMA synchronous = OFF")
@@ -239,19 +251,23 @@ class SqliteStore:
     def _beside(self, suffix: str) -> Path:
         return self._path.with_name(self._path.name + suffix)
 
+    def _connect(self, path: Path, *, create: bool = False, mode: Literal["ro", "rw"] = "rw") -> sqlite3.Connection:
+        seconds = BUSY_SECONDS if self._failing is None else min(TROUBLED_SECONDS, BUSY_SECONDS)
+        return connect(path, create=create, mode=mode, busy_seconds=seconds)
+
     # -- failing -----------------------------------------------------------------------------------------------------
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         # Never created here: a database that vanished must not look like one without overrides.
-        with self._failures(), closing(connect(self._path)) as connection:
+        with self._failures(), closing(self._connect(self._path)) as connection:
             yield connection
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (_Damaged, sqlite3.Error, OSError) as error:
             self._failed(error)
             raise StoreUnavailable(f"the store of overrides is unavailable: {_reason(error)}") from error
 
@@ -264,10 +280,17 @@ def _is_damage(error: Exception) -> bool:
     return isinstance(error, _Damaged) or (code is not None and code & 0xFF in _DAMAGE)
 
 
-def connect(path: Path, *, create: bool = False, mode: Literal["ro", "rw"] = "rw") -> sqlite3.Connection:
-    """A connection in autocommit mode that waits BUSY_SECONDS for others; nothing is created unless `create`."""
+def connect(
+    path: Path, *, create: bool = False, mode: Literal["ro", "rw"] = "rw", busy_seconds: float | None = None
+) -> sqlite3.Connection:
+    """A connection in autocommit mode; nothing is created unless `create`.
+
+    It waits `busy_seconds` for others, BUSY_SECONDS if None.
+    """
     uri = f"file:{quote(str(path.absolute()))}?mode={'rwc' if create else mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=BUSY_SECONDS if busy_seconds is None else busy_seconds, isolation_level=None
+    )
     # Also the removal of the journal, which is the commit, has to be on the disk.
     connection.execute("PRAGMA synchronous = EXTRA")
     return connection
@@ -308,7 +331,7 @@ def _state(connection: sqlite3.Connection, version: int) -> State:
         version,
         MappingProxyType(
             {
-                name: Override(name, _json(value), since, _seconds(at), by, why)
+                _plain(name): Override(_plain(name), _json(value), since, _seconds(at), _plain(by), _plain(why))
                 for name, value, since, at, by, why in rows
             }
         ),
@@ -350,23 +373,44 @@ def iso(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: Any) -> float:
     try:
         return datetime.fromisoformat(text).timestamp()
-    except ValueError:  # written by hand
+    except (ValueError, TypeError, OverflowError):  # written by hand
         return 0.0
+
+
+def _plain(text: Any) -> str:
+    """The text of a column, also if a BLOB was written there by hand."""
+    return text if isinstance(text, str) else bytes(text).decode(errors="replace")
 
 
 def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _json(text: str) -> Any:
+def _json(column: Any) -> Any:
     """The value; text that is not JSON, as somebody may write by hand, stands for itself and is checked like any."""
+    text = _plain(column)
     try:
-        return json.loads(text)
-    except ValueError:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
         return text
+    return text if _too_deep(value) else value
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, list | dict)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,9 @@ from typing import Any
 
 from rom_core.config import Model, Settings
 from rom_core.doctor.findings import FAIL, OK, WARN, Finding
-from rom_core.doctor.here import BEARER, chain, geography
+from rom_core.doctor.here import BEARER
+from rom_core.doctor.models import chain, on_standby, standby
+from rom_core.doctor.residency import geography
 
 # AWS refuses signatures that are more than five minutes off.
 MAX_SKEW_SECONDS = 300
@@ -54,6 +56,9 @@ class Aws:
         for model in chain(self._settings):
             yield from self.life_cycle(model)
             yield self.streaming(model)
+        for model in standby(self._settings):
+            for finding in (*self.life_cycle(model), self.streaming(model)):
+                yield on_standby(finding)
         yield from self.clock()
 
     def identity(self) -> Finding:

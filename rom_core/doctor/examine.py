@@ -10,6 +10,7 @@ from rom_core.config import Settings
 from rom_core.doctor import here
 from rom_core.doctor.aws import Aws
 from rom_core.doctor.findings import FAIL, Finding
+from rom_core.doctor.residency import check_data_path
 
 _SECONDS = 5
 
@@ -19,7 +20,7 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     yield from here.check_switch(settings)
     yield from here.check_environment(environ)
     yield from here.check_end_of_life(settings)
-    yield from here.check_data_path(settings)
+    yield from check_data_path(settings)
     if not settings.BEDROCK_ENDPOINT_URL:
         yield from ask_aws(settings, environ)
 

@@ -4,37 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from rom_core.config import Model, Settings
+from rom_core.config import Settings
 from rom_core.doctor.findings import FAIL, OK, WARN, Finding
+from rom_core.doctor.models import chain, on_standby, standby
 
 BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+_TAKE_OUT = "take it out of MODEL_PRIMARY and MODEL_FALLBACKS when nobody names it"
 _ENDPOINTS = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL")
-_BRAZIL = "sa-east-1"
-# https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html: the first part of a profile's
-# id tells from where it can be called, and so the regions that may process a request.
-_GEOGRAPHIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "us": ("the United States", ("us-", "ca-")),
-    "eu": ("the European Union", ("eu-",)),
-    "apac": ("Asia and the Pacific", ("ap-",)),
-    "au": ("Australia", ("ap-southeast-",)),
-    "jp": ("Japan", ("ap-northeast-",)),
-    "us-gov": ("the US government regions", ("us-gov-",)),
-    "global": ("any commercial region of AWS in the world", ("",)),
-}
-LGPD = "Lei 13.709/2018 (LGPD), arts. 33 to 36, on sending personal data abroad"
-
-
-def chain(settings: Settings) -> list[Model]:
-    """The models a turn may go to, in order, each once."""
-    fallbacks = settings.MODEL_FALLBACKS if getattr(settings, "FALLBACK_ENABLED", False) else ()
-    return [settings.models[alias] for alias in (settings.MODEL_PRIMARY, *fallbacks)]
-
-
-def geography(model_id: str) -> str | None:
-    """The geography in front of an inference profile's id, as in `us.anthropic.…`; None for a plain model's."""
-    first = model_id.rpartition("/")[2].partition(".")[0]
-    return first if first in _GEOGRAPHIES else None
 
 
 def check_switch(settings: Settings) -> Iterator[Finding]:
@@ -71,11 +48,13 @@ def check_end_of_life(settings: Settings) -> Iterator[Finding]:
     """Models of the chain that the table MODELS marks as no longer served."""
     models = chain(settings)
     dead = [model.alias for model in models if model.end_of_life]
-    if len(dead) == len(models):
+    if models and len(dead) == len(models):
         yield Finding("models", FAIL, f"{', '.join(dead)}: past the end of life", "name a live one in MODEL_PRIMARY")
     elif dead:
         text = f"{', '.join(dead)}: past the end of life on Bedrock, skipped; a live model stands in its place"
-        yield Finding("models", WARN, text, "take it out of MODEL_PRIMARY and MODEL_FALLBACKS when nobody names it")
+        yield Finding("models", WARN, text, _TAKE_OUT)
+    if ended := [model.alias for model in standby(settings) if model.end_of_life]:
+        yield on_standby(Finding("models", WARN, f"{', '.join(ended)}: past the end of life on Bedrock", _TAKE_OUT))
 
 
 def check_region(settings: Settings, known: Collection[str]) -> Iterator[Finding]:
@@ -87,27 +66,3 @@ def check_region(settings: Settings, known: Collection[str]) -> Iterator[Finding
         yield Finding(
             "region", WARN, f"AWS_REGION is {region} ({source}), which boto3 does not know", "is it spelt right?"
         )
-
-
-def check_data_path(settings: Settings) -> Iterator[Finding]:
-    """Where the living models of the chain may process what they are told."""
-    region = settings.AWS_REGION
-    places: dict[str, list[str]] = {}
-    for model in chain(settings):
-        if model.end_of_life:
-            continue
-        profile = geography(model.id)
-        if profile is None:
-            places.setdefault(f"in {region} only", []).append(model.alias)
-            continue
-        name, prefixes = _GEOGRAPHIES[profile]
-        places.setdefault(f"in {name} (profile `{profile}.`)", []).append(model.alias)
-        if not region.startswith(prefixes):
-            text = f"{model.alias}: the profile `{profile}.` cannot be called from AWS_REGION {region}"
-            yield Finding("region", FAIL, text, "choose a region of its geography, or another profile in MODELS")
-    for place, aliases in places.items():
-        text = f"{', '.join(aliases)}: what is sent is processed {place}"
-        if place == f"in {_BRAZIL} only":
-            yield Finding("data", OK, f"{text}, in Brazil")
-        else:
-            yield Finding("data", WARN, f"{text}, not kept in Brazil", f"know the legal basis for it: {LGPD}")

@@ -29,7 +29,9 @@ def check_edits(
                 good[name] = None
             elif name == CANARY:
                 block = CanaryBlock.parse(value, declared)
-                good[name] = block.as_dict() if block.flags else None
+                if not block.flags:
+                    raise InvalidValue("changes no flags; null ends a canary")
+                good[name] = block.as_dict()
             else:
                 good[name] = thaw(given_value(_changeable(name, declared), value))
         except InvalidValue as error:

@@ -14,6 +14,7 @@ from typing import Any
 import requests
 import urllib3
 
+from rom_core.bearer import BadToken, Bearer
 from rom_core.clock import Clock
 from rom_core.gate.figures import Figures, Window
 from rom_core.gate.scrape import NAMES, BadScrape, Labels, Scrape, Series, parse
@@ -34,8 +35,10 @@ def scraper(url: str, clock: Clock, *, token: str = "", timeout: float = 10.0) -
     """
     session = requests.Session()
     address = url.rstrip("/") + "/metrics"
-    if token:
-        session.headers["Authorization"] = f"Bearer {token}"
+    try:
+        session.auth = Bearer(token, "METRICS_TOKEN")
+    except BadToken as error:
+        raise ScrapeFailed(str(error)) from None
 
     def scrape() -> Scrape:
         at = clock.monotonic()
@@ -102,7 +105,9 @@ def _get(
     give_up = clock.monotonic() + timeout
     body = bytearray()
     try:
-        with session.get(address, params=params, timeout=timeout, stream=True) as response:
+        with session.get(address, params=params, timeout=timeout, stream=True, allow_redirects=False) as response:
+            if response.is_redirect:
+                raise ScrapeFailed(f"{address} redirects to {response.headers['Location']}: name that address itself")
             # read1 returns with what there is; iter_content would wait for a whole chunk of a trickle.
             while piece := response.raw.read1(_CHUNK, decode_content=True):
                 body += piece

@@ -76,7 +76,7 @@ class BodySchema:
         """Raise InvalidRequest naming the first field that is wrong, and why."""
         errors = first_errors(self._validator, value)
         if errors:
-            path, reason = _explain(errors[0])
+            path, reason = _explain(_telling(errors))
             more = " (and more)" if len(errors) > 1 else ""
             raise InvalidRequest(f"{path or 'body'}: {reason[:500]}{more}", param=path or None)
 
@@ -101,6 +101,18 @@ def nullable(schema: Mapping[str, Any]) -> dict[str, Any]:
     if "enum" in schema:
         changed["enum"] = [*schema["enum"], None]
     return changed
+
+
+def _telling(errors: list[Any]) -> Any:
+    """The error to tell: the first, unless a field beside it gives its own reason, of which it is a consequence.
+
+    An image part is refused for its type, not for the field `image_url` that comes with it.
+    """
+    first = errors[0]
+    if first.validator not in ("additionalProperties", "required"):
+        return first
+    beside = list(first.absolute_path)
+    return next((e for e in errors if REFUSAL in e.schema and list(e.absolute_path)[:-1] == beside), first)
 
 
 def _explain(error: Any) -> tuple[str, str]:

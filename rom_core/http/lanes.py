@@ -62,6 +62,11 @@ class Lanes:
         """Whether any request is being served or waits for a thread."""
         return bool(self._serving or self._first or self._rest)
 
+    @property
+    def chats(self) -> int:
+        """How many requests are being served that are neither a read nor under /admin/."""
+        return self._serving_chats
+
     def add_task(self, task: Task) -> None:
         """Have `task` served by the next thread that may take it."""
         with self._lock:

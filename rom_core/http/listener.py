@@ -124,6 +124,9 @@ def _ours(refusal: Any) -> RomError:
     """The error that stands for one of waitress's."""
     if refusal.code == HTTPStatus.INTERNAL_SERVER_ERROR:
         return InternalError("an unforeseen error")
-    known = {HTTPStatus.BAD_REQUEST: MalformedRequest, HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PayloadTooLarge}
-    kind = known.get(refusal.code)
-    return kind(str(refusal.body)) if kind is not None else HttpError(str(refusal.body), refusal.code)
+    if refusal.code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        # waitress would name its own cap, which stands above ours.
+        return PayloadTooLarge("the body is larger than MAX_BODY_BYTES allows")
+    if refusal.code == HTTPStatus.BAD_REQUEST:
+        return MalformedRequest(str(refusal.body))
+    return HttpError(str(refusal.body), refusal.code)

@@ -77,12 +77,16 @@ class Server:
         self._lanes.start()
         self._thread.start()
 
-    def stop(self, grace_seconds: float, at_once: threading.Event | None = None) -> bool:
+    def stop(
+        self, grace_seconds: float, at_once: threading.Event | None = None, *, linger_seconds: float = 0.0
+    ) -> bool:
         """Refuse new turns, let running ones finish for `grace_seconds` or until `at_once`, cut off what is left.
 
-        Until the last turn has ended everything else is still served: /ready says that it drains, chats are refused
-        with `draining`, /metrics is complete. True if nothing had to be cut off.
+        Meanwhile everything else is still served: /ready says that it drains, chats are refused with `draining`. With
+        the last turn counted it goes on so until one more scrape of /metrics has been answered, for `linger_seconds`
+        at most and within the grace. True if nothing had to be cut off.
         """
+        end = time.monotonic() + grace_seconds
         self._runtime.drain()
         hurry = at_once or threading.Event()
         _until(lambda: not self._runtime.admitted or hurry.is_set(), grace_seconds)
@@ -90,6 +94,11 @@ class Server:
         if not finished:
             self._runtime.cancel_active("draining")
             _until(lambda: not self._runtime.admitted, _LAST_WORDS_SECONDS)
+        # A turn gives its place back a moment before its request is counted.
+        _until(lambda: not self._lanes.chats, _LAST_WORDS_SECONDS)
+        self._runtime.settled.set()
+        linger = min(linger_seconds, end - time.monotonic())
+        _until(lambda: self._runtime.scraped.is_set() or hurry.is_set(), linger)
         self._server.trigger.pull_trigger(self._stop_listening)
         _until(lambda: not self._busy(), _LAST_WORDS_SECONDS)
         self._lanes.shutdown(timeout=0.5)
@@ -153,9 +162,11 @@ def serve(server: Server, runtime: Runtime, signals: Signals) -> None:
         pass
     grace = float(runtime.current.settings.SHUTDOWN_GRACE_SECONDS)
     logger.info("server.draining", active_turns=runtime.active_turns, grace_seconds=grace)
-    clean = server.stop(grace, signals.at_once)
+    counting = runtime.exposition() is not None
+    linger = float(runtime.current.settings.SHUTDOWN_LINGER_SECONDS) if counting else 0.0
+    clean = server.stop(grace, signals.at_once, linger_seconds=linger)
     runtime.stop()
-    logger.info("server.stopped", clean=clean)
+    logger.info("server.stopped", clean=clean, scraped=runtime.scraped.is_set())
 
 
 def _proxies(count: int) -> dict[str, Any]:

@@ -114,6 +114,7 @@ CASES = tuple(_cases())
 UNDRIVEN = frozenset(
     {
         "any other 429",
+        "read timeout, early to leave the fallback its time",
         "any other timeout",
         "any other broken connection",
         "open circuit, nothing sent",

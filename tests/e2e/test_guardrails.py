@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from e2e.serving import RomServer, serving
 
 from rom_core.bedrock.local import LocalBedrock
+from rom_core.config.texts import CUT_SHORT
 
 FOREVER = "[[tools=99]] [[tool=numero_processo]]"
 
@@ -63,6 +65,61 @@ def test_repetition_ends_in_the_same_way_streamed_or_not(server: RomServer, stre
         answer = server.chat(message).json()
     assert (answer["stop_reason"], answer["degraded"], len(answer["tool_calls"])) == ("guardrail_repetition", True, 2)
     assert answer["reply"].strip()
+
+
+PARALLEL = '[[tools=9]] [[tool=numero_processo]] [[parallel=3]] [[input={"numero": "1"}]] conte'
+NUMBERED = '[[tools=9]] [[tool=numero_processo]] [[input={"numero": "$n"}]] conte'
+CYCLE = '[[tools=9]] [[tool=numero_processo,prazo_processual]] [[input={"numero": "1"}]] conte'
+
+
+@pytest.mark.parametrize(
+    ("settings", "message", "reason", "tools"),
+    [
+        ({}, PARALLEL, "guardrail_repetition", 6),
+        ({"GUARDRAILS_REPETITION_MATCH": "call"}, FOREVER + ' [[input={"numero": "1"}]]', "guardrail_repetition", 2),
+        ({}, CYCLE, "guardrail_cycle", 3),
+        ({"GUARDRAILS_TOKEN_BUDGET": 1, "GUARDRAILS_REPETITION_LIMIT": 0}, NUMBERED, "guardrail_budget", 0),
+    ],
+)
+def test_every_kind_of_loop_is_stopped(
+    bedrock: LocalBedrock, settings: dict[str, Any], message: str, reason: str, tools: int
+) -> None:
+    """Parallel calls, the same call, a cycle, the budget: 200, the reason, and what ran before."""
+    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **settings) as server:
+        response = server.chat(message)
+        answer = response.json()
+        assert (response.status_code, answer["stop_reason"], answer["degraded"]) == (200, reason, True)
+        assert len(answer["tool_calls"]) == tools
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_model_closes_a_stopped_turn_by_itself(server: RomServer, streamed: bool) -> None:
+    """When it answers the closing request its own words are the answer, and the reason is the guardrail's."""
+    message = '[[tools=3]] [[tool=numero_processo]] [[input={"numero": "1"}]] uma pergunta'
+    if streamed:
+        stream = server.stream(message)
+        *_, (name, answer) = stream.events()
+        assert name == "done"
+        stream.close()
+    else:
+        answer = server.chat(message).json()
+    assert (answer["stop_reason"], answer["degraded"], len(answer["tool_calls"])) == ("guardrail_repetition", True, 2)
+    assert answer["reply"].strip()
+    assert CUT_SHORT not in answer["reply"]
+
+
+def test_a_closing_answer_that_breaks_off_in_the_stream_ends_with_done(server: RomServer) -> None:
+    """The client keeps what it has, reads the configured text as the next paragraph, and gets no error event."""
+    message = (
+        '[[tools=3]] [[tool=numero_processo]] [[input={"numero": "1"}]] [[fault=no_stop]] [[after=2]] [[at=4]] conte'
+    )
+    stream = server.stream(message)
+    *_, (name, answer) = stream.events()
+    stream.close()
+    assert (name, answer["stop_reason"], answer["degraded"]) == ("done", "guardrail_repetition", True)
+    before, _, text = answer["reply"].rpartition("\n\n")
+    assert before.strip()
+    assert text == CUT_SHORT
 
 
 def test_the_conversation_goes_on_afterwards(server: RomServer) -> None:

@@ -166,6 +166,22 @@ def test_a_client_that_leaves_the_queue_frees_its_place(small: RomServer, visito
         assert time.monotonic() - began < 1
 
 
+def test_who_came_first_is_served_first(bedrock: LocalBedrock) -> None:
+    """One slot, four waiting: they reach the model in the order in which they came."""
+    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, MAX_CONCURRENT_REQUESTS=1, ADMIN_TOKEN=ADMIN) as server:
+        holder = server.stream(TALKING)
+        assert until(lambda: bedrock.active == 1)
+        waiters = []
+        for number in range(4):
+            waiters.append(server.stream(f"[[say=ok]] lugar {number}"))
+            assert waiting(server, number + 1)
+        seen = len(bedrock.requests)
+        holder.close()
+        assert [list(stream.events())[-1][0] for stream in waiters] == ["done"] * 4
+        asked = [request.body["messages"][-1]["content"][0]["text"] for request in bedrock.requests[seen:]]
+        assert [text[-1] for text in asked] == ["0", "1", "2", "3"]
+
+
 def test_limits_changed_at_run_time_apply_to_those_who_wait(bedrock: LocalBedrock, tmp_path: Path) -> None:
     """One slot, two waiting: an administrator adds a slot and the first runs; with less patience the other goes."""
     limits: dict[str, Any] = {"MAX_CONCURRENT_REQUESTS": 1, "ADMIN_TOKEN": ADMIN, "STATE_DIR": tmp_path}
@@ -254,7 +270,7 @@ class Prober(threading.Thread):
 
     def __init__(self, url: str) -> None:
         super().__init__()
-        self.seconds: list[float] = []
+        self.seconds: dict[str, list[float]] = {path: [] for path in self.PATHS}
         self.statuses: Counter[tuple[str, int]] = Counter()
         self._url = url
         self._stop_asking = threading.Event()
@@ -265,13 +281,21 @@ class Prober(threading.Thread):
             for path in self.PATHS:
                 began = time.monotonic()
                 status = requests.get(self._url + path, headers=AS_ADMIN, timeout=30).status_code
-                self.seconds.append(time.monotonic() - began)
+                self.seconds[path].append(time.monotonic() - began)
                 self.statuses[path, status] += 1
 
     def stop(self) -> None:
         """Ask no more."""
         self._stop_asking.set()
         self.join(60)
+
+
+def reload_flags(server: RomServer) -> float:
+    """Seconds of one POST /admin/reload-flags, which must succeed."""
+    began = time.monotonic()
+    answer = requests.post(f"{server.url}/admin/reload-flags", headers=AS_ADMIN, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return time.monotonic() - began
 
 
 @pytest.mark.parametrize(("limiter", "places", "code"), [(True, 16, "queue_full"), (False, 20, "overloaded")])
@@ -293,8 +317,11 @@ def test_a_flood_is_refused_and_disturbs_nobody(bedrock: LocalBedrock, limiter: 
         prober = Prober(server.url)
         prober.start()
         began = time.monotonic()
-        counts = sum((flood(server.url, 300) for _ in range(3)), Counter())
-        took = time.monotonic() - began
+        with ThreadPoolExecutor(1) as pool:
+            reloading = pool.submit(lambda: [reload_flags(server) for _ in range(3)])
+            counts = sum((flood(server.url, 300) for _ in range(3)), Counter())
+            took = time.monotonic() - began
+            reloads = reloading.result(30)
         prober.stop()
         assert sum(counts.values()) == 900
         assert {key[0] for key in counts} == {503}
@@ -302,8 +329,11 @@ def test_a_flood_is_refused_and_disturbs_nobody(bedrock: LocalBedrock, limiter: 
         assert {key[1] for key in counts} <= {code, "overloaded"}
         assert took / 900 < 0.02, "seconds for one refusal"
         assert {status for _, status in prober.statuses} == {200}, prober.statuses
-        # The median, since this process and its neighbours use the same two cores.
-        assert statistics.median(prober.seconds) < 0.1, sorted(prober.seconds)
+        # The budget is 100 ms on a machine of its own; here the flood's clients and other tests use the same two cores.
+        for path, seconds in prober.seconds.items():
+            assert statistics.median(seconds) < 0.1, (path, sorted(seconds))
+            assert sorted(seconds)[len(seconds) * 95 // 100] < 0.4, (path, sorted(seconds))
+        assert [slow < 2 for slow in reloads] == [True] * 3, reloads
         assert until(lambda: process.files <= before[1] + 2)
         assert process.threads == before[0]
         assert process.memory_mb < before[2] + 10
@@ -336,6 +366,31 @@ def test_sigterm_refuses_who_waits_and_loses_nothing(bedrock: LocalBedrock) -> N
         ends = server.events("turn.finished")
         assert sorted(line.get("code") or "ok" for line in ends) == ["draining", "draining", "ok"]
         assert [line["clean"] for line in server.events("server.stopped")] == [True]
+
+
+@pytest.mark.parametrize(("scrapes", "linger"), [(True, 20), (False, 0.5)])
+def test_the_metrics_of_the_last_turn_can_be_scraped(bedrock: LocalBedrock, scrapes: bool, linger: float) -> None:
+    """After the last turn one more scrape is answered, which has it; nobody is waited for longer than agreed."""
+    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, SHUTDOWN_LINGER_SECONDS=linger) as server:
+        running = server.stream("[[length=8]] [[delay=0.1]] conte")
+        events = running.events()
+        next(events)
+        server.signal()
+        seen: list[str] = []
+        while scrapes:
+            time.sleep(0.3)  # Longer than a server that does not wait needs for its end.
+            try:
+                seen.append(server.get("/metrics").text)
+            except requests.ConnectionError:
+                break
+        assert [name for name, _ in events][-1] == "done"
+        ended = time.monotonic()
+        assert server.wait(15) == 0
+        assert time.monotonic() - ended < 5
+        last = 'rom_requests_total{cohort="stable",route="/api/chat",status="ok"}'
+        assert not scrapes or f"{last} 1.0" in seen[-1]
+        assert [line["scraped"] for line in server.events("server.stopped")] == [scrapes]
+        assert [line["counters"][last] for line in server.events("metrics.final")] == [1.0]
 
 
 # -- leaks -----------------------------------------------------------------------------------------------------------

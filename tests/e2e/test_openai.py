@@ -151,11 +151,11 @@ TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": 
         ({"messages": []}, "messages", "messages"),
         ({"messages": [{"role": "assistant", "content": "oi"}]}, "messages", "user's"),
         ({"messages": [{"role": "user", "content": " "}]}, "messages.0.content", "some text"),
-        ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "messages.0.", ""),
+        ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "messages.0.role", "tools run"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
-            "messages.0.content.0.",
-            "",
+            "messages.0.content.0.type",
+            "only text parts",
         ),
     ],
 )

@@ -299,6 +299,57 @@ def test_switched_off_it_sends_nothing() -> None:
     assert (ends.seen, len(responses.calls)) == ([], 0)
 
 
+def put_in_force(runtime: Runtime, *, alerts: bool) -> None:
+    """Switch the plugin on or off while the process runs."""
+    settings = make_settings(runtime.catalogue, ENDS_ENABLED=True, ALERTS_ENABLED=alerts, ALERT_WEBHOOK_URL=HOOK)
+    runtime.current = runtime.build(settings)
+    runtime.emit(SettingsChanged(2, {"ALERTS_ENABLED": (not alerts, alerts)}, "ops", "", ""))
+
+
+@responses.activate
+def test_what_changed_while_it_was_off_is_not_taken_for_known() -> None:
+    """A circuit that opened before and was closed unseen is news when it opens again, and so is the level."""
+    responses.post(HOOK)
+    runtime, alerts, ends = started()
+    runtime.emit(CircuitOpened(MODEL, "failures", 5, 30.0))
+    put_in_force(runtime, alerts=False)
+    runtime.emit(CircuitClosed(MODEL, "forced", "ops"))
+    put_in_force(runtime, alerts=True)
+    runtime.emit(CircuitOpened(MODEL, "failures", 5, 30.0))
+    until(lambda: len(ends.seen) == 3)
+    runtime.stop()
+    assert [about for about, _ in ends.seen] == [f"circuit {MODEL}", "flags", f"circuit {MODEL}"]
+    assert alerts.rom_status()["delivered"] == 3
+
+
+@responses.activate
+def test_it_stays_silent_while_it_is_off_and_counts_anew_afterwards() -> None:
+    """No error rate from before the switch, and nothing of turns that began before it."""
+    responses.post(HOOK)
+    runtime, alerts, ends = started(steps=[failure(ModelRefused)] * 6)
+    late = make_turn(runtime)
+
+    def fail(turns: int) -> None:
+        for _ in range(turns):
+            with contextlib.suppress(RomError):
+                runtime.run(make_turn(runtime))
+
+    fail(3)
+    put_in_force(runtime, alerts=False)
+    alerts.tick()
+    late.emit(CircuitOpened(MODEL, "failures", 5, 30.0))
+    put_in_force(runtime, alerts=True)
+    fail(2)
+    alerts.tick()
+    until(lambda: len(ends.seen) == 1)
+    fail(1)
+    alerts.tick()
+    until(lambda: len(ends.seen) == 2)
+    runtime.stop()
+    assert [about for about, _ in ends.seen] == ["flags", "error rate"]
+    assert "3 of 3 turns" in posted()[-1]
+
+
 @pytest.mark.parametrize("url", ["hooks.test/x", "ftp://hooks.test/x", "http://", "http://[::1"])
 def test_an_unusable_url_stops_the_start_without_being_shown(url: str) -> None:
     """It is a secret: the message names the setting only."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import falcon.testing
 import pytest
+from flag_support import ANA, Site
 from resilience import FIRST, SECOND, Bench, server_error
-from support import make_turn, says
+from support import Recorder, make_turn, says
 
+from plugins.breaker import Breaker
+from plugins.metrics import Metrics
 from rom_core.errors import (
     BedrockDisabled,
     CircuitOpen,
@@ -273,6 +277,43 @@ def test_switched_off_it_refuses_nothing() -> None:
     assert len(bench.models) == 10
 
 
+def test_switched_off_while_it_runs_it_closes_all_circuits_and_forgets(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """CIRCUIT_BREAKER_ENABLED=false at run time: rom_circuit_state is 0 at once, and on again nothing is left."""
+    metrics, breaker, recorder = Metrics(), Breaker(), Recorder()
+    site = Site(tmp_path, recorder=recorder, metrics=metrics, breaker=breaker)
+    site.environ |= {"RECORDER_ENABLED": "true", "CIRCUIT_BREAKER_ENABLED": "true", "BREAKER_FAILURES": "1"}
+    runtime, flags = site.start(fail)
+    model = runtime.current.settings.MODEL_PRIMARY
+    request.addfinalizer(runtime.stop)
+    runtime.start()
+
+    def figure() -> float | None:
+        metrics.render()
+        return metrics.registry.get_sample_value("rom_circuit_state", {"model": model})
+
+    def ask() -> None:
+        with pytest.raises(ModelServerError):
+            runtime.run(make_turn(runtime))
+
+    ask()
+    breaker.force("anthropic.claude-haiku-4-5", "open", by="ops")
+    assert (figure(), breaker.status_of(model)["state"]) == (2, "open")
+    flags.change({"CIRCUIT_BREAKER_ENABLED": "false"}, ANA)
+    assert figure() == 0
+    closed = [event for event in recorder.events if isinstance(event, CircuitClosed)]
+    assert [(event.reason, event.by) for event in closed] == [("reset", "ana"), ("reset", "ana")]
+    flags.change({"CIRCUIT_BREAKER_ENABLED": "true"}, ANA)
+    found = breaker.status_of(model)
+    assert (found["state"], found["recent_failures"], found["forced"]) == ("closed", 0, False)
+    assert not breaker.status_of("anthropic.claude-haiku-4-5")["forced"]
+    flags.change({"MAX_TOKENS": "2000"}, ANA)
+    ask()
+    flags.change({"MAX_TOKENS": "3000"}, ANA)
+    assert figure() == 2, "any other change of the settings leaves circuits alone"
+
+
 # -- the admin route -------------------------------------------------------------------------------------------------
 
 OPS = {"Authorization": "Bearer open-sesame"}
@@ -300,7 +341,9 @@ def test_an_administrator_forces_a_circuit() -> None:
         "seconds_to_probe": None,
     }
     advance(bench, 1000)
-    assert run(bench) == "circuit_open"
+    with pytest.raises(CircuitOpen, match="held open by an administrator") as caught:
+        bench.runtime.run(make_turn(bench.runtime))
+    assert caught.value.retry_after is None
     assert force(bench, "closed").json["state"] == "closed"
     assert {run(bench) for _ in range(10)} == {"upstream_unavailable"}
     assert force(bench, "auto").json["forced"] is False

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, precondition, rule
 
-from plugins.breaker.circuit import Change, Circuit, Force, Limits, Permit
+from plugins.breaker.circuit import Admission, Change, Circuit, Force, Limits, Permit
 
 LIMITS = Limits(failures=5, window_seconds=60.0, open_seconds=30.0)
 
@@ -128,7 +128,11 @@ class CircuitMachine(RuleBasedStateMachine):
         admission = self.circuit.admit(self.now, _FEW)
         assert (admission.permit is not None) == expected
         if admission.permit is None:
-            assert 0 < admission.retry_after <= 30
+            if self.reference.forced:
+                assert admission.retry_after is None
+            else:
+                assert admission.retry_after is not None
+                assert 0 < admission.retry_after <= 30
             return []
         sent = self.reference.sent(admission.permit, self.now)
         assert admission.permit.probe == sent.probe
@@ -287,7 +291,7 @@ def test_forced_is_forced() -> None:
     """Open lets no probe through, however long; closed stays closed, whatever fails; auto starts anew."""
     circuit = Circuit()
     assert circuit.force("open") == Change("open", "forced")
-    assert circuit.admit(1e6, LIMITS).permit is None
+    assert circuit.admit(1e6, LIMITS) == Admission(None, retry_after=None)
     assert circuit.view(1e6, LIMITS).seconds_to_probe is None
     assert circuit.force("closed") == Change("closed", "forced")
     assert [circuit.failed(admitted(circuit, 0.0), 0.0, LIMITS) for _ in range(10)] == [None] * 10

@@ -10,15 +10,19 @@ import pytest
 from resilience import FIRST, SECOND, THIRD, Bench, server_error
 from support import NOWHERE, Toolkit, asks, make_runtime, make_turn, says, tool
 
+from plugins.breaker import Breaker
 from plugins.fallback import Fallback
 from plugins.legal_tools import LegalTools
+from plugins.retry import Retry
 from rom_core.bedrock.local import LocalBedrock
 from rom_core.bedrock.wire import Wire
 from rom_core.catalogue import Catalogue
-from rom_core.clock import SystemClock
+from rom_core.clock import FakeClock, SystemClock
 from rom_core.config import load_settings
 from rom_core.errors import (
     CircuitOpen,
+    DeadlineExceeded,
+    Draining,
     ModelCredentialsError,
     ModelError,
     ModelMalformedReply,
@@ -27,14 +31,19 @@ from rom_core.errors import (
     ModelServerError,
     ModelStreamTruncated,
     ModelThrottled,
+    ModelTimeout,
     RomError,
+    TurnCancelled,
+    WireSaturated,
 )
 from rom_core.events import FallbackExhausted, FallbackUsed
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt, ChatRequest, ModelReply
 
+SONNET, HAIKU = "anthropic.claude-sonnet-4-5", "anthropic.claude-haiku-4-5"
 
-def by_model(**errors: ModelError) -> Any:
+
+def by_model(**errors: RomError) -> Any:
     """A step in which each model named (first, second, third) fails with its error and the others answer."""
 
     def play(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
@@ -50,6 +59,11 @@ def by_model(**errors: ModelError) -> Any:
 def gone() -> ModelNotServed:
     """What the 404 for a model at the end of its life becomes."""
     return ModelNotServed("", kind="ResourceNotFoundException", http_status=404)
+
+
+def stories(bench: Bench) -> list[tuple[tuple[str, str, str], ...]]:
+    """What every fallback.exhausted tells, in order."""
+    return [event.attempts for event in bench.recorder.events if isinstance(event, FallbackExhausted)]
 
 
 def run(bench: Bench, **request: Any) -> Any:
@@ -223,8 +237,7 @@ def test_exhausted_the_last_cause_comes_out_and_the_story_goes_to_the_log() -> N
     assert isinstance(error, ModelThrottled)
     assert (error.status, error.should_retry) == (503, False)
     assert "anthropic" not in error.detail
-    stories = [event.attempts for event in bench.recorder.events if isinstance(event, FallbackExhausted)]
-    assert stories == [
+    assert stories(bench) == [
         (
             (FIRST, "server_error", "InternalServerException"),
             (FIRST, "server_error", "InternalServerException"),
@@ -233,6 +246,61 @@ def test_exhausted_the_last_cause_comes_out_and_the_story_goes_to_the_log() -> N
             (THIRD, "throttled", "429"),
         )
     ]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelError("", kind="ModelErrorException", http_status=424),
+        ModelMalformedReply("", kind="malformed_tool_use"),
+        WireSaturated("", kind="wire_saturated"),
+    ],
+    ids=lambda error: error.kind,
+)
+def test_a_client_does_not_retry_what_was_retried_whatever_came_last(error: ModelError) -> None:
+    """x-should-retry is false once retries were spent on one model, though the last one's failure was worth none."""
+    bench = Bench(by_model(first=server_error(), second=error), plugins="retry fallback", MODEL_FALLBACKS=[SECOND])
+    assert run(bench) is error
+    assert bench.models == [FIRST] * 4 + [SECOND]
+    assert error.should_retry is False
+    alone = type(error)("", kind=error.kind)
+    assert run(Bench(by_model(first=alone), plugins="retry fallback", MODEL_FALLBACKS=[])) is alone
+    assert alone.should_retry is None
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ModelRefused("", kind="ValidationException", http_status=400), ("refused", "ValidationException")),
+        (
+            ModelCredentialsError("", kind="ExpiredTokenException", http_status=403),
+            ("refused", "ExpiredTokenException"),
+        ),
+        (DeadlineExceeded(), ("cancelled", "deadline_exceeded")),
+    ],
+    ids=lambda value: getattr(value, "code", None),
+)
+def test_the_story_is_told_whatever_ends_the_call_after_a_switch(error: RomError, told: tuple[str, str]) -> None:
+    """A model that took over and failed for good, or ran out of time, leaves fallback.exhausted in the log."""
+    bench = Bench(by_model(first=server_error(), second=error), plugins="fallback")
+    assert run(bench) is error
+    assert stories(bench) == [((FIRST, "server_error", "InternalServerException"), (SECOND, *told))]
+    assert error.retry_after is None
+
+
+@pytest.mark.parametrize("end", [TurnCancelled(), Draining()], ids=lambda end: end.code)
+def test_nothing_is_exhausted_where_nobody_waits_for_the_answer(end: RomError) -> None:
+    """A client that left and a server that stops are no failure of the models."""
+    bench = Bench(by_model(first=server_error(), second=end), plugins="fallback")
+    assert run(bench) is end
+    assert stories(bench) == []
+
+
+def test_a_mistake_that_no_other_model_was_asked_about_is_no_story() -> None:
+    """A ValidationException of the first model never came near the fallback."""
+    bench = Bench(by_model(first=ModelRefused("", kind="ValidationException", http_status=400)), plugins="fallback")
+    assert isinstance(run(bench), ModelRefused)
+    assert stories(bench) == []
 
 
 def test_all_circuits_open_is_circuit_open_with_the_soonest_probe() -> None:
@@ -272,9 +340,57 @@ def test_switched_off_the_first_error_is_the_answer() -> None:
     assert bench.models == [FIRST, FIRST]
 
 
-# -- the conversation ------------------------------------------------------------------------------------------------
+# -- in time ----------------------------------------------------------------------------------------------------------
 
-SONNET, HAIKU = "anthropic.claude-sonnet-4-5", "anthropic.claude-haiku-4-5"
+
+@pytest.mark.parametrize(
+    ("chain", "model", "silences"),
+    [([HAIKU], HAIKU, [0.15, 1.2]), ([], None, [1.2]), ([HAIKU, "anthropic.claude-sonnet-3-7"], HAIKU, [0.15, 0.15])],
+)
+def test_a_model_that_hangs_leaves_the_next_one_its_time(
+    bedrock_local: LocalBedrock, chain: list[str], model: str | None, silences: list[float]
+) -> None:
+    """With 0.2 s left and BEDROCK_READ_TIMEOUT_SECONDS 10, silence ends after three quarters, if another may answer.
+
+    Nothing is held against a model for it. The turn's clock stands still: what passes is the silence of the socket.
+    """
+    breaker = Breaker()
+    catalogue = Catalogue.of(retry=Retry(), breaker=breaker, fallback=Fallback())
+    values = {
+        "BEDROCK_ENABLED": True,
+        "RETRY_ENABLED": True,
+        "CIRCUIT_BREAKER_ENABLED": True,
+        "FALLBACK_ENABLED": True,
+        "MODEL_FALLBACKS": chain,
+        "BEDROCK_READ_TIMEOUT_SECONDS": 10,
+    }
+    environ = {name: json.dumps(value) for name, value in values.items()} | {"ROM_ENV": "testing"}
+    settings = load_settings(catalogue.settings, catalogue.rules, root=NOWHERE, environ=environ)
+    clock = FakeClock()
+    wire = Wire(settings, clock, endpoint_url=bedrock_local.url)
+    seen: list[float] = []
+    before_call = "before-call.bedrock-runtime.ConverseStream"
+    wire.client.meta.events.register_last(before_call, lambda context, **_: seen.append(context["read_timeout"]))
+    runtime = Runtime(catalogue, settings, clock=clock, transport=wire)
+    for plugin in catalogue.plugins.values():
+        plugin.call("rom_start", runtime=runtime)
+    message = {"role": "user", "content": [{"text": "[[fault=hang]] [[model=sonnet-4-5]] conte"}]}
+    turn = runtime.turn(ChatRequest((message,), "conv", client_timeout=0.2))
+    try:
+        if model is None:
+            with pytest.raises(ModelTimeout) as caught:
+                runtime.run(turn)
+            assert caught.value.kind == "read_timeout"
+        else:
+            assert runtime.run(turn).model == model
+    finally:
+        runtime.stop()
+        wire.close()
+    assert [round(seconds, 6) for seconds in seen] == silences
+    assert breaker.status_of(SONNET)["recent_failures"] == int(model is None)
+
+
+# -- the conversation ------------------------------------------------------------------------------------------------
 NUMBER = "0001234-08.2023.8.26.0100"
 
 

@@ -274,6 +274,8 @@ def test_the_history_tells_who_changed_what_and_why(admin: Admin) -> None:
     assert versions[1]["trace_id"] == trace
     assert [v["version"] for v in admin.get("/admin/flags/history", limit=1, before=3).json["versions"]] == [2]
     assert admin.get("/admin/flags/history", limit=0).status_code == 400
+    for number, status in ((2**53 - 1, 200), (2**53, 422), (10**30, 422)):
+        assert admin.get("/admin/flags/history", before=number).status_code == status
 
 
 @pytest.mark.parametrize(("body", "kind"), [("version=2&reason=back", FORM), ('{"version": 2}', "application/json")])
@@ -351,6 +353,7 @@ def test_trouble_with_the_store_shows_everywhere(admin: Admin) -> None:
     assert admin.get("/admin/flags").json["store"]["state"] == "unwritable"
     answer = admin.reload("RATIO=0.25")
     assert (answer.status_code, answer.json["code"]) == (503, "store_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
     killed = admin.reload("BEDROCK_ENABLED=false").json
     assert (killed["durable"], killed["version"]) == (False, 2)
     assert admin.get("/admin/status").json["store"] == {
@@ -359,6 +362,26 @@ def test_trouble_with_the_store_shows_everywhere(admin: Admin) -> None:
         "durable": False,
     }
     assert admin.app.simulate_get("/ready").status_code == 200
+
+
+def test_a_kill_that_is_not_in_force_yet_shows_everywhere(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another change holds up everything: 200, not durable, off; nobody reads that Bedrock is on."""
+    monkeypatch.setattr("rom_core.flags.control._TURN_SECONDS", 0.01)
+    with admin.flags._lock:
+        assert admin.reload("BEDROCK_ENABLED=false").json == {
+            "version": 1,
+            "changed": {"BEDROCK_ENABLED": {"from": True, "to": False}},
+            "durable": False,
+            "skipped": [],
+            "awaiting_restart": {},
+        }
+        assert admin.reload("RATIO=0.25").status_code == 503
+        shown, status = admin.get("/admin/flags").json, admin.get("/admin/status").json
+    assert (shown["flags"]["BEDROCK_ENABLED"]["value"], shown["store"]["durable"]) == (False, False)
+    assert (status["bedrock_enabled"], status["store"]["durable"]) == (False, False)
+    assert _chat(admin, message="hi").json["code"] == "bedrock_disabled"
+    assert admin.reload().json["durable"] is True
+    assert admin.site.store.load().values == {"BEDROCK_ENABLED": False}
 
 
 def test_a_store_that_was_restored_is_told_while_the_process_lives(

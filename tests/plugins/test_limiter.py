@@ -47,13 +47,15 @@ class Reference:
         )
 
     def settle(self, limits: Limits) -> None:
-        """The first who may run does, again and again; the newest of too many go."""
+        """The first who may run does, again and again; the newest of too many go, exhaustive ones at half as many."""
         while len(self.running) < limits.running:
             ready = [ticket for ticket in self.waiting if not self.blocked(ticket, limits)]
             if not ready:
                 break
             self.waiting.remove(ready[0])
             self.running.append(ready[0])
+        while sum(ticket.exhaustive for ticket in self.waiting) > (limits.waiting + 1) // 2:
+            self.waiting.remove([ticket for ticket in self.waiting if ticket.exhaustive][-1])
         del self.waiting[limits.waiting :]
 
 
@@ -405,7 +407,7 @@ def test_above_the_memory_ratio_new_turns_are_refused(crowd: Make) -> None:
     here.clock.advance(1)
     here.come("refused")
     assert here.code("refused") == "memory_pressure"
-    assert here.error("refused").retry_after
+    assert here.error("refused").retry_after == 20, "whatever the line is like"
     here.change(MEMORY_LIMIT_MB=1 << 20)
     here.clock.advance(1)
     here.come("again")
@@ -427,6 +429,40 @@ def test_retry_after_is_how_long_the_line_lasts(crowd: Make) -> None:
     here.clock.advance(25)
     here.come("later")
     assert here.error("later").retry_after == 60, "turns that run for 25 s already are no 4 s turns"
+
+
+def test_retry_after_is_that_of_the_line_which_holds_the_turn_back(crowd: Make) -> None:
+    """An exhaustive turn is told of the two exhaustive slots, a person at the cap of its own, others of all slots."""
+    here = crowd(QUEUE_TIMEOUT_SECONDS=25, MAX_CONCURRENT_PER_USER=3)
+    here.come("e1", "e2", mode="exhaustive", user="ana")
+    here.clock.advance(20)
+    here.come("e3", "e4", "e5", mode="exhaustive", user="bia")
+    here.come("c1", "c2", "c3", "c4", user="caio")
+    here.clock.advance(24)
+    here.come("o1", user="davi")
+    assert here.inside == ["e1", "e2", "c1", "c2", "c3", "o1"]
+    here.clock.advance(1)
+    assert {here.code(name) for name in ("e3", "e4", "e5", "c4")} == {"queue_timeout"}
+    assert (here.error("e5").retry_after or 0) >= 45 / 2
+    assert (here.error("c4").retry_after or 0) >= 25 / 3
+    here.change(MAX_QUEUE_SIZE=0)
+    here.come("late", user="eva")
+    assert here.error("late").retry_after == pytest.approx((45 + 45 + 25 * 3 + 1) / 6 / 6)
+    here.come("late exhaustive", user="eva", mode="exhaustive")
+    assert here.error("late exhaustive").retry_after == pytest.approx(45 / 2)
+    here.come("late caio", user="caio")
+    assert here.error("late caio").retry_after == pytest.approx(25 / 3)
+
+
+def test_exhaustive_turns_leave_half_of_the_waiting_places(crowd: Make) -> None:
+    """Two run, five of ten places are theirs, the next is refused; an ordinary turn still finds a place."""
+    here = crowd(MAX_CONCURRENT_REQUESTS=3)
+    here.come("o1")
+    here.come(*(f"e{number}" for number in range(8)), mode="exhaustive")
+    assert here.code("e7") == "queue_full"
+    assert here.status("waiting") == 5
+    here.come("o2")
+    assert here.status("waiting") == 6
 
 
 class Breaks:

@@ -10,8 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.parser import text_string_to_metric_families
-from support import Toolkit, asks, failure, make_runtime, make_turn, says, tool
+from support import Toolkit, asks, failure, make_runtime, make_settings, make_turn, says, tool
 
+from plugins.breaker import Breaker
 from plugins.metrics import Metrics
 from plugins.metrics.children import MAX_CHILDREN, Children
 from plugins.metrics.exposition import CONTENT_TYPE, Exposition
@@ -178,8 +179,40 @@ def test_requests_by_route_status_and_cohort() -> None:
     assert value(metrics, "rom_rejections_total", code="queue_full") == total(metrics, "rom_rejections_total") == 2
 
 
+def test_the_state_of_a_circuit_is_the_breakers_own_also_after_it_was_switched() -> None:
+    """At each scrape: a circuit that a breaker holds open, none while it is off, and what it says when it is back."""
+    runtime, metrics = measured(plugins={"breaker": Breaker()}, METRICS_ENABLED=True)
+    breaker: Breaker = runtime.catalogue.plugins["breaker"].instance
+    breaker.force(FIRST, "open", by="ops")
+
+    def states(*, breaker_on: bool) -> list[float | None]:
+        settings = make_settings(runtime.catalogue, METRICS_ENABLED=True, CIRCUIT_BREAKER_ENABLED=breaker_on)
+        runtime.current = runtime.build(settings)
+        metrics.render()
+        return [value(metrics, "rom_circuit_state", model=model) for model in (FIRST, "anthropic.second")]
+
+    assert states(breaker_on=True) == [2, 0]
+    assert states(breaker_on=False) == [0, 0]
+    breaker.force(FIRST, "closed", by="ops")
+    breaker.force("anthropic.second", "open", by="ops")
+    assert states(breaker_on=True) == [0, 2]
+    runtime.stop()
+    assert total(metrics, "rom_circuit_transitions_total", to="open") == 2
+
+
+def test_a_fallback_to_any_model_further_down_the_chain_is_there_as_zero() -> None:
+    """The models between may be held open: the first fallback of all may skip some."""
+    runtime, metrics = measured()
+    metrics.render()
+    runtime.stop()
+    first, second, third = (f"anthropic.{place}" for place in ("first", "second", "third"))
+    for pair in ((first, second), (first, third), (second, third)):
+        assert value(metrics, "rom_fallbacks_total", from_model=pair[0], to_model=pair[1]) == 0
+    assert value(metrics, "rom_fallbacks_total", from_model=third, to_model=first) is None
+
+
 def test_figures_of_the_other_plugins_come_from_their_events() -> None:
-    """Circuits, queue, guardrails, settings, capacity, alerts: state as a gauge, changes as a counter."""
+    """Circuits, queue, guardrails, settings, capacity, alerts: each change is counted."""
     runtime, metrics = measured()
     turn = make_turn(runtime)
     events: list[Event] = [
@@ -200,8 +233,6 @@ def test_figures_of_the_other_plugins_come_from_their_events() -> None:
     for event in events:
         runtime.emit(event)
     runtime.stop()
-    assert value(metrics, "rom_circuit_state", model=FIRST) == 0
-    assert value(metrics, "rom_circuit_state", model="anthropic.second") == 2
     assert value(metrics, "rom_circuit_transitions_total", model=FIRST, to="half_open") == 1
     assert value(metrics, "rom_queue_depth") == 1
     assert value(metrics, "rom_queue_wait_seconds_sum", cohort="stable") == 4

@@ -109,6 +109,18 @@ def test_one_line_closes_a_turn_with_all_that_is_needed_to_judge_it(written: Lin
     assert {key: line[key] for key in told} == told
 
 
+def test_our_status_and_the_one_of_bedrock_are_apart(written: Lines) -> None:
+    """`http_status` is what the client got, `aws_status` what Bedrock answered: its 429 is no 429 of ours."""
+    runtime, _ = make_runtime(failure(ModelThrottled, http_status=429), plugins={"request_log": RequestLog()})
+    with pytest.raises(ModelThrottled) as raised:
+        runtime.run(make_turn(runtime))
+    failed, closing = (line for line in written() if line["event"] in ("attempt.failed", "turn.finished"))
+    assert (closing["http_status"], closing["aws_status"]) == (raised.value.status, 429)
+    assert raised.value.status != 429
+    assert failed["aws_status"] == 429
+    assert "http_status" not in failed
+
+
 @pytest.mark.parametrize(
     ("error", "status", "level", "code"),
     [
@@ -249,7 +261,7 @@ def test_a_failed_attempt_has_a_name_of_its_own(written: Lines) -> None:
     runtime.run(make_turn(runtime))
     failed, scheduled = written()[:2]
     assert (failed["event"], failed["level"], failed["outcome"]) == ("attempt.failed", "warning", "throttled")
-    assert (failed["kind"], failed["http_status"], failed["aws_request_id"]) == ("ThrottlingException", 429, "aws-1")
+    assert (failed["kind"], failed["aws_status"], failed["aws_request_id"]) == ("ThrottlingException", 429, "aws-1")
     assert (scheduled["event"], scheduled["after_seconds"]) == ("retry.scheduled", 2.0)
 
 

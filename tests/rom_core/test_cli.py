@@ -85,13 +85,22 @@ def test_config_refuses_a_name_that_nobody_declared() -> None:
     assert "did you mean MAX_TOKENS?" in result.output
 
 
-@pytest.mark.parametrize("command", ["config", "plugins", "doctor"])
+@pytest.mark.parametrize("command", ["config", "plugins"])
 def test_settings_that_cannot_be_used_are_a_message(project: Path, command: str) -> None:
     """Exit code 3 and the reason."""
     (project / "settings.toml").write_text("[default]\nMAX_TOKENS = 0\n")
     result = rom(command)
     assert result.exit_code == 3
     assert "must be at least 1" in result.output
+
+
+def test_doctor_reports_settings_that_cannot_be_used(project: Path) -> None:
+    """They are a finding like any other: exit code 1, and JSON for who asked for it."""
+    (project / "settings.toml").write_text("[default]\nMAX_TOKENS = 0\n")
+    result = rom("doctor", "--json")
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert (result.exit_code, finding["about"], finding["status"]) == (1, "settings", "fail")
+    assert "must be at least 1" in finding["text"]
 
 
 def test_plugins_are_shown_in_their_order_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

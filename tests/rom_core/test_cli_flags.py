@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import responses
 from click.testing import CliRunner, Result
 from flag_support import SETTINGS_TOML, Site
 
@@ -110,6 +111,7 @@ def test_two_operators_do_not_overwrite_each_other(url: str, start: int) -> None
     result = rom(url, "set", "MAX_TOKENS=6", "--if-version", str(start))
     assert result.exit_code == 1
     assert "version_conflict" in result.stderr
+    assert rom(url, "reload", "--if-version", str(start)).exit_code == 1
     assert rom(url, "clear", "MAX_TOKENS", "--if-version", str(start + 1)).exit_code == 0
 
 
@@ -139,6 +141,29 @@ def test_a_refusal_of_the_server_is_shown(url: str) -> None:
     denied = rom(url, "list", token="wrong")
     assert denied.exit_code == 1
     assert "ROM_ADMIN_TOKEN" in denied.stderr
+
+
+def test_a_token_is_stripped_and_an_impossible_one_is_never_shown(url: str) -> None:
+    """A line end from a file does no harm; what no header can hold is refused before anything is sent."""
+    assert rom(url, "list", token=f" {TOKEN}\n").exit_code == 0
+    for token in ("tökén-with-accents", "two words-of-it", "with\x07bell-in-it"):
+        result = rom(url, "list", token=token)
+        assert result.exit_code == 1
+        assert "ROM_ADMIN_TOKEN holds characters" in result.stderr
+        assert token not in result.output
+
+
+def test_the_token_goes_to_the_named_server_only(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """~/.netrc does not replace it, and a redirect is told, not followed."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    assert rom(url, "list").exit_code == 0
+    with responses.RequestsMock() as mock:
+        mock.get("http://one.test/admin/flags", status=307, headers={"Location": "http://two.test/admin/flags"})
+        result = rom("http://one.test", "list")
+    assert result.exit_code == 1
+    assert "redirects to http://two.test/admin/flags" in result.stderr
 
 
 def test_a_server_that_is_not_there_or_not_ours_is_said(url: str, tmp_path: Path) -> None:

@@ -19,23 +19,31 @@ from rom_core.bedrock.wire import make_client
 from rom_core.catalogue import Catalogue
 from rom_core.config import Settings
 from rom_core.doctor import FAIL, OK, WARN, Aws, examine, here
+from rom_core.doctor.residency import check_data_path
 
 SONNET = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"
 ENDED = "us.anthropic.claude-3-7-sonnet-20250219-v1:0"
+ARN = "arn:aws:bedrock:sa-east-1"
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
 
 def settings_for(
-    model_id: str = SONNET, *, end_of_life: bool = False, fallback: bool = False, **values: Any
+    model_id: str = SONNET, *, end_of_life: bool = False, fallback: bool | None = None, **values: Any
 ) -> Settings:
-    """Settings whose chain is one model, followed by a living one with `fallback`."""
+    """Settings whose chain is one model, followed by a living one if `fallback`; if that is False it stands by."""
     model = {"max_tokens": 10, "prompt_caching": True, "price_input": 1.0, "price_output": 1.0}
     models = [
         model | {"alias": "first", "id": model_id, "end_of_life": end_of_life},
         model | {"alias": "second", "id": "x.y"},
     ]
     catalogue = Catalogue.of(fallback=Fallback())
-    values |= {"MODELS": models, "MODEL_PRIMARY": "first", "MODEL_FALLBACKS": ["second"], "FALLBACK_ENABLED": fallback}
+    values = {
+        "MODELS": models,
+        "MODEL_PRIMARY": "first",
+        "MODEL_FALLBACKS": [] if fallback is None else ["second"],
+        "FALLBACK_ENABLED": bool(fallback),
+        **values,
+    }
     return make_settings(catalogue, **values)
 
 
@@ -91,14 +99,49 @@ def test_a_dead_model_is_a_warning_while_a_living_one_stands_behind_it() -> None
         ("anthropic.claude-v1:0", "us-east-1", [("data", WARN)], "in us-east-1 only"),
         ("anthropic.claude-v1:0", "sa-east-1", [("data", OK)], "in Brazil"),
         (f"arn:aws:bedrock:us-east-1:1:inference-profile/{ENDED}", "us-east-1", [("data", WARN)], "United States"),
+        (f"{ARN}::foundation-model/anthropic.claude-v1:0", "sa-east-1", [("data", OK)], "in Brazil"),
+        (f"{ARN}:1:inference-profile/xx.anthropic.claude-v1:0", "sa-east-1", [("data", WARN)], "is not known"),
+        (f"{ARN}:1:application-inference-profile/us.x", "sa-east-1", [("data", WARN)], "is not known"),
+        (f"{ARN}:1:provisioned-model/abc", "sa-east-1", [("data", WARN)], "is not known"),
+        ("xx.anthropic.claude-v1:0", "sa-east-1", [("data", WARN)], "is not known"),
+        ("zai.glm-4.7", "sa-east-1", [("data", OK)], "in Brazil"),
+        ("a-name", "sa-east-1", [("data", WARN)], "is not known"),
     ],
 )
 def test_where_data_goes(model_id: str, region: str, findings: list[tuple[str, str]], place: str) -> None:
-    """Only a plain model in sa-east-1 stays in Brazil; a profile must be called from its own geography."""
-    made = list(here.check_data_path(settings_for(model_id, AWS_REGION=region)))
+    """Only a plain model in sa-east-1 stays in Brazil, and an id that does not tell is never taken for one.
+
+    A profile must be called from its own geography.
+    """
+    made = list(check_data_path(settings_for(model_id, AWS_REGION=region)))
     assert found(made) == findings
     assert place in made[0].text
     assert all("LGPD" in finding.todo for finding in made if (finding.about, finding.status) == ("data", WARN))
+
+
+def test_what_the_fallback_would_add_is_a_warning_before_it_is_switched_on() -> None:
+    """Its models are looked at while it is off; what is wrong with them fails only once they are used."""
+    profile = {"max_tokens": 10, "prompt_caching": True, "price_input": 1.0, "price_output": 1.0}
+    models = [
+        profile | {"alias": "first", "id": "anthropic.claude-v1:0"},
+        profile | {"alias": "second", "id": ENDED},
+        profile | {"alias": "third", "id": SONNET, "end_of_life": True},
+    ]
+    values: dict[str, Any] = {"MODELS": models, "MODEL_FALLBACKS": ["second", "third"], "AWS_REGION": "sa-east-1"}
+    off = settings_for(fallback=False, **values)
+    assert found(check_data_path(off)) == [("region", WARN), ("data", OK), ("data", WARN)]
+    assert found(check_data_path(settings_for(fallback=True, **values)))[0] == ("region", FAIL)
+    (ended,) = here.check_end_of_life(off)
+    assert (ended.status, "FALLBACK_ENABLED is off" in ended.text) == (WARN, True)
+
+
+def test_the_local_bedrock_sends_nothing_anywhere() -> None:
+    """It is told where data would go on AWS, not that it goes there."""
+    (local,) = check_data_path(settings_for(BEDROCK_ENDPOINT_URL="local"))
+    assert "nothing leaves this machine" in local.text
+    assert "would be processed in any commercial region" in local.text
+    (elsewhere,) = check_data_path(settings_for(BEDROCK_ENDPOINT_URL="http://x:1"))
+    assert "goes to BEDROCK_ENDPOINT_URL" in elsewhere.text
 
 
 def test_an_unknown_region_is_told() -> None:
@@ -241,6 +284,17 @@ def test_whether_a_model_is_routed(service: Service, model_id: str, status: str,
     settings = settings_for(model_id)
     finding = service.aws(settings).streaming(settings.models["first"])
     assert (finding.status, text in finding.text) == (status, True)
+
+
+def test_a_model_that_stands_by_is_asked_too(service: Service) -> None:
+    """That it is not routed is a warning while FALLBACK_ENABLED is off, a failure when it is on."""
+    for fallback, status in ((False, WARN), (True, FAIL)):
+        for _ in range(2):
+            service.answers("bedrock", "get_foundation_model", life(status="ACTIVE"))
+        findings = service.aws(settings_for(fallback=fallback)).findings({"AWS_BEARER_TOKEN_BEDROCK": "x"})
+        streaming = [finding for finding in findings if finding.about == "streaming"]
+        assert [finding.status for finding in streaming] == [OK, status]
+        assert ("FALLBACK_ENABLED is off" in streaming[1].text) is not fallback
 
 
 @pytest.mark.parametrize(

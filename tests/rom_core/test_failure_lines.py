@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from support import make_runtime, make_turn
 
+from plugins.fallback import Fallback
 from rom_core.errors import (
     CircuitOpen,
     ModelConnectionError,
     ModelCredentialsError,
+    ModelCutShort,
     ModelError,
     ModelNotServed,
     ModelRefused,
@@ -19,7 +21,7 @@ from rom_core.errors import (
     QueueFull,
     WireSaturated,
 )
-from rom_core.failures import FAILURES, Failure, failure_of, models_after
+from rom_core.failures import FAILURES, Failure, failure_of, models_after, reserve, standbys
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,7 @@ from rom_core.failures import FAILURES, Failure, failure_of, models_after
         (ModelServerError("", kind="http_502"), "502, a proxy's HTML"),
         (ModelServerError("", kind="http_599"), "any other 5xx"),
         (ModelTimeout("", kind="read_timeout"), "read timeout"),
+        (ModelCutShort("", kind="read_timeout"), "read timeout, early to leave the fallback its time"),
         (ModelTimeout("", kind="new_kind"), "any other timeout"),
         (ModelConnectionError("", kind="proxy"), "any other broken connection"),
         (ModelStreamTruncated("", kind="bad_event"), "any other broken stream"),
@@ -74,3 +77,12 @@ def test_models_after_the_turns_model() -> None:
     assert models_after(turn) == ("anthropic.third",)
     turn.model = "anthropic.third"
     assert models_after(turn) == ()
+
+
+def test_what_is_kept_for_the_models_that_may_take_over() -> None:
+    """A quarter of the time, at most 30 s; nothing without a fallback plugin that is on."""
+    assert [reserve(seconds) for seconds in (40.0, 120.0, 600.0, -1.0)] == [10.0, 30.0, 30.0, 0.0]
+    off, _ = make_runtime(plugins={"fallback": Fallback()}, FALLBACK_ENABLED=False)
+    on, _ = make_runtime(plugins={"fallback": Fallback()})
+    assert standbys(make_turn(make_runtime()[0])) == standbys(make_turn(off)) == ()
+    assert standbys(make_turn(on)) == ("anthropic.second", "anthropic.third")

@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from support import Recorder, Toolkit, asks, make_runtime, make_turn, says, tool
 
 from rom_core.cancel import CancelToken
 from rom_core.clock import SystemClock
-from rom_core.errors import InternalError, ModelServerError, WireSaturated
+from rom_core.errors import Draining, InternalError, ModelServerError, RomError, TurnCancelled, WireSaturated
 from rom_core.hookspecs import hookimpl
 from rom_core.json_schema import first_errors
 from rom_core.tools import ToolError, ToolResult
-from rom_core.turn import Attempt, ModelReply, StopLoop, Turn
+from rom_core.turn import Attempt, ModelCall, ModelReply, StopLoop, Turn
 from rom_core.workers import PoolSaturated, WorkerPool
 
 
@@ -127,24 +128,65 @@ def test_a_bad_value_costs_a_bounded_number_of_errors() -> None:
     assert len(first_errors(Endless(), {})) == len(drawn) < 100
 
 
-def test_a_closing_answer_that_breaks_off_is_an_error() -> None:
-    """Half a closing answer in the client's hands is not patched up with our own text and called whole."""
+class Guard:
+    """Stops the loop at the first tool."""
 
-    class Guard:
-        @hookimpl
-        def rom_tools_requested(self) -> StopLoop:
-            return StopLoop("guardrail_test")
+    @hookimpl
+    def rom_tools_requested(self) -> StopLoop:
+        return StopLoop("guardrail_test", text="cut short")
+
+
+class BreaksClosing:
+    """A plugin with a defect that shows in the closing request only."""
+
+    @hookimpl(wrapper=True)
+    def rom_model_call(self, call: ModelCall) -> Any:
+        if call.closing:
+            raise KeyError("a bug")
+        return (yield)
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_closing_answer_that_breaks_off_ends_with_our_own_text(streamed: bool) -> None:
+    """What the client has of it stays, the configured text follows as a paragraph, and the turn is no failure."""
 
     def breaks(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
         attempt.text("half a ")
         raise ModelServerError("", kind="500")
 
     plugins = {"kit": Toolkit(tool()), "guard": Guard()}
+    heard: list[str] = []
     runtime, _ = make_runtime(asks(("look", {})), breaks, plugins=plugins)
-    with pytest.raises(ModelServerError):
+    turn = make_turn(runtime, sink=(lambda name, data: heard.append(data.get("text", ""))) if streamed else None)
+    result = runtime.run(turn)
+    assert result.reply == ("half a \n\ncut short" if streamed else "cut short")
+    assert not streamed or "".join(heard) == result.reply
+    assert (result.stop_reason, result.degraded) == ("guardrail_test", True)
+    assert turn.messages[-1] == {"role": "assistant", "content": [{"text": result.reply}]}
+
+
+@pytest.mark.parametrize(("reason", "error"), [("client_gone", TurnCancelled), ("draining", Draining)])
+def test_what_ends_the_turn_ends_its_closing_answer_too(reason: str, error: type[RomError]) -> None:
+    """A client that has left, or a server that goes away, gets no configured text."""
+
+    def breaks(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        attempt.text("half a ")
+        attempt.turn.cancel.cancel(reason)
+        raise ModelServerError("", kind="500")
+
+    runtime, _ = make_runtime(asks(("look", {})), breaks, plugins={"kit": Toolkit(tool()), "guard": Guard()})
+    with pytest.raises(error):
         runtime.run(make_turn(runtime, sink=lambda name, data: None))
-    runtime, _ = make_runtime(asks(("look", {})), breaks, plugins=plugins)
-    assert runtime.run(make_turn(runtime)).reply == runtime.current.settings.TEXT_CUT_SHORT
+
+
+def test_a_defect_in_the_closing_request_costs_the_models_words_only() -> None:
+    """An exception that is nobody's error class leaves the configured text, and its traceback in the log."""
+    plugins = {"kit": Toolkit(tool()), "guard": Guard(), "breaks": BreaksClosing()}
+    runtime, _ = make_runtime(asks(("look", {}), text="so far"), says("unused"), plugins=plugins)
+    with capture_logs() as logs:
+        result = runtime.run(make_turn(runtime))
+    assert (result.reply, result.stop_reason, result.degraded) == ("so far\n\ncut short", "guardrail_test", True)
+    assert [line["log_level"] for line in logs if line["event"] == "loop.closing_failed"] == ["error"]
 
 
 def test_a_request_that_was_not_sent_is_not_counted_as_unknown_usage() -> None:

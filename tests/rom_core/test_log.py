@@ -6,6 +6,9 @@ import io
 import json
 import logging
 import re
+import sys
+import threading
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -122,6 +125,62 @@ def test_an_object_is_logged_as_its_type(stream: io.StringIO) -> None:
     log.configure("json", "INFO", stream=stream)
     structlog.get_logger("rom.test").info("thing", value={SECRET})
     assert lines(stream)[0]["value"] == "<set>"
+
+
+@pytest.fixture
+def captured(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> io.StringIO:
+    """Where lines go, those of Python itself too, with or without what was said; its hooks are put back afterwards."""
+    content = bool(getattr(request, "param", False))
+    log.configure("json", "INFO", stream=stream, content=lambda: content)
+    for module, name in ((warnings, "showwarning"), (sys, "excepthook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
+    log.capture_faults(lambda: content)
+    return stream
+
+
+with_and_without_content = pytest.mark.parametrize("captured", [False, True], indirect=True)
+
+
+@with_and_without_content
+def test_a_warning_of_python_is_a_line(captured: io.StringIO, request: pytest.FixtureRequest) -> None:
+    """Its category and place; its text, which may quote a value, with LOG_CONTENT only."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn(SECRET, ResourceWarning, stacklevel=1)
+    [line] = lines(captured)
+    assert (line["event"], line["level"], line["category"]) == ("python.warned", "warning", "ResourceWarning")
+    assert (line["file"], type(line["line"])) == (__file__, int)
+    assert (line["message"] == SECRET) is request.node.callspec.params["captured"]
+    assert (SECRET in captured.getvalue()) is request.node.callspec.params["captured"]
+
+
+@with_and_without_content
+def test_an_exception_that_nobody_caught_is_a_line(captured: io.StringIO, request: pytest.FixtureRequest) -> None:
+    """In a thread, by its name, and in the main one; with a traceback that hides what was said, as any other."""
+    thread = threading.Thread(target=_raise_with_locals, name="worker-7")
+    thread.start()
+    thread.join(5)
+    try:
+        _raise_with_locals()
+    except KeyError as error:
+        sys.excepthook(KeyError, error, error.__traceback__)
+    in_thread, in_main = lines(captured)
+    assert (in_thread["event"], in_thread["level"], in_thread["thread"]) == ("thread.failed", "error", "worker-7")
+    assert (in_main["event"], in_main["level"]) == ("process.failed", "error")
+    assert all("_raise_with_locals" in line["exception"] for line in (in_thread, in_main))
+    assert (SECRET in captured.getvalue()) is request.node.callspec.params["captured"]
+
+
+def test_a_thread_that_ends_itself_and_a_person_who_interrupts_are_no_faults(
+    captured: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SystemExit in a thread is silent, Ctrl-C is told as Python tells it: neither is an error in the log."""
+    thread = threading.Thread(target=sys.exit)
+    thread.start()
+    thread.join(5)
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert captured.getvalue() == ""
+    assert "KeyboardInterrupt" in capsys.readouterr().err
 
 
 class _Broken(io.StringIO):

@@ -15,7 +15,7 @@ from rom_core.bedrock.reply import MALFORMED
 from rom_core.errors import BedrockDisabled, DeadlineExceeded, ModelServerError
 from rom_core.events import LoopStopped
 from rom_core.hookspecs import hookimpl
-from rom_core.turn import Iteration, StopLoop
+from rom_core.turn import Iteration, ModelReply, StopLoop
 
 
 def test_a_plain_answer_is_one_request_and_its_text() -> None:
@@ -120,6 +120,30 @@ def test_the_cap_stops_the_loop_with_a_closing_request() -> None:
     assert last["messages"][-1]["content"][0]["toolResult"]["status"] == "error"
     assert check_conversation(last) == []
     assert [event for event in recorder.events if isinstance(event, LoopStopped)]
+
+
+@pytest.mark.parametrize(
+    ("closing", "kept"),
+    [
+        (says("I will look.", "max_tokens", cut_tool_use=True), "I will look.\n\n"),
+        (says("the answer is", "max_tokens"), "the answer is\n\n"),
+        (says("it is", "content_filtered"), "it is\n\n"),
+        (says("", "max_tokens", cut_tool_use=True), ""),
+    ],
+)
+def test_a_closing_answer_that_is_cut_is_followed_by_our_own_text(closing: ModelReply, kept: str) -> None:
+    """A tool request cut in the middle is one all the same; one that stops half-way is not called whole."""
+
+    class Guard:
+        @hookimpl
+        def rom_tools_requested(self, iteration: Iteration) -> StopLoop:
+            return StopLoop("guardrail_test", text="cut short")
+
+    runtime, _ = make_runtime(asks(("look", {})), closing, plugins={"kit": Toolkit(tool()), "guard": Guard()})
+    turn = make_turn(runtime)
+    result = runtime.run(turn)
+    assert (result.reply, result.stop_reason, result.degraded) == (f"{kept}cut short", "guardrail_test", True)
+    assert turn.messages[-1]["content"] == [{"text": result.reply}]
 
 
 @pytest.mark.parametrize("closing", [asks(("look", {})), says(""), ModelServerError("", kind="500")])

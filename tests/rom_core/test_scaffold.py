@@ -33,6 +33,7 @@ def test_a_new_plugin_passes_its_own_test_and_the_linter(tree: Path) -> None:
     name = "a_name_of_24_characters"
     result = CliRunner().invoke(main, ["new-plugin", name])
     assert result.exit_code == 0, result.output
+    assert "`make docs env-example test`" in result.output
     produced = [f"plugins/{name}.py", f"tests/plugins/test_{name}.py"]
     assert [line.removeprefix("wrote ") for line in result.output.splitlines()[:-1]] == [
         *produced,

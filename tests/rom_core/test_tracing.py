@@ -40,6 +40,8 @@ def test_every_outgoing_request_is_a_span_of_its_own() -> None:
         (f"00-{TRACE}-00f067aa0ba902b7-01", True),
         (f"00-{TRACE}-00f067aa0ba902b7-00", True),
         (f"01-{TRACE}-00f067aa0ba902b7-01-more", True),
+        (f"00-{TRACE}-00f067aa0ba902b7-01-more", False),
+        (f"00-{TRACE}-00f067aa0ba902b7-01-", False),
         (f"ff-{TRACE}-00f067aa0ba902b7-01", False),
         (f"00-{'0' * 32}-00f067aa0ba902b7-01", False),
         (f"00-{TRACE}-{'0' * 16}-01", False),

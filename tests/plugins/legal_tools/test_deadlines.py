@@ -14,6 +14,7 @@ from plugins.legal_tools.deadlines import (
     CLOSED,
     FIRST_DAY,
     MAX_DAYS,
+    NOT_CRIMINAL,
     RECESS,
     UNKNOWN_TO_US,
     Calendar,
@@ -22,7 +23,7 @@ from plugins.legal_tools.deadlines import (
     count,
     parse_holidays,
 )
-from plugins.legal_tools.holidays import easter, holidays
+from plugins.legal_tools.holidays import ash_wednesday, easter, holidays
 
 PLAIN = Calendar({})
 EVENTS: tuple[Event, ...] = ("disponibilizacao", "publicacao", "intimacao")
@@ -163,7 +164,47 @@ def test_holidays_by_custom_come_with_the_earlier_date() -> None:
     assert "20/02/2026" in told["warnings"][0]
     federal = answer(date(2026, 2, 13), "publicacao", 5, doubled=False, federal=True, extra={})
     assert (federal["deadline"], federal["earliest_deadline"]) == ("2026-02-24", "2026-02-24")
-    assert federal["warnings"] == [UNKNOWN_TO_US]
+    assert not any("Carnaval ou Corpus Christi" in warning for warning in federal["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("day", "event", "days", "reduced"),
+    [
+        # 18 February 2026: the first day of the count, the last one, the day of publication, none of them.
+        (date(2026, 2, 13), "publicacao", 5, True),
+        (date(2026, 2, 12), "publicacao", 2, True),
+        (date(2026, 2, 18), "intimacao", 5, True),
+        (date(2026, 2, 13), "disponibilizacao", 3, True),
+        # If the court works through Carnival, the fifth day is that Wednesday; the sixth is not.
+        (date(2026, 2, 11), "publicacao", 5, True),
+        (date(2026, 2, 11), "publicacao", 6, False),
+        (date(2026, 2, 19), "publicacao", 5, False),
+        # From one year into the next: 10 February 2027.
+        (date(2026, 12, 18), "publicacao", 13, True),
+    ],
+)
+def test_a_deadline_that_begins_or_ends_on_ash_wednesday_says_so(
+    day: date, event: Event, days: int, reduced: bool
+) -> None:
+    """Art. 224, paragraph 1: with reduced hours that day moves to the next one, which only the court knows."""
+    warnings = answer(day, event, days, doubled=False, federal=False, extra={})["warnings"]
+    assert any("Cinzas" in warning and "art. 224, § 1º" in warning for warning in warnings) is reduced
+
+
+def test_ash_wednesday() -> None:
+    """46 days before Easter, the day after Carnival."""
+    assert [ash_wednesday(year) for year in (2024, 2026, 2027)] == [
+        date(2024, 2, 14),
+        date(2026, 2, 18),
+        date(2027, 2, 10),
+    ]
+
+
+def test_every_answer_says_that_criminal_deadlines_are_others() -> None:
+    """CPP, art. 798: they run continuously."""
+    told = answer(date(2026, 3, 9), "publicacao", 5, doubled=False, federal=False, extra={})
+    assert told["warnings"] == [UNKNOWN_TO_US, NOT_CRIMINAL]
+    assert "art. 798" in NOT_CRIMINAL
 
 
 def test_a_doubled_deadline_counts_twice_the_days() -> None:

@@ -46,6 +46,14 @@ def test_the_plugin_keeps_the_contract() -> None:
         assert tool.repeatable
 
 
+def test_the_model_reads_what_deadlines_the_tool_is_not_for() -> None:
+    """Criminal procedure is named with its article; art. 229 doubles only on paper and between different firms."""
+    tool = LegalTools().rom_tools()[1]
+    assert "Não serve para prazos em dias corridos: os do processo penal (CPP, art. 798)" in tool.description
+    doubled = tool.input_schema["properties"]["em_dobro"]["description"]
+    assert "escritórios distintos, só em autos físicos (CPC, art. 229, caput e § 2º)" in doubled
+
+
 def test_the_page_describes_the_plugin() -> None:
     """docs/legal_tools.md has a section for every tool, and names every input field and setting."""
     page = PAGE.read_text(encoding="utf-8")

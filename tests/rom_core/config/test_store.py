@@ -173,6 +173,41 @@ def test_text_written_by_hand_stands_for_itself(tmp_path: Path) -> None:
     assert (state.values, state.overrides["MAX_TOKENS"].at) == ({"MAX_TOKENS": "off"}, 0.0)
 
 
+DEEP = "[" * 5000 + "]" * 5000
+BY_HAND = {
+    "a value nested too deep to read": f"UPDATE changes SET after = '{DEEP}' WHERE version = 3",
+    "a value nested too deep to use": f"UPDATE changes SET after = '{'[' * 90 + ']' * 90}' WHERE version = 3",
+    "a time that is no text": "UPDATE versions SET at = x'ff00' WHERE version = 3",
+    "an author who is no text": "UPDATE versions SET by = x'ff00', why = x'616e61' WHERE version = 3",
+    "a value that is no text": "UPDATE changes SET after = x'ff', before = x'ff' WHERE version = 3",
+}
+
+
+@pytest.mark.parametrize("statement", BY_HAND.values(), ids=BY_HAND)
+def test_whatever_was_written_by_hand_is_read_and_can_be_shown(tmp_path: Path, statement: str) -> None:
+    """By a store that is open and by one that opens; what it cannot make sense of is text."""
+    store = filled(tmp_path)
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as connection, connection:
+        connection.execute(statement)
+    for each in (store, opened(tmp_path)):
+        assert each.load().version == 3
+        assert each.trouble is None
+        entry = each.history(1)[0]
+        json.dumps([entry.at, entry.by, entry.why, [[c.name, c.before, c.after] for c in entry.changes]])
+        json.dumps(each.load().values)
+
+
+def test_a_store_that_loses_its_versions_while_it_is_used_is_unavailable(tmp_path: Path) -> None:
+    """Typed like every other failure; nothing is written on top of it."""
+    store = filled(tmp_path)
+    _without_versions(tmp_path / DATABASE)
+    with pytest.raises(StoreUnavailable, match="no versions"):
+        store.load()
+    with pytest.raises(StoreUnavailable, match="no versions"):
+        store.append(3, [version(4)])
+    assert store.trouble is not None
+
+
 # -- damage ----------------------------------------------------------------------------------------------------------
 
 
@@ -193,6 +228,11 @@ def _without_tables(file: Path) -> None:
         connection.execute("DROP TABLE changes")
 
 
+def _without_versions(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DELETE FROM versions")
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "garbage": lambda file: file.write_bytes(b"garbage" * 1000),
     "truncated": lambda file: os.truncate(file, 5000),
@@ -201,6 +241,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "pages overwritten": _flip_pages,
     "another program's": _foreign,
     "a table is gone": _without_tables,
+    "its versions are gone": _without_versions,
 }
 
 
@@ -234,6 +275,16 @@ def test_without_a_good_copy_the_store_begins_anew_and_says_so(tmp_path: Path, c
     assert store.trouble is not None
     assert (store.trouble.state, store.load().values) == ("lost", {})
     assert "lost" in store.history(1)[0].why
+
+
+def test_an_empty_file_without_a_copy_is_told_as_a_loss(tmp_path: Path) -> None:
+    """Something has been there; a folder without any file is a first start."""
+    (tmp_path / DATABASE).touch()
+    store = opened(tmp_path)
+    assert store.trouble is not None
+    assert (store.trouble.state, store.load().values) == ("lost", {})
+    assert "lost" in store.history(1)[0].why
+    assert opened(tmp_path).trouble is None
 
 
 def test_the_journal_of_a_damaged_database_is_not_played_into_the_new_one(tmp_path: Path) -> None:
@@ -294,6 +345,30 @@ def test_waiting_for_somebody_elses_lock_is_bounded(tmp_path: Path, monkeypatch:
         shell.execute("ROLLBACK")
     store.append(3, [version(4)])
     assert store.trouble is None
+
+
+def test_a_store_in_trouble_is_not_waited_for_as_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a first failure a call gives up sooner, until one succeeds."""
+    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 0.02)
+    monkeypatch.setattr(sqlite_store, "TROUBLED_SECONDS", 0.01)
+    waited: list[float] = []
+    connect = sqlite_store.connect
+
+    def noted(path: Path, *, busy_seconds: float, **options: Any) -> sqlite3.Connection:
+        waited.append(busy_seconds)
+        return connect(path, busy_seconds=busy_seconds, **options)
+
+    store = filled(tmp_path)
+    monkeypatch.setattr(sqlite_store, "connect", noted)
+    with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as shell:
+        shell.execute("BEGIN IMMEDIATE")
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                store.append(3, [version(4)])
+    store.append(3, [version(4)])
+    store.load()
+    assert waited[:3] == [0.02, 0.01, 0.01]
+    assert waited[-1] == 0.02
 
 
 def test_a_copy_that_fails_does_not_undo_the_change(tmp_path: Path) -> None:

@@ -180,6 +180,9 @@ def test_a_canary_sets_nothing_that_holds_for_the_whole_process(site: Site) -> N
         ["SOFT"],
         {"flags": ["SOFT"]},
         {"flag": {"SOFT": 1}},
+        {"include": ["ana"]},
+        {"flags": {}},
+        {},
         {"flags": {"SOFT": 1}, "include": "ana"},
         {"flags": {"SOFT": 1}, "include": [1]},
         {"flags": {"SOFT": 1}, "include": [""]},
@@ -216,7 +219,7 @@ def test_the_canary_is_kept_shown_and_rolled_back_like_an_override(site: Site) -
     restarted, _ = site.start()
     assert restarted.current.canary is not None
     assert restarted.current.canary.block.as_dict() == block
-    assert flags.change({"canary": {"flags": {}}}, ANA).version == 3
+    assert flags.change({"canary": None}, ANA).version == 3
     assert runtime.current.canary is None
     flags.rollback(2, ANA)
     assert runtime.current.canary is not None

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +15,13 @@ import pytest
 from flag_support import ANA, SETTINGS_TOML, MemoryStore, Site
 from support import Recorder, Toolkit, make_turn, says, tool
 
+from rom_core.catalogue import Catalogue
 from rom_core.config import InvalidSettings, Rule, Setting
-from rom_core.config.store import Change, Version
-from rom_core.errors import BedrockDisabled, InvalidRequest, StoreUnavailable, VersionConflict
+from rom_core.config.sqlite_store import DATABASE, SqliteStore
+from rom_core.config.store import Change, StoreConflict, Version
+from rom_core.errors import BedrockDisabled, InvalidRequest, Overloaded, StoreUnavailable, VersionConflict
 from rom_core.events import FlagsStoreTroubled, SettingsChanged
-from rom_core.flags import Flags
+from rom_core.flags import Author, Flags, control
 from rom_core.hookspecs import hookimpl
 from rom_core.runtime import Runtime
 
@@ -357,6 +363,15 @@ def test_what_is_wrong_in_the_files_stops_the_start(site: Site) -> None:
     }
 
 
+def test_everything_that_is_wrong_at_start_is_told_at_once(site: Site) -> None:
+    """Values, names and relations together, so that nobody has to start again and again to see the next."""
+    site.write(SETTINGS_TOML + 'SOFT = 99\nMAX_TOKNES = 5\nMODEL_PRIMARY = "nobody"\nRATIOS = ["x"]\n')
+    for begin in (lambda: start(site), lambda: Flags.of(Catalogue.of(**site.plugins), site.root, site.environ)):
+        with pytest.raises(InvalidSettings) as caught:
+            begin()
+        assert {problem.name for problem in caught.value.problems} == {"SOFT", "MAX_TOKNES", "MODEL_PRIMARY", "RATIOS"}
+
+
 # -- the kill switch, and a store that fails -------------------------------------------------------------------------
 
 
@@ -410,6 +425,147 @@ def test_the_kill_switch_works_while_the_files_are_broken(site: Site) -> None:
     assert problems(flags, BEDROCK_ENABLED="true").keys() == {"settings.toml"}
 
 
+def soon(condition: Callable[[], bool]) -> bool:
+    """Whether another thread makes it true."""
+    give_up = time.monotonic() + 30
+    while not condition() and time.monotonic() < give_up:
+        time.sleep(0.001)
+    return condition()
+
+
+@contextmanager
+def held(flags: Flags) -> Iterator[None]:
+    """Another thread is in the middle of a change, and does not get on."""
+    took, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with flags._lock:
+            took.set()
+            let_go.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert took.wait(30)
+    try:
+        yield
+    finally:
+        let_go.set()
+        holder.join()
+
+
+def test_the_kill_switch_counts_before_anything_is_waited_for(site: Site) -> None:
+    """Bedrock is off while somebody else's change holds everything up; afterwards the kill is one like any other."""
+    runtime, flags = start(site)
+    applied: list[Any] = []
+    killer = threading.Thread(target=lambda: applied.append(flags.change({"BEDROCK_ENABLED": "off"}, ANA)))
+    with held(flags):
+        killer.start()
+        assert soon(lambda: not runtime.bedrock_enabled())
+        assert (runtime.bedrock_enabled(), flags.durable) == (False, False)
+        assert runtime.current.version == 1
+        with pytest.raises(BedrockDisabled):
+            runtime.run(make_turn(runtime))
+    killer.join()
+    assert (applied[0].version, applied[0].durable, dict(applied[0].changed)) == (
+        2,
+        True,
+        {"BEDROCK_ENABLED": (True, False)},
+    )
+    assert (runtime.bedrock_enabled(), flags.killed, flags.durable) == (False, False, True)
+    assert site.store.load().values == {"BEDROCK_ENABLED": False}
+
+
+def test_a_kill_that_nobody_waits_for_any_more_comes_before_the_next_change(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was answered as not durable; then it is kept under the name of who asked, and switching on again works."""
+    runtime, flags = start(site)
+    monkeypatch.setattr(control, "_TURN_SECONDS", 0.01)
+    with held(flags):
+        applied = flags.change({"BEDROCK_ENABLED": "off"}, Author("eva"))
+        assert (applied.version, applied.durable, dict(applied.changed)) == (
+            1,
+            False,
+            {"BEDROCK_ENABLED": (True, False)},
+        )
+        assert dict(flags.change({"BEDROCK_ENABLED": "off"}, ANA).changed) == {}
+        with pytest.raises(Overloaded):
+            flags.change({"BEDROCK_ENABLED": "on"}, ANA)
+        assert runtime.bedrock_enabled() is False
+    flags.change({"BEDROCK_ENABLED": "on", "SOFT": 3}, ANA)
+    assert (runtime.bedrock_enabled(), flags.durable) == (True, True)
+    told = [(entry.by, {change.name: change.after for change in entry.changes}) for entry in site.store.versions[1:]]
+    assert told == [("eva", {"BEDROCK_ENABLED": False}), ("ana", {"BEDROCK_ENABLED": True, "SOFT": 3})]
+    assert [event.by for event in changes(runtime)] == ["eva", "ana"]
+
+
+def test_a_kill_outlasts_a_change_that_was_under_way(site: Site) -> None:
+    """Asked for while another change switches Bedrock on, it is carried out after that."""
+    runtime, flags = start(site)
+    load = site.store.load
+    killer = threading.Thread(target=lambda: flags.change({"BEDROCK_ENABLED": "off"}, ANA))
+
+    def kill_meanwhile() -> Any:
+        site.store.load = load
+        killer.start()
+        assert soon(lambda: flags.killed)
+        return load()
+
+    site.store.load = kill_meanwhile
+    flags.change({"BEDROCK_ENABLED": "on"}, ANA)
+    assert runtime.bedrock_enabled() is False
+    killer.join()
+    assert (runtime.bedrock_enabled(), flags.killed) == (False, False)
+
+
+def test_a_kill_for_a_version_that_is_not_in_force_is_refused(site: Site) -> None:
+    """Whoever names one wants nothing done on top of another."""
+    runtime, flags = start(site)
+    with pytest.raises(VersionConflict):
+        flags.change({"BEDROCK_ENABLED": "off"}, ANA, if_version=7)
+    assert runtime.bedrock_enabled() is True
+
+
+@pytest.mark.parametrize("method", ["load", "append"])
+@pytest.mark.parametrize("error", [RecursionError("deep"), TypeError("no text"), StoreConflict()])
+def test_the_kill_switch_survives_whatever_the_store_raises(site: Site, method: str, error: Exception) -> None:
+    """It is in force; if it could not be written it is not durable, and kept as soon as the store works again."""
+    runtime, flags = start(site)
+
+    def fail(*_: Any) -> Any:
+        raise error
+
+    setattr(site.store, method, fail)
+    applied = flags.change({"BEDROCK_ENABLED": "off"}, ANA)
+    assert (applied.durable, runtime.current.settings.BEDROCK_ENABLED, flags.killed) == (method == "load", False, False)
+    delattr(site.store, method)
+    assert flags.change({}, ANA).durable is True
+    assert site.store.load().values == {"BEDROCK_ENABLED": False}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM versions",
+        f"UPDATE changes SET after = '{'[' * 5000}{']' * 5000}' WHERE name = 'SOFT'",
+        "UPDATE versions SET at = x'ff00'",
+        "DROP TABLE changes",
+    ],
+)
+def test_a_damaged_database_stops_neither_the_kill_switch_nor_the_next_start(site: Site, statement: str) -> None:
+    """Live, and with what is found at boot."""
+    site.store = SqliteStore(site.root / "var", lambda: 0.0)
+    runtime, flags = start(site)
+    flags.change({"SOFT": 3}, ANA)
+    with closing(sqlite3.connect(site.root / "var" / DATABASE)) as connection, connection:
+        connection.execute(statement)
+    flags.change({"BEDROCK_ENABLED": "off"}, ANA)
+    assert runtime.bedrock_enabled() is False
+    site.store = SqliteStore(site.root / "var", lambda: 0.0)
+    restarted, _ = start(site)
+    assert restarted.current.settings.HARD == 25
+
+
 def test_a_running_turn_stops_before_its_next_request(site: Site) -> None:
     """BEDROCK_ENABLED is read live, although the turn keeps its snapshot."""
     runtime, flags = start(site)
@@ -431,6 +587,19 @@ def test_a_change_of_another_process_is_taken_over(site: Site) -> None:
     applied = flags.change({"SOFT": 3}, ANA)
     assert (applied.version, dict(applied.changed)) == (4, {"HARD": (25, 30), "SOFT": (12, 3)})
     assert site.store.load().values == {"MAX_TOKENS": 5, "HARD": 30, "SOFT": 3}
+
+
+def test_what_another_process_stored_and_this_one_cannot_use_holds_up_nobody(site: Site) -> None:
+    """An unknown name, a wrong value, a broken relation: skipped and shown; what the request itself sets must fit."""
+    runtime, flags = start(site)
+    stored = (Change("GONE", "set", None, 1), Change("MAX_TOKENS", "set", 1000, "x"), Change("SOFT", "set", 12, 30))
+    site.store.versions.append(Version(2, 0.0, "newer code", changes=stored))
+    assert problems(flags, SOFT=40) == {"SOFT": "is not below HARD"}
+    applied = flags.change({"RATIOS": [1]}, ANA)
+    assert {problem.name for problem in applied.skipped} == {"GONE", "MAX_TOKENS", "SOFT"}
+    assert (applied.version, runtime.current.settings.RATIOS) == (3, (1.0,))
+    flags.change({"SOFT": 5}, ANA)
+    assert {problem.name for problem in flags.now.skipped} == {"GONE", "MAX_TOKENS"}
 
 
 def test_an_unkept_kill_switch_is_put_on_top_of_what_others_have_written(site: Site) -> None:

@@ -198,6 +198,7 @@ def test_what_the_server_itself_refuses_is_a_problem_too(serve: Serve, request_:
         answered, headers, body = exchange(server, request_)
     problem = json.loads(body)
     assert (answered, problem["status"], problem["code"]) == (status, status, code)
+    assert ("MAX_BODY_BYTES" in problem["detail"]) == (status == 413)
     assert headers["content-type"] == "application/problem+json"
     assert problem["trace_id"] == headers["x-trace-id"]
     assert problem["request_id"] == headers["x-request-id"] == headers["request-id"]
