@@ -30,8 +30,8 @@ def answer(
 ) -> None:
     """Run the turn that `request` asks for and answer with it, whole or streamed.
 
-    One place of the core's admission is held until the last byte of the answer. Raises the turn's RomError if it comes
-    before the first byte; after that the stream tells it.
+    One place of the core's admission is held until the turn has ended, of a streamed answer until its last byte. Raises
+    the turn's RomError if it comes before the first byte; after that the stream tells it.
     """
     request = with_patience(request, req)
     release = runtime.admit(route)
