@@ -13,7 +13,7 @@ import pytest
 
 from rom_core.catalogue import Catalogue
 from rom_core.cli import main
-from rom_core.cli_gate import gate
+from rom_core.cli.gate import gate
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("rollback.md", "go-live.md", "gate.md", "canary.md", "operate.md")
@@ -39,8 +39,9 @@ def assert_command(words: str) -> None:
     """Follow the words from group to command, then look the options up."""
     command: click.Command = main
     for word in words.split():
-        if isinstance(command, click.Group) and word in command.commands:
-            command = command.commands[word]
+        inner = command.get_command(click.Context(command), word) if isinstance(command, click.Group) else None
+        if inner is not None:
+            command = inner
         elif word.startswith("--"):
             options = [option for parameter in command.params for option in parameter.opts]
             assert word.split("=")[0] in options, f"rom {words}"

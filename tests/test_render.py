@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 
@@ -143,7 +144,8 @@ def test_what_workflows_call_exists(name: str) -> None:
         for target in re.findall(r"make ([\w./-]+)", run):
             assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), target
         for command in re.findall(r"bin/rom ([a-z-]+)(?: ([a-z]+))?", run):
-            group = main.commands[command[0]]
+            group = main.get_command(click.Context(main), command[0])
+            assert group is not None, command
             assert not command[1] or command[1] in getattr(group, "commands", {command[1]})
 
 

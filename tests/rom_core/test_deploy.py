@@ -12,7 +12,7 @@ import requests
 import responses
 from click.testing import CliRunner, Result
 
-from rom_core.cli_deploy import deploy
+from rom_core.cli.deploy import deploy
 from rom_core.clock import FakeClock
 from rom_core.deploy import Deploy, Render, RenderError, rollback_target
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from rom_core.cli_flags import TOKEN_VARIABLE, AdminClient, assigned
+from rom_core.cli.flags import TOKEN_VARIABLE, AdminClient, assigned
 
 _PATH = "/admin/canary"
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print what the server answers, as JSON.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rom_core.cli_values import Duration, Share
+from rom_core.cli.values import Duration, Share
 
 if TYPE_CHECKING:
     from rom_core.clock import Clock

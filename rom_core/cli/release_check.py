@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from rom_core.cli_config import JSON, print_json
+from rom_core.cli.config import JSON, print_json
 
 
 @click.command("release-check")

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from rom_core.catalogue import Catalogue, Plugin
 from rom_core.cli import main
-from rom_core.cli_plugins import plugins_as_json
+from rom_core.cli.plugins import plugins_as_json
 from rom_core.config import Setting, load_settings
 
 SETTINGS = """\

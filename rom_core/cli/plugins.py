@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rom_core.cli_config import JSON, inspected, print_json
+from rom_core.cli.config import JSON, inspected, print_json
 
 if TYPE_CHECKING:
     from rom_core.catalogue import Catalogue

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from rom_core.cli_values import Duration
+from rom_core.cli.values import Duration
 
 if TYPE_CHECKING:
     from rom_core.deploy import Deploy, Render

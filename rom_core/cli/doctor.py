@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from rom_core.cli_config import JSON, inspected, print_json
+from rom_core.cli.config import JSON, inspected, print_json
 
 
 @click.command("doctor")

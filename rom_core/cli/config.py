@@ -71,7 +71,7 @@ def inspected() -> Runtime:
 
     Raises click.ClickException for settings that cannot be used.
     """
-    from rom_core.cli import load_runtime
+    from rom_core.cli.runtime import load_runtime
 
     with _logging_aside():
         return load_runtime(Path.cwd(), dict(os.environ))

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from scrapes import Served
 
-from rom_core.cli_gate import gate
-from rom_core.cli_values import Duration, Share
+from rom_core.cli.gate import gate
+from rom_core.cli.values import Duration, Share
 from rom_core.clock import Clock, FakeClock
 from rom_core.gate import Scrape, ScrapeFailed
 

@@ -1,0 +1,49 @@
+"""The console command `rom`: one module per command, loaded when it is asked for.
+
+Exit codes: rom_core.cli.problems.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from rom_core import __version__
+
+_COMMANDS = (
+    "bedrock-local",
+    "canary",
+    "chat",
+    "config",
+    "deploy",
+    "doctor",
+    "flags",
+    "gate",
+    "new-plugin",
+    "plugins",
+    "release-check",
+    "serve",
+)
+
+
+class _Commands(click.Group):
+    """Imports a command's module only when the command is used: `rom serve` starts without the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command's name, in order."""
+        return sorted({*super().list_commands(ctx), *_COMMANDS})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, from the module and attribute of the same name."""
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(import_module(f"{__name__}.{name}"), name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="rom")
+def main() -> None:
+    """ROM Agent: a production runtime for agents on Amazon Bedrock."""

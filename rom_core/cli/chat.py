@@ -1,0 +1,34 @@
+"""`rom chat`: a question, or a conversation, from the terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import click
+
+
+@click.command()
+@click.argument("message", required=False)
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, envvar="ROM_URL", help="The server.")
+@click.option("--model", help="A model alias.")
+@click.option("--system", default="", help="Added to the system prompt.")
+def chat(message: str | None, url: str, model: str | None, system: str) -> None:
+    """Ask one MESSAGE and stream the answer; without a message, hold a conversation (end it with Ctrl-D).
+
+    The API key is taken from the environment variable ROM_API_KEY.
+    """
+    from rom_core.cli.chat_client import ChatClient, ChatFailed
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    client = ChatClient(url, os.environ.get("ROM_API_KEY", ""), model=model, system=system)
+    try:
+        if message is not None:
+            client.ask(message)
+        else:
+            client.converse()
+    except ChatFailed as error:
+        raise click.ClickException(str(error)) from None
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,30 @@
+"""The runtime a command works with: of the folder it is run in and of its environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rom_core.cli.problems import SettingsInvalid
+from rom_core.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rom_core.runtime import Runtime
+
+
+def load_runtime(root: Path, environ: dict[str, str]) -> Runtime:
+    """A runtime of what is installed and configured under `root`.
+
+    Raises SettingsInvalid with every problem in it, written for a person.
+    """
+    from rom_core.catalogue import Catalogue
+    from rom_core.flags import Flags
+    from rom_core.runtime import Runtime
+
+    try:
+        catalogue = Catalogue.installed()
+        flags = Flags.of(catalogue, root, environ)
+        return Runtime(catalogue, flags.at_start, flags=flags)
+    except ConfigurationError as error:
+        raise SettingsInvalid(str(error)) from None

@@ -1,0 +1,50 @@
+"""`rom serve`: the HTTP API, until a signal ends it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from rom_core.cli.problems import SettingsInvalid
+from rom_core.cli.runtime import load_runtime
+from rom_core.errors import ConfigurationError
+
+
+@click.command()
+@click.option("--host", help="Address to listen on, instead of HOST.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of PORT; 0 takes a free one.")
+def serve(host: str | None, port: int | None) -> None:
+    """Serve the HTTP API until SIGTERM or SIGINT."""
+    from rom_core import log
+    from rom_core.http.app import create_app
+    from rom_core.http.server import Server, Signals
+    from rom_core.http.server import serve as serve_app
+
+    signals = Signals()
+    signals.install()
+    environ = dict(os.environ)
+    environ.update({"HOST": host} if host is not None else {})
+    environ.update({"PORT": str(port)} if port is not None else {})
+    runtime = load_runtime(Path.cwd(), environ)
+    settings = runtime.current.settings
+
+    def content() -> bool:
+        return bool(getattr(runtime.current.settings, "LOG_CONTENT", False))
+
+    log.configure(settings.LOG_FORMAT, settings.LOG_LEVEL, content=content)
+    log.capture_faults(content)
+    try:
+        runtime.start()
+        app = create_app(runtime)
+        try:
+            server = Server(app, runtime)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise click.ClickException(f"cannot listen on {settings.HOST}:{settings.PORT}: {reason}") from None
+        serve_app(server, runtime, signals)
+    except ConfigurationError as error:
+        raise SettingsInvalid(str(error)) from None
+    finally:
+        runtime.stop()
