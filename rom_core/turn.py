@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rom_core.cancel import CancelToken, Deadline
 from rom_core.clock import Clock
+from rom_core.conversation import Memo
 from rom_core.conversation.values import clean_text
 
 if TYPE_CHECKING:
     from rom_core.config import Model, Settings
-    from rom_core.conversation import Memo
     from rom_core.events import Event
     from rom_core.pipeline import Snapshot
     from rom_core.tools import Tool, ToolResult
@@ -196,7 +196,7 @@ class Turn:
     degraded: bool = False
     queue_wait: float = 0.0
     stash: dict[str, Any] = field(default_factory=dict)
-    normalised: Memo = field(default_factory=dict)
+    normalised: Memo = field(default_factory=Memo)
     _text: list[str] = field(default_factory=list)
     _blank_line_due: bool = False
 
@@ -299,7 +299,8 @@ class Attempt:
     """One request on the wire to one model. `number` counts from 1 within the call.
 
     `probe` marks the one request that shows whether a model is back: whoever retries leaves it alone. `started_at`,
-    `first_delta_at` and `finished_at` are on the turn's monotonic clock; None until they happen.
+    `first_delta_at` and `finished_at` are on the turn's monotonic clock; None until they happen. So is `silent_since`:
+    since when the model is waited for, None while nothing was asked or what it sent is dealt with.
     """
 
     call: ModelCall
@@ -311,6 +312,7 @@ class Attempt:
     started_at: float | None = None
     first_delta_at: float | None = None
     finished_at: float | None = None
+    silent_since: float | None = None
     usage: Usage | None = None
     error: Exception | None = None
     stash: dict[str, Any] = field(default_factory=dict)

@@ -8,13 +8,14 @@ Reading the stream happens in the caller's thread, and cancelling shuts the sock
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rom_core.bedrock.failures import classify
 from rom_core.bedrock.reply import ReplyBuilder
 from rom_core.clock import Clock
 from rom_core.config import Settings
+from rom_core.conversation import NORMALISED
 from rom_core.errors import (
     ConfigurationError,
     DeadlineExceeded,
@@ -23,7 +24,7 @@ from rom_core.errors import (
     RomError,
     WireSaturated,
 )
-from rom_core.failures import reserve, standbys
+from rom_core.failures import reserve, standbys, telling_silence
 from rom_core.tracing import traceparent
 from rom_core.turn import Attempt, ModelCall, ModelReply
 from rom_core.watchdog import Watchdog
@@ -58,6 +59,7 @@ class Wire:
         self.client = make_client(settings, endpoint_url)
         self.client.meta.events.register("before-call.bedrock-runtime.ConverseStream", self._bound_read)
         self.client.meta.events.register("before-send.bedrock-runtime.ConverseStream", self._trace)
+        self._check = _checker(self.client)
         self.pool = WorkerPool("wire", _PER_THREAD * settings.HTTP_THREADS)
 
     def converse(self, attempt: Attempt, request: Mapping[str, Any]) -> ModelReply:
@@ -74,6 +76,7 @@ class Wire:
         aws_request_id = None
         patience, hasty = self._patience(attempt.call)
         try:
+            attempt.silent_since = self._clock.monotonic()
             response = self._open(attempt.call, request, patience)
             aws_request_id = response["ResponseMetadata"].get("RequestId")
             return self._read(attempt, response["stream"])
@@ -91,12 +94,15 @@ class Wire:
         self.client.close()
 
     def _patience(self, call: ModelCall) -> tuple[float, bool]:
-        """Seconds of silence that end a request, and whether they are few only to leave another model its time."""
+        """Seconds of silence that end a request, and whether they are too few to speak against the model.
+
+        They are where another model needs the time that is left.
+        """
         remaining = max(0.0, call.deadline.remaining())
         if standbys(call.turn) and call.requests < call.turn.settings.MAX_MODEL_REQUESTS:
             patience = remaining - reserve(remaining)
             if patience < self._read_timeout:
-                return patience, True
+                return patience, patience < telling_silence(call.turn)
         return min(self._read_timeout, remaining + _GRACE_SECONDS), False
 
     def _open(self, call: ModelCall, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
@@ -106,6 +112,7 @@ class Wire:
         def send() -> dict[str, Any]:
             self._local.read_timeout = patience
             self._local.traceparent = traceparent(call.turn.trace_id)
+            self._check(request)
             answer: dict[str, Any] = self.client.converse_stream(**request)
             return answer
 
@@ -135,7 +142,7 @@ class Wire:
 
         try:
             with call.cancel.calling(lambda: _shut(stream)), self._watchdog.watching(overdue):
-                for event in self._events(call, stream):
+                for event in self._events(attempt, stream):
                     builder.feed(event)
                     if builder.stop_reason is not None and complete_at is None:
                         complete_at = self._clock.monotonic()
@@ -149,12 +156,16 @@ class Wire:
             call.check()
         return builder.build()
 
-    def _events(self, call: ModelCall, stream: Any) -> Iterator[dict[str, Any]]:
+    def _events(self, attempt: Attempt, stream: Any) -> Iterator[dict[str, Any]]:
         """The events of the stream, with our errors; ends with the turn's own as soon as that has ended."""
+        call = attempt.call
         try:
+            attempt.silent_since = self._clock.monotonic()
             for event in stream:
+                attempt.silent_since = None
                 call.check()
                 yield event
+                attempt.silent_since = self._clock.monotonic()
         except RomError:
             raise
         except Exception as error:
@@ -196,6 +207,8 @@ def make_client(settings: Settings, endpoint_url: str | None) -> Any:
         connect_timeout=settings.BEDROCK_CONNECT_TIMEOUT_SECONDS,
         read_timeout=settings.BEDROCK_READ_TIMEOUT_SECONDS,
         max_pool_connections=_PER_THREAD * settings.HTTP_THREADS,
+        # PERF: walks the whole conversation before every request, after the normaliser did; `_checker` does the rest.
+        parameter_validation=False,
         # The mode is named because AWS_RETRY_MODE=adaptive would hold requests back even without retries.
         retries={"total_max_attempts": 1, "mode": "standard"},
         tcp_keepalive=True,
@@ -208,6 +221,25 @@ def make_client(settings: Settings, endpoint_url: str | None) -> Any:
     if (client.meta.config.retries or {}).get("total_max_attempts") != 1:
         raise ConfigurationError("botocore would retry by itself; retries must be left to the retry plugin")
     return client
+
+
+def _checker(client: Any) -> Callable[[Mapping[str, Any]], None]:
+    """Refuses, as botocore would, arguments that the normaliser does not put in order: it would drop unknown ones.
+
+    The function raises botocore.exceptions.ParamValidationError.
+    """
+    from botocore.exceptions import ParamValidationError
+    from botocore.validate import ParamValidator
+
+    shape = client.meta.service_model.operation_model("ConverseStream").input_shape
+    validator = ParamValidator()
+
+    def check(request: Mapping[str, Any]) -> None:
+        report = validator.validate({name: request[name] for name in request.keys() - NORMALISED}, shape)
+        if report.has_errors():
+            raise ParamValidationError(report=report.generate_report())
+
+    return check
 
 
 def _shut(stream: Any) -> None:

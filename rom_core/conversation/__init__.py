@@ -11,7 +11,7 @@ tool pairs), `options` (system, inference, tools), `cache_points`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from rom_core.conversation.cache_points import limit_cache_points
 from rom_core.conversation.exchange import Memo, exchange, tool_names
@@ -23,7 +23,10 @@ from rom_core.conversation.options import (
     clean_tools,
 )
 
-__all__ = ["Block", "EmptyConversation", "Memo", "Message", "ModelCapabilities", "normalise"]
+NORMALISED: Final = frozenset(("messages", "system", "inferenceConfig", "toolConfig", "additionalModelRequestFields"))
+"""The arguments of `converse_stream` that come out of `normalise` as Bedrock accepts them, whatever they were."""
+
+__all__ = ["NORMALISED", "Block", "EmptyConversation", "Memo", "Message", "ModelCapabilities", "normalise"]
 
 
 def normalise(request: Mapping[str, Any], *, model: ModelCapabilities, memo: Memo | None = None) -> dict[str, Any]:
@@ -39,11 +42,11 @@ def normalise(request: Mapping[str, Any], *, model: ModelCapabilities, memo: Mem
 
     Raises EmptyConversation if no message has any content.
     """
-    messages = exchange(request.get("messages"), model.alias, memo)
+    messages, known = exchange(request.get("messages"), model.alias, memo)
     system = clean_system(request.get("system"))
-    tool_config = clean_tools(request.get("toolConfig"), tool_names(messages))
+    tool_config = clean_tools(request.get("toolConfig"), tool_names(messages), memo)
     tools: list[Block] = tool_config["tools"] if tool_config else []
-    limit_cache_points(tools, system, messages, supported=model.prompt_caching)
+    limit_cache_points(tools, system, messages[known:], supported=model.prompt_caching)
     cleaned = {
         "messages": messages,
         "system": system,

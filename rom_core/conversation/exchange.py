@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import is_
 from typing import Any, Final
 
 from rom_core.conversation.blocks import clean_content, in_result, result_as_message
@@ -21,35 +23,78 @@ from rom_core.conversation.values import clean_name, is_name, sequence
 _NAME_LENGTH: Final = 64
 
 
-# What became of a message's content, by the identity of its list: (the list itself, blocks kept, media moved).
-Memo = dict[tuple[int, str, bool], tuple[Any, list[Block], list[Block]]]
+@dataclass(slots=True)
+class Memo:
+    """What the normaliser remembers of one conversation, from one request to the next that goes on from it.
+
+    Messages that it has seen must not be changed any more.
+    """
+
+    settled: Settled | None = None
+    tools: tuple[list[Any], list[Block], set[str]] | None = None
 
 
-def exchange(messages: Any, alias: str, memo: Memo | None = None) -> list[Message]:
-    """The messages for the model with this alias, in new dicts. Raises EmptyConversation if none has any content."""
-    turns = _alternating(sequence(messages), alias, memo)
-    if not any(_has_content(turn["content"]) for turn in turns):
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The beginning of a conversation that stays as it came out, whatever follows: `given` became `turns`.
+
+    It ends with a user's message, has no cache points, and `taken` holds its toolUseIds.
+    """
+
+    given: list[Any]
+    alias: str
+    turns: list[Message]
+    taken: set[str]
+
+
+def exchange(messages: Any, alias: str, memo: Memo | None = None) -> tuple[list[Message], int]:
+    """The messages for the model with this alias, in new dicts, and how many of the first came out of `memo`.
+
+    Raises EmptyConversation if none has any content.
+    """
+    given = list(sequence(messages))
+    known = _known(given, alias, memo)
+    turns, whole = _alternating(given[len(known.given) :] if known else given, alias)
+    if known and turns and turns[0]["role"] == "user":
+        known = None
+        turns, whole = _alternating(given, alias)
+    old, taken = ([*known.turns], {*known.taken}) if known else ([], set())
+    if not known and not any(_has_content(turn["content"]) for turn in turns):
         raise EmptyConversation("the conversation has no message with content")
-    if turns[0]["role"] == "assistant":
+    if not known and turns[0]["role"] == "assistant":
         turns.insert(0, _user({"text": OPENING}))
-    if turns[-1]["role"] == "assistant":
+    settled = whole
+    if turns and turns[-1]["role"] == "assistant":
+        settled = False
         turns.append(_user())
-    _pair(turns)
+    _pair(turns, taken)
     for turn in turns:
         if not _has_content(turn["content"]):
+            settled = settled and turn is not turns[-1]
             turn["content"] = [{"text": CONTINUE if turn is turns[-1] else EMPTY_MESSAGE}]
         elif turn["role"] == "user":
             turn["content"] = _with_text(turn["content"])
-    return turns
+    if memo is not None and settled and not any("cachePoint" in block for turn in turns for block in turn["content"]):
+        memo.settled = Settled(given, alias, old + turns, taken)
+    return old + turns, len(old)
 
 
-def tool_names(messages: Iterable[Message]) -> list[str]:
-    """The names of all tools that the assistant asked for, in the order of their first use."""
-    uses = (block["toolUse"] for message in messages for block in message["content"] if "toolUse" in block)
-    return list(dict.fromkeys(use["name"] for use in uses))
+def _known(given: list[Any], alias: str, memo: Memo | None) -> Settled | None:
+    """What is remembered, if this conversation goes on from it."""
+    settled = memo.settled if memo is not None else None
+    if settled is None or settled.alias != alias or len(given) < len(settled.given):
+        return None
+    # The very same objects: equal ones may differ in what JSON makes of them, as 1 and True do.
+    return settled if all(map(is_, settled.given, given)) else None
 
 
-def _alternating(messages: Iterable[Any], alias: str, memo: Memo | None) -> list[Message]:
+def tool_names(messages: Iterable[Message]) -> Iterator[str]:
+    """The names of all tools that the assistant asked for, in the order of their use."""
+    return (block["toolUse"]["name"] for message in messages for block in message["content"] if "toolUse" in block)
+
+
+def _alternating(messages: Iterable[Any], alias: str) -> tuple[list[Message], bool]:
+    """Turns whose roles alternate, and whether more messages would leave them as they are, roles aside."""
     turns: list[Message] = []
     moved: list[Block] = []
     for message in messages:
@@ -57,7 +102,7 @@ def _alternating(messages: Iterable[Any], alias: str, memo: Memo | None) -> list
             continue
         role = "assistant" if message.get("role") == "assistant" else "user"
         keep_reasoning = message.get("_model") in (None, alias)
-        content, media = _cleaned(message.get("content"), role, keep_reasoning, memo)
+        content, media = clean_content(message.get("content"), role, keep_reasoning=keep_reasoning)
         if role == "user" and moved:
             content, moved = moved + content, []
         moved += media
@@ -71,23 +116,14 @@ def _alternating(messages: Iterable[Any], alias: str, memo: Memo | None) -> list
         turns[-1]["content"] += moved
     elif moved:
         turns.append(_user(*moved))
-    return turns
+    return turns, not moved
 
 
-def _cleaned(content: Any, role: str, keep_reasoning: bool, memo: Memo | None) -> tuple[list[Block], list[Block]]:
-    if memo is None:
-        return clean_content(content, role, keep_reasoning=keep_reasoning)
-    key = (id(content), role, keep_reasoning)
-    if key not in memo:
-        memo[key] = (content, *clean_content(content, role, keep_reasoning=keep_reasoning))
-    # The lists are built upon by the caller; the blocks in them are shared.
-    _, kept, moved = memo[key]
-    return [*kept], [*moved]
+def _pair(turns: list[Message], taken: set[str]) -> None:
+    """Give every toolUse an id that is not `taken`, which grows, and its one result.
 
-
-def _pair(turns: list[Message]) -> None:
-    """Give every toolUse a unique id and its one result; `turns` alternate and end with a user's."""
-    taken: set[str] = set()
+    `turns` alternate and end with a user's.
+    """
     uses: list[tuple[str, str]] = []
     for turn in turns:
         content = turn["content"]

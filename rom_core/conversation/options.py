@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from math import isfinite, nan
+from operator import is_
 from typing import Any, Final
 
 from rom_core.conversation.blocks import clean_cache_point
+from rom_core.conversation.exchange import Memo
 from rom_core.conversation.media import clean_guard_content
 from rom_core.conversation.model import Block, ModelCapabilities
 from rom_core.conversation.values import clean_name, clean_text, document, is_name, is_text, json_object, sequence
@@ -44,17 +46,17 @@ def clean_inference(config: Any, model: ModelCapabilities) -> dict[str, Any]:
     return cleaned
 
 
-def clean_tools(config: Any, used: Iterable[str]) -> dict[str, Any] | None:
+def clean_tools(config: Any, used: Iterable[str], memo: Memo | None = None) -> dict[str, Any] | None:
     """The toolConfig, None for none; with tools made up from the names `used` in the history if it offers none.
 
     Bedrock refuses tool blocks in a history without toolConfig, and has no way to say "no tools now".
     """
     given = config if isinstance(config, Mapping) else {}
-    tools, names = _tools(given.get("tools"))
+    tools, names = _tools(given.get("tools")) if memo is None else _remembered(given.get("tools"), memo)
     if not names:
         made_up: list[Block] = [
             {"toolSpec": {"name": name, "description": name, "inputSchema": {"json": dict(_ANY_OBJECT)}}}
-            for name in used
+            for name in dict.fromkeys(used)
         ]
         return {"tools": made_up} if made_up else None
     choice = _choice(given.get("toolChoice"), names)
@@ -86,6 +88,15 @@ def _number(value: Any) -> int | float | None:
         return value
     number = float(value) if not isinstance(value, Decimal) or value.is_finite() else nan
     return number if isfinite(number) else None
+
+
+def _remembered(given: Any, memo: Memo) -> tuple[list[Block], set[str]]:
+    """As _tools, which is asked again only for other tools."""
+    entries = list(sequence(given))
+    known = memo.tools
+    if known is None or len(known[0]) != len(entries) or not all(map(is_, known[0], entries)):
+        known = memo.tools = (entries, *_tools(entries))
+    return [*known[1]], known[2]
 
 
 def _tools(given: Any) -> tuple[list[Block], set[str]]:

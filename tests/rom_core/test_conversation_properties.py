@@ -228,7 +228,7 @@ def test_the_input_is_not_changed(request: dict[str, Any], model: ModelCapabilit
 @THOROUGH
 def test_a_memory_changes_nothing(request: dict[str, Any], models: list[ModelCapabilities]) -> None:
     """Request after request of a growing conversation, the memory gives what a fresh look would have given."""
-    memo: Memo = {}
+    memo = Memo()
     messages = list(request.get("messages") or ())
     for length in range(1, len(messages) + 1):
         for model in models:

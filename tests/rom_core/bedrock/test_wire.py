@@ -228,9 +228,20 @@ def test_models_that_are_not_served_are_told_from_requests_that_are_refused(
     assert type(failing(wire, modelId=model_id, **more)) is expected
 
 
-def test_parameters_that_do_not_fit_are_refused_before_anything_is_sent(bedrock: LocalBedrock, wire: Wire) -> None:
-    """boto3 checks shapes itself."""
-    error = failing(wire, inferenceConfig={"topK": 5})
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"guardrailConf": {}},
+        {"guardrailConfig": {"guardrailIdentifier": "g", "version": "1"}},
+        {"performanceConfig": {"latency": 5}},
+    ],
+    ids=["unknown", "unknown inside", "type"],
+)
+def test_parameters_that_do_not_fit_are_refused_before_anything_is_sent(
+    bedrock: LocalBedrock, wire: Wire, more: dict[str, Any]
+) -> None:
+    """What the normaliser passes as it is must fit botocore's shapes: a guardrail misspelt must not be left out."""
+    error = failing(wire, **more)
     assert_is(error, Expected(ModelRefused, "invalid_parameters"))
     assert bedrock.requests == []
 
