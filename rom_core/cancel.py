@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import structlog
 
@@ -33,8 +32,8 @@ class CancelToken:
         self.reason: str | None = None
         self._lock = threading.Lock()
         self._callbacks: list[Callable[[], None]] = []
-        self._called = threading.Event()
-        self._calling: int | None = None
+        # Of the cancelling: its thread, and when its callbacks have returned.
+        self._calling: tuple[int, threading.Event] | None = None
 
     def cancel(self, reason: str) -> bool:
         """Cancel for `reason`; False if it was cancelled before. Callbacks run in the calling thread."""
@@ -45,7 +44,8 @@ class CancelToken:
                 return False
             self.reason = reason
             callbacks, self._callbacks = self._callbacks, []
-            self._calling = threading.get_ident()
+            called = threading.Event()
+            self._calling = threading.get_ident(), called
         self.event.set()
         try:
             for callback in callbacks:
@@ -54,7 +54,7 @@ class CancelToken:
                 except Exception:
                     logger.exception("cancel.callback_failed", reason=reason)
         finally:
-            self._called.set()
+            called.set()
         return True
 
     @property
@@ -66,29 +66,58 @@ class CancelToken:
         """The error that stands for the reason."""
         return _REASONS[self.reason or "client_gone"]()
 
-    @contextmanager
-    def calling(self, callback: Callable[[], None]) -> Iterator[None]:
+    def check(self, deadline: Deadline) -> None:
+        """Raise what stands for the reason, if there is one or `deadline` has passed, which then is the reason."""
+        if self.reason is None:
+            if deadline.remaining() > 0:
+                return
+            self.cancel("deadline")
+        raise self.error()
+
+    def calling(self, callback: Callable[[], None]) -> Calling:
         """Within the block `callback` is called once when the token is cancelled (at once if it is already).
 
         The callback must not block: it runs in the thread that cancels. It does not run after the block: leaving waits
         for one that is running.
         """
+        return Calling(self, callback)
+
+    def _add(self, callback: Callable[[], None]) -> bool:
+        """False if the token is cancelled."""
         with self._lock:
-            now = self.reason is not None
-            if not now:
+            if self.reason is None:
                 self._callbacks.append(callback)
-        if now:
-            callback()
-        try:
-            yield
-        finally:
-            with self._lock:
-                waiting = callback in self._callbacks
-                if waiting:
-                    self._callbacks.remove(callback)
-                running = not waiting and not now and self._calling != threading.get_ident()
-            if running:
-                self._called.wait(_CALLBACK_SECONDS)
+                return True
+            return False
+
+    def _remove(self, callback: Callable[[], None]) -> None:
+        with self._lock:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+                return
+            calling = self._calling
+        if calling is not None and calling[0] != threading.get_ident():
+            calling[1].wait(_CALLBACK_SECONDS)
+
+
+class Calling:
+    """The block of CancelToken.calling."""
+
+    __slots__ = ("_added", "_callback", "_token")
+
+    def __init__(self, token: CancelToken, callback: Callable[[], None]) -> None:
+        self._token = token
+        self._callback = callback
+        self._added = False
+
+    def __enter__(self) -> None:
+        self._added = self._token._add(self._callback)
+        if not self._added:
+            self._callback()
+
+    def __exit__(self, *_: object) -> None:
+        if self._added:
+            self._token._remove(self._callback)
 
 
 class Deadline:

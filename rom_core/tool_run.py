@@ -90,7 +90,7 @@ class ToolRuns:
 
     def _finish(self, call: ToolCall, job: Job[Any] | None) -> None:
         turn = call.turn
-        if job is not None and not self._pool.wait([job], turn.clock, turn.cancel, call.deadline.remaining()):
+        if job is not None and not self._pool.wait(job, turn.clock, turn.cancel, call.deadline.remaining()):
             # Given up at once: what stands in line must not run after the model was told that it did not.
             self._pool.abandon(job)
         result = _outcome(call, job).limited(turn.settings.MAX_TOOL_RESULT_CHARS)

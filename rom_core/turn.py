@@ -216,10 +216,7 @@ class Turn:
 
     def check(self) -> None:
         """Raise what stands for the reason if the turn was cancelled or its deadline has passed."""
-        if not self.cancel.cancelled and self.deadline.passed:
-            self.cancel.cancel("deadline")
-        if self.cancel.cancelled:
-            raise self.cancel.error()
+        self.cancel.check(self.deadline)
 
     def next_paragraph(self) -> None:
         """The next piece of text begins a new paragraph, if there was one before."""
@@ -287,11 +284,10 @@ class ModelCall:
 
     def check(self) -> None:
         """As Turn.check, for the narrower limits of this call."""
-        self.turn.check()
-        if not self.cancel.cancelled and self.deadline.passed:
-            self.cancel.cancel("deadline")
-        if self.cancel.cancelled:
-            raise self.cancel.error()
+        turn = self.turn
+        turn.cancel.check(turn.deadline)
+        if self.cancel is not turn.cancel or self.deadline is not turn.deadline:
+            self.cancel.check(self.deadline)
 
 
 @dataclass(eq=False, slots=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import structlog
 
@@ -37,17 +36,19 @@ class Watchdog:
         if self._thread is not None:
             self._thread.join(timeout=5)
 
-    @contextmanager
-    def watching(self, check: Check) -> Iterator[None]:
+    def watching(self, check: Check) -> Watching:
         """Have `check` called while the block runs."""
-        key = object()
+        return Watching(self, check)
+
+    def add(self, key: object, check: Check) -> None:
+        """Have `check` called until `remove`."""
         with self._lock:
             self._checks[key] = check
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._checks.pop(key, None)
+
+    def remove(self, key: object) -> None:
+        """End that; harmless if it has ended."""
+        with self._lock:
+            self._checks.pop(key, None)
 
     def tick(self) -> None:
         """Call every check once."""
@@ -63,3 +64,19 @@ class Watchdog:
         # Polling costs less than being woken by every turn: most of them end before the first look.
         while not self._stopped.wait(self._interval):
             self.tick()
+
+
+class Watching:
+    """The block of Watchdog.watching."""
+
+    __slots__ = ("_check", "_watchdog")
+
+    def __init__(self, watchdog: Watchdog, check: Check) -> None:
+        self._watchdog = watchdog
+        self._check = check
+
+    def __enter__(self) -> None:
+        self._watchdog.add(self, self._check)
+
+    def __exit__(self, *_: object) -> None:
+        self._watchdog.remove(self)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextvars
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from rom_core.cancel import CancelToken
-from rom_core.clock import Clock
+from rom_core.clock import Clock, Signal
 
 T = TypeVar("T")
 
@@ -132,20 +132,17 @@ class WorkerPool:
         self._jobs.put(job)
         return job
 
-    def wait(self, jobs: Sequence[Job[Any]], clock: Clock, cancel: CancelToken, seconds: float) -> bool:
-        """Wait until all `jobs` are done, `cancel` is set, or `seconds` have passed; True if all are done.
+    def wait(self, job: Job[Any], clock: Clock, cancel: CancelToken, seconds: float) -> bool:
+        """Wait until `job` is done, `cancel` is set, or `seconds` have passed; True if it is done.
 
-        Jobs that are not done stay as they are: the caller decides whether to `abandon` them.
+        A job that is not done stays as it is: the caller decides whether to `abandon` it.
         """
-        if all(job.done for job in jobs):
-            return True
-        wake = threading.Event()
-        left = _CountDown(len(jobs), wake)
-        for job in jobs:
-            job.then(left)
-        with cancel.calling(wake.set):
-            clock.wait(wake, seconds)
-        return all(job.done for job in jobs)
+        if not job.done:
+            wake = Signal()
+            job.then(wake.set)
+            with cancel.calling(wake.set):
+                clock.wait(wake, seconds)
+        return job.done
 
     def abandon(self, job: Job[Any]) -> None:
         """Give a job up and count its thread as abandoned until it returns."""
@@ -187,21 +184,3 @@ class WorkerPool:
             job.run()
             with self._lock:
                 self._outstanding -= 1
-
-
-class _CountDown:
-    """Sets the event after `n` calls."""
-
-    __slots__ = ("_lock", "left", "wake")
-
-    def __init__(self, n: int, wake: threading.Event) -> None:
-        self.left = n
-        self.wake = wake
-        self._lock = threading.Lock()
-
-    def __call__(self) -> None:
-        with self._lock:
-            self.left -= 1
-            last = self.left <= 0
-        if last:
-            self.wake.set()

@@ -120,7 +120,7 @@ class Wire:
             job = self.pool.submit(send, on_late=lambda response: _close(response["stream"]))
         except PoolSaturated:
             raise WireSaturated("too many unanswered requests to the model", kind="wire_saturated") from None
-        if not self.pool.wait([job], self._clock, call.cancel, remaining):
+        if not self.pool.wait(job, self._clock, call.cancel, remaining):
             self.pool.abandon(job)
         if job.abandoned:
             call.check()
@@ -160,7 +160,6 @@ class Wire:
         """The events of the stream, with our errors; ends with the turn's own as soon as that has ended."""
         call = attempt.call
         try:
-            attempt.silent_since = self._clock.monotonic()
             for event in stream:
                 attempt.silent_since = None
                 call.check()

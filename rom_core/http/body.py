@@ -7,7 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NoReturn
 
 import falcon
@@ -73,6 +73,12 @@ class BodySchema:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self.schema = schema
 
+    def read(self, req: falcon.Request, max_bytes: int) -> dict[str, Any]:
+        """The body, valid. Raises as `read_json` and `validate`."""
+        body: dict[str, Any] = read_json(req, max_bytes)
+        self.validate(body)
+        return body
+
     def validate(self, value: Any) -> None:
         """Raise InvalidRequest naming the first field that is wrong, and why."""
         errors = first_errors(self._validator, value)
@@ -130,11 +136,16 @@ def _explain(error: Any) -> tuple[str, str]:
 
 
 def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[Any]:
-    # Python's `$` would also match before a newline at the end; that of JSON Schema, which is ECMA 262's, does not.
     from jsonschema import ValidationError
 
-    if isinstance(value, str) and not re.search(re.sub(r"\$$", r"\\Z", pattern), value):
+    if isinstance(value, str) and not _compiled(pattern).search(value):
         yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # Python's `$` would also match before a newline at the end; that of JSON Schema, which is ECMA 262's, does not.
+    return re.compile(re.sub(r"\$$", r"\\Z", pattern))
 
 
 def _check_depth(value: Any) -> None:

@@ -26,7 +26,10 @@ def with_patience(request: ChatRequest, req: falcon.Request) -> ChatRequest:
     becomes the deadline of an answer in one piece only.
     """
     timeout = None if request.stream else _seconds(req.get_header("x-stainless-read-timeout"))
-    return replace(request, client_timeout=timeout, client_retries=_count(req.get_header("x-stainless-retry-count")))
+    retries = _count(req.get_header("x-stainless-retry-count"))
+    if timeout is None and not retries:
+        return request
+    return replace(request, client_timeout=timeout, client_retries=retries)
 
 
 def _seconds(header: str | None) -> float | None:

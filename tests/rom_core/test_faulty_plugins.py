@@ -211,7 +211,7 @@ def test_a_pool_recovers_when_the_system_has_threads_again(monkeypatch: pytest.M
             with pytest.raises(PoolSaturated):
                 pool.submit(lambda: 1)
     job = pool.submit(lambda: 1)
-    assert pool.wait([job], SystemClock(), CancelToken(), 5)
+    assert pool.wait(job, SystemClock(), CancelToken(), 5)
     pool.stop()
 
 

@@ -34,7 +34,8 @@ def until(condition: Callable[[], bool]) -> bool:
 def test_a_job_gives_its_value_or_raises_its_exception(pool: WorkerPool) -> None:
     """`value` is what the function returned or raised."""
     good, bad = pool.submit(lambda: 42), pool.submit(lambda: 1 / 0)
-    assert pool.wait([good, bad], CLOCK, CancelToken(), 5)
+    assert pool.wait(good, CLOCK, CancelToken(), 5)
+    assert pool.wait(bad, CLOCK, CancelToken(), 5)
     assert good.value() == 42
     with pytest.raises(ZeroDivisionError):
         bad.value()
@@ -48,9 +49,9 @@ def test_what_does_not_fit_is_refused_at_once(pool: WorkerPool) -> None:
     with pytest.raises(PoolSaturated):
         pool.submit(go.wait)
     go.set()
-    assert pool.wait(jobs, CLOCK, CancelToken(), 5)
+    assert all(pool.wait(job, CLOCK, CancelToken(), 5) for job in jobs)
     assert until(lambda: pool.outstanding == 0)
-    assert pool.wait([pool.submit(lambda: 1)], CLOCK, CancelToken(), 5)
+    assert pool.wait(pool.submit(lambda: 1), CLOCK, CancelToken(), 5)
     pool.stop()
 
 
@@ -60,8 +61,8 @@ def test_waiting_ends_when_the_token_is_cancelled(pool: WorkerPool) -> None:
     job = pool.submit(go.wait)
     threading.Timer(0.02, lambda: cancel.cancel("client_gone")).start()
     began = time.monotonic()
-    assert not pool.wait([job], CLOCK, cancel, 30)
-    assert not pool.wait([job], CLOCK, cancel, 30)
+    assert not pool.wait(job, CLOCK, cancel, 30)
+    assert not pool.wait(job, CLOCK, cancel, 30)
     assert time.monotonic() - began < 5
     go.set()
     pool.stop()
@@ -88,7 +89,8 @@ def test_a_job_given_up_before_it_started_does_not_run() -> None:
     second = pool.submit(lambda: ran.append(1))
     pool.abandon(second)
     go.set()
-    assert pool.wait([first, second], CLOCK, CancelToken(), 5)
+    assert pool.wait(first, CLOCK, CancelToken(), 5)
+    assert pool.wait(second, CLOCK, CancelToken(), 5)
     assert ran == []
     pool.stop()
 
@@ -98,14 +100,14 @@ def test_a_job_sees_the_context_of_its_caller(pool: WorkerPool) -> None:
     variable = contextvars.ContextVar("variable", default="default")
     variable.set("caller")
     job = pool.submit(variable.get)
-    pool.wait([job], CLOCK, CancelToken(), 5)
+    pool.wait(job, CLOCK, CancelToken(), 5)
     assert job.value() == "caller"
     pool.stop()
 
 
 def test_stop_ends_the_threads_and_refuses_jobs(pool: WorkerPool) -> None:
     """After `stop` no thread is left and nothing is taken."""
-    pool.wait([pool.submit(lambda: 1)], CLOCK, CancelToken(), 5)
+    pool.wait(pool.submit(lambda: 1), CLOCK, CancelToken(), 5)
     pool.stop()
     assert until(lambda: not [t for t in threading.enumerate() if t.name.startswith("rom-test")])
     with pytest.raises(PoolSaturated):
