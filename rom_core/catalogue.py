@@ -73,13 +73,14 @@ class Catalogue:
         return cls(inspect_plugin(name, instance, origin="given") for name, instance in instances.items())
 
     @classmethod
-    def installed(cls) -> Catalogue:
+    def installed(cls, faults: list[PluginError] | None = None) -> Catalogue:
         """Everything in the entry-point group `rom.plugins`, by name.
 
         An entry point names a class (or a function without arguments) that makes the plugin, or a module. One that
-        does not import is kept with its error: it matters only if it is switched on.
+        does not import is kept with its error: it matters only if it is switched on. With `faults`, for who only looks,
+        one that breaks the contract is kept likewise, and its error goes there.
         """
-        return cls(_load(point) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name))
+        return cls(_load(point, faults) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name))
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -182,7 +183,7 @@ def _default_switch(name: str) -> Setting:
     )
 
 
-def _load(point: Any) -> Plugin:
+def _load(point: Any, faults: list[PluginError] | None) -> Plugin:
     origin = f"{point.value} ({point.dist.name} {point.dist.version})" if point.dist else point.value
     try:
         loaded = point.load()
@@ -190,9 +191,19 @@ def _load(point: Any) -> Plugin:
     except Exception as error:  # noqa: BLE001 - a plugin may fail to import for any reason; it is reported
         reason = f"it does not load: {type(error).__name__}: {error}"
         logger.warning("plugin.broken", plugin=point.name, origin=origin, reason=reason)
-        switch = _default_switch(point.name)
-        return Plugin(point.name, None, switch.name, settings=(switch,), origin=origin, error=reason)
-    return inspect_plugin(point.name, instance, origin=origin)
+        return _broken(point.name, origin, reason)
+    try:
+        return inspect_plugin(point.name, instance, origin=origin)
+    except PluginError as error:
+        if faults is None:
+            raise
+        faults.append(error)
+        return _broken(point.name, origin, error.reason)
+
+
+def _broken(name: str, origin: str, reason: str) -> Plugin:
+    switch = _default_switch(name)
+    return Plugin(name, None, switch.name, settings=(switch,), origin=origin, error=reason)
 
 
 def describe(catalogue: Catalogue, settings: Settings) -> list[Mapping[str, Any]]:

@@ -14,13 +14,16 @@ from urllib.parse import quote
 
 import requests
 
+from rom_core.bearer import BadToken, Bearer
 from rom_core.clock import Clock
 
 API = "https://api.render.com/v1"
+KEY_VARIABLE = "RENDER_API_KEY"
 FAILED = frozenset({"build_failed", "update_failed", "pre_deploy_failed", "canceled"})
 # Superseded while it was waited for: it was live, and something else is now.
 REPLACED = "deactivated"
 LIVE = "live"
+ENDED = FAILED | {REPLACED, LIVE}
 POLL_SECONDS = 5.0
 _TIMEOUT = (5, 30)
 # Looks in a row that may fail before the waiting is given up; the deploy itself goes on.
@@ -66,13 +69,17 @@ class Deploy:
 
 
 class Render:
-    """Speaks for one service (`srv-…`) with one API key. Every method raises RenderError."""
+    """Speaks for one service (`srv-…`) with one API key. Everything here raises RenderError."""
 
     def __init__(self, api_key: str, service: str, *, clock: Clock, api: str = API) -> None:
         self._clock = clock
         self._address = f"{api.rstrip('/')}/services/{quote(service, safe='')}"
         self._session = requests.Session()
-        self._session.headers.update({"Authorization": f"Bearer {api_key}", "Accept": "application/json"})
+        self._session.headers["Accept"] = "application/json"
+        try:
+            self._session.auth = Bearer(api_key, KEY_VARIABLE)
+        except BadToken as error:
+            raise RenderError(str(error)) from None
 
     def deploys(self, limit: int = 20) -> list[Deploy]:
         """The newest deploys, newest first."""
@@ -87,7 +94,7 @@ class Render:
 
     def start(self, commit: str) -> Deploy:
         """Build and deploy a commit."""
-        return self._begin("/deploys", {"commitId": commit, "clearCache": "do_not_clear"})
+        return self._begin("/deploys", {"commitId": commit, "clearCache": "do_not_clear"}, commit)
 
     def rollback(self, deploy_id: str) -> Deploy:
         """Deploy what an earlier deploy built, without building it again."""
@@ -128,21 +135,32 @@ class Render:
                 on_change(deploy)
         return deploy
 
-    def _begin(self, path: str, body: dict[str, str]) -> Deploy:
+    def _begin(self, path: str, body: dict[str, str], commit: str = "") -> Deploy:
         answer = self._ask("POST", path, json=body)
-        if answer is None:
-            # 202: accepted behind another one, without an object to tell which.
-            newest = self.deploys(limit=1)
-            if not newest:
-                raise RenderError("Render accepted the deploy but shows none")
-            return newest[0]
-        return Deploy.of(answer)
+        return self._accepted(commit) if answer is None else Deploy.of(answer)
+
+    def _accepted(self, commit: str) -> Deploy:
+        """The deploy behind a 202: accepted behind another one, without an object to tell which.
+
+        One that has ended is not it, the live one least of all: waiting for that would find it live at once.
+        """
+        for _ in range(_TROUBLES):
+            for deploy in self.deploys():
+                if deploy.status not in ENDED and (not commit or deploy.commit == commit):
+                    return deploy
+            self._clock.sleep(POLL_SECONDS, threading.Event())
+        raise RenderError("Render accepted the deploy but does not show it; see `rom deploy status`")
 
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
         try:
-            response = self._session.request(method, self._address + path, timeout=_TIMEOUT, **arguments)
+            response = self._session.request(
+                method, self._address + path, timeout=_TIMEOUT, allow_redirects=False, **arguments
+            )
         except requests.RequestException as error:
             raise RenderError(f"no answer from Render: {type(error).__name__}") from None
+        if response.is_redirect:
+            # The key is for the named address alone, and a request that changes something would arrive as another one.
+            raise RenderError(f"Render redirects to {response.headers['Location']}", response.status_code)
         try:
             answer = response.json() if response.content else None
         except ValueError:

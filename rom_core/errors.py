@@ -6,7 +6,7 @@ holds content, keys or another system's message; what an operator needs besides 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -30,6 +30,13 @@ class RomError(Exception):
         self.detail = detail or self.title
         self.retry_after = retry_after
         self.param = param
+
+
+def family(base: type[RomError]) -> Iterator[type[RomError]]:
+    """`base` and every class below it."""
+    yield base
+    for below in base.__subclasses__():
+        yield from family(below)
 
 
 class ConfigurationError(RomError):

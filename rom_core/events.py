@@ -317,7 +317,8 @@ class FallbackExhausted(Event):
 class CircuitOpened(Event):
     """A model (an alias) gets no requests. `reason`: failures, probe_failed, forced (then `by` an administrator).
 
-    `failures` are those within the window; `seconds` until the first probe, None while it is forced open.
+    `failures` are those within the window; `seconds` until the first probe, None while it is forced open. `why` is
+    the administrator's; `trace_id` that of the request, theirs or the one whose failure opened it.
     """
 
     name: ClassVar[str] = "circuit.opened"
@@ -326,27 +327,33 @@ class CircuitOpened(Event):
     failures: int
     seconds: float | None
     by: str = ""
+    why: str = ""
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitHalfOpened(Event):
-    """One request, the probe, goes to the model to see whether it is back."""
+    """One request, the probe, goes to the model to see whether it is back. `trace_id` is its turn's."""
 
     name: ClassVar[str] = "circuit.half_opened"
     model: str
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitClosed(Event):
     """A model gets requests again.
 
-    `reason`: probe_succeeded, forced, or reset (an administrator's `auto`, or the breaker was switched off).
+    `reason`: probe_succeeded, forced, or reset (an administrator's `auto`, or the breaker was switched off). `by` and
+    `why` are of whoever did that; `trace_id` is that of the request, theirs or the probe's.
     """
 
     name: ClassVar[str] = "circuit.closed"
     model: str
     reason: str
     by: str = ""
+    why: str = ""
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ says something about this request, this account or this model's answer to it, an
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 # Kept for the models that may take over: this share of the time, and not more than so many seconds.
 _RESERVE_SHARE = 0.25
 _RESERVE_SECONDS = 30.0
+# From this share of a whole turn on, silence speaks against a model, whatever ended our wait.
+_TELLING_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,18 @@ def standbys(turn: Turn) -> tuple[str, ...]:
 def reserve(seconds: float) -> float:
     """Of so many seconds, those that are kept for the models that may take over."""
     return min(_RESERVE_SECONDS, _RESERVE_SHARE * max(0.0, seconds))
+
+
+def telling_silence(turn: Turn) -> float:
+    """Seconds of silence from which on the end of our own time speaks against the model: half of TURN_DEADLINE_SECONDS.
+
+    A turn can wait no longer than its deadline, so a model that hangs would otherwise never count where
+    BEDROCK_READ_TIMEOUT_SECONDS is long. Less than that says nothing: a late call of a turn has little time left.
+    Infinite if the client shortened the deadline: its hurry must not take a model from everybody.
+    """
+    seconds: float = turn.settings.TURN_DEADLINE_SECONDS
+    patience = turn.request.client_timeout
+    return math.inf if patience is not None and patience < seconds else _TELLING_SHARE * seconds
 
 
 def _capital(kind: str) -> str:

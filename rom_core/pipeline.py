@@ -17,7 +17,7 @@ import structlog
 from rom_core import hookspecs
 from rom_core.catalogue import Catalogue, Plugin
 from rom_core.config import Settings
-from rom_core.errors import PluginDisabled, PluginError
+from rom_core.errors import PluginDisabled, PluginError, RomError
 from rom_core.plugin_times import PluginTimes
 from rom_core.tools import ToolBox
 
@@ -76,6 +76,13 @@ class Pipeline:
                 observe(turn, text)
             except BaseException:  # noqa: BLE001 - as above
                 self._failed(plugin, "rom_delta")
+
+    def refusal(self, route: str, key_name: str) -> RomError | None:
+        """Why a plugin refuses a request for a turn before its body is read; None if no plugin does."""
+        answer: RomError | None = self.hook.rom_admit(route=route, key_name=key_name)
+        if answer is not None and not isinstance(answer, RomError):
+            raise TypeError(f"rom_admit gave {type(answer).__name__}; it must return a RomError or None")
+        return answer
 
     def tools(self) -> ToolBox:
         """The tools of the enabled plugins. Raises PluginError for one that cannot be used."""
@@ -141,6 +148,13 @@ class Snapshot:
         if self.canary is not None and self.canary.takes(request):
             return self.canary.snapshot, "canary"
         return self, "stable"
+
+    def refusal(self, route: str, key_name: str) -> RomError | None:
+        """Why a request is refused of which nobody has read yet which cohort it belongs to: both would refuse it."""
+        refusal = self.pipeline.refusal(route, key_name)
+        if refusal is not None and self.canary is not None:
+            return self.canary.snapshot.refusal(route, key_name)
+        return refusal
 
 
 def build_snapshot(

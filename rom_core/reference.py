@@ -34,7 +34,8 @@ and is one of {environments}; without it the environment is development. A name 
 the start.
 
 As text (`.env`, environment, forms) a bool is true/false, yes/no, on/off or 1/0, a list is a JSON array or elements
-with commas between them, a dict is a JSON object. `rom config` shows the values in force and the layers they come from.
+with commas between them, a dict is a JSON object. `rom config` shows the values in force and the layers they come from;
+if the server would not start with them, also every reason (exit code 3). It writes nothing.
 
 A change takes effect: *new turns*, for turns that begin afterwards; *at once*, also for those that wait or run;
 *restart*, when the process starts again. A *secret* is never shown and belongs in `.secrets.local.toml` or in the
@@ -135,6 +136,8 @@ def _value(value: Any) -> str:
 
 def _limits(setting: Setting) -> str:
     low, high = setting.minimum, setting.maximum
+    if setting.merge:
+        return " What is set is laid over the default."
     if setting.choices is not None:
         return f" One of {', '.join(f'`{choice}`' for choice in setting.choices)}."
     if low is not None and high is not None:

@@ -11,15 +11,19 @@ import json
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from rom_core.bearer import BadToken, Bearer
+from rom_core.clock import SystemClock
+from rom_core.commands import run
 from rom_core.doctor import FAIL, OK, WARN
 from rom_core.doctor.findings import Finding
+from rom_core.fetch import FetchFailed, fetch
 from rom_core.gate import BadScrape, parse
 from rom_core.gate.scrape import MEMORY
 
@@ -35,13 +39,16 @@ OFF_AT_FIRST = (
 HEADROOM = 0.6
 """Of the memory limit, at rest: the gate fails at 75 %, and turns need some."""
 RULES = Path("ops/prometheus/rom.rules.yml")
-_HTTP_SECONDS = (5, 20)
+_HTTP_SECONDS = 20.0
 _TEST_SECONDS, _SCRIPT_SECONDS = 3600.0, 180.0
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What is to be released, and where to ask. Empty text is what nobody gave."""
+    """What is to be released, and where to ask. Empty text is what nobody gave.
+
+    Each server has a token for its metrics of its own; without one for staging it is asked with production's.
+    """
 
     root: Path
     backups: Path | None = None
@@ -49,6 +56,7 @@ class Release:
     url: str = ""
     admin_token: str = ""
     metrics_token: str = ""
+    staging_metrics_token: str = ""
     prometheus: str = ""
     run_tests: bool = True
 
@@ -90,6 +98,8 @@ def checkpoint(release: Release, commit: str | None) -> Finding:
     tags = (_git(release, "tag", "--points-at", "HEAD", "--list", "v*-checkpoint-*") or "").split()
     if commit is None or not tags:
         return Finding("checkpoint", FAIL, "no checkpoint is at this commit", todo)
+    if _git(release, "cat-file", "-t", f"refs/tags/{tags[-1]}") != "tag":
+        return Finding("checkpoint", FAIL, f"{tags[-1]} is no annotated tag: it does not say who, when and why", todo)
     listed = _git(release, "ls-remote", "--tags", "origin", f"refs/tags/{tags[-1]}")
     if listed is None:
         return Finding("checkpoint", FAIL, "the remote does not answer", "see that origin can be reached")
@@ -121,7 +131,10 @@ def staging_smoke(release: Release) -> Finding:
     """scripts/ci-remote.sh against staging."""
     if not release.staging:
         return Finding("staging smoke", FAIL, "not asked", "give --staging")
-    return _script(release, "staging smoke", "scripts/ci-remote.sh", _SCRIPT_SECONDS, release.staging)
+    token = release.staging_metrics_token or release.metrics_token
+    return _script(
+        release, "staging smoke", "scripts/ci-remote.sh", _SCRIPT_SECONDS, release.staging, METRICS_TOKEN=token
+    )
 
 
 def flags_in_file(release: Release) -> Finding:
@@ -141,16 +154,16 @@ def flags_in_file(release: Release) -> Finding:
 
 def production(release: Release) -> Iterator[Finding]:
     """Flags, admin token and API keys, as the running server has them."""
-    headers = {"Authorization": f"Bearer {release.admin_token}"} if release.admin_token else {}
-    answer, trouble = _json(release.url, "/admin/flags", headers)
-    if answer is None:
-        yield Finding("admin token", FAIL, f"{release.url}: {trouble}", "set ADMIN_TOKEN there, ROM_ADMIN_TOKEN here")
+    try:
+        answer = _json(release.url, "/admin/flags", release.admin_token, "ROM_ADMIN_TOKEN")
+    except FetchFailed as error:
+        yield Finding("admin token", FAIL, str(error), "set ADMIN_TOKEN there, ROM_ADMIN_TOKEN here")
         return
     try:
         flags, environment = answer["flags"], answer["environment"]
         on = [name for name in OFF_AT_FIRST if name in flags and flags[name]["value"]]
-        keys = flags["API_KEYS"]["value"]
-    except (KeyError, TypeError):
+        keys, canary = flags["API_KEYS"]["value"], answer.get("canary")
+    except (KeyError, TypeError, AttributeError):
         yield Finding("admin token", FAIL, f"{release.url} does not answer like a ROM Agent", "see the address")
         return
     yield Finding("admin token", OK, "it opens the admin routes")
@@ -158,6 +171,8 @@ def production(release: Release) -> Iterator[Finding]:
         yield Finding("flags", FAIL, f"{release.url} runs as {environment}", "set ROM_ENV=production there")
     elif on:
         yield Finding("flags", FAIL, f"on already: {', '.join(on)}", f"rom flags set {on[0]}=off")
+    elif canary:
+        yield Finding("flags", FAIL, "a canary is in force: some of the traffic sees other flags", "rom canary abort")
     else:
         yield Finding("flags", OK, "all are off")
     if keys:
@@ -168,12 +183,11 @@ def production(release: Release) -> Iterator[Finding]:
 
 def memory(release: Release) -> Finding:
     """How much of its limit the server takes at rest."""
-    headers = {"Authorization": f"Bearer {release.metrics_token}"} if release.metrics_token else {}
-    text, trouble = _get(release.url, "/metrics", headers)
-    if text is None:
-        return Finding("memory", FAIL, f"{release.url}: {trouble}", "METRICS_ENABLED there, METRICS_TOKEN here")
     try:
+        text = _get(release.url, "/metrics", release.metrics_token, "METRICS_TOKEN")
         ratio = next((value for series, value in parse(text, 0.0).values.items() if series[0] == MEMORY), 0.0)
+    except FetchFailed as error:
+        return Finding("memory", FAIL, str(error), "METRICS_ENABLED there, METRICS_TOKEN here")
     except BadScrape as error:
         return Finding("memory", FAIL, str(error), "see the address")
     if not 0 < ratio < 1e9:
@@ -185,12 +199,14 @@ def memory(release: Release) -> Finding:
 
 def alert_rules(release: Release) -> Finding:
     """Every alert of our rules is loaded in the Prometheus."""
-    wanted = set(re.findall(r"- alert: (\w+)", (release.root / RULES).read_text(encoding="utf-8")))
-    answer, trouble = _json(release.prometheus, "/api/v1/rules", {})
     try:
-        if answer is None:
-            return Finding("alert rules", FAIL, f"{release.prometheus}: {trouble}", "see the address")
+        wanted = set(re.findall(r"- alert: (\w+)", (release.root / RULES).read_text(encoding="utf-8")))
+        answer = _json(release.prometheus, "/api/v1/rules")
         loaded = {rule["name"] for group in answer["data"]["groups"] for rule in group["rules"]}
+    except OSError as error:
+        return Finding("alert rules", FAIL, f"{RULES}: {error.strerror}", "run this where the project is")
+    except FetchFailed as error:
+        return Finding("alert rules", FAIL, str(error), "see the address")
     except (KeyError, TypeError):
         return Finding(
             "alert rules", FAIL, f"{release.prometheus} does not answer like a Prometheus", "see the address"
@@ -216,25 +232,21 @@ def _git(release: Release, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def _script(release: Release, about: str, script: str, seconds: float, *arguments: str) -> Finding:
+def _script(release: Release, about: str, script: str, seconds: float, *arguments: str, **environ: str) -> Finding:
     try:
-        done = subprocess.run(  # noqa: S603 - our own script
-            [str(release.root / script), *arguments],
-            cwd=release.root,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        code, said = run([str(release.root / script), *arguments], release.root, seconds, environ)
     except subprocess.TimeoutExpired:
         return Finding(about, FAIL, f"{script} did not end within {seconds:g} s", "run it by itself")
     except OSError as error:
         return Finding(about, FAIL, f"{script}: {error.strerror}", "run this where the project is")
-    if done.returncode == 0:
+    skipped = re.search(r"^skipped +(.*)", said, re.MULTILINE)
+    if code == 0 and skipped:
+        return Finding(about, FAIL, f"{script} left out {skipped[1].strip()}", "give it what it asks for")
+    if code == 0:
         return Finding(about, OK, f"{script} passed")
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    said = next((line for line in lines if "FAILED" in line), lines[-1] if lines else "it said nothing")
-    return Finding(about, FAIL, f"{script}: {said.strip()[:300]}", "run it by itself and put right what it says")
+    lines = [line for line in said.splitlines() if line.strip()]
+    last = next((line for line in lines if "FAILED" in line), lines[-1] if lines else "it said nothing")
+    return Finding(about, FAIL, f"{script}: {last.strip()[:300]}", "run it by itself and put right what it says")
 
 
 def _checksum(path: Path) -> str:
@@ -242,20 +254,19 @@ def _checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _get(url: str, path: str, headers: Mapping[str, str]) -> tuple[str | None, str]:
-    """The body of a 200, else None and why."""
-    try:
-        answer = requests.get(url.rstrip("/") + path, headers=dict(headers), timeout=_HTTP_SECONDS)
-    except requests.RequestException as error:
-        return None, type(error).__name__
-    return (answer.text, "") if answer.status_code == 200 else (None, f"HTTP {answer.status_code}")
+def _get(url: str, path: str, token: str = "", variable: str = "") -> str:
+    """The body of a 200. Raises FetchFailed, also for a token that cannot be one."""
+    with requests.Session() as session:
+        try:
+            session.auth = Bearer(token, variable)
+        except BadToken as error:
+            raise FetchFailed(str(error)) from None
+        return fetch(session, url.rstrip("/") + path, SystemClock(), _HTTP_SECONDS)
 
 
-def _json(url: str, path: str, headers: Mapping[str, str]) -> tuple[Any, str]:
-    text, trouble = _get(url, path, headers)
-    if text is None:
-        return None, trouble
+def _json(url: str, path: str, token: str = "", variable: str = "") -> Any:
+    """As `_get`, and what it means."""
     try:
-        return json.loads(text), ""
+        return json.loads(_get(url, path, token, variable))
     except ValueError:
-        return None, "it does not answer with JSON"
+        raise FetchFailed(f"{url}: it does not answer with JSON") from None

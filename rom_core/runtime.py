@@ -176,18 +176,20 @@ class Runtime:
         """Tell the observers of the snapshot in force."""
         self.current.pipeline.emit(event)
 
-    def admit(self, route: str) -> Callable[[], None]:
-        """Take one of the core's places; the returned function gives it back, once, however often it is called.
+    def admit(self, route: str, key_name: str = "") -> Callable[[], None]:
+        """Take one of the core's places for a request of which nothing is known but who asks.
 
-        Raises Draining or Overloaded.
+        The returned function gives it back, once, however often it is called. Raises Draining, what a plugin answers to
+        `rom_admit`, or Overloaded.
         """
-        refusal: RomError | None = None
+        # The plugins first: they know better what is full, and for how long.
+        refusal = None if self.draining.is_set() else self.current.refusal(route, key_name)
         with self._lock:
             if self.draining.is_set():
                 refusal = Draining("the server is shutting down", retry_after=10)
-            elif self._admitted >= self.max_turns:
+            elif refusal is None and self._admitted >= self.max_turns:
                 refusal = Overloaded("every place is taken", retry_after=2)
-            else:
+            elif refusal is None:
                 self._admitted += 1
         if refusal is not None:
             self.emit(RequestRejected(route, refusal.code))

@@ -88,10 +88,24 @@ def test_switched_off_it_changes_nothing() -> None:
     assert system_of(TEXT | {{"{switch}": False}}) == [OURS]
 '''
 _MAX_NAME = 24
+_NEXT = (
+    # Installs the entry point too, because setup.cfg has changed.
+    "make docs env-example",
+    ".venv/bin/python -m pytest tests/plugins/test_{name}.py",
+    "make test",
+)
 
 
 class CannotCreate(Exception):
     """The plugin cannot be made; the text says why. Nothing was written."""
+
+
+def commands(name: str) -> list[str]:
+    """What makes the new plugin `name` part of the project, as shell commands in its folder, in order.
+
+    The entry point is installed and what is generated is written anew, then the plugin's own test is run, then all.
+    """
+    return [command.format(name=name) for command in _NEXT]
 
 
 def new_plugin(name: str, root: Path) -> list[Path]:

@@ -35,7 +35,9 @@ class ToolRuns:
         problems = tool.problems(tool_call.input)
         if problems:
             return ToolResult.error("Entrada inválida: " + "; ".join(problems), "invalid_input")
-        context = ToolContext(tool_call.deadline, tool_call.cancel, turn.settings, turn.trace_id, turn.request_id)
+        context = ToolContext(
+            tool_call.deadline, tool_call.cancel, turn.settings, turn.trace_id, turn.request_id, turn.tracestate
+        )
         return ToolResult.of(tool.run(tool_call.input, context))
 
     def run(self, iteration: Iteration, tool_uses: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

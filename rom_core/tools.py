@@ -28,7 +28,7 @@ class ToolContext:
     """What a running tool may know: how long it has, whether anybody still waits, and which turn it works for.
 
     `deadline` is the earlier of the tool's own time-out and the turn's deadline. A tool that loops or waits looks at
-    `cancel` (an event to wait on: `cancel.event`); a tool that calls out sends `traceparent` along.
+    `cancel` (an event to wait on: `cancel.event`); a tool that calls out over HTTP sends `trace_headers` along.
     """
 
     deadline: Deadline
@@ -36,11 +36,18 @@ class ToolContext:
     settings: Any
     trace_id: str = ""
     request_id: str = ""
+    tracestate: str = ""
 
     @cached_property
     def traceparent(self) -> str:
         """The W3C `traceparent` header for what this run calls; "" where the turn has no W3C trace id."""
         return traceparent(self.trace_id)
+
+    @property
+    def trace_headers(self) -> dict[str, str]:
+        """The W3C headers for what this run calls: `traceparent` and, if the caller sent one, `tracestate`; or none."""
+        headers = {"traceparent": self.traceparent, "tracestate": self.tracestate}
+        return {name: value for name, value in headers.items() if value} if self.traceparent else {}
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,8 @@ class Turn:
     `model` is the alias the next model call goes to; a fallback changes it for the rest of the turn and sets
     `degraded`. `messages` grows; one that has gone on the wire is not changed any more. `deadline` counts from the
     acceptance of the request. `sink` takes the events of a streamed answer. `queue_wait` is how long it waited for a
-    slot, in seconds. `normalised` is the normaliser's memory of the messages.
+    slot, in seconds. `normalised` is the normaliser's memory of the messages. `tracestate` is the header that came with
+    the trace, for those whom tools ask.
     """
 
     id: str
@@ -182,6 +183,7 @@ class Turn:
     deadline: Deadline
     model: str
     trace_id: str = ""
+    tracestate: str = ""
     request_id: str = ""
     route: str = ""
     cohort: str = "stable"

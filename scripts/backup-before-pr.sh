@@ -9,7 +9,8 @@ usage() {
   cat <<'USAGE'
 usage: scripts/backup-before-pr.sh [--allow-dirty] [--keep N]
 
-  --allow-dirty  back up although there are uncommitted changes; they are NOT in the backup
+  --allow-dirty  back up although there are uncommitted changes; they are NOT in the bundle (settings.toml and
+                 render.yaml are copied as they stand)
   --keep N       backups to keep, the newest ones (default: BACKUP_KEEP, else 10)
 
 BACKUP_DIR says where to (default: ~/.local/state/rom-agent/backups). Secrets are left out: .env, .secrets.toml and
@@ -41,12 +42,17 @@ dirty=false
 if [ -n "$(git status --porcelain)" ]; then
   dirty=true
   $allow_dirty || die "there are uncommitted changes; commit or stash them, or say --allow-dirty to leave them out"
-  say "backup: uncommitted changes are NOT in this backup"
+  say "backup: uncommitted changes are NOT in the bundle; settings.toml and render.yaml are copied as they stand"
 fi
 
 backups=${BACKUP_DIR:-$HOME/.local/state/rom-agent/backups}
 mkdir -p "$backups"
 backups=$(cd "$backups" && pwd -P)
+# Inside a working tree they would be uncommitted changes, and the next run would refuse because of the last one.
+if [ ! -e "$backups/.gitignore" ] && [ "$(git -C "$backups" rev-parse --is-inside-work-tree 2>/dev/null)" = true ]; then
+  [ ! -e "$backups/.git" ] || die "BACKUP_DIR is a repository, not a folder of its own"
+  printf '*\n' >"$backups/.gitignore"
+fi
 # What a killed run left behind; an hour is longer than any run takes.
 find "$backups" -mindepth 1 -maxdepth 1 -name '.partial-*' -mmin +60 -exec rm -rf {} +
 partial=$(mktemp -d "$backups/.partial-XXXXXX")
@@ -104,9 +110,14 @@ for file in "${files[@]}"; do mv "$partial/$file" "$backups/$name/$file"; done
 mv "$partial/manifest.json" "$backups/$name/manifest.json"
 trap 'rm -rf "$partial"' EXIT
 
+# Newest first: by the time in the name, and within one second by when they were written.
 mapfile -t kept < <(
-  find "$backups" -mindepth 2 -maxdepth 2 -name manifest.json -path '*/[0-9]*T[0-9]*Z-*/manifest.json' | sort -r
+  find "$backups" -mindepth 2 -maxdepth 2 -name manifest.json -path '*/[0-9]*T[0-9]*Z-*/manifest.json' \
+    -printf '%P\t%T@\t%h\n' | sort -t $'\t' -k 1.1,1.16r -k 2,2nr | cut -f 3
 )
-for manifest in "${kept[@]:$keep}"; do rm -rf "$(dirname "$manifest")"; done
+for folder in "${kept[@]:$keep}"; do
+  # Whatever the clocks of those who wrote the others say, the one just made stays.
+  [ "$folder" = "$backups/$name" ] || rm -rf "$folder"
+done
 say "backup: $(refs . | wc -l | tr -d ' ') refs of $branch at ${commit:0:10}, tried out"
 printf '%s\n' "$backups/$name"

@@ -30,6 +30,13 @@ case "$base" in
 esac
 time_limit=${TIME_LIMIT:-10}
 chat_time_limit=${CHAT_TIME_LIMIT:-60}
+tries=${TRIES:-1}
+for limit in "$time_limit" "$chat_time_limit" "$tries"; do
+  case "$limit" in
+    *[!0-9]* | '' | 0*) echo "smoke test: limits and tries are whole numbers of at least 1, not '$limit'" >&2; exit 2 ;;
+  esac
+done
+command -v curl >/dev/null || { echo "smoke test: curl is missing" >&2; exit 2; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 body=$folder/body
@@ -43,7 +50,7 @@ request() {
   local limit=$2 path=$3 answer
   shift 3
   : >"$body"
-  answer=$(curl --silent --output "$body" --write-out '%{http_code} %{time_total}' --max-time "$limit" \
+  answer=$(curl --silent --show-error --output "$body" --write-out '%{http_code} %{time_total}' --max-time "$limit" \
     --connect-timeout 5 --header @"$folder/headers" "$@" "$base$path" 2>"$folder/error") || true
   status=${answer%% *}
   took=${answer#* }
@@ -55,7 +62,7 @@ with_token() { [ -z "$1" ] || printf 'Authorization: Bearer %s\n' "$1" >"$folder
 # A problem of the server's says why, and by which id its log can be searched.
 why() {
   if [ "$status" = 000 ] || [ -z "$status" ]; then
-    echo "no answer within the time limit (${took:-?} s)"
+    echo "no answer: $(head -n 1 "$folder/error")"
     return
   fi
   local text
@@ -64,9 +71,9 @@ why() {
     "$(tr -d '\n' <"$body" | sed -n 's/.*"trace_id": *"\([0-9a-f]*\)".*/, trace \1/p')"
 }
 
-for try in $(seq "${TRIES:-1}"); do
+for try in $(seq "$tries"); do
   request health "$time_limit" /health
-  if [ "$status" = 200 ] || [ "$try" = "${TRIES:-1}" ]; then break; fi
+  if [ "$status" = 200 ] || [ "$try" = "$tries" ]; then break; fi
   sleep 5
 done
 if [ "$status" = 200 ] && grep -q '"status": *"ok"' "$body"; then

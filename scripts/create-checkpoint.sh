@@ -56,7 +56,8 @@ for attempt in 1 2 3; do
       die "v$version-checkpoint-$asked exists; a checkpoint never moves"
     fi
   else
-    number=$(($(tail -n 1 <<<"${numbers:-0}") + 1))
+    # In base 10, whatever zeros somebody put in front.
+    number=$((10#$(tail -n 1 <<<"${numbers:-0}") + 1))
   fi
   tag="v$version-checkpoint-$number"
   git tag --annotate --message "$message" "$tag"

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support import ScriptedTransport, says
 
 from rom_core.catalogue import Catalogue
 from rom_core.clock import FakeClock
+from rom_core.config import InvalidSettings, Rule, Setting
 from rom_core.config.store import OverrideStore, State, StoreConflict, Trouble, Version, replay
 from rom_core.errors import StoreUnavailable
+from rom_core.events import SettingsChanged
 from rom_core.flags import Author, Flags, Layers
+from rom_core.hookspecs import hookimpl
 from rom_core.runtime import Runtime
 
 ANA = Author("ana", "because", "trace-1")
@@ -83,3 +90,69 @@ class Site:
         transport = ScriptedTransport(*(steps or (says("hello"),)))
         runtime = Runtime(catalogue, flags.at_start, clock=FakeClock(), transport=transport, flags=flags)
         return runtime, flags
+
+
+class Limits:
+    """A plugin with two settings that must be in order, a secret, and one that is read at start."""
+
+    @hookimpl
+    def rom_settings(self) -> list[Setting | Rule]:
+        return [
+            Setting("LIMITS_ENABLED", bool, True, "on or off", switch=True),
+            Setting("SOFT", int, 12, "soft limit", minimum=1),
+            Setting("HARD", int, 25, "hard limit", minimum=1),
+            Setting("RATIOS", list, (0.5,), "ratios", item=float),
+            Setting("TABLE", dict, {}, "a table"),
+            Setting("PASSWORD", str, "", "a password", secret=True),
+            Setting("PLACE", str, "here", "read at start", runtime=False),
+            Rule(("SOFT", "HARD"), lambda s: "is not below HARD" if s.SOFT >= s.HARD else None),
+        ]
+
+
+def start(site: Site) -> tuple[Runtime, Flags]:
+    """A process whose observer, the plugin `recorder`, is switched on."""
+    site.environ |= {"RECORDER_ENABLED": "true"}
+    return site.start()
+
+
+def changes(runtime: Runtime) -> list[SettingsChanged]:
+    """The events of changes that the observer has."""
+    events = runtime.catalogue.plugins["recorder"].instance.events
+    return [event for event in events if isinstance(event, SettingsChanged)]
+
+
+def problems(flags: Flags, **edits: Any) -> dict[str, str]:
+    """Why a change is refused, by name; it must leave everything as it was."""
+    before = flags.now
+    with pytest.raises(InvalidSettings) as caught:
+        flags.change(edits, ANA)
+    assert flags.now is before
+    return {problem.name: problem.message for problem in caught.value.problems}
+
+
+def soon(condition: Callable[[], bool]) -> bool:
+    """Whether another thread makes it true."""
+    give_up = time.monotonic() + 30
+    while not condition() and time.monotonic() < give_up:
+        time.sleep(0.001)
+    return condition()
+
+
+@contextmanager
+def held(flags: Flags) -> Iterator[None]:
+    """Another thread is in the middle of a change, and does not get on."""
+    took, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with flags._sequencer._lock:
+            took.set()
+            let_go.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert took.wait(30)
+    try:
+        yield
+    finally:
+        let_go.set()
+        holder.join()

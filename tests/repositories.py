@@ -74,6 +74,17 @@ class Clone:
         script.chmod(0o755)
         return f"{folder}:{os.environ['PATH']}"
 
+    def date_in_the_way(self, now: str) -> str:
+        """A PATH with a date that always says `now` when it is asked for a name's part."""
+        folder = self.path.parent / "clock"
+        folder.mkdir()
+        script = folder / "date"
+        script.write_text(
+            f'#!/bin/sh\nPATH=${{PATH#*:}}\ncase " $* " in *%Y%m%dT*) echo {now}; exit;; esac\nexec date "$@"\n'
+        )
+        script.chmod(0o755)
+        return f"{folder}:{os.environ['PATH']}"
+
     def environ(self, **environ: str) -> dict[str, str]:
         """No developer's own git configuration decides what happens."""
         who = {"NAME": "Ana", "EMAIL": "ana@example.com"}

@@ -21,6 +21,7 @@ class Served:
     seconds: list[float] = field(default_factory=list)
     attempts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("ok", "throttled"), 0))
     observer_errors: int = 0
+    resumed: int = 0
     cohort: str = "stable"
     without: tuple[str, ...] = ()
 
@@ -60,6 +61,7 @@ class Served:
             f"rom_memory_used_ratio {self.memory}",
             f'rom_instance_info{{instance="{self.instance}",version="1"}} 1',
             f'rom_observer_errors_total{{plugin="metrics",hook="rom_event"}} {self.observer_errors}',
+            f"rom_metrics_resumed_total {self.resumed}",
             f"process_start_time_seconds {self.began}",
         ]
         return "\n".join(line for line in lines if not any(word in line for word in self.without)) + "\n"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from support import asks, make_runtime, make_turn, says
+from support import asks, make_runtime, make_settings, make_turn, says
 
 from rom_core import hookspecs, reference
 from rom_core.catalogue import Catalogue
-from rom_core.config import CORE_SETTINGS
-from rom_core.errors import RomError, TurnCancelled
+from rom_core.config import CORE_SETTINGS, texts
+from rom_core.errors import RomError, TurnCancelled, family
 from rom_core.http.app import create_app
 from rom_core.http.chat import CHAT_REQUEST
-from rom_core.http.openapi import family
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -84,6 +84,16 @@ def test_every_error_code_is_documented_with_its_status() -> None:
     """The table of api.md has exactly the codes that the errors have, with their statuses."""
     known = {(error.code, str(error.status)) for error in family(RomError) if not issubclass(error, TurnCancelled)}
     assert set(re.findall(r"^\| `(\w+)` \| (\d{3}) \|", page("api.md"), re.MULTILINE)) == known
+
+
+def test_the_texts_of_errors_that_the_page_shows_are_true() -> None:
+    """The error of api.md is told as it says, and its settings.toml is one that the server starts with."""
+    shown = re.findall(r'"user_message": "(.*?)"', page("api.md"))
+    assert set(shown) == {texts.ERRORS["unknown_model"]}
+    (example,) = re.findall(r"^```toml\n(.*?)^```", page("api.md"), re.DOTALL | re.MULTILINE)
+    given = tomllib.loads(example)["default"]["TEXT_ERRORS"]
+    merged = make_settings(TEXT_ERRORS=given).TEXT_ERRORS
+    assert dict(merged) == texts.ERRORS | given
 
 
 def test_every_route_of_the_core_is_documented() -> None:

@@ -45,6 +45,8 @@ def assert_command(words: str) -> None:
         elif word.startswith("--"):
             options = [option for parameter in command.params for option in parameter.opts]
             assert word.split("=")[0] in options, f"rom {words}"
+        else:
+            assert not isinstance(command, click.Group), f"rom {words}: there is no {word}"
     assert command is not main, f"rom {words}"
 
 
@@ -52,7 +54,7 @@ def assert_command(words: str) -> None:
 def test_settings_that_a_page_sets_are_declared(page: str) -> None:
     """Of the form NAME=value."""
     declared = {setting.name for setting in Catalogue.installed().settings}
-    elsewhere = {"ROM_URL", "ROM_ADMIN_TOKEN", "RENDER_API_KEY", "RENDER_SERVICE_ID"}
+    elsewhere = {"ROM_URL", "ROM_ADMIN_TOKEN", "RENDER_API_KEY", "RENDER_SERVICE_ID", "BACKUP_DIR"}
     for name in re.findall(r"\b([A-Z][A-Z_]{3,})=", (ROOT / "docs" / page).read_text()):
         assert name in declared | elsewhere, name
 

@@ -163,10 +163,71 @@ def test_production_comes_after_staging_and_an_approval() -> None:
     assert "pull_request" in WORKFLOWS["ci"][True]
 
 
+def test_an_abort_waits_for_no_other_step() -> None:
+    """Steps of a rollout queue by themselves: one that waits for its reviewers must not hold up the way back."""
+    assert WORKFLOWS["canary"]["concurrency"]["group"] == "canary-${{ inputs.step }}"
+    options = WORKFLOWS["canary"][True]["workflow_dispatch"]["inputs"]["step"]["options"]
+    run = WORKFLOWS["canary"]["jobs"]["canary"]["steps"][-1]["run"]
+    cases = {word for line in re.findall(r"^ *([a-z |]+)\)", run, re.MULTILINE) for word in line.split(" | ")}
+    assert set(options) == cases >= {"abort", "release"}
+
+
+# Platforms to deploy to, and the files that they look for. Not the names of things that mean something else as well.
+ELSEWHERE = (
+    "heroku",
+    "vercel",
+    "netlify",
+    r"railway\.(?:app|com|json|toml)",
+    r"fly\.(?:io|toml)",
+    "flyctl",
+    "koyeb",
+    "northflank",
+    "dokku",
+    "coolify",
+    "caprover",
+    "scalingo",
+    "zeabur",
+    r"platform\.sh",
+    "clever cloud",
+    "pythonanywhere",
+    "kubernetes",
+    r"\bk8s\b",
+    "kubectl",
+    r"\bhelm\b",
+    "openshift",
+    "cloud ?foundry",
+    "docker swarm",
+    "docker-compose",
+    "dockerfile",
+    "procfile",
+    "cloud ?run",
+    "app ?engine",
+    "google cloud",
+    "elastic ?beanstalk",
+    "app ?runner",
+    "fargate",
+    r"\becs\b",
+    r"\beks\b",
+    r"\baks\b",
+    r"\bgke\b",
+    r"\bazure\b",
+    "digital ?ocean",
+    "linode",
+    "hetzner",
+    "cloudflare workers",
+    "replit",
+)
+
+
+@pytest.mark.parametrize("text", ["Heroku", "fly.toml", "on K8s,", "a Dockerfile", "Cloud Run", "AWS ECS", "Procfile"])
+def test_another_platform_would_be_found(text: str) -> None:
+    """A pattern that matches nothing would let everything in."""
+    assert re.search("|".join(ELSEWHERE), f"the way {text}\n", re.IGNORECASE)
+
+
 def test_only_render_is_named() -> None:
-    """No file of the tree names another platform to deploy to."""
-    names = "heroku|vercel|netlify|railway\\.app|fly\\.io|koyeb|northflank|dokku|kubernetes|helm chart|cloud run|"
-    names += "elastic beanstalk|app engine|azure app service|digitalocean|cloudfoundry|openshift|fargate|google cloud"
+    """No file of the tree, and no name of one, names another platform to deploy to."""
+    pattern = re.compile("|".join(ELSEWHERE), re.IGNORECASE)
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -176,11 +237,11 @@ def test_only_render_is_named() -> None:
         check=True,
     )
     files = [path for path in listed.stdout.split("\0") if path and (ROOT / path).is_file()]
-    assert "render.yaml" in files
+    assert {"render.yaml", "README.md", "rom_core/deploy.py", ".github/workflows/deploy.yml"} <= set(files)
     found = [
         path
         for path in files
         if ROOT / path != Path(__file__)
-        and re.search(names, (ROOT / path).read_bytes().decode("utf-8", "replace"), re.IGNORECASE)
+        and pattern.search(f"{path}\n{(ROOT / path).read_bytes().decode('utf-8', 'replace')}")
     ]
     assert found == []

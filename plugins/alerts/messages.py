@@ -91,7 +91,7 @@ def of_capacity(event: CapacityChanged, at: float, lasted: float | None) -> Mess
 
 def of_circuit(event: CircuitOpened | CircuitClosed, at: float, lasted: float | None) -> Message:
     """`lasted` is how long the state before held, in seconds, if that is known."""
-    by = [f"by {event.by}"] if event.by else []
+    by = [f"by {event.by}", f"why: {_value(event.why or 'not said')}"] if event.by else []
     about = f"circuit {event.model}"
     if isinstance(event, CircuitClosed):
         figures = [f"reason: {event.reason}", *by, *_lasted("open", lasted)]

@@ -122,14 +122,17 @@ class Circuit:
                 self._probe = None
 
     def force(self, to: Force) -> Change | None:
-        """Hold the circuit open or closed whatever happens, or (auto) start anew from closed."""
+        """Hold the circuit open or closed whatever happens, or (auto) start anew from closed.
+
+        Every order to hold it is a Change, so that none goes without a trace; None where there was nothing to let go.
+        """
         with self._lock:
             state: State = "open" if to == "open" else "closed"
-            before = self._state
+            idle = to == "auto" and self._state == "closed" and not self._forced
             self._forced = to != "auto"
             self._enter(state)
             self._failures.clear()
-            if state == before:
+            if idle:
                 return None
             return Change(state, "forced" if self._forced else "reset")
 

@@ -3,7 +3,7 @@
 A failure is a call to a model that failed after its retries; without retries every failed request is one. So what an
 attempt came to is kept with the attempt until it is known whether anybody tries again: `rom_model_failed` reaches this
 plugin only if retry had no answer, and `rom_model_call` sees the failures after which nobody was asked. A probe is not
-retried and counts at once.
+retried and counts at once; so does a model that was silent until the turn's own deadline, after which nobody is asked.
 
 Settings: CIRCUIT_BREAKER_ENABLED (switch), BREAKER_FAILURES, BREAKER_WINDOW_SECONDS, BREAKER_OPEN_SECONDS.
 Hooks: rom_settings, rom_start, rom_model_attempt (refuses, observes), rom_model_failed and rom_model_call (count),
@@ -12,47 +12,39 @@ rom_event (starts anew once it is switched off), rom_routes (POST /admin/breaker
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Generator
 from typing import Any
 
-import falcon
-
 from plugins.breaker.circuit import Change, Circuit, Force, Limits, Permit
+from plugins.breaker.routes import BreakerResource
 from rom_core.config import Setting
-from rom_core.errors import CircuitOpen, InvalidRequest, ModelError
+from rom_core.config.sqlite_file import iso
+from rom_core.errors import CircuitOpen, DeadlineExceeded, ModelError
 from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, Event, SettingsChanged
-from rom_core.failures import failure_of
+from rom_core.failures import failure_of, telling_silence
+from rom_core.flags import Author
 from rom_core.hookspecs import hookimpl
-from rom_core.http.body import BodySchema, read_json
 from rom_core.pipeline import PluginRoutes
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt, ModelCall, ModelReply
 
 _OWN = "breaker"
 _HELD_OPEN = "the model gets no requests: its circuit is held open by an administrator"
-FORCE_REQUEST = BodySchema(
-    {
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["model", "state"],
-        "properties": {
-            "model": {"type": "string", "description": "an alias of MODELS"},
-            "state": {"enum": ["open", "closed", "auto"], "description": "hold it there, or let it find its own"},
-        },
-    }
-)
 
 
 class Breaker:
-    """The plugin. Circuits live as long as the process; no lock is held while a request runs."""
+    """The plugin. Circuits live as long as the process; no lock is held while a request runs.
+
+    `_holders`: who holds a circuit, since when (POSIX seconds) and why.
+    """
 
     _runtime: Runtime
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._circuits: dict[str, Circuit] = {}
+        self._holders: dict[str, tuple[Author, float]] = {}
 
     @hookimpl
     def rom_settings(self) -> list[Setting]:
@@ -103,6 +95,12 @@ class Breaker:
             else:
                 attempt.stash[_OWN] = permit
             raise
+        except DeadlineExceeded:
+            if attempt.silent_since is not None and _silence(attempt) >= telling_silence(attempt.turn):
+                self._failed(permit, attempt)
+            else:
+                circuit.released(permit)
+            raise
         except BaseException:
             circuit.released(permit)
             raise
@@ -132,24 +130,34 @@ class Breaker:
         with self._lock:
             models = list(self._circuits)
         for model in models:
-            self.force(model, "auto", by=event.by)
+            self.force(model, "auto", Author(event.by, event.why, event.trace_id))
 
     def status_of(self, model: str) -> dict[str, Any]:
-        """{state: closed|open|half_open, forced, recent_failures, seconds_to_probe: 0 = the next request, or null}."""
+        """{state: closed|open|half_open, forced, recent_failures, seconds_to_probe: 0 = the next request, or null}.
+
+        While it is forced also {by, at, why}.
+        """
         view = self._circuit(model).view(self._runtime.clock.monotonic(), self._limits())
         seconds = view.seconds_to_probe
+        with self._lock:
+            holder = self._holders.get(model) if view.forced else None
+        held = {"by": holder[0].by, "at": iso(holder[1]), "why": holder[0].why} if holder is not None else {}
         return {
             "state": view.state,
             "forced": view.forced,
             "recent_failures": view.recent_failures,
             "seconds_to_probe": None if seconds is None else round(seconds, 1),
+            **held,
         }
 
-    def force(self, model: str, state: Force, by: str) -> None:
+    def force(self, model: str, state: Force, author: Author) -> None:
         """Hold a model's circuit open or closed, or let it go (auto): it then starts closed, with nothing counted."""
-        change = self._circuit(model).force(state)
+        circuit = self._circuit(model)
+        with self._lock:
+            self._holders[model] = (author, self._runtime.clock.time())
+            change = circuit.force(state)
         if change is not None:
-            self._runtime.emit(_event(model, change, seconds=None, by=by))
+            self._runtime.emit(_event(model, change, seconds=None, author=author))
 
     def _circuit(self, model: str) -> Circuit:
         with self._lock:
@@ -181,37 +189,29 @@ class Breaker:
     def _tell(self, attempt: Attempt, change: Change | None) -> None:
         if change is not None:
             seconds = self._limits().open_seconds
-            attempt.turn.emit(_event(attempt.model.alias, change, seconds))
+            attempt.turn.emit(_event(attempt.model.alias, change, seconds, Author("", trace_id=attempt.turn.trace_id)))
 
 
-class BreakerResource:
-    """POST /admin/breaker {"model", "state"}: answers the model's part of the status, with its alias."""
+def _silence(attempt: Attempt) -> float:
+    """Seconds for which this model was waited for when the attempt ended, and when the call's earlier ones at it did.
 
-    auth = "admin"
-
-    def __init__(self, runtime: Runtime, breaker: Breaker) -> None:
-        self._runtime = runtime
-        self._breaker = breaker
-
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Force a circuit. Raises InvalidRequest for an unknown alias or state."""
-        settings = self._runtime.current.settings
-        body = read_json(req, settings.MAX_BODY_BYTES)
-        FORCE_REQUEST.validate(body)
-        model = body["model"]
-        if model not in settings.models:
-            raise InvalidRequest(f"unknown model; known: {', '.join(settings.models)}", param="model")
-        self._breaker.force(model, body["state"], by=req.context.admin_name)
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = json.dumps({"model": model, **self._breaker.status_of(model)}).encode()
+    A read timeout whose retry the deadline cuts short is one failure, though neither wait need be long by itself; not
+    if the retry had begun to answer.
+    """
+    answering = attempt.first_delta_at is not None
+    return sum(
+        other.finished_at - other.silent_since
+        for other in ([attempt] if answering else attempt.call.attempts)
+        if other.model.alias == attempt.model.alias and other.finished_at is not None and other.silent_since is not None
+    )
 
 
-def _event(model: str, change: Change, seconds: float | None, by: str = "") -> Event:
+def _event(model: str, change: Change, seconds: float | None, author: Author) -> Event:
     if change.state == "open":
-        return CircuitOpened(model, change.reason, change.failures, seconds, by)
+        return CircuitOpened(model, change.reason, change.failures, seconds, author.by, author.why, author.trace_id)
     if change.state == "half_open":
-        return CircuitHalfOpened(model)
-    return CircuitClosed(model, change.reason, by)
+        return CircuitHalfOpened(model, author.trace_id)
+    return CircuitClosed(model, change.reason, author.by, author.why, author.trace_id)
 
 
 def _seconds(name: str, default: float, help_: str) -> Setting:

@@ -6,29 +6,31 @@ Decisions are taken one by one; whoever only reads gets the last published view 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
 
 from plugins.canary.phases import phases_of, thresholds_of
-from plugins.canary.rollout import GATE, Finding, Plan, Rollout
+from plugins.canary.record import Record
+from plugins.canary.rollout import GATE, Plan, Rollout
 from plugins.canary.shapes import shown
 from rom_core.config import InvalidSettings, Problem
-from rom_core.config.journal import Entry, Journal
+from rom_core.config.journal import Entry
 from rom_core.config.store import CANARY
 from rom_core.errors import CanaryConflict, InvalidRequest, NotFound, Overloaded, RomError, StoreUnavailable
 from rom_core.events import CanaryAborted, CanaryChanged
 from rom_core.flags import Author, Flags
-from rom_core.flags.canary import CanaryBlock
-from rom_core.flags.control import CANARY_PERCENT
+from rom_core.flags.canary import CANARY_PERCENT, CanaryBlock
 from rom_core.gate import BadScrape, GateBroken, Scrape, parse, prove
 from rom_core.runtime import Runtime
 
 DATABASE = "canary.db"
 # A decision changes settings, which takes at most about as long.
 _TURN_SECONDS = 15.0
+_COUNTING = "METRICS_ENABLED"
+_NO_FLAGS = "this runtime was given its settings, not where to change them"
 _NOTHING: Mapping[str, Any] = {"rollout": None, "durable": True}
 logger = structlog.get_logger("rom.canary")
 
@@ -39,10 +41,8 @@ class Keeper:
     def __init__(self) -> None:
         self.view: Mapping[str, Any] = _NOTHING
         self._runtime: Runtime | None = None
-        self._journal: Journal | None = None
+        self._record: Record | None = None
         self._rollout: Rollout | None = None
-        self._unsaved: list[Entry] = []
-        self._durable = True
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -56,18 +56,15 @@ class Keeper:
         if flags is None:
             return
         folder = flags.layers.root / runtime.current.settings.STATE_DIR
-        self._journal = Journal(folder / DATABASE)
+        self._record = Record(folder / DATABASE, runtime.clock)
         try:
-            state = self._journal.load()
-            self._rollout = None if state is None else Rollout.of(state, runtime.clock)
+            self._rollout = self._record.load()
         except StoreUnavailable as error:
             logger.error("canary.store_failed", reason=error.detail)
-            self._durable = False
+            self._forsake("the record of the rollout could not be read")
         except (KeyError, TypeError, ValueError) as error:
             logger.error("canary.record_lost", reason=str(error))
-            if runtime.current.canary is not None:
-                # It may be a canary of which nobody knows any more how it does.
-                self._withdraw("the record of the rollout was damaged")
+            self._forsake("the record of the rollout was damaged")
         self._publish()
         self._watch()
 
@@ -80,25 +77,28 @@ class Keeper:
         rollout = self._rollout
         if rollout is not None and rollout.running:
             with self._alone():
-                rollout.close(self._scrape())
-                self._keep(closed=True)
+                scrape = self._scrape()
+                rollout.close(scrape)
+                self._keep(rollout, closed=scrape is not None)
 
     # -- people ------------------------------------------------------------------------------------------------------
 
     def begin(self, block: Mapping[str, Any], author: Author) -> None:
         """Start a rollout of these flags. Raises CanaryConflict, InvalidSettings, InvalidRequest, StoreUnavailable."""
         runtime, flags = self._ready()
-        settings = runtime.current.settings
+        record, settings = self._known(), runtime.current.settings
         with self._alone():
             if self._rollout is not None and self._rollout.running:
                 raise CanaryConflict("a rollout is under way; abort it first")
             if runtime.current.canary is not None:
                 raise CanaryConflict("a canary set by hand is in force; `rom flags clear canary` ends it")
             if not settings.METRICS_ENABLED or runtime.exposition() is None:
-                raise CanaryConflict("nobody counts: the gate needs METRICS_ENABLED")
+                raise CanaryConflict(f"nobody counts: the gate needs {_COUNTING}")
             parsed = CanaryBlock.parse(block, settings.declared)
             if not parsed.flags:
                 raise InvalidSettings([Problem(CANARY, "a rollout needs flags")])
+            if _COUNTING in parsed.flags:
+                raise InvalidSettings([Problem(f"{CANARY}.{_COUNTING}", "its gate could not see what it does")])
             try:
                 plan = Plan(
                     parsed.as_dict(),
@@ -110,9 +110,17 @@ class Keeper:
             except (ValueError, GateBroken) as error:
                 raise InvalidRequest(str(error)) from None
             rollout = Rollout(plan, runtime.clock, author.by, author.why)
-            flags.change(
-                {CANARY: dict(plan.block), CANARY_PERCENT: rollout.phase.percent}, _because(author, "rollout started")
-            )
+            # Before the flags: a canary of which no record knows would be in force after a crash, and never judged.
+            record.save(rollout)
+            try:
+                flags.change(
+                    {CANARY: dict(plan.block), CANARY_PERCENT: rollout.phase.percent},
+                    _because(author, "rollout started"),
+                )
+            except RomError as error:
+                rollout.abort(author.by, f"its flags could not be set: {error.detail}")
+                self._keep(self._rollout or rollout)
+                raise
             self._rollout = rollout
             self._done(rollout.entry("started", author.by, author.why))
             self._watch()
@@ -154,8 +162,7 @@ class Keeper:
 
     def trail(self, limit: int) -> list[dict[str, Any]]:
         """The audit trail, newest first: who, when, what, why, on which figures. Raises StoreUnavailable."""
-        self._ready()
-        return [] if self._journal is None else self._journal.entries(limit)
+        return self._known().trail(limit)
 
     # -- the gate ----------------------------------------------------------------------------------------------------
 
@@ -173,13 +180,13 @@ class Keeper:
                 return
             finding = rollout.look(self._scrape())
             if finding is None:
-                self._keep()
+                self._keep(rollout)
                 self._publish()
             elif finding.action == "failed":
                 flags.withdraw_canary(Author(GATE, f"rollout aborted: {finding.judged.why}"[:500]))
                 self._done(rollout.abort(GATE, finding.judged.why, finding.judged))
             else:
-                self._done(_entry_of(rollout, finding))
+                self._done(rollout.entry(finding.action, GATE, finding.judged.why, finding.judged))
 
     def _astray(self, rollout: Rollout) -> str | None:
         """Why the flags in force are not the rollout's own any more, None if they are."""
@@ -202,7 +209,10 @@ class Keeper:
         runtime, _ = self._ready()
         try:
             text = runtime.exposition()
-            return None if text is None else parse(text.decode(), runtime.clock.monotonic())
+            if text is None:
+                logger.warning("canary.look_failed", reason=f"nothing is counted: {_COUNTING} is off")
+                return None
+            return parse(text.decode(), runtime.clock.monotonic())
         except BadScrape:
             logger.exception("canary.look_failed")
             return None
@@ -235,8 +245,7 @@ class Keeper:
 
     def _done(self, *entries: Entry) -> None:
         """Something happened: keep it, show it, tell it."""
-        self._unsaved += entries
-        self._keep()
+        self._keep(self._current(), entries)
         self._publish()
         runtime, _ = self._ready()
         for entry in entries:
@@ -246,25 +255,20 @@ class Keeper:
             else:
                 runtime.emit(CanaryChanged(entry.action, percent, entry.by, entry.why))
 
-    def _keep(self, *, closed: bool = False) -> None:
+    def _keep(self, rollout: Rollout, entries: Sequence[Entry] = (), *, closed: bool = False) -> None:
         """On disk; what cannot be kept now is tried again at the next look."""
-        if self._journal is None or self._rollout is None:
-            return
-        try:
-            self._journal.save(self._rollout.as_dict(closed=closed), self._unsaved)
-        except StoreUnavailable as error:
-            self._durable = False
-            logger.error("canary.store_failed", reason=error.detail)
-        else:
-            self._durable = True
-            self._unsaved = []
+        with suppress(StoreUnavailable):
+            self._known().save(rollout, entries, closed=closed)
 
     def _publish(self) -> None:
         rollout = self._rollout
-        self.view = {"rollout": None if rollout is None else shown(rollout), "durable": self._durable}
+        self.view = {"rollout": None if rollout is None else shown(rollout), "durable": self._known().durable}
 
-    def _withdraw(self, reason: str) -> None:
-        _, flags = self._ready()
+    def _forsake(self, reason: str) -> None:
+        """Withdraw a canary of which nobody knows any more how it does, if there is one."""
+        runtime, flags = self._ready()
+        if runtime.current.canary is None:
+            return
         try:
             flags.withdraw_canary(Author(GATE, reason))
         except RomError:
@@ -272,8 +276,13 @@ class Keeper:
 
     def _ready(self) -> tuple[Runtime, Flags]:
         if self._runtime is None or self._runtime.flags is None:
-            raise NotFound("this runtime was given its settings, not where to change them")
+            raise NotFound(_NO_FLAGS)
         return self._runtime, self._runtime.flags
+
+    def _known(self) -> Record:
+        if self._record is None:
+            raise NotFound(_NO_FLAGS)
+        return self._record
 
     def _current(self) -> Rollout:
         if self._rollout is None:
@@ -288,10 +297,6 @@ class Keeper:
             yield
         finally:
             self._lock.release()
-
-
-def _entry_of(rollout: Rollout, finding: Finding) -> Entry:
-    return rollout.entry(finding.action, GATE, finding.judged.why, finding.judged)
 
 
 def _because(author: Author, what: str) -> Author:

@@ -43,6 +43,9 @@ def thresholds_of(settings: Settings) -> Thresholds:
         error_share=settings.CANARY_MAX_ERROR_RATIO,
         p95_seconds=settings.CANARY_MAX_P95_SECONDS,
         memory_ratio=settings.CANARY_MAX_MEMORY_RATIO,
+        throttled_share=settings.CANARY_MAX_THROTTLED_RATIO,
+        refused_share=settings.CANARY_MAX_REFUSED_RATIO,
+        restarts=settings.CANARY_MAX_RESTARTS,
     )
 
 

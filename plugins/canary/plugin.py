@@ -1,8 +1,7 @@
 """The plugin: settings, the life of the keeper, its routes and its part of the status.
 
-Settings: CANARY_ENABLED (switch), CANARY_PHASES, CANARY_INTERVAL_SECONDS, CANARY_MAX_ERROR_RATIO,
-CANARY_MAX_P95_SECONDS, CANARY_MAX_MEMORY_RATIO; a rollout keeps those it was started with. Hooks: rom_settings,
-rom_routes, rom_start, rom_stop, rom_status.
+Settings: CANARY_ENABLED (switch), CANARY_PHASES, CANARY_INTERVAL_SECONDS, and the limits of the gate, CANARY_MAX_*; a
+rollout keeps those it was started with. Hooks: rom_settings, rom_routes, rom_start, rom_stop, rom_status.
 """
 
 from __future__ import annotations
@@ -59,6 +58,24 @@ class CanaryPlugin:
                 "CANARY_MAX_P95_SECONDS", 30.0, "Seconds for 95 % of its good turns; an edge of the histogram.", 600
             ),
             _limit("CANARY_MAX_MEMORY_RATIO", 0.75, "Share of the memory limit, exclusive.", 0.999),
+            _limit(
+                "CANARY_MAX_THROTTLED_RATIO",
+                0.05,
+                "Share of the process's requests to Bedrock that may be answered with 429, exclusive.",
+                0.999,
+            ),
+            _limit(
+                "CANARY_MAX_REFUSED_RATIO", 0.05, "Share of the canary's turns that we may refuse, exclusive.", 0.999
+            ),
+            Setting(
+                "CANARY_MAX_RESTARTS",
+                int,
+                1,
+                "Restarts within one window that lost figures.",
+                minimum=0,
+                maximum=100,
+                scope="process",
+            ),
             Rule(("CANARY_PHASES",), check_settings),
         ]
 

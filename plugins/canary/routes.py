@@ -21,7 +21,7 @@ from rom_core.errors import (
 )
 from rom_core.flags import Author
 from rom_core.http.author import MAX_REASON_CHARS, author_of
-from rom_core.http.body import BodySchema, read_json
+from rom_core.http.body import BodySchema
 from rom_core.http.openapi import Operation
 from rom_core.runtime import Runtime
 
@@ -80,10 +80,9 @@ class CanaryResource:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """One decision."""
-        body = read_json(req, self._runtime.current.settings.MAX_BODY_BYTES)
-        BODY.validate(body)
+        body = BODY.read(req, self._runtime.current.settings.MAX_BODY_BYTES)
         author, action = author_of(req, body.get("reason")), body["action"]
-        block = {name: body[name] for name in ("flags", "include", "salt") if name in body}
+        block: dict[str, Any] = {name: body[name] for name in ("flags", "include", "salt") if name in body}
         if block and action != "start":
             raise InvalidRequest("flags, include and salt are for starting", param=next(iter(block)))
         match action:

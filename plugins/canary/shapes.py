@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from plugins.canary.rollout import COHORTS, Rollout
-from rom_core.config.sqlite_store import iso
+from rom_core.config.sqlite_file import iso
 from rom_core.errors import CanaryConflict
+from rom_core.gate.verdict import p95
 
 
 def shown(rollout: Rollout) -> dict[str, Any]:
@@ -39,6 +41,9 @@ def shown(rollout: Rollout) -> dict[str, Any]:
     }
 
 
-def _counts(rollout: Rollout, cohort: str) -> dict[str, float]:
-    turns = rollout.figures(cohort).turns
-    return {status: turns.get(status, 0.0) for status in ("ok", "error", "rejected")}
+def _counts(rollout: Rollout, cohort: str) -> dict[str, float | None]:
+    """Turns by status, and the p95 of the good ones in seconds; None if there is none, or no bound to it."""
+    figures = rollout.figures(cohort)
+    slowest = p95(figures.buckets)
+    counts = {status: figures.turns.get(status, 0.0) for status in ("ok", "error", "rejected")}
+    return {**counts, "p95_seconds": slowest if slowest is not None and math.isfinite(slowest) else None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ import falcon
 from plugins.flags import shapes
 from plugins.flags.asked import required_version, version_number
 from rom_core.errors import InvalidRequest, MalformedRequest, NotFound, Overloaded, StoreUnavailable, VersionConflict
-from rom_core.flags import Applied, Flags
+from rom_core.flags import Applied, Author, Flags
 from rom_core.http.author import REASON, author_of
 from rom_core.http.body import BodySchema
 from rom_core.http.forms import read_fields
@@ -35,12 +36,24 @@ class _Resource:
             raise NotFound("this runtime was given its settings, not where to read them")
         return self._runtime.flags
 
-    def _fields(self, req: falcon.Request) -> dict[str, Any]:
-        return read_fields(req, self._runtime.current.settings.MAX_BODY_BYTES)
 
-    def _answer_applied(self, resp: falcon.Response, applied: Applied) -> None:
-        body = shapes.applied_of(applied, self._runtime.current.settings)
-        _answer(resp, body, applied.version)
+class _ChangeResource(_Resource, ABC):
+    """A POST that changes the settings, and answers what changed."""
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """All or nothing; the ETag is the new version."""
+        fields = read_fields(req, self._runtime.current.settings.MAX_BODY_BYTES)
+        author = author_of(req, fields.pop(REASON, None))
+        applied = self._apply(req, fields, author)
+        _answer(resp, shapes.applied_of(applied, self._runtime.current.settings), applied.version)
+
+    @abstractmethod
+    def _apply(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Applied:
+        """`fields` are those of the body, without the reason."""
+
+
+def _change_operations(summary: str, body: Mapping[str, Any]) -> Mapping[str, Operation]:
+    return {"POST": Operation(summary, shapes.APPLIED_ANSWER, body=BodySchema(body), errors=_CHANGE_ERRORS)}
 
 
 class FlagsResource(_Resource):
@@ -56,23 +69,16 @@ class FlagsResource(_Resource):
         _answer(resp, body, body["version"])
 
 
-class ReloadResource(_Resource):
+class ReloadResource(_ChangeResource):
     """POST /admin/reload-flags."""
 
-    operations: Mapping[str, Operation] = {
-        "POST": Operation(
-            "Reads all layers afresh, with the overrides of the body set first; takes a form, JSON, or nothing.",
-            shapes.APPLIED_ANSWER,
-            body=BodySchema(shapes.RELOAD_BODY),
-            errors=_CHANGE_ERRORS,
-        )
-    }
+    operations = _change_operations(
+        "Reads all layers afresh, with the overrides of the body set first; takes a form, JSON, or nothing.",
+        shapes.RELOAD_BODY,
+    )
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All or nothing; see `Flags.change`."""
-        fields = self._fields(req)
-        author = author_of(req, fields.pop(REASON, None))
-        self._answer_applied(resp, self._flags.change(fields, author, required_version(req)))
+    def _apply(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Applied:
+        return self._flags.change(fields, author, required_version(req))
 
 
 class HistoryResource(_Resource):
@@ -96,28 +102,21 @@ class HistoryResource(_Resource):
         _answer(resp, {"versions": [shapes.version_of(v, settings, durable=durable) for v, durable in versions]})
 
 
-class RollbackResource(_Resource):
+class RollbackResource(_ChangeResource):
     """POST /admin/flags/rollback."""
 
-    operations: Mapping[str, Operation] = {
-        "POST": Operation(
-            "Puts the overrides of a version in force again, as a new version; takes a form or JSON.",
-            shapes.APPLIED_ANSWER,
-            body=BodySchema(shapes.ROLLBACK_BODY),
-            errors=_CHANGE_ERRORS,
-        )
-    }
+    operations = _change_operations(
+        "Puts the overrides of a version in force again, as a new version; takes a form or JSON.",
+        shapes.ROLLBACK_BODY,
+    )
 
-    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """See `Flags.rollback`."""
-        fields = self._fields(req)
-        author = author_of(req, fields.pop(REASON, None))
+    def _apply(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Applied:
         version = version_number(fields.pop("version", None))
         if fields:
             raise InvalidRequest(f"unknown field {sorted(fields)[0][:100]!r}; give version and reason")
         if version is None:
             raise InvalidRequest("version: the number of a version of the history is needed", param="version")
-        self._answer_applied(resp, self._flags.rollback(version, author, required_version(req)))
+        return self._flags.rollback(version, author, required_version(req))
 
 
 class StatusResource(_Resource):

@@ -153,7 +153,7 @@ class LegalTools:
             context.deadline,
             context.cancel,
             base=context.settings.DATAJUD_URL,
-            traceparent=context.traceparent,
+            trace_headers=context.trace_headers,
         )
 
     def _valid(self, text: str) -> CaseNumber:

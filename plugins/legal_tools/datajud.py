@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from plugins.legal_tools.case_number import COURTS, CaseNumber
@@ -49,18 +50,23 @@ def index_of(number: CaseNumber) -> str:
 
 
 def look_up(
-    number: CaseNumber, key: str, deadline: Deadline, cancel: CancelToken, *, base: str = URL, traceparent: str = ""
+    number: CaseNumber,
+    key: str,
+    deadline: Deadline,
+    cancel: CancelToken,
+    *,
+    base: str = URL,
+    trace_headers: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """What DataJud knows of the case, as JSON; texts in Portuguese.
 
-    Ends by `deadline`. Raises ToolError, which tells the model what went wrong and whether another try makes sense.
+    `trace_headers` go out with the request. Ends by `deadline`. Raises ToolError, which tells the model what went wrong
+    and whether another try makes sense.
     """
     index = index_of(number)
     if not key.strip():
         raise ToolError("A consulta ao DataJud não está configurada neste servidor: falta a chave DATAJUD_API_KEY.")
-    headers = {"Authorization": f"APIKey {key.strip()}", "User-Agent": f"rom-agent/{__version__}"}
-    if traceparent:
-        headers["traceparent"] = traceparent
+    headers = {"Authorization": f"APIKey {key.strip()}", "User-Agent": f"rom-agent/{__version__}", **trace_headers}
     digits = "".join(character for character in str(number) if character.isdigit())
     body = {"query": {"match": {"numeroProcesso": digits}}, "size": 10}
     found = _search(f"{base.rstrip('/')}/{index}/_search", body, headers, deadline, cancel)

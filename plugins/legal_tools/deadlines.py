@@ -6,6 +6,8 @@
   on the next business day (paragraph 2), and counting begins on the first business day after that (paragraph 3).
   Where court business ends early or begins late on the day on which a deadline begins or ends, that day moves to the
   next business day (paragraph 1): Ash Wednesday is the one such day known here, and a warning names it.
+* Lei 11.419/2006, art. 5, paragraph 2: what is read electronically on another day than a business day is served on the
+  next business day. A date that is none is counted from as it was given, the earlier end, and a warning has the later.
 * Art. 216: Saturdays, Sundays and days without court business are holidays.
 * CNJ Resolution 244/2016: courts are closed from 20 December to 6 January, so that nothing is published then.
 
@@ -128,6 +130,14 @@ def count(day: date, event: Event, days: int, calendar: Calendar) -> Deadline:
     return Deadline(published, begins or current, current, tuple(_grouped(passed)))
 
 
+def next_business_day(day: date, calendar: Calendar) -> date:
+    """The first day after `day` on which courts work."""
+    day += _ONE_DAY
+    while calendar.closed(day) is not None:
+        day += _ONE_DAY
+    return day
+
+
 def _grouped(days: list[tuple[date, str]]) -> Iterator[Skipped]:
     """Consecutive days with one reason as one entry; a weekend is one too."""
     group: Skipped | None = None
@@ -153,7 +163,8 @@ def answer(
     worked on the customary holidays.
     """
     counted = days * 2 if doubled else days
-    found = count(day, event, counted, Calendar(extra, federal))
+    calendar = Calendar(extra, federal)
+    found = count(day, event, counted, calendar)
     cautious = count(day, event, counted, Calendar(extra, federal, strict=True))
     warnings = [UNKNOWN_TO_US, NOT_CRIMINAL]
     if reduced := {found.published, found.begins, found.ends, cautious.ends} & _ash_wednesdays(found):
@@ -162,6 +173,15 @@ def answer(
             f"{_written(min(reduced))} é Quarta-feira de Cinzas: onde o expediente começa mais tarde ou termina mais "
             "cedo, o começo ou o vencimento que cai nesse dia passa para o dia útil seguinte (CPC, art. 224, § 1º); "
             "confira no tribunal.",
+        )
+    if event != "disponibilizacao" and (reason := calendar.closed(day)) is not None:
+        working = next_business_day(day, calendar)
+        later = count(working, event, counted, calendar).ends
+        warnings.insert(
+            0,
+            f"{_written(day)} não é dia de expediente ({reason}). Confira a data: a intimação eletrônica consultada em "
+            "dia não útil considera-se realizada no primeiro dia útil seguinte (Lei 11.419/2006, art. 5º, § 2º); se o "
+            f"ato se considera de {_written(working)}, o prazo vence em {_written(later)}.",
         )
     if cautious.ends != found.ends:
         warnings.insert(

@@ -96,6 +96,10 @@ class Line:
             changed.append(ticket)
         return changed
 
+    def full(self, limits: Limits) -> bool:
+        """Whether the next ticket will be gone at once, whatever it asks for."""
+        return len(self.running) >= limits.running and len(self.waiting) >= limits.waiting
+
     def _may_run(self, ticket: Ticket, limits: Limits) -> bool:
         if len(self.running) >= limits.running:
             return False

@@ -5,7 +5,7 @@ first out, except that nobody waits behind a turn that is held back by a cap of 
 and exhaustive turns may fill no more than half of the waiting places.
 The limits are those of the newest settings, also for turns that wait already.
 
-Hooks: rom_settings, rom_start, rom_turn (takes the slot), rom_status.
+Hooks: rom_settings, rom_start, rom_admit (refuses what no body could change), rom_turn (takes the slot), rom_status.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ MAX_RETRY_AFTER = 60.0
 # Memory comes back when turns end or a collection runs, which no line foretells.
 _MEMORY_RETRY_AFTER = 20.0
 _DRAINING_RETRY_AFTER = 10.0
+_FULL = "no slot and no waiting place is free"
 
 
 class Limiter:
@@ -86,11 +87,21 @@ class Limiter:
         """Limits are read from the runtime's newest settings."""
         self._runtime = runtime
 
+    @hookimpl
+    def rom_admit(self) -> RomError | None:
+        """MemoryPressure, or QueueFull when every slot and every place is taken: no body would change that."""
+        pressure = self._memory_pressure(self._runtime.clock.monotonic())
+        if pressure is not None:
+            return pressure
+        return self._queue_full(_FULL, Ticket()) if self._line.full(self._limits()) else None
+
     @hookimpl(wrapper=True)
     def rom_turn(self, turn: Turn) -> Generator[None, TurnResult, TurnResult]:
         """Hold a slot while the turn runs. Raises MemoryPressure, QueueFull, QueueTimeout, or what ended the wait."""
         now, request = turn.clock.monotonic(), turn.request
-        self._check_memory(turn, now)
+        pressure = self._memory_pressure(now)
+        if pressure is not None:
+            raise self._told(turn, pressure)
         ticket = Ticket((request.key_name, request.user), request.mode == "exhaustive", now)
         try:
             self._enter(turn, ticket)
@@ -120,7 +131,7 @@ class Limiter:
             if ticket.state == "waiting":
                 ticket.wake = threading.Event()
         if ticket.state == "gone":
-            raise self._refusal(turn, QueueFull, "no slot and no waiting place is free", self._comes_up_in(ticket))
+            raise self._told(turn, self._queue_full(_FULL, ticket))
         if ticket.wake is not None:
             self._wait(turn, ticket, ticket.wake)
 
@@ -166,14 +177,16 @@ class Limiter:
                         turn.check()
                     if runtime.draining.is_set():
                         outcome = "draining"
-                        raise self._refusal(turn, Draining, "the server is shutting down", _DRAINING_RETRY_AFTER)
+                        draining = Draining("the server is shutting down", retry_after=_DRAINING_RETRY_AFTER)
+                        raise self._told(turn, draining)
                     if ticket.state == "gone":
                         outcome = "full"
-                        raise self._refusal(turn, QueueFull, "the queue was made shorter", self._comes_up_in(ticket))
+                        raise self._told(turn, self._queue_full("the queue was made shorter", ticket))
                     left = seen.settings.QUEUE_TIMEOUT_SECONDS - turn.queue_wait
                     if left <= 0:
                         outcome = "timeout"
-                        raise self._refusal(turn, QueueTimeout, "no slot came free in time", self._comes_up_in(ticket))
+                        timeout = QueueTimeout("no slot came free in time", retry_after=self._comes_up_in(ticket))
+                        raise self._told(turn, timeout)
                     turn.clock.wait(wake, min(left, turn.deadline.remaining()))
         finally:
             if outcome != "started":
@@ -188,7 +201,7 @@ class Limiter:
 
     # -- refusing ----------------------------------------------------------------------------------------------------
 
-    def _check_memory(self, turn: Turn, now: float) -> None:
+    def _memory_pressure(self, now: float) -> MemoryPressure | None:
         settings = self._settings
         if self._memory is None or not 0 <= now - self._memory[0] < _MEMORY_SECONDS:
             if self._gauge_mb != settings.MEMORY_LIMIT_MB:
@@ -196,13 +209,18 @@ class Limiter:
                 self._gauge = MemoryGauge(self._gauge_mb)
             self._memory = (now, self._gauge.ratio())
         ratio = self._memory[1]
-        if ratio is not None and ratio > settings.MEMORY_REJECT_RATIO:
-            raise self._refusal(turn, MemoryPressure, "too little memory for another turn", _MEMORY_RETRY_AFTER)
+        if ratio is None or ratio <= settings.MEMORY_REJECT_RATIO:
+            return None
+        return MemoryPressure("too little memory for another turn", retry_after=_MEMORY_RETRY_AFTER)
 
-    def _refusal(self, turn: Turn, error: type[RomError], detail: str, seconds: float) -> RomError:
-        """The error, told to the observers."""
+    def _queue_full(self, detail: str, ticket: Ticket) -> QueueFull:
+        return QueueFull(detail, retry_after=self._comes_up_in(ticket))
+
+    @staticmethod
+    def _told(turn: Turn, error: RomError) -> RomError:
+        """The error, told to the observers; the core tells those of `rom_admit`."""
         turn.emit(RequestRejected(turn.route, error.code))
-        return error(detail, retry_after=min(seconds, MAX_RETRY_AFTER))
+        return error
 
     def _comes_up_in(self, ticket: Ticket) -> float:
         """Seconds until those who wait now will have their slots, by the slowest of the lines that hold this turn back.
@@ -223,7 +241,7 @@ class Limiter:
             ahead = [other for other in running if alike(other)]
             if len(ahead) >= slots:
                 seconds.append(_lasts(hold, ahead, [other for other in waiting if alike(other)], slots, now))
-        return max(seconds)
+        return min(max(seconds), MAX_RETRY_AFTER)
 
     @property
     def _settings(self) -> Settings:

@@ -10,21 +10,20 @@ from __future__ import annotations
 import os
 import platform
 import socket
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from plugins.metrics.capacity import CapacityWatch
 from plugins.metrics.children import one_of
-from plugins.metrics.exposition import Exposition
+from plugins.metrics.exposition import Exposition, totals
 from plugins.metrics.figures import (
     CIRCUIT_STATES,
     COHORTS,
-    DIRECTIONS,
     GUARDRAILS,
     OUTCOMES,
     REJECTIONS,
@@ -34,11 +33,19 @@ from plugins.metrics.figures import (
     Figures,
 )
 from plugins.metrics.route import MetricsResource
+from plugins.metrics.runtime_counters import RuntimeCounters
 from rom_core import __version__
 from rom_core.accounts import TurnAccount, cost_usd, turn_of, uncached_cost_usd, usage_is_missing
-from rom_core.catalogue import OBSERVERS
 from rom_core.config import Setting
-from rom_core.events import AttemptFinished, Event, RequestFinished, RetryScheduled, ToolFinished, TurnFinished
+from rom_core.events import (
+    AttemptFinished,
+    Event,
+    RequestFinished,
+    RetryScheduled,
+    SettingsChanged,
+    ToolFinished,
+    TurnFinished,
+)
 from rom_core.hookspecs import hookimpl
 from rom_core.http.requests import status_of
 from rom_core.pipeline import PluginRoutes
@@ -58,10 +65,12 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.figures = Figures(self.registry)
-        self._exposition = Exposition(self.registry)
-        ProcessCollector(registry=self.registry)
+        self._others = CollectorRegistry()
+        self._exposition = Exposition(self._others, self.figures.all)
+        self._register(ProcessCollector(registry=None))
         self._runtime: Runtime | None = None
         self._watch: CapacityWatch | None = None
+        self._counting = threading.Lock()
         self._expected: tuple[int, tuple[str, ...]] | None = None
         self._handlers: dict[str, Handler] = {
             "request.finished": self._request_finished,
@@ -80,7 +89,7 @@ class Metrics:
             "queue.left": self._queue_left,
             "guardrail.warned": lambda _: self.figures.guardrail_warnings().inc(),
             "guardrail.tripped": lambda event: self.figures.guardrail_trips(one_of(event.reason, GUARDRAILS)).inc(),
-            "flags.changed": lambda _: self.figures.flag_changes().inc(),
+            "flags.changed": self._flags_changed,
             "canary.changed": lambda event: self.figures.canary_changes(event.action).inc(),
             "canary.aborted": lambda _: self.figures.canary_changes("aborted").inc(),
             "capacity.changed": lambda event: self.figures.capacity_changes(event.after).inc(),
@@ -113,7 +122,7 @@ class Metrics:
         self._runtime = runtime
         self._watch = CapacityWatch(runtime, _NAME)
         self._watch.start()
-        self.registry.register(_RuntimeCounters(runtime))
+        self._register(RuntimeCounters(runtime))
         runtime.exposition = lambda: self.render() if runtime.current.settings.METRICS_ENABLED else None
         instance = os.environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
         self.figures.instance(instance, __version__).set(1)
@@ -124,9 +133,9 @@ class Metrics:
         """Stop watching, and leave the counters in the log: perhaps nobody has scraped them since the last turn."""
         if self._watch is not None:
             self._watch.stop()
-        totals = self._exposition.totals()
-        if totals:
-            logger.info("metrics.final", counters=totals)
+        counters = totals(self.registry)
+        if counters:
+            logger.info("metrics.final", counters=counters)
 
     @hookimpl
     def rom_status(self) -> dict[str, Any]:
@@ -138,13 +147,18 @@ class Metrics:
         """Count it."""
         handler = self._handlers.get(event.name)
         if handler is not None:
-            handler(event)
+            with self._counting:
+                handler(event)
 
     def render(self) -> bytes:
         """The text of GET /metrics, with what is looked up rather than counted brought up to date."""
         if self._runtime is not None and self._watch is not None:
             self._refresh(self._runtime, self._watch)
         return self._exposition.render()
+
+    def _register(self, collector: Collector) -> None:
+        for registry in (self.registry, self._others):
+            registry.register(collector)
 
     def _refresh(self, runtime: Runtime, watch: CapacityWatch) -> None:
         figures, snapshot = self.figures, runtime.current
@@ -173,11 +187,22 @@ class Metrics:
         """By what the breaker says now: it may have been switched off, and then no circuit holds anything back."""
         snapshot = runtime.current
         known = snapshot.pipeline.status(_BREAKER).get(_BREAKER, {}).get("models", {})
-        for model in snapshot.settings.models:
+        models = snapshot.settings.models
+        for model in models:
             state = known.get(model, {}).get("state", "closed")
             self.figures.circuit_state(model).set(CIRCUIT_STATES.index(state))
+        for (model,), _ in self.figures.circuit_state.children():
+            if model not in models:
+                # Nobody looks at its circuit any more: a last state "open" would keep an alert firing for ever.
+                self.figures.circuit_state.forget(model)
 
     # -- events ------------------------------------------------------------------------------------------------------
+
+    def _flags_changed(self, event: SettingsChanged) -> None:
+        self.figures.flag_changes().inc()
+        # What switched it off reached nobody here, and neither did what happened until now: a gate has to know.
+        if event.changes.get("METRICS_ENABLED") == (False, True):
+            self.figures.resumed().inc()
 
     def _request_finished(self, event: RequestFinished) -> None:
         cohort = one_of(event.cohort, COHORTS)
@@ -190,20 +215,20 @@ class Metrics:
         figures, turn, result = self.figures, event.turn, event.result
         account = _account(turn)
         account.observe(event)
-        cohort = one_of(turn.cohort, COHORTS)
+        of_cohort = figures.of_cohort(turn.cohort)
         own = account.overhead(event)
-        figures.overhead(cohort).observe(own)
+        of_cohort.overhead.observe(own)
+        # In the order of TIME_PARTS.
         parts = (account.model_time, account.tool_time, turn.queue_wait, account.retry_wait, own)
-        for part, seconds in zip(("model", "tools", "queue", "retry_wait", "own"), parts, strict=True):
-            if seconds:
-                figures.turn_time(part).inc(seconds)
-        figures.iterations(cohort).observe(turn.iterations)
+        for total, seconds in zip(figures.time_parts, parts, strict=True):
+            total.value += seconds
+        of_cohort.iterations.observe(turn.iterations)
         if account.first_delta is not None:
-            figures.first_delta(cohort).observe(account.first_delta)
+            of_cohort.first_delta.observe(account.first_delta)
         if result is not None:
             figures.stop_reasons(one_of(result.stop_reason, STOP_REASONS)).inc()
             if result.degraded:
-                figures.degraded(cohort).inc()
+                figures.degraded(one_of(turn.cohort, COHORTS)).inc()
         if self._watch is not None and status_of(200, event.error) in ("ok", "error"):
             self._watch.turn(event.duration)
 
@@ -212,15 +237,17 @@ class Metrics:
         _account(attempt.turn).observe(event)
         model = attempt.model.alias
         figures.attempts(model, one_of(event.outcome, OUTCOMES)).inc()
-        figures.attempt_seconds(model).observe(event.duration)
+        of_model = figures.of_model(model)
+        of_model.seconds.observe(event.duration)
         usage = attempt.usage
         if usage is not None:
-            counts = (usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
-            for direction, count in zip(DIRECTIONS, counts, strict=True):
-                if count:
-                    figures.tokens(model, direction).inc(count)
-            figures.cost(model).inc(cost_usd(attempt.model, usage))
-            figures.cost_uncached(model).inc(uncached_cost_usd(attempt.model, usage))
+            sent, answered, cache_read, cache_write = of_model.tokens
+            sent.value += usage.input_tokens
+            answered.value += usage.output_tokens
+            cache_read.value += usage.cache_read_tokens
+            cache_write.value += usage.cache_write_tokens
+            of_model.cost.value += cost_usd(attempt.model, usage)
+            of_model.cost_uncached.value += uncached_cost_usd(attempt.model, usage)
         elif usage_is_missing(event):
             figures.usage_unknown(model).inc()
         if self._watch is not None:
@@ -266,29 +293,3 @@ def _account(turn: Turn) -> TurnAccount:
     if account is None:
         account = turn.stash[_NAME] = TurnAccount()
     return account
-
-
-class _RuntimeCounters(Collector):
-    """What the core counts by itself: failures of observers, and the time spent in plugins while that is measured."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        errors = CounterMetricFamily(
-            "rom_observer_errors", "Exceptions of observers, isolated and logged", labels=("plugin", "hook")
-        )
-        counts = self._runtime.observer_errors
-        for plugin in self._runtime.catalogue.plugins.values():
-            for hook in OBSERVERS:
-                if hook in plugin.hooks:
-                    errors.add_metric((plugin.name, hook), counts[plugin.name, hook])
-        yield errors
-        seconds = CounterMetricFamily(
-            "rom_plugin_seconds",
-            "Seconds in a plugin's hooks, while PLUGIN_TIMES is on",
-            labels=("plugin", "hook"),
-        )
-        for labels, spent in self._runtime.plugin_times.items():
-            seconds.add_metric(labels, spent)
-        yield seconds

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations, product
+from typing import NamedTuple, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 
-from plugins.metrics.children import Children
+from plugins.metrics.children import OTHER, Buckets, Counter, Gauge, Histogram, Number
 from rom_core.config import Settings
 from rom_core.http.requests import UNMATCHED
 
@@ -43,11 +44,32 @@ TURN_ROUTES = ("/api/chat", "/v1/chat/completions")
 _SECONDS = (0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 120, 300, 900)
 
 
+M = TypeVar("M", Counter, Gauge, Histogram)
+
+
+class OfModel(NamedTuple):
+    """What every request to a model counts. `tokens` in the order of DIRECTIONS."""
+
+    seconds: Buckets
+    tokens: tuple[Number, Number, Number, Number]
+    cost: Number
+    cost_uncached: Number
+
+
+class OfCohort(NamedTuple):
+    """What every turn of a cohort counts."""
+
+    overhead: Buckets
+    iterations: Buckets
+    first_delta: Buckets
+
+
 class Figures:
     """The metrics in one registry; attributes are called with label values, in order, and give the bound child."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        self.all: list[Counter | Gauge | Histogram] = []
         self.requests = self._counter(
             "rom_requests_total",
             "HTTP requests answered, by route template, outcome and cohort",
@@ -127,6 +149,9 @@ class Figures:
             "rom_guardrail_warnings_total", "Turns that reached MAX_LOOPS_SOFT iterations", ()
         )
         self.flag_changes = self._counter("rom_flag_changes_total", "New versions of the settings put in force", ())
+        self.resumed = self._counter(
+            "rom_metrics_resumed_total", "Times METRICS_ENABLED was switched on again; nothing was counted before", ()
+        )
         self.canary_changes = self._counter("rom_canary_changes_total", "What happened to canary rollouts", ("action",))
         self.flags_version = self._gauge("rom_flags_version", "Version of the settings in force", ())
         self.flags_store_ok = self._gauge(
@@ -148,6 +173,23 @@ class Figures:
         self.instance = self._gauge("rom_instance_info", "1, labelled with who answers", ("instance", "version"))
         self.build = self._gauge("rom_build_info", "1, labelled with what runs", ("version", "python"))
         self._expect_fixed()
+        self._models: dict[str, OfModel] = {}
+        self._cohorts = {cohort: self._of_cohort(cohort) for cohort in COHORTS}
+        self.time_parts = tuple(self.turn_time(part) for part in TIME_PARTS)
+
+    def of_model(self, model: str) -> OfModel:
+        """Looked up in one step, since every attempt needs all of it."""
+        found = self._models.get(model)
+        if found is None:
+            one, two, three, four = (self.tokens(model, direction) for direction in DIRECTIONS)
+            found = self._models[model] = OfModel(
+                self.attempt_seconds(model), (one, two, three, four), self.cost(model), self.cost_uncached(model)
+            )
+        return found
+
+    def of_cohort(self, cohort: str) -> OfCohort:
+        """Looked up in one step, since every turn needs all of it."""
+        return self._cohorts.get(cohort) or self._of_cohort(OTHER)
 
     def expect(self, settings: Settings, routes: Sequence[str], tools: Sequence[str]) -> None:
         """Expose what these settings, routes and tools can lead to, as zero until it does."""
@@ -168,6 +210,9 @@ class Figures:
         self.tools.expect(product(tools, TOOL_OUTCOMES))
         self.tool_seconds.expect((tool,) for tool in tools)
 
+    def _of_cohort(self, cohort: str) -> OfCohort:
+        return OfCohort(self.overhead(cohort), self.iterations(cohort), self.first_delta(cohort))
+
     def _expect_fixed(self) -> None:
         for figure in (self.overhead, self.first_delta, self.iterations, self.degraded, self.queue_wait):
             figure.expect((cohort,) for cohort in COHORTS)
@@ -181,11 +226,16 @@ class Figures:
         self.alerts.expect((outcome,) for outcome in ("delivered", "failed", "dropped"))
         self.abandoned.expect((pool,) for pool in ("tools", "turns", "wire"))
 
-    def _counter(self, name: str, help_: str, labels: Sequence[str]) -> Children[Counter]:
-        return Children(Counter(name, help_, labels, registry=self.registry), len(labels))
+    def _counter(self, name: str, help_: str, labels: Sequence[str]) -> Counter:
+        return self._registered(Counter(name, help_, labels))
 
-    def _gauge(self, name: str, help_: str, labels: Sequence[str]) -> Children[Gauge]:
-        return Children(Gauge(name, help_, labels, registry=self.registry), len(labels))
+    def _gauge(self, name: str, help_: str, labels: Sequence[str]) -> Gauge:
+        return self._registered(Gauge(name, help_, labels))
 
-    def _histogram(self, name: str, help_: str, labels: Sequence[str], buckets: Sequence[float]) -> Children[Histogram]:
-        return Children(Histogram(name, help_, labels, registry=self.registry, buckets=buckets), len(labels))
+    def _histogram(self, name: str, help_: str, labels: Sequence[str], bounds: Sequence[float]) -> Histogram:
+        return self._registered(Histogram(name, help_, labels, bounds))
+
+    def _registered(self, metric: M) -> M:
+        self.registry.register(metric)
+        self.all.append(metric)
+        return metric

@@ -189,10 +189,13 @@ def _broken_stream(error: http.HTTPError) -> ModelError:
 
 def _before_answer(error: Exception) -> ModelError:
     text = str(error)[:_MESSAGE_LENGTH]
-    if isinstance(error, boto.ReadTimeoutError):
-        return ModelTimeout(kind="read_timeout", upstream_message=text)
     if isinstance(error, boto.ConnectTimeoutError):
         return ModelTimeout(kind="connect_timeout", upstream_message=text)
+    # A socket's own TimeoutError, which is an OSError, has cost as long a wait as botocore's.
+    if isinstance(error, (boto.ReadTimeoutError, TimeoutError)):
+        return ModelTimeout(kind="read_timeout", upstream_message=text)
+    if isinstance(error, (boto.IncompleteReadError, boto.ResponseStreamingError)):
+        return ModelStreamTruncated(kind="stream_broken", upstream_message=type(error).__name__)
     if isinstance(error, boto.SSLError):
         if any(isinstance(one, ssl.SSLEOFError) for one in _chain(error)):
             return ModelConnectionError(kind="connection_closed", upstream_message=text)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rom_core.cli.flags import TOKEN_VARIABLE, AdminClient, assigned
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _PATH = "/admin/canary"
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print what the server answers, as JSON.")
@@ -103,6 +106,21 @@ def _print(client: AdminClient, answer: dict[str, Any], as_json: bool) -> None:
         client.say(f"{entry['at'][:19]}  {entry['by']}  {entry['action']} at {entry['details']['percent']} %{why}")
 
 
+def _side_by_side(cohorts: dict[str, Any]) -> Table:
+    """The judged window: the canary's checks, and what the stable cohort came to over the same time."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from rom_core.gate.report import value_text
+
+    table = Table("check", "canary", "", "stable", "", "limit", box=None)
+    for canary, stable in zip(cohorts["canary"]["checks"], cohorts["stable"]["checks"], strict=True):
+        name = canary["name"]
+        cells = [text for check in (canary, stable) for text in (value_text(name, check["value"]), check["outcome"])]
+        table.add_row(*(Text(cell) for cell in (name, *cells, value_text(name, canary["limit"]))))
+    return table
+
+
 def _print_rollout(client: AdminClient, rollout: dict[str, Any]) -> None:
     flags = ", ".join(f"{name}={json.dumps(value)}" for name, value in rollout["block"]["flags"].items())
     client.say(f"{flags}, started by {rollout['by']}: {rollout['status']}", style="bold")
@@ -111,10 +129,14 @@ def _print_rollout(client: AdminClient, rollout: dict[str, Any]) -> None:
         f"{rollout['watched_seconds']:g} s of {rollout['window_seconds']:g} s watched"
         + (", held" if rollout["held"] else "")
     )
-    for cohort, counts in rollout["current"].items():
-        client.say(f"  {cohort}: " + ", ".join(f"{count:g} {status}" for status, count in counts.items()))
+    from rom_core.gate.report import seconds_text
+
+    for cohort, figures in rollout["current"].items():
+        turns = ", ".join(f"{count:g} {status}" for status, count in figures.items() if status != "p95_seconds")
+        client.say(f"  {cohort}: {turns}, p95 {seconds_text(figures['p95_seconds'], ())}")
     client.say(f"gate: {rollout['gate']}; approval possible: {rollout['approvable'].replace('_', ' ')}")
     if rollout["judged"] is not None:
+        client.show(_side_by_side(rollout["judged"]["cohorts"]))
         client.say(f"  {rollout['judged']['why']}")
     if rollout["ended_because"]:
         client.say(f"because: {rollout['ended_because']}")

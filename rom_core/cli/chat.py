@@ -19,16 +19,17 @@ def chat(message: str | None, url: str, model: str | None, system: str) -> None:
 
     The API key is taken from the environment variable ROM_API_KEY.
     """
-    from rom_core.cli.chat_client import ChatClient, ChatFailed
+    from rom_core.bearer import BadToken
+    from rom_core.cli.chat_client import KEY_VARIABLE, ChatClient, ChatFailed
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    client = ChatClient(url, os.environ.get("ROM_API_KEY", ""), model=model, system=system)
     try:
+        client = ChatClient(url, os.environ.get(KEY_VARIABLE, ""), model=model, system=system)
         if message is not None:
             client.ask(message)
         else:
             client.converse()
-    except ChatFailed as error:
+    except (BadToken, ChatFailed) as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
         sys.exit(130)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
 from rich.console import Console
 from rich.text import Text
 
+from rom_core.bearer import Bearer
+
+KEY_VARIABLE = "ROM_API_KEY"
 _CONNECT_SECONDS = 5
 # Heartbeats come every few seconds; this much silence means that the server is gone.
 _SILENCE_SECONDS = 120
@@ -31,13 +34,13 @@ class ChatClient:
         system: str = "",
         console: Console | None = None,
     ) -> None:
+        """`api_key` is what KEY_VARIABLE holds. Raises BadToken for one that cannot be sent."""
         self._url = url.rstrip("/") + "/api/chat"
         self._model = model
         self._system = system
         self._console = console or Console(highlight=False)
         self._session = requests.Session()
-        if api_key:
-            self._session.headers["Authorization"] = f"Bearer {api_key}"
+        self._session.auth = Bearer(api_key, KEY_VARIABLE)
         self.messages: list[dict[str, str]] = []
 
     def converse(self) -> None:
@@ -71,7 +74,7 @@ class ChatClient:
                 return
             elif name == "error":
                 self._console.print()
-                raise ChatFailed(f"{data['detail']} ({data['code']}, trace {data['trace_id']})")
+                raise ChatFailed(_told(data))
         raise ChatFailed("the connection ended in the middle of the answer")
 
     def _note(self, message: str, done: dict[str, Any]) -> None:
@@ -83,17 +86,32 @@ class ChatClient:
             self._console.print(Text(f"[{done['stop_reason']}, {done['model']}]", style="yellow"))
 
     def _events(self, body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+        answered = False
         try:
             with self._session.post(
-                self._url, json=body, stream=True, timeout=(_CONNECT_SECONDS, _SILENCE_SECONDS)
+                self._url,
+                json=body,
+                stream=True,
+                timeout=(_CONNECT_SECONDS, _SILENCE_SECONDS),
+                allow_redirects=False,
             ) as response:
+                answered = True
+                if response.is_redirect:
+                    target = response.headers["Location"]
+                    raise ChatFailed(f"{self._url} redirects to {target}: give --url the address that answers")
                 if response.status_code != 200:
                     raise ChatFailed(_reason(response))
                 yield from _parse(response.iter_lines(chunk_size=None))
-        except requests.ConnectionError:
-            raise ChatFailed(f"no server answers at {self._url}; start one with `make run` or `rom serve`") from None
         except requests.RequestException as error:
+            if answered:
+                raise ChatFailed(f"the connection broke in the middle of the answer: {error}") from None
+            if isinstance(error, requests.ConnectionError):
+                raise ChatFailed(
+                    f"no server answers at {self._url}; start one with `make run` or `rom serve`"
+                ) from None
             raise ChatFailed(f"the request failed: {error}") from None
+        except (ValueError, KeyError, TypeError):
+            raise ChatFailed(f"what answers at {self._url} is no ROM Agent") from None
 
 
 def _parse(lines: Iterator[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -108,7 +126,11 @@ def _parse(lines: Iterator[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _reason(response: requests.Response) -> str:
     try:
-        problem = response.json()
-        return f"{problem['detail']} ({problem['code']}, HTTP {response.status_code}, trace {problem['trace_id']})"
-    except (ValueError, KeyError):
+        return _told(response.json())
+    except (ValueError, KeyError, TypeError):
         return f"HTTP {response.status_code} from {response.url}"
+
+
+def _told(problem: Mapping[str, Any]) -> str:
+    """The sentence for the person, and below it what an engineer asks for."""
+    return "{user_message}\n{code} (HTTP {status}, request {request_id}): {detail}".format_map(problem)

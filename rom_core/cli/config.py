@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rom_core.cli.inspection import inspected
+
 if TYPE_CHECKING:
     from rom_core.config import Settings
-    from rom_core.runtime import Runtime
 
 _SHOWN_CHARS = 80
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -27,16 +23,21 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def config(names: tuple[str, ...], changed: bool, as_json: bool) -> None:
     """Show the settings in force, or those NAMEd, and where each comes from; secrets are masked.
 
-    The process that serves may have been started with another environment: see `rom flags` for that one.
+    The process that serves may have been started with another environment: see `rom flags` for that one. Exit code 3
+    and the reasons, behind what could be read, if `rom serve` would not start with these settings.
     """
-    settings = inspected().current.settings
+    found = inspected()
+    settings = found.settings
+    wrong = {problem.name for problem in found.problems}
     shown = {
         name: entry
         for name, entry in settings_as_json(settings).items()
-        if (not names or name in _known(settings, names)) and not (changed and entry["source"] == "default")
+        if (not names or name in _known(settings, names))
+        and not (changed and entry["source"] == "default" and name not in wrong)
     }
     if as_json:
-        print_json({"environment": settings.environment, "settings": shown})
+        print_json(found.as_dict() | {"settings": shown})
+        found.end()
         return
     from rich.console import Console
     from rich.text import Text
@@ -45,9 +46,9 @@ def config(names: tuple[str, ...], changed: bool, as_json: bool) -> None:
     console.print(f"environment: {settings.environment}", markup=False)
     width = max(map(len, shown), default=0)
     for name, entry in shown.items():
-        console.print(
-            Text.assemble((f"{name:{width}}", "bold"), f"  {_cell(entry['value'])}  ", (entry["source"], "dim"))
-        )
+        line = Text.assemble((f"{name:{width}}", "bold"), f"  {_cell(entry['value'])}  ", (entry["source"], "dim"))
+        console.print(line.append("  see the problem below", "bold red") if name in wrong else line)
+    found.end()
 
 
 def settings_as_json(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -66,33 +67,9 @@ def settings_as_json(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
-def inspected() -> Runtime:
-    """A runtime of this folder and environment that is not started: only to be looked at.
-
-    Raises click.ClickException for settings that cannot be used.
-    """
-    from rom_core.cli.runtime import load_runtime
-
-    with _logging_aside():
-        return load_runtime(Path.cwd(), dict(os.environ))
-
-
 def print_json(value: Any) -> None:
     """Print for a program."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
-
-
-@contextmanager
-def _logging_aside() -> Iterator[None]:
-    """What is logged meanwhile goes to stderr: stdout belongs to the answer."""
-    import structlog
-
-    before = structlog.get_config()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    try:
-        yield
-    finally:
-        structlog.configure(**before)
 
 
 def _known(settings: Settings, names: tuple[str, ...]) -> set[str]:

@@ -78,7 +78,7 @@ def rollback(deploy_id: str | None, service: str, api_key: str, wait: float, yes
     Automatic deploys are switched off first, or the next push would bring back what was rolled back. What an earlier
     deploy built is used again, so this takes no build.
     """
-    from rom_core.deploy import LIVE, rollback_target
+    from rom_core.deploy import ENDED, LIVE, rollback_target
 
     render = _render(api_key, service)
     deploys = _asking(lambda: render.deploys(100))
@@ -91,6 +91,9 @@ def rollback(deploy_id: str | None, service: str, api_key: str, wait: float, yes
     live = next((entry for entry in deploys if entry.status == LIVE), None)
     click.echo(f"live: {_line(live) if live is not None else 'nothing'}")
     click.echo(f"back to: {_line(target)}")
+    for entry in deploys:
+        if entry.status not in ENDED:
+            click.echo(f"NOTE: {_line(entry)} is under way and may become live afterwards; cancel it at Render")
     if not yes:
         click.confirm("Go back, with automatic deploys switched off?", abort=True)
     _asking(render.stop_auto_deploy)
@@ -113,7 +116,7 @@ def _render(api_key: str, service: str) -> Render:
     from rom_core.clock import SystemClock
     from rom_core.deploy import Render
 
-    return Render(api_key, service, clock=SystemClock())
+    return _asking(lambda: Render(api_key, service, clock=SystemClock()))
 
 
 def _asking(question: Callable[[], Answer]) -> Answer:

@@ -7,7 +7,10 @@ import sys
 
 import click
 
-from rom_core.cli.config import JSON, inspected, print_json
+from rom_core.cli.config import JSON, print_json
+from rom_core.cli.inspection import inspected
+
+_TODO = "correct it: `rom serve` would not start"
 
 
 @click.command("doctor")
@@ -15,18 +18,24 @@ from rom_core.cli.config import JSON, inspected, print_json
 def doctor(as_json: bool) -> None:
     """Check credentials, region, models, permission, clock, proxies, and where data goes. Costs nothing.
 
-    Exit code 0 if nothing fails (there may be warnings), 1 if something does.
+    Exit code 0 if nothing fails (there may be warnings), 1 if something does. Settings that `rom serve` would not start
+    with are among the findings; the other checks go by what could be read of them.
     """
     from rom_core.doctor import FAIL, OK, WARN, Finding, examine
 
     try:
-        settings = inspected().current.settings
+        found = inspected()
     except click.ClickException as error:
         environment = os.environ.get("ROM_ENV", "")
-        findings = [Finding("settings", FAIL, error.message, "correct them: `rom serve` would not start")]
+        findings = [Finding("settings", FAIL, error.message, _TODO)]
     else:
-        environment = settings.environment
-        findings = list(examine(settings, os.environ))
+        environment = found.settings.environment
+        findings = [Finding("settings", FAIL, f"{wrong.name}: {wrong.message}", _TODO) for wrong in found.problems]
+        findings += [
+            Finding("override", WARN, f"{skipped.name} is skipped: {skipped.message}", "clear it with `rom flags`")
+            for skipped in found.skipped
+        ]
+        findings += examine(found.settings, os.environ)
     failed = any(finding.status == FAIL for finding in findings)
     if as_json:
         print_json({"environment": environment, "ok": not failed, "findings": [f.as_dict() for f in findings]})

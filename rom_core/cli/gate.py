@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rom_core.cli.values import Duration, Share
+from rom_core.cli.values import Address, Duration, Share
 
 if TYPE_CHECKING:
     from rom_core.clock import Clock
@@ -22,8 +22,14 @@ SCRAPE_SECONDS = 10.0
 
 
 @click.command()
-@click.option("--url", help="The server to watch, or ROM_URL; its GET /metrics is read (token: METRICS_TOKEN).")
-@click.option("--prometheus", help="A Prometheus to ask about the window that has just passed, instead of watching.")
+@click.option(
+    "--url", type=Address(), help="The server to watch, or ROM_URL; its GET /metrics is read (token: METRICS_TOKEN)."
+)
+@click.option(
+    "--prometheus",
+    type=Address(),
+    help="A Prometheus to ask about the window that has just passed, instead of watching.",
+)
 @click.option("--job", default="rom", show_default=True, help="The server's job name in that Prometheus.")
 @click.option("--window", type=Duration(), default="2h", show_default=True, help="How long; a bare number is seconds.")
 @click.option("--interval", type=Duration(), default="30s", show_default=True, help="Time between two scrapes.")
@@ -52,31 +58,39 @@ def gate(
     from rich.console import Console
 
     from rom_core.clock import SystemClock
-    from rom_core.gate import GateBroken, Interrupted, ScrapeFailed, Thresholds, judge, prometheus_figures, prove
+    from rom_core.gate import (
+        Figures,
+        GateBroken,
+        Interrupted,
+        Outcome,
+        ScrapeFailed,
+        Thresholds,
+        Verdict,
+        judge,
+        prometheus_figures,
+        prove,
+    )
     from rom_core.gate.report import show
 
-    if url is None and prometheus is None:
-        url = os.environ.get("ROM_URL") or None
-    if (url is None) == (prometheus is None):
+    if not url and not prometheus:
+        url = Address().convert(os.environ.get("ROM_URL", ""), None, click.get_current_context())
+    if bool(url) == bool(prometheus):
         raise click.UsageError("name a server with --url or a Prometheus with --prometheus, one of them")
-    if url is not None and interval > window / 2:
+    if url and interval > window / 2:
         raise click.UsageError("--interval must fit into --window twice")
     thresholds = Thresholds(**limits)
-    try:
-        prove(thresholds)
-    except GateBroken as error:
-        raise _CannotJudge(str(error)) from None
     clock = SystemClock()
     try:
-        if prometheus is not None:
+        prove(thresholds)
+        if prometheus:
             figures = prometheus_figures(prometheus, window, clock, job=job, cohort=cohort)
             verdict = judge(figures, thresholds, window)
         else:
             verdict = _watch(str(url), clock, thresholds, window=window, interval=interval, cohort=cohort)
-    except ScrapeFailed as error:
+    except (GateBroken, ScrapeFailed, Interrupted) as error:
+        if as_json:
+            click.echo(json.dumps(Verdict(Outcome.INCONCLUSIVE, (), (str(error),), Figures()).as_dict()))
         raise _CannotJudge(str(error)) from None
-    except Interrupted:
-        raise _CannotJudge("interrupted before the end of the window") from None
     if as_json:
         click.echo(json.dumps(verdict.as_dict()))
     else:

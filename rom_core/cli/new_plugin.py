@@ -11,7 +11,7 @@ import click
 @click.argument("name")
 def new_plugin(name: str) -> None:
     """Write the plugin NAME, its test, its entry point and its switch, in the project in this folder."""
-    from rom_core.scaffold import CannotCreate
+    from rom_core.scaffold import CannotCreate, commands
     from rom_core.scaffold import new_plugin as create
 
     root = Path.cwd()
@@ -21,4 +21,6 @@ def new_plugin(name: str) -> None:
         raise click.UsageError(str(error)) from None
     for path in written:
         click.echo(f"wrote {path.relative_to(root)}")
-    click.echo("next: `make docs env-example test`: installs the entry point, renews what is generated, tests all")
+    click.echo("next:")
+    for command in commands(name):
+        click.echo(f"  {command}")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rom_core.cli.config import JSON, inspected, print_json
+from rom_core.cli.config import JSON, print_json
+from rom_core.cli.inspection import inspected
 
 if TYPE_CHECKING:
     from rom_core.catalogue import Catalogue
@@ -16,12 +17,16 @@ if TYPE_CHECKING:
 @click.command("plugins")
 @JSON
 def plugins(as_json: bool) -> None:
-    """Show every plugin, outermost first: on or off and why, its hooks, its settings and where it comes from."""
-    runtime = inspected()
-    settings = runtime.current.settings
-    described = plugins_as_json(runtime.catalogue, settings)
+    """Show every plugin, outermost first: on or off and why, its hooks, its settings and where it comes from.
+
+    Exit code 3 and the reasons, behind what could be read, if `rom serve` would not start.
+    """
+    found = inspected()
+    settings = found.settings
+    described = plugins_as_json(found.catalogue, settings)
     if as_json:
-        print_json({"environment": settings.environment, "plugins": described})
+        print_json(found.as_dict() | {"plugins": described})
+        found.end()
         return
     from rich.console import Console
 
@@ -37,6 +42,7 @@ def plugins(as_json: bool) -> None:
         console.print(f"   from      {plugin['origin']}")
         if plugin["error"]:
             console.print(f"   error     {plugin['error']}")
+    found.end()
 
 
 def plugins_as_json(catalogue: Catalogue, settings: Settings) -> list[dict[str, Any]]:

@@ -9,26 +9,32 @@ from pathlib import Path
 import click
 
 from rom_core.cli.config import JSON, print_json
+from rom_core.cli.values import Address
 
 
 @click.command("release-check")
-@click.option("--staging", envvar="STAGING_URL", default="", help="Staging, for the smoke test (or STAGING_URL).")
-@click.option("--url", envvar="ROM_URL", default="", help="Production, deployed with flags off (or ROM_URL).")
-@click.option("--prometheus", default="", help="A Prometheus that should have the alert rules.")
+@click.option(
+    "--staging", type=Address(), envvar="STAGING_URL", default="", help="Staging, for the smoke test (or STAGING_URL)."
+)
+@click.option(
+    "--url", type=Address(), envvar="ROM_URL", default="", help="Production, deployed with flags off (or ROM_URL)."
+)
+@click.option("--prometheus", type=Address(), default="", help="A Prometheus that should have the alert rules.")
 @click.option(
     "--backups",
     envvar="BACKUP_DIR",
     type=click.Path(path_type=Path),
+    default=lambda: Path.home() / ".local/state/rom-agent/backups",
+    show_default="~/.local/state/rom-agent/backups",
     help="Where scripts/backup-before-pr.sh writes (or BACKUP_DIR).",
 )
 @click.option("--skip-tests", is_flag=True, help="Do not run scripts/ci-local.sh: CI did.")
 @JSON
-def release_check(
-    staging: str, url: str, prometheus: str, backups: Path | None, skip_tests: bool, as_json: bool
-) -> None:
+def release_check(staging: str, url: str, prometheus: str, backups: Path, skip_tests: bool, as_json: bool) -> None:
     """Walk the go-live list: tests, checkpoint, backup, staging, flags off, tokens, keys, memory, alert rules.
 
-    Run it in the clone that is released. Tokens come from ROM_ADMIN_TOKEN, METRICS_TOKEN and, for staging, ROM_API_KEY.
+    Run it in the clone that is released. Tokens come from ROM_ADMIN_TOKEN and METRICS_TOKEN and, for staging, from
+    ROM_API_KEY and STAGING_METRICS_TOKEN.
     Exit code 0 if nothing stands in the way, 1 if something does.
     """
     from rich.console import Console
@@ -43,6 +49,7 @@ def release_check(
         url,
         os.environ.get("ROM_ADMIN_TOKEN", ""),
         os.environ.get("METRICS_TOKEN", ""),
+        os.environ.get("STAGING_METRICS_TOKEN", ""),
         prometheus,
         not skip_tests,
     )

@@ -1,4 +1,4 @@
-"""Values of command-line options: durations and shares, as people write them."""
+"""Values of command-line options: durations, shares and addresses, as people write them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,19 @@ class Duration(click.ParamType[float]):
         if not 0 < seconds < math.inf:
             self.fail("a duration must be longer than nothing", param, ctx)
         return seconds
+
+
+class Address(click.ParamType[str]):
+    """`https://host`: an address over HTTP. Empty text is what nobody gave."""
+
+    name = "url"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address as it is; fails as a wrong option does."""
+        text = str(value).strip()
+        if text and not re.fullmatch(r"https?://[^/?#\s]+(?:/[^?#\s]*)?", text):
+            self.fail(f"{value!r} is not an address such as https://host", param, ctx)
+        return text
 
 
 class Share(click.ParamType[float]):

@@ -161,6 +161,13 @@ _TURN = (
         "Shown when the conversation does not fit the model.",
     ),
     Setting("TEXT_FILTERED", str, texts.FILTERED, "Shown when a content filter removed the answer."),
+    _process(
+        "TEXT_ERRORS",
+        dict,
+        texts.ERRORS,
+        "What a person is told who meets an error: `user_message` by error code.",
+        merge=True,
+    ),
 )
 
 _SERVER = (

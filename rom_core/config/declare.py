@@ -33,8 +33,9 @@ class Setting:
     type. help: one sentence for the operator, with the unit. minimum, maximum: for numbers, and for each
     number of a list. choices: the only values allowed, for each element of a list. item: type of a list's
     elements, None for any. secret: never shown. runtime: may be changed at run time. scope: "turn" is read
-    from the turn's own snapshot, "process" from the newest one. switch: the on/off switch of the plugin that
-    declares it. plugin: that plugin, filled in by the catalogue, None for the core.
+    from the turn's own snapshot, "process" from the newest one. merge: what the layers say of a dict is laid over
+    the entries of its default, which stay. switch: the on/off switch of the plugin that declares it. plugin: that
+    plugin, filled in by the catalogue, None for the core.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Setting:
     secret: bool = False
     runtime: bool = True
     scope: Scope = "turn"
+    merge: bool = False
     switch: bool = False
     plugin: str | None = None
 
@@ -99,6 +101,7 @@ def _contradictions(setting: Setting) -> list[str]:
         (not numeric and (low is not None or high is not None), "minimum and maximum are for numbers"),
         (low is not None and high is not None and low > high, "the minimum is above the maximum"),
         (setting.choices == (), "choices are empty"),
+        (setting.merge and setting.type is not dict, "only a dict can be merged with its default"),
         (setting.switch and setting.type is not bool, "a switch must be a bool"),
         (setting.scope not in ("turn", "process"), "the scope must be turn or process"),
         (setting.secret and bool(setting.default), "a secret cannot have a default"),

@@ -61,10 +61,13 @@ def _entry(setting: Setting) -> str:
         facts.append("|".join(map(str, setting.choices)))
     if setting.secret:
         facts.append("secret")
+    if setting.merge:
+        facts.append("laid over the default")
     if not setting.runtime:
         facts.append("read at start")
     help_ = textwrap.wrap(f"{setting.help.rstrip('.')}. ({', '.join(facts)})", _WIDTH)
-    return "".join(f"# {line}\n" for line in help_) + f"# {setting.name}={dotenv_value(setting.default)}\n"
+    value = {} if setting.merge else setting.default
+    return "".join(f"# {line}\n" for line in help_) + f"# {setting.name}={dotenv_value(value)}\n"
 
 
 def main(arguments: list[str], root: Path) -> int:

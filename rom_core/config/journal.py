@@ -1,6 +1,6 @@
 """One small state that outlives the process, with an append-only journal of how it came about.
 
-SQLite as in sqlite_store.py: a write is whole or absent, state and journal entries together, and
+SQLite as in sqlite_file.py: a write is whole or absent, state and journal entries together, and
 `sqlite3 FILE 'select * from entries'` reads it.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rom_core.config.sqlite_store import DAMAGED_SUFFIX, connect, iso, transaction
+from rom_core.config.sqlite_file import DAMAGED_SUFFIX, connect, iso, transaction
 from rom_core.errors import StoreUnavailable
 
 _SCHEMA = (

@@ -2,100 +2,36 @@
 
 Later wins: declared default, settings.toml [default], settings.toml [ROM_ENV], .secrets.toml,
 settings.local.toml, .secrets.local.toml, .env, environment variables, run-time overrides. Every load starts
-from nothing, on an own dynaconf object, and writes nowhere: dynaconf shows half-loaded values to readers
-while it reloads in place.
+from nothing and writes nowhere.
 """
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from dynaconf.base import Settings as DynaconfSettings
-from dynaconf.loaders.base import SourceMetadata
-
 from rom_core.config.declare import InvalidDeclaration, Rule, Setting
 from rom_core.config.files import (
     DOTENV_FILE,
     ENVIRONMENTS,
-    TOML_FILES,
     check_dotenv_names,
     check_entries,
     read_dotenv,
     read_toml_files,
     suggestion,
-    toml_layer,
     undeclared_switches,
 )
+from rom_core.config.merging import Layered, merge_files
 from rom_core.config.models import Model, build_models
 from rom_core.config.problems import InvalidSettings, Problem
 from rom_core.config.snapshot import Settings
-from rom_core.config.values import InvalidValue, check_value, parse_value, thaw
+from rom_core.config.values import InvalidValue, check_value, parse_value
 
 ENVIRONMENT_VARIABLE = "ROM_ENV"
 DEFAULT_ENVIRONMENT = "development"
 DEFAULT, ENVIRON, OVERRIDE = "default", "environment", "override"
-
-# Everything by which a *_FOR_DYNACONF variable could add a source, a loader or a cast.
-_DYNACONF_OPTIONS: Mapping[str, Any] = MappingProxyType(
-    {
-        "AUTO_CAST_FOR_DYNACONF": False,
-        "CORE_LOADERS_FOR_DYNACONF": ["TOML"],
-        "DEFAULT_ENV_FOR_DYNACONF": "default",
-        "DOTTED_LOOKUP_FOR_DYNACONF": False,
-        "ENCODING_FOR_DYNACONF": "utf-8",
-        "ENVIRONMENTS_FOR_DYNACONF": True,
-        "ENVVAR_FOR_DYNACONF": "=",
-        "ENVVAR_PREFIX_FOR_DYNACONF": False,
-        "FORCE_ENV_FOR_DYNACONF": None,
-        "FRESH_VARS_FOR_DYNACONF": [],
-        "INCLUDES_FOR_DYNACONF": [],
-        "INDEX_SEPARATOR_FOR_DYNACONF": None,
-        "LOADERS_FOR_DYNACONF": [],
-        "MERGE_ENABLED_FOR_DYNACONF": False,
-        "NESTED_SEPARATOR_FOR_DYNACONF": None,
-        "PRELOAD_FOR_DYNACONF": [],
-        "REDIS_ENABLED_FOR_DYNACONF": False,
-        "SECRETS_FOR_DYNACONF": None,
-        "SKIP_FILES_FOR_DYNACONF": [],
-        "SYSENV_FALLBACK_FOR_DYNACONF": False,
-        "VALIDATE_ON_UPDATE_FOR_DYNACONF": False,
-        "VAULT_ENABLED_FOR_DYNACONF": False,
-    }
-)
-
-
-class _Layered(DynaconfSettings):  # type: ignore[misc]  # dynaconf is not typed
-    """dynaconf's own settings object, one for each load; the process's environment does not steer it.
-
-    The lazy front `dynaconf.Dynaconf` would reload a module of dynaconf at every load, which threads must not
-    do at once.
-    """
-
-    @property
-    def environ(self) -> Mapping[str, str]:
-        return {}
-
-    def put(self, layer: str, values: Mapping[str, Any]) -> None:
-        """Lay `values` over everything so far."""
-        self.update(
-            {name: thaw(value) for name, value in values.items()},
-            loader_identifier=SourceMetadata(layer, layer, "global"),
-            validate=False,
-            dotted_lookup=False,
-            merge=False,
-        )
-
-    def sources(self) -> dict[str, str]:
-        """The layer of each name, by the history that dynaconf keeps in the order of loading."""
-        return {
-            name: toml_layer(Path(source.identifier).name, source.env) if source.loader == "toml" else source.loader
-            for source, values in self.loaded_by_loaders.items()
-            for name in values
-        }
 
 
 def load_settings(
@@ -107,6 +43,7 @@ def load_settings(
     overrides: Mapping[str, Any] = MappingProxyType({}),
     lenient_switches: bool = False,
     started: Settings | None = None,
+    put_up_with: list[Problem] | None = None,
 ) -> Settings:
     """Read all layers anew and return them as one snapshot.
 
@@ -119,6 +56,9 @@ def load_settings(
     Raises InvalidSettings with every problem at once. Values are judged in all sections of all files,
     whichever apply; relations between settings only once every layer could be read. Raises InvalidDeclaration
     for a name declared twice and for a rule about a name that nobody declared.
+
+    With `put_up_with`, for who only looks at the settings, the problems go there in place of being raised, and what
+    does not fit gives way to its default; still raised is InvalidSettings for a file that changes while it is read.
     """
     known, rules = _declarations(declared, rules)
     toml, dotenv = read_toml_files(root), read_dotenv(root)
@@ -138,7 +78,7 @@ def load_settings(
 
     problems += check_entries(toml.entries, accepted)
     problems += check_dotenv_names(dotenv.values, accepted)
-    layered = _merge_files(root, environment, accepted, readable=toml.readable)
+    layered = merge_files(root, environment, accepted, readable=toml.readable)
     for layer, texts in ((DOTENV_FILE, dotenv.values), (ENVIRON, environ)):
         values, wrong = _parse_layer(layer, texts, accepted)
         problems += wrong
@@ -166,8 +106,10 @@ def load_settings(
     )
     if complete:
         problems += _violations(rules, settings, {problem.name for problem in problems})
-    if problems:
+    if problems and put_up_with is None:
         raise InvalidSettings(problems)
+    if put_up_with is not None:
+        put_up_with += dict.fromkeys(problems)
     return settings
 
 
@@ -193,27 +135,6 @@ def _environment(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> tuple
             message = f"{layer}: must be one of {', '.join(ENVIRONMENTS)}, not {name!r}"
             return DEFAULT_ENVIRONMENT, [Problem(ENVIRONMENT_VARIABLE, message + suggestion(name, ENVIRONMENTS))]
     return DEFAULT_ENVIRONMENT, []
-
-
-def _merge_files(root: Path, environment: str, accepted: Mapping[str, Setting], *, readable: bool) -> _Layered:
-    # Absolute paths, or dynaconf would look for the files in parent folders and the working directory too;
-    # the local ones by name, because it looks for them only beside a file that exists.
-    folder = glob.escape(str(root.absolute()))
-    files = [f"{folder}/{name}" for name in TOML_FILES] if readable else []
-
-    def only_accepted(data: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in data.items() if name in accepted}
-
-    try:
-        return _Layered(
-            **_DYNACONF_OPTIONS,
-            ENV_FOR_DYNACONF=environment,
-            SETTINGS_FILE_FOR_DYNACONF=files,
-            filter_strategy=only_accepted,
-        )
-    except (OSError, ValueError) as error:
-        # It was readable a moment ago: someone is writing it.
-        raise InvalidSettings([Problem(str(root), f"a settings file changed while it was read: {error}")]) from error
 
 
 def _parse_layer(
@@ -254,7 +175,7 @@ def _check_overrides(
 
 
 def _effective(
-    layered: _Layered, accepted: Mapping[str, Setting]
+    layered: Layered, accepted: Mapping[str, Setting]
 ) -> tuple[dict[str, Any], dict[str, str], list[Problem]]:
     """The value and layer of every setting; one that does not fit is a problem and gives way to the default."""
     merged, sources = layered.as_dict(), layered.sources()
@@ -262,11 +183,16 @@ def _effective(
     problems: list[Problem] = []
     for name, setting in accepted.items():
         try:
-            values[name] = check_value(setting, merged[name]) if name in merged else setting.default
+            values[name] = _over_default(setting, merged[name]) if name in merged else setting.default
         except InvalidValue as error:
             values[name] = setting.default
-            problems.append(Problem(name, f"{sources[name]}: {error}"))
+            problems.append(Problem(name, f"{sources.pop(name)}: {error}"))
     return values, sources, problems
+
+
+def _over_default(setting: Setting, value: Any) -> Any:
+    value = check_value(setting, value)
+    return MappingProxyType({**setting.default, **value}) if setting.merge else value
 
 
 def _keep_fixed(

@@ -10,6 +10,7 @@ from rom_core.config.declare import Rule
 from rom_core.config.files import suggestion
 from rom_core.config.keys import MIN_KEY_CHARS, InvalidKeys, parse_api_keys
 from rom_core.config.snapshot import Settings
+from rom_core.errors import RomError, family
 
 _RELAXED_ENVIRONMENTS = ("development", "testing")
 
@@ -96,6 +97,18 @@ def _plugins_once(settings: Settings) -> str | None:
     return f"names a plugin twice: {', '.join(twice)}" if twice else None
 
 
+def _error_texts(settings: Settings) -> str | None:
+    known = {error.code for error in family(RomError)}
+    for code, text in settings.TEXT_ERRORS.items():
+        if code not in known:
+            return f"{code!r} is not the code of an error{suggestion(code, known)}"
+        if not isinstance(text, str) or not text.strip():
+            return f"{code}: must be a sentence for a person"
+        if "{" in text or "}" in text:
+            return f"{code}: holds a brace, and nothing is filled in here"
+    return None
+
+
 def _not_blank(name: str) -> Callable[[Settings], str | None]:
     def check(settings: Settings) -> str | None:
         return None if getattr(settings, name).strip() else "must not be blank"
@@ -126,5 +139,6 @@ CORE_RULES: tuple[Rule, ...] = (
     Rule(("BEDROCK_CONNECT_TIMEOUT_SECONDS", "BEDROCK_READ_TIMEOUT_SECONDS"), _timeouts_in_order),
     Rule(("TURN_DEADLINE_SECONDS", "EXHAUSTIVE_DEADLINE_SECONDS"), _deadlines_in_order),
     Rule(("PLUGINS",), _plugins_once),
+    Rule(("TEXT_ERRORS",), _error_texts),
     *(Rule((name,), _not_blank(name)) for name in _TEXTS),
 )

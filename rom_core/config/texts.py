@@ -47,3 +47,41 @@ CONTEXT_TOO_LONG = (
     "A conversa ficou longa demais para o modelo. Comece uma nova conversa ou envie somente os trechos necessários."
 )
 FILTERED = "A resposta foi bloqueada pelo filtro de conteúdo. Reformule a pergunta e tente novamente."
+
+# What a person is told who meets an error, by its code (rom_core/errors.py): the default of TEXT_ERRORS.
+ERRORS = {
+    "admin_closed": "A administração deste serviço está fechada. Fale com o suporte.",
+    "bedrock_disabled": "O assistente está desligado no momento. Tente novamente mais tarde ou fale com o suporte.",
+    "canary_conflict": "Esta ação não é possível na fase atual da implantação gradual.",
+    "cancelled": "O pedido foi cancelado antes do fim da resposta.",
+    "circuit_open": "O assistente está com instabilidade. Aguarde cerca de um minuto e tente novamente.",
+    "deadline_exceeded": (
+        "A resposta demorou mais do que o tempo permitido. "
+        "Tente novamente, se possível com uma pergunta mais curta ou dividida em partes."
+    ),
+    "draining": "O serviço está sendo reiniciado. Tente novamente em alguns instantes.",
+    "forbidden": "Você não tem permissão para fazer isto.",
+    "http_error": "Não foi possível atender ao pedido.",
+    "internal_error": "Ocorreu uma falha inesperada. Tente novamente; se persistir, fale com o suporte.",
+    "invalid_request": "O pedido tem um campo inválido. Corrija-o e envie novamente.",
+    "invalid_settings": "A configuração tem valores inválidos e não foi aplicada.",
+    "malformed_request": "O pedido não pôde ser lido. Se persistir, fale com o suporte.",
+    "memory_pressure": "O assistente está sobrecarregado. Tente novamente em alguns instantes.",
+    "method_not_allowed": "Esta operação não existe neste endereço.",
+    "not_found": "O que foi pedido não existe aqui.",
+    "overloaded": "O assistente está atendendo muitas pessoas agora. Tente novamente em alguns instantes.",
+    "payload_too_large": "A mensagem é grande demais. Envie somente os trechos necessários.",
+    "plugin_disabled": "Este recurso está desligado.",
+    "queue_full": "A fila de atendimento está cheia. Tente novamente em alguns instantes.",
+    "queue_timeout": "A espera na fila foi longa demais. Tente novamente em alguns instantes.",
+    "store_unavailable": "A alteração não pôde ser gravada. Tente novamente em alguns instantes.",
+    "too_many_attempts": "Houve tentativas demais com uma credencial incorreta. Aguarde antes de tentar novamente.",
+    "unauthorized": "A credencial de acesso está ausente ou incorreta. Verifique-a ou fale com o suporte.",
+    "unknown_model": "O modelo pedido não existe aqui. Escolha outro.",
+    "unsupported_media_type": "O formato do pedido não é aceito.",
+    "upstream_refused": "O modelo não aceitou este pedido. Se persistir, fale com o suporte.",
+    "upstream_throttled": "O modelo está recebendo pedidos demais. Tente novamente em alguns instantes.",
+    "upstream_timeout": "O modelo não respondeu a tempo. Tente novamente.",
+    "upstream_unavailable": "O modelo está indisponível no momento. Tente novamente em alguns instantes.",
+    "version_conflict": "A configuração mudou nesse meio-tempo. Recarregue-a e tente novamente.",
+}

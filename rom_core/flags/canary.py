@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rom_core.pipeline import Snapshot
     from rom_core.turn import ChatRequest
 
+CANARY_PERCENT = "CANARY_PERCENT"
 MAX_INCLUDED = 1000
 _MAX_CHARS = 256
 _MEMBERS = ("flags", "include", "salt")

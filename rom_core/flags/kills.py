@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rom_core.flags.control import Applied, Author
+    from rom_core.flags.records import Applied, Author
+
+KILL_SWITCH = "BEDROCK_ENABLED"
 
 
 @dataclass(eq=False, slots=True)

@@ -15,6 +15,7 @@ from rom_core.gate.scrape import (
     INSTANCE,
     MEMORY,
     OBSERVER_ERRORS,
+    RESUMED,
     START_TIME,
     TURNS,
     Scrape,
@@ -24,7 +25,7 @@ from rom_core.gate.scrape import (
 Key = TypeVar("Key")
 
 CHAT_ROUTES = ("/api/chat", "/v1/chat/completions")
-COUNTERS = frozenset({TURNS, DURATIONS, ATTEMPTS, OBSERVER_ERRORS})
+COUNTERS = frozenset({TURNS, DURATIONS, ATTEMPTS, OBSERVER_ERRORS, RESUMED})
 # Without one of these there is nothing to judge by; the server exposes all of them before anything happens.
 NEEDED = (
     *((TURNS, "status", status) for status in ("ok", "error", "rejected")),
@@ -33,7 +34,8 @@ NEEDED = (
     (MEMORY, "", ""),
     (INSTANCE, "", ""),
 )
-# A gap of more intervals than this between two scrapes is time that nobody watched.
+# A gap of more intervals than this between two scrapes is time that nobody watched; so is one, however short, in which
+# the server was told to count nothing for a while.
 GAP_INTERVALS = 3.0
 
 
@@ -174,11 +176,11 @@ class Window:
         )
 
     def _difference(self, old: Scrape, new: Scrape) -> None:
-        gap = new.at - old.at
-        if gap <= GAP_INTERVALS * self._interval:
-            self._watched += gap
         restarted = _restarted(old, new)
         self._restarts += restarted
+        gap = new.at - old.at
+        if gap <= GAP_INTERVALS * self._interval and not _resumed(old, new, restarted=restarted):
+            self._watched += gap
         for series, value in new.values.items():
             if series[0] in COUNTERS and math.isfinite(value):
                 before = 0.0 if restarted else old.values.get(series, 0.0)
@@ -214,8 +216,20 @@ def _restarted(old: Scrape, new: Scrape) -> bool:
     return any(value < old.values.get(series, value) for series, value in new.values.items() if series[0] in COUNTERS)
 
 
+def _resumed(old: Scrape, new: Scrape, *, restarted: bool) -> bool:
+    """Whether counting was switched off and on again in between: what happened meanwhile is in no total."""
+    before, after = (_value(scrape, RESUMED) or 0.0 for scrape in (old, new))
+    return after > (0.0 if restarted else before)
+
+
 def _began(scrape: Scrape) -> float | None:
-    return next((value for series, value in scrape.values.items() if series[0] == START_TIME), None)
+    return _value(scrape, START_TIME)
+
+
+def _value(scrape: Scrape, name: str) -> float | None:
+    """Of a series without labels; None if it is not there or not a number."""
+    value = next((value for series, value in scrape.values.items() if series[0] == name), math.nan)
+    return value if math.isfinite(value) else None
 
 
 def _label(series: Series, name: str) -> str:

@@ -68,7 +68,8 @@ def show(verdict: Verdict, console: Console) -> None:
     table = Table("check", "outcome", "value", "limit", "why", box=None, pad_edge=False)
     for check in verdict.checks:
         colour = COLOURS[check.outcome]
-        value, limit = _value(check.name, check.value, verdict.figures), _value(check.name, check.limit, None)
+        value = value_text(check.name, check.value, verdict.figures.buckets)
+        limit = value_text(check.name, check.limit)
         table.add_row(check.name, f"[{colour}]{check.outcome}[/]", value, limit, check.why)
     console.print(table)
     for reason in verdict.reasons:
@@ -86,9 +87,10 @@ def seconds_text(value: float | None, buckets: Iterable[float]) -> str:
     return f"{value:.3g} s"
 
 
-def _value(name: str, value: float | None, figures: Figures | None) -> str:
+def value_text(name: str, value: float | None, buckets: Iterable[float] = ()) -> str:
+    """The value or limit of a check: `8.1 s`, `2`, `0.33%`; `-` for None."""
     if name == "p95":
-        return seconds_text(value, figures.buckets if figures is not None else {})
+        return seconds_text(value, buckets)
     if value is None:
         return "-"
     return f"{value:.0f}" if name == "restarts" else f"{value:.2%}"

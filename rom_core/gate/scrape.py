@@ -14,8 +14,9 @@ ATTEMPTS = "rom_model_attempts_total"
 MEMORY = "rom_memory_used_ratio"
 INSTANCE = "rom_instance_info"
 OBSERVER_ERRORS = "rom_observer_errors_total"
+RESUMED = "rom_metrics_resumed_total"
 START_TIME = "process_start_time_seconds"
-NAMES = (TURNS, DURATIONS, ATTEMPTS, MEMORY, INSTANCE, OBSERVER_ERRORS, START_TIME)
+NAMES = (TURNS, DURATIONS, ATTEMPTS, MEMORY, INSTANCE, OBSERVER_ERRORS, RESUMED, START_TIME)
 
 Labels: TypeAlias = frozenset[tuple[str, str]]
 Series: TypeAlias = tuple[str, Labels]

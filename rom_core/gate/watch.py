@@ -39,7 +39,8 @@ def watch(
 ) -> Verdict:
     """Scrape every `interval` seconds for `window` seconds and judge; end early only when nothing can help any more.
 
-    A look that fails is counted and the next one tried. Raises Interrupted once `stop` is set.
+    A look that fails is counted and the next one tried: the server may only be starting. Raises ScrapeFailed if there
+    is no hope from the very first look (a wrong token), Interrupted once `stop` is set.
     """
     tally = Window(interval, cohort)
     start, looks = clock.monotonic(), 0
@@ -48,6 +49,8 @@ def watch(
         try:
             tally.add(scrape())
         except ScrapeFailed as error:
+            if error.hopeless and tally.figures.scrapes == 0:
+                raise
             trouble = str(error)
             tally.fail()
         figures, elapsed = tally.figures, clock.monotonic() - start
@@ -57,4 +60,4 @@ def watch(
         # Looks keep to their grid; those that a slow server made impossible are left out.
         looks = max(looks + 1, int(elapsed // interval) + 1)
         if clock.sleep(min(looks * interval, window) - elapsed, stop):
-            raise Interrupted
+            raise Interrupted("interrupted before the end of the window")

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import falcon
 
-from rom_core.http.listener import HANG_UP
+from rom_core.http.listener import HANG_UP, LET_IN
 from rom_core.http.patience import with_patience
 from rom_core.http.stream import TurnStream
 from rom_core.runtime import Runtime
@@ -26,16 +26,23 @@ class Dialect(Protocol):
 
 
 def answer(
-    runtime: Runtime, req: falcon.Request, resp: falcon.Response, request: ChatRequest, route: str, dialect: Dialect
+    runtime: Runtime,
+    req: falcon.Request,
+    resp: falcon.Response,
+    route: str,
+    read: Callable[[falcon.Request], tuple[ChatRequest, Dialect]],
 ) -> None:
-    """Run the turn that `request` asks for and answer with it, whole or streamed.
+    """Run the turn that the body asks for, which `read` reads, and answer with it, whole or streamed.
 
-    One place of the core's admission is held until the turn has ended, of a streamed answer until its last byte. Raises
-    the turn's RomError if it comes before the first byte; after that the stream tells it.
+    Who is refused for want of a place is refused before the body is read. One place of the core's admission is held
+    until the turn has ended, of a streamed answer until its last byte. Raises what `read` raises, and the turn's
+    RomError if it comes before the first byte; after that the stream tells it.
     """
-    request = with_patience(request, req)
-    release = runtime.admit(route)
+    release = runtime.admit(route, req.context.key_name)
     try:
+        req.env.get(LET_IN, _nobody_waits)()
+        request, dialect = read(req)
+        request = with_patience(request, req)
         turn = runtime.turn(
             request,
             route=route,
@@ -43,6 +50,7 @@ def answer(
             request_id=req.context.request_id,
             accepted_at=req.context.accepted_at,
         )
+        turn.tracestate = req.context.tracestate
         req.context.outcome.cohort = turn.cohort
         resp.set_header("X-Rom-Cohort", turn.cohort)
         disconnected = disconnect_probe(req)
@@ -70,6 +78,10 @@ def answer(
     release()
     resp.content_type = falcon.MEDIA_JSON
     resp.data = json.dumps(dialect.whole(result), ensure_ascii=False).encode()
+
+
+def _nobody_waits() -> None:
+    """Where another server runs the app."""
 
 
 def disconnect_probe(req: falcon.Request) -> Callable[[], bool]:

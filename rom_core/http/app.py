@@ -55,7 +55,7 @@ def create_app(runtime: Runtime) -> App:
             PluginRouteGuard(lambda: runtime.current.pipeline.plugins, owners),
         ]
     )
-    problems.install(app)
+    problems.install(app, lambda: runtime.current.settings)
     app.add_route("/health", HealthResource())
     app.add_route("/ready", ReadyResource(runtime))
     app.add_route(ChatResource.route, ChatResource(runtime))

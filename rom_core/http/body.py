@@ -22,8 +22,8 @@ MAX_DEPTH = 64
 def read_json(req: falcon.Request, max_bytes: int) -> Any:
     """The body as JSON.
 
-    Raises UnsupportedMediaType, PayloadTooLarge, or MalformedRequest: not UTF-8, not JSON, NaN or an infinity, a key
-    twice in one object, a lone surrogate, or nested too deep.
+    Raises UnsupportedMediaType (for a compressed one too), PayloadTooLarge, or MalformedRequest: not UTF-8, not JSON,
+    NaN or an infinity, a key twice in one object, a lone surrogate, or nested too deep.
     """
     kind = (req.content_type or "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -31,7 +31,13 @@ def read_json(req: falcon.Request, max_bytes: int) -> Any:
     raw = read_raw(req, max_bytes)
     if not raw:
         raise MalformedRequest("the body is empty; send a JSON object")
-    return parse_json(raw)
+    try:
+        return parse_json(raw)
+    except MalformedRequest:
+        coding = req.get_header("Content-Encoding", default="identity")
+        if coding.strip().lower() != "identity":
+            raise UnsupportedMediaType(f"send the body as it is, without Content-Encoding {coding[:50]}") from None
+        raise
 
 
 def read_raw(req: falcon.Request, max_bytes: int) -> bytes:
@@ -113,13 +119,17 @@ def nullable(schema: Mapping[str, Any]) -> dict[str, Any]:
 def _telling(errors: list[Any]) -> Any:
     """The error to tell: the first, unless a field beside it gives its own reason, of which it is a consequence.
 
-    An image part is refused for its type, not for the field `image_url` that comes with it.
+    An image part is refused for its type, not for the field `image_url` that comes with it; a message that calls tools,
+    for that and not for its content, which is null then.
     """
     first = errors[0]
-    if first.validator not in ("additionalProperties", "required"):
-        return first
     beside = list(first.absolute_path)
-    return next((e for e in errors if REFUSAL in e.schema and list(e.absolute_path)[:-1] == beside), first)
+    if first.validator == "type" and first.instance is None:
+        beside = beside[:-1]
+    elif first.validator not in ("additionalProperties", "required"):
+        return first
+    others = (error for error in errors[1:] if REFUSAL in error.schema)
+    return next((error for error in others if list(error.absolute_path)[:-1] == beside), first)
 
 
 def _explain(error: Any) -> tuple[str, str]:

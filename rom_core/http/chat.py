@@ -8,7 +8,7 @@ from typing import Any
 import falcon
 
 from rom_core.http.answer import answer
-from rom_core.http.body import REFUSAL, BodySchema, read_json
+from rom_core.http.body import REFUSAL, BodySchema
 from rom_core.http.openapi import TURN_ERRORS, Operation
 from rom_core.http.stream import encode_event
 from rom_core.ids import new_id
@@ -178,6 +178,8 @@ class ChatResource:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer the turn; see docs/api.md for the shapes."""
-        body = read_json(req, self._runtime.current.settings.MAX_BODY_BYTES)
-        CHAT_REQUEST.validate(body)
-        answer(self._runtime, req, resp, parse_chat(body, req.context.key_name), self.route, self._dialect)
+        answer(self._runtime, req, resp, self.route, self._read)
+
+    def _read(self, req: falcon.Request) -> tuple[ChatRequest, OwnDialect]:
+        body = CHAT_REQUEST.read(req, self._runtime.current.settings.MAX_BODY_BYTES)
+        return parse_chat(body, req.context.key_name), self._dialect

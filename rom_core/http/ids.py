@@ -10,6 +10,7 @@ import structlog
 
 from rom_core.clock import Clock
 from rom_core.ids import new_id
+from rom_core.tracing import tracestate
 
 # https://www.w3.org/TR/trace-context/#traceparent-header; an all-zero trace or parent id is invalid there, and so is
 # version 00 with more after the flags (55 characters); versions to come may have more.
@@ -18,7 +19,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestIds:
-    """Falcon middleware: `req.context` gets trace_id, request_id and accepted_at (monotonic seconds).
+    """Falcon middleware: `req.context` gets trace_id, tracestate, request_id and accepted_at (monotonic seconds).
 
     Both ids are bound to the thread's log context, which worker threads inherit.
     """
@@ -31,6 +32,7 @@ class RequestIds:
         req.context.accepted_at = self._clock.monotonic()
         parent = _TRACEPARENT.fullmatch(req.get_header("traceparent") or "")
         req.context.trace_id = parent.group(1) if parent else new_id()
+        req.context.tracestate = tracestate(req.get_header("tracestate") or "") if parent else ""
         given = req.get_header("X-Request-Id") or ""
         req.context.request_id = given if _REQUEST_ID.fullmatch(given) else f"req-{new_id()}"
         # At the start, not at the end: threads are reused, and the end of a streamed answer is logged after this.

@@ -2,7 +2,8 @@
 
 waitress has one queue and gives every thread to whatever comes first; hundreds of chats on their way to a refusal
 would then delay a health check until the orchestrator kills the process. Here reads and admin calls are taken first,
-and some threads take nothing else.
+some threads take nothing else, and few chats at a time are on their way to a place or a refusal: that is work for the
+processor alone, of which more threads get no more done and take their share from everybody else.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Container
 from typing import Protocol
 
 import structlog
@@ -35,12 +37,16 @@ class Task(Protocol):
 class Lanes:
     """A task dispatcher for waitress (`create_server(_dispatcher=...)`) with `threads` threads.
 
-    At most `chats` of them at the same time serve what is neither a read nor under /admin/.
+    At most `chats` of them at the same time serve what is neither a read nor under /admin/. Of requests for one of the
+    paths in `turns` at most `door` are served at the same time until they are let in.
     """
 
-    def __init__(self, threads: int, chats: int) -> None:
+    def __init__(self, threads: int, chats: int, *, turns: Container[str] = (), door: int = 1) -> None:
         self._count = threads
         self._chats = chats
+        self._turns = turns
+        self._door = door
+        self._at_door: set[Task] = set()
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._ended = threading.Condition(self._lock)
@@ -75,6 +81,14 @@ class Lanes:
             if self._first or self._chat_may_run():
                 self._work.notify()
 
+    def let_in(self, task: Task) -> None:
+        """The turn that `task` asks for has a place, so that the next one may come to the door."""
+        with self._lock:
+            if task in self._at_door:
+                self._at_door.remove(task)
+                if self._chat_may_run():
+                    self._work.notify()
+
     def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
         """Let the threads end, wait for them at most `timeout` seconds, cancel what none of them has taken.
 
@@ -107,6 +121,7 @@ class Lanes:
                 with self._lock:
                     self._serving -= 1
                     self._serving_chats -= chat
+                    self._at_door.discard(task)
         with self._lock:
             self._alive -= 1
             self._ended.notify_all()
@@ -121,11 +136,18 @@ class Lanes:
                 task = (self._rest if chat else self._first).popleft()
                 self._serving += 1
                 self._serving_chats += chat
+                if chat and self._asks_for_turn(task):
+                    self._at_door.add(task)
                 return task, chat
             return None
 
     def _chat_may_run(self) -> bool:
-        return bool(self._rest) and self._serving_chats < self._chats
+        if not self._rest or self._serving_chats >= self._chats:
+            return False
+        return len(self._at_door) < self._door or not self._asks_for_turn(self._rest[0])
+
+    def _asks_for_turn(self, task: Task) -> bool:
+        return getattr(task.requests[0], "path", "") in self._turns
 
 
 def _goes_first(task: Task) -> bool:

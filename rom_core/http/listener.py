@@ -7,8 +7,10 @@ answers what it cannot parse, or finds too large, by itself and in plain text.
 from __future__ import annotations
 
 import errno
+import heapq
 import json
 import socket
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -19,14 +21,21 @@ from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
+from rom_core.config import Settings
 from rom_core.errors import HttpError, InternalError, MalformedRequest, PayloadTooLarge, RomError
 from rom_core.http.problems import CONTENT_TYPE, headers_of, problem
+from rom_core.http.sockets import Sockets
 from rom_core.ids import new_id
 
 # In a request's WSGI environment: a function that closes its connection, to be called from any thread.
 HANG_UP = "rom.hang_up"
+# Likewise: a function to be called once the request has its place, so that the next one may ask for one.
+LET_IN = "rom.let_in"
 # A connection that has not taken a byte of what is ready for it for so long is closed.
 STALLED_SECONDS = 30.0
+_ACCEPT_AT_ONCE = 64
+# This share of the connections is closed at once when so few are left to the limit, if they rest.
+_ROOM = 0.05
 
 logger = structlog.get_logger("rom.server")
 
@@ -40,7 +49,9 @@ class ProblemTask(ErrorTask):
         error = _ours(request.error)
         trace_id, request_id = new_id(), f"req-{new_id()}"
         logger.info("http.refused", status=error.status, detail=error.detail, trace_id=trace_id, request_id=request_id)
-        body = json.dumps(problem(error, trace_id, request_id), ensure_ascii=False).encode()
+        channel: Any = self.channel
+        found = problem(error, trace_id, request_id, channel.server.settings())
+        body = json.dumps(found, ensure_ascii=False).encode()
         self.status = f"{error.status} {HTTPStatus(error.status).phrase}"
         self.response_headers = [
             ("Content-Type", CONTENT_TYPE),
@@ -55,14 +66,25 @@ class ProblemTask(ErrorTask):
 
 
 class AppTask(WSGITask):
-    """Runs the app, which finds HANG_UP in its environment."""
+    """Runs the app, which finds HANG_UP and LET_IN in its environment."""
 
     def get_environment(self) -> Any:
-        """As WSGI says, and HANG_UP."""
+        """As WSGI says, and our own."""
         environ = super().get_environment()
         channel: Any = self.channel
         environ[HANG_UP] = channel.hang_up
+        environ[LET_IN] = channel.let_in
         return environ
+
+    def write(self, data: bytes) -> None:
+        """As WSGI says; the head goes out with the first piece of the body, in one packet."""
+        channel: Any = self.channel
+        first = bool(data) and not self.wrote_header
+        channel.head_waits = first
+        super().write(data)
+        if first:
+            # In case there was no body after all: the status forbids it, or its length is 0.
+            channel.write_soon(b"")
 
 
 class Channel(HTTPChannel):
@@ -70,11 +92,60 @@ class Channel(HTTPChannel):
 
     task_class = AppTask
     error_task_class = ProblemTask
+    # The next piece to be written is the head of an answer whose body is about to follow.
+    head_waits = False
+    _head = b""
+
+    def write_soon(self, data: Any) -> int:
+        """Send it, or have the loop send what the client does not take yet; how much it was, in bytes."""
+        if self.head_waits:
+            self.head_waits, self._head = False, data
+            return len(data)
+        if self._head:
+            data, self._head = self._head + data, b""
+        return int(super().write_soon(data))
+
+    def writable(self) -> bool:
+        """Whether the loop shall write. Not while the answering thread does so: the loop would spin before its lock."""
+        if not super().writable():
+            return False
+        if self.requests and not self.will_close:
+            if not self.outbuf_lock.acquire(blocking=False):
+                sockets: Sockets = self.server.sockets  # type: ignore[attr-defined]
+                sockets.look_soon(self)
+                return False
+            self.outbuf_lock.release()
+        return True
+
+    def add_channel(self, map: Any = None) -> None:  # noqa: A002 - waitress's name
+        """Called by the loop when the connection has been accepted."""
+        super().add_channel(map)
+        server: Any = self.server
+        server.sockets.changed(self)
+
+    def service(self) -> None:
+        """Answer the next request, in a thread of the dispatcher."""
+        sockets: Sockets = self.server.sockets  # type: ignore[attr-defined]
+        sockets.busy(self)
+        try:
+            super().service()
+        finally:
+            sockets.idle(self)
+
+    @property
+    def rests(self) -> bool:
+        """Whether nobody here works for it: no request is complete, and no answer is on its way."""
+        return not (self.requests or self.total_outbufs_len)
 
     def hang_up(self) -> None:
         """Close the connection, whatever is unsent; a thread that waits for the client goes on at once."""
         server: Any = self.server
         server.trigger.pull_trigger(self.close_now)
+
+    def let_in(self) -> None:
+        """The request that is being answered has its place."""
+        server: Any = self.server
+        server.task_dispatcher.let_in(self)
 
     def close_now(self) -> None:
         """The same, for the thread of the server's loop."""
@@ -84,12 +155,66 @@ class Channel(HTTPChannel):
 
 
 class Listener(TcpWSGIServer):
-    """One listening socket. `maintenance` also closes connections whose client has stopped reading."""
+    """One listening socket and its connections, in the loop of `sockets`.
+
+    At the limit of connections those that have rested longest are closed, so that there is always room for a probe.
+    """
 
     channel_class = Channel
+    sockets: Sockets
+    settings: Callable[[], Settings]
+    """Gives the newest settings."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        waitress: Any = self
+        self.sockets = Sockets(waitress._map)
+
+    def run(self) -> None:
+        """Serve until every socket is closed."""
+        self.sockets.run((self, self.trigger))
+
+    def handle_accept(self) -> None:
+        """Take the connections that have come; one a round, as waitress does, and a probe stands behind a flood."""
+        channels: Any = self.active_channels
+        for _ in range(_ACCEPT_AT_ONCE):
+            if len(channels) >= self._most - self._room:
+                self._make_room()
+            before = len(channels)
+            if before >= self._most:
+                return
+            super().handle_accept()
+            if len(channels) == before:
+                return
+
+    def readable(self) -> bool:
+        """Whether to take more connections: not beyond the limit, until some of them rest."""
+        if super().readable():
+            return True
+        if self.in_connection_overflow:
+            self._make_room()
+        return False
+
+    @property
+    def _most(self) -> int:
+        return int(self.adj.connection_limit)
+
+    @property
+    def _room(self) -> int:
+        return max(1, int(self._most * _ROOM))
+
+    def _make_room(self) -> None:
+        """Close those that have rested longest, as every keep-alive client must expect."""
+        channels: Any = self.active_channels
+        resting = [channel for channel in list(channels.values()) if channel.rests]
+        closing = heapq.nsmallest(self._room, resting, key=lambda channel: channel.last_activity)
+        for channel in closing:
+            channel.close_now()
+        if closing:
+            logger.warning("http.connections_full", open=len(channels), closed=len(closing))
 
     def maintenance(self, now: float) -> None:
-        """Called by the loop every few seconds; `now` is in seconds since the epoch."""
+        """Also close connections whose client has stopped reading. Called every few seconds; `now` as `time.time()`."""
         super().maintenance(now)  # type: ignore[arg-type]
         channels: Any = self.active_channels
         for channel in list(channels.values()):
@@ -98,8 +223,10 @@ class Listener(TcpWSGIServer):
                 channel.close_now()
 
 
-def listen(app: Any, dispatcher: Any, *, host: str, port: int, **options: Any) -> Listener:
-    """Bind to `host` and `port` (0 = any free one), with waitress's `options`.
+def listen(
+    app: Any, dispatcher: Any, settings: Callable[[], Settings], *, host: str, port: int, **options: Any
+) -> Listener:
+    """Bind to `host` and `port` (0 = any free one), with waitress's `options`; `settings` gives the newest.
 
     A name with several addresses gives one socket, on the first IPv4 address if there is any. Raises OSError with a
     readable `strerror` if that is not possible.
@@ -114,10 +241,12 @@ def listen(app: Any, dispatcher: Any, *, host: str, port: int, **options: Any) -
     adjustments = Adjustments(host=addresses[0], port=port, **options)
     sockets: Any = {}
     try:
-        return Listener(app, map=sockets, dispatcher=dispatcher, adj=adjustments)
+        listener = Listener(app, map=sockets, dispatcher=dispatcher, adj=adjustments)
     except OSError:
         wasyncore.close_all(sockets, ignore_all=True)
         raise
+    listener.settings = settings
+    return listener
 
 
 def _ours(refusal: Any) -> RomError:

@@ -14,7 +14,6 @@ import falcon
 
 from rom_core.errors import InvalidRequest, NotFound
 from rom_core.http.answer import answer
-from rom_core.http.body import read_json
 from rom_core.http.chat import whole_number
 from rom_core.http.openai_shapes import COMPLETION, COMPLETION_REQUEST, MODEL, MODELS_ANSWER
 from rom_core.http.openapi import TURN_ERRORS, Operation
@@ -161,14 +160,16 @@ class CompletionsResource:
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer the turn; see docs/api.md for what is honoured."""
-        runtime = self._runtime
-        body = read_json(req, runtime.current.settings.MAX_BODY_BYTES)
-        COMPLETION_REQUEST.validate(body)
-        if body.get("model") == DEFAULT_MODEL and DEFAULT_MODEL not in runtime.current.settings.models:
+        answer(self._runtime, req, resp, self.route, self._read)
+
+    def _read(self, req: falcon.Request) -> tuple[ChatRequest, OpenAIDialect]:
+        runtime, settings = self._runtime, self._runtime.current.settings
+        body = COMPLETION_REQUEST.read(req, settings.MAX_BODY_BYTES)
+        if body.get("model") == DEFAULT_MODEL and DEFAULT_MODEL not in settings.models:
             del body["model"]
         options = body.get("stream_options") or {}
         dialect = OpenAIDialect(int(runtime.clock.time()), bool(options.get("include_usage")))
-        answer(runtime, req, resp, parse_completion(body, req.context.key_name), self.route, dialect)
+        return parse_completion(body, req.context.key_name), dialect
 
 
 class ModelsResource:

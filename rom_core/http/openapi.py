@@ -41,6 +41,7 @@ from rom_core.errors import (
     Unauthorized,
     UnknownModel,
     UnsupportedMediaType,
+    family,
 )
 from rom_core.http.body import BodySchema
 from rom_core.http.problems import CONTENT_TYPE, TYPES
@@ -57,13 +58,6 @@ _SECURITY: Mapping[str, list[dict[str, list[str]]]] = {
     "admin": [{"admin": []}],
     "open": [],
 }
-
-
-def family(base: type[RomError]) -> Iterator[type[RomError]]:
-    """`base` and every class below it."""
-    yield base
-    for below in base.__subclasses__():
-        yield from family(below)
 
 
 # A turn that ends like this has nobody to tell (TurnCancelled), or never reaches a client (ConfigurationError).
@@ -150,14 +144,16 @@ def problem_schema() -> dict[str, Any]:
     """The schema of every error answer (RFC 9457, with the `error` object of the official clients)."""
     codes = sorted({error.code for error in family(RomError) if not issubclass(error, TurnCancelled)})
     text = {"type": "string"}
+    user_message = {"type": "string", "minLength": 1, "description": "for the person, as TEXT_ERRORS has it"}
     return {
         "type": "object",
-        "required": ["type", "title", "status", "detail", "code", "trace_id", "request_id", "error"],
+        "required": ["type", "title", "status", "detail", "user_message", "code", "trace_id", "request_id", "error"],
         "properties": {
             "type": {"type": "string", "description": "urn:rom:error:<code>"},
             "title": text,
             "status": {"type": "integer", "description": "the HTTP status"},
             "detail": {"type": "string", "description": "what happened and, where there is something, what to do"},
+            "user_message": user_message,
             "code": {"enum": codes},
             "trace_id": text,
             "request_id": text,
@@ -168,12 +164,13 @@ def problem_schema() -> dict[str, Any]:
             },
             "error": {
                 "type": "object",
-                "required": ["type", "message", "code", "param"],
+                "required": ["type", "message", "code", "param", "user_message"],
                 "properties": {
                     "type": {"enum": sorted({*TYPES.values(), "api_error"})},
                     "message": text,
                     "code": {"enum": codes},
                     "param": {"type": ["string", "null"], "description": "the field that is wrong"},
+                    "user_message": user_message,
                 },
             },
         },

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import falcon
 import structlog
 
+from rom_core.config import Settings
 from rom_core.errors import (
     Forbidden,
     HttpError,
@@ -28,6 +30,8 @@ from rom_core.errors import (
 
 CONTENT_TYPE = "application/problem+json"
 MAX_RETRY_AFTER = 60
+# Of what the client itself wrote.
+_SHOWN_CHARS = 100
 # What a client is told when the error itself does not know: 503 and 429 always say something.
 _DEFAULT_RETRY_AFTER = {"bedrock_disabled": 60, "draining": 10, "upstream_throttled": 5}
 TYPES = {
@@ -57,13 +61,18 @@ _OF_STATUS: dict[int, type[RomError]] = {
 logger = structlog.get_logger("rom.http")
 
 
-def problem(error: RomError, trace_id: str, request_id: str) -> dict[str, Any]:
-    """The body of an error answer, also of an SSE `error` event; the error's own members come last."""
+def problem(error: RomError, trace_id: str, request_id: str, settings: Settings) -> dict[str, Any]:
+    """The body of an error answer, also of an SSE `error` event; the error's own members come last.
+
+    `settings` are the newest, for the text that the person reads.
+    """
+    told = user_message(error, settings)
     return {
         "type": f"urn:rom:error:{error.code}",
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
+        "user_message": told,
         "code": error.code,
         "trace_id": trace_id,
         "request_id": request_id,
@@ -72,9 +81,17 @@ def problem(error: RomError, trace_id: str, request_id: str) -> dict[str, Any]:
             "message": error.detail,
             "code": error.code,
             "param": error.param,
+            "user_message": told,
         },
         **error.members,
     }
+
+
+def user_message(error: RomError, settings: Settings) -> str:
+    """What the person is told: the text of the error's code; of a code without one, that of the kind of error it is."""
+    texts = settings.TEXT_ERRORS
+    codes = (kind.code for kind in type(error).__mro__ if issubclass(kind, RomError))
+    return str(next(texts[code] for code in codes if code in texts))
 
 
 def retry_after(error: RomError) -> int | None:
@@ -100,7 +117,7 @@ def headers_of(error: RomError) -> dict[str, str]:
     return headers
 
 
-def write(req: falcon.Request, resp: falcon.Response, error: RomError) -> None:
+def write(req: falcon.Request, resp: falcon.Response, error: RomError, settings: Settings) -> None:
     """Make `resp` the answer that `error` stands for, in the place of whatever it was to be."""
     outcome = req.context.outcome
     outcome.error = error
@@ -111,24 +128,37 @@ def write(req: falcon.Request, resp: falcon.Response, error: RomError) -> None:
         getattr(stream, "close", lambda: None)()
     resp.status = error.status
     resp.content_type = CONTENT_TYPE
-    resp.data = json.dumps(problem(error, req.context.trace_id, req.context.request_id), ensure_ascii=False).encode()
+    body = problem(error, req.context.trace_id, req.context.request_id, settings)
+    resp.data = json.dumps(body, ensure_ascii=False).encode()
     resp.set_headers(headers_of(error))
 
 
-def _of_http_error(error: falcon.HTTPError, seconds: float | None) -> RomError:
+def _of_http_error(error: falcon.HTTPError, seconds: float | None, req: falcon.Request) -> RomError:
     """Ours for one of Falcon's, with the same status; `seconds` is what its Retry-After says."""
-    detail = error.description or error.title or ""
+    detail = error.description or _undescribed(error, req)
     known = _OF_STATUS.get(error.status_code)
     if known is not None:
         return known(detail, retry_after=seconds)
     return HttpError(detail, error.status_code, retry_after=seconds)
 
 
-def install(app: falcon.App[Any, Any]) -> None:
-    """Answer every error that reaches the app in this shape, whatever the Accept header says."""
+def _undescribed(error: falcon.HTTPError, req: falcon.Request) -> str:
+    """What Falcon's own errors about the route leave unsaid."""
+    if isinstance(error, falcon.HTTPRouteNotFound):
+        return f"nothing is served under {req.path[:_SHOWN_CHARS]}"
+    if isinstance(error, falcon.HTTPMethodNotAllowed):
+        return f"{req.method[:_SHOWN_CHARS]} is not served here; allowed: {dict(error.headers or {}).get('Allow', '')}"
+    return error.title or ""
+
+
+def install(app: falcon.App[Any, Any], settings: Callable[[], Settings]) -> None:
+    """Answer every error that reaches the app in this shape, whatever the Accept header says.
+
+    `settings` gives the newest.
+    """
 
     def on_rom_error(req: falcon.Request, resp: falcon.Response, error: RomError, _params: Any) -> None:
-        write(req, resp, error)
+        write(req, resp, error, settings())
 
     def on_http_error(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, _params: Any) -> None:
         headers = {name.lower(): value for name, value in dict(error.headers or {}).items()}
@@ -136,14 +166,14 @@ def install(app: falcon.App[Any, Any]) -> None:
             seconds: float | None = float(headers.pop("retry-after"))
         else:
             seconds = None
-        write(req, resp, _of_http_error(error, seconds))
+        write(req, resp, _of_http_error(error, seconds, req), settings())
         headers.pop("content-type", None)
         resp.set_headers(headers)
 
     def on_exception(req: falcon.Request, resp: falcon.Response, error: Exception, _params: Any) -> None:
         logger.error("request.failed", exc_info=error, trace_id=req.context.trace_id, path=req.path)
         ours = InternalError("an unforeseen error; the log has it under this trace id")
-        write(req, resp, ours)
+        write(req, resp, ours, settings())
 
     app.add_error_handler(Exception, on_exception)
     app.add_error_handler(falcon.HTTPError, on_http_error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 import signal
 import threading
 import time
@@ -11,18 +12,21 @@ from typing import Any
 
 import structlog
 
+from rom_core.http.chat import ChatResource
 from rom_core.http.lanes import Lanes
 from rom_core.http.listener import listen
+from rom_core.http.openai import CompletionsResource
 from rom_core.runtime import Runtime
 
 logger = structlog.get_logger("rom.server")
 
-# Threads beyond those of the turns that run or wait: they tell the other chats to come back later.
+# Threads beyond those of the turns that run or wait: they give the next chats a place, or tell them to come back later.
 REFUSING_THREADS = 2
 # waitress's own cap on bodies knows no ids of the request, so it stands above ours and is only the last resort.
 _BODY_CAP_FACTOR = 4
 _CONNECTION_LIMIT = 1000
-_ACCEPT_AT_ONCE = 64
+# Descriptors for everything else, of those the process may have: connections to the model, stores, pipes.
+_OTHER_FILES = 128
 # Bytes a client may leave unread before whoever writes to it waits. waitress's 16 MiB are more than any answer has, so
 # that nothing would ever wait, and one client that does not read would cost as much memory.
 _UNREAD_BYTES = 256 * 1024
@@ -41,19 +45,23 @@ class Server:
         """Binds to HOST and PORT (0 = any free one). Raises OSError if that is not possible."""
         settings = runtime.current.settings
         self._runtime = runtime
-        self._lanes = Lanes(settings.HTTP_THREADS, runtime.max_turns + REFUSING_THREADS)
+        self._lanes = Lanes(
+            settings.HTTP_THREADS,
+            runtime.max_turns + REFUSING_THREADS,
+            turns=(ChatResource.route, CompletionsResource.route),
+            door=REFUSING_THREADS,
+        )
         self._server: Any = listen(
             app,
             self._lanes,
+            lambda: runtime.current.settings,
             host=settings.HOST,
             port=settings.PORT,
-            # select() takes no descriptor above 1023, which many connections reach.
-            asyncore_use_poll=True,
             channel_request_lookahead=_READ_AHEAD,
             outbuf_high_watermark=_UNREAD_BYTES,
             cleanup_interval=_MAINTENANCE_SECONDS,
             max_request_body_size=max(settings.MAX_BODY_BYTES * _BODY_CAP_FACTOR, 1 << 20),
-            connection_limit=_CONNECTION_LIMIT,
+            connection_limit=connection_limit(),
             ident="rom",
             clear_untrusted_proxy_headers=True,
             **_proxies(settings.TRUSTED_PROXY_COUNT),
@@ -73,7 +81,6 @@ class Server:
 
     def start(self) -> None:
         """Serve in threads."""
-        self._server.handle_accept = self._accept_all(self._server.handle_accept)
         self._lanes.start()
         self._thread.start()
 
@@ -106,19 +113,6 @@ class Server:
         self._server.trigger.pull_trigger(self._close_channels)
         self._thread.join(timeout=2)
         return finished
-
-    def _accept_all(self, accept: Callable[[], None]) -> Callable[[], None]:
-        """waitress takes one new connection each time round its loop; a probe would stand behind a whole flood."""
-        channels = self._server.active_channels
-
-        def accept_all() -> None:
-            for _ in range(_ACCEPT_AT_ONCE):
-                before = len(channels)
-                accept()
-                if not before < len(channels) < _CONNECTION_LIMIT:
-                    return
-
-        return accept_all
 
     def _stop_listening(self) -> None:
         self._server.accepting = False
@@ -167,6 +161,14 @@ def serve(server: Server, runtime: Runtime, signals: Signals) -> None:
     clean = server.stop(grace, signals.at_once, linger_seconds=linger)
     runtime.stop()
     logger.info("server.stopped", clean=clean, scraped=runtime.scraped.is_set())
+
+
+def connection_limit() -> int:
+    """How many clients may be connected at once: a process out of descriptors could not even refuse them."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return _CONNECTION_LIMIT
+    return max(1, min(_CONNECTION_LIMIT, files - _OTHER_FILES))
 
 
 def _proxies(count: int) -> dict[str, Any]:

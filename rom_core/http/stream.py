@@ -130,6 +130,7 @@ class TurnStream:
     def _cut_off(self) -> None:
         """Looked at by the watchdog: an answer that is still not read, or was never handed to the server."""
         if self._turn.deadline.remaining() + READING_SECONDS < 0:
+            self._ended = False
             self._hang_up()
             self.close()
 
@@ -149,11 +150,14 @@ class TurnStream:
             name, data = item
             if name == "error":
                 self._outcome.error = data["raised"]
-                data = problem(data["raised"], turn.trace_id, turn.request_id)
+                settings = self._runtime.current.settings
+                data = problem(data["raised"], turn.trace_id, turn.request_id, settings)
             pieces.append(self._encode(turn, name, data))
             if name in ("done", "error"):
-                yield b"".join(pieces)
+                # As with an answer in one piece: handed to the server whole, it is finished. Whether the last bytes are
+                # read, nobody can know.
                 self._ended = True
+                yield b"".join(pieces)
                 return
             # What has piled up meanwhile goes out in one write; a model that never pauses must not pile it up here.
             if self._items.empty() or len(pieces) >= _PIECES_AT_ONCE:

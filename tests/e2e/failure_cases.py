@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 
@@ -54,6 +54,7 @@ def _cases() -> Iterator[Case]:
     yield _case("504, empty", "504", "[[fault=504]]", _PASSING, TIMEOUT)
     yield _case("529, an unknown 5xx", "any other 5xx", "[[fault=529]]", _PASSING, UNAVAILABLE)
     yield _case("404, model no longer served", _NOT_SERVED, "[[fault=404]]", "1 fallback", REFUSED)
+    yield _case("401, without a code", _CREDENTIALS, "[[fault=401]]", "1", REFUSED)
     for name in ("ExpiredTokenException", "UnrecognizedClientException"):
         yield _case(f"403 {name}", _CREDENTIALS, f"[[fault={name}]]", "1", REFUSED)
     yield _case("409 ConflictException", _OTHER_4XX, "[[fault=409]]", "1", REFUSED)
@@ -96,6 +97,7 @@ def _cases() -> Iterator[Case]:
             UNAVAILABLE,
         ),
         ("validationException in the stream", "400 ValidationException", _EXCEPTION, "1", REFUSED),
+        ("modelTimeoutException in the stream", "unknown exception in the stream", _EXCEPTION, _PASSING, UNAVAILABLE),
         ("novelException in the stream", "unknown exception in the stream", _EXCEPTION, _PASSING, UNAVAILABLE),
     ):
         order = f"[[fault={fault.format(name.split()[0])}]]"
@@ -110,15 +112,19 @@ _OTHER_4XX = "any other 4xx, TLS, invalid parameters"
 _BROKEN = "connection closed or reset in the stream"
 _EXCEPTION = "exception:{}"
 CASES = tuple(_cases())
-# Lines of the table that no peer here can bring about; the unit tests have them.
-UNDRIVEN = frozenset(
-    {
-        "any other 429",
-        "read timeout, early to leave the fallback its time",
-        "any other timeout",
-        "any other broken connection",
-        "open circuit, nothing sent",
-        "too many given-up requests, nothing sent",
-        "unknown",
-    }
-)
+_FAILURES = "tests/rom_core/bedrock/test_failures.py"
+_TRANSPORT = f"{_FAILURES}::test_a_transport_failure_has_its_class_and_kind"
+# Lines of the table that no peer here brings about, and the test that does.
+UNDRIVEN: Mapping[str, str] = {
+    "any other 429": f"{_FAILURES}::test_an_answer_is_classed_by_its_status",
+    "read timeout, early to leave the fallback its time": (
+        "tests/plugins/test_fallback.py::test_a_model_that_hangs_leaves_the_next_one_its_time"
+    ),
+    "any other timeout": "tests/rom_core/test_failure_lines.py::test_the_most_particular_line_holds",
+    "any other broken connection": _TRANSPORT,
+    "open circuit, nothing sent": "tests/plugins/test_breaker.py::test_without_retry_every_failed_request_counts",
+    "too many given-up requests, nothing sent": (
+        "tests/rom_core/bedrock/test_wire_waits.py::test_when_given_up_requests_fill_the_pool_the_next_is_refused"
+    ),
+    "unknown": _TRANSPORT,
+}

@@ -1,8 +1,6 @@
 """Every kind of failure, driven over real sockets through every combination of retry, breaker and fallback.
 
-`Laboratory` runs one server per combination against one local Bedrock; `measure` gives what came of a failure, and
-`row` the line of the table in docs/resilience.md that those measurements make. `python tests/e2e/failure_table.py`
-writes that table anew.
+`Laboratory` runs one server per combination against one local Bedrock; `measure` gives what came of a failure.
 """
 
 from __future__ import annotations
@@ -10,43 +8,34 @@ from __future__ import annotations
 import itertools
 import json
 import socket
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
 import requests
+from e2e.failure_cases import Case
+from support import NOWHERE, Recorder
 
-ROOT = Path(__file__).parents[2]
-if __name__ == "__main__":
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+from plugins.breaker import Breaker
+from plugins.fallback import Fallback
+from plugins.retry import Retry
+from rom_core.bedrock.local import LocalBedrock
+from rom_core.bedrock.wire import Wire
+from rom_core.catalogue import Catalogue
+from rom_core.clock import FakeClock
+from rom_core.config import Settings, load_settings
+from rom_core.events import AttemptFinished, RetryScheduled
+from rom_core.failures import failure_of
+from rom_core.http.app import create_app
+from rom_core.http.server import Server
+from rom_core.runtime import Runtime
+from rom_core.turn import Attempt, ModelReply
 
-from e2e.failure_cases import CASES, Case  # noqa: E402
-from support import NOWHERE, Recorder  # noqa: E402
-
-from plugins.breaker import Breaker  # noqa: E402
-from plugins.fallback import Fallback  # noqa: E402
-from plugins.retry import Retry  # noqa: E402
-from rom_core.bedrock.local import LocalBedrock  # noqa: E402
-from rom_core.bedrock.wire import Wire  # noqa: E402
-from rom_core.catalogue import Catalogue  # noqa: E402
-from rom_core.clock import FakeClock  # noqa: E402
-from rom_core.config import Settings, load_settings  # noqa: E402
-from rom_core.events import AttemptFinished, RetryScheduled  # noqa: E402
-from rom_core.failures import failure_of  # noqa: E402
-from rom_core.http.app import create_app  # noqa: E402
-from rom_core.http.server import Server  # noqa: E402
-from rom_core.runtime import Runtime  # noqa: E402
-from rom_core.turn import Attempt, ModelReply  # noqa: E402
-
-DOCS = ROOT / "docs" / "resilience.md"
-BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 SONNET, HAIKU = "anthropic.claude-sonnet-4-5", "anthropic.claude-haiku-4-5"
 # After a cell the windows of the breaker and the budget are empty, and nothing is passed over any more.
 FORGET_SECONDS = 5000.0
@@ -286,51 +275,3 @@ def _getaddrinfo(host: Any, *rest: Any, **more: Any) -> Any:
     if host == "bedrock.invalid":
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     return _resolve(host, *rest, **more)
-
-
-# -- the table in the documentation ----------------------------------------------------------------------------------
-
-HEAD = (
-    "| what happens | retried | counts for the breaker | goes to the fallback | HTTP answer if nothing helps |\n"
-    "|---|---|---|---|---|\n"
-)
-_TIMES = {0: "no", 1: "once", 3: "3 times"}
-
-
-def row(case: Case, measured: dict[Cell, Measured]) -> str:
-    """The line of the table that the measurements make."""
-    alone = {name: measured[SETTINGS[0]._replace(**{name: True})] for name in ("retry", "breaker", "fallback")}
-    bare = measured[SETTINGS[0]]
-    fallback = "no" if not alone["fallback"].haiku else "yes"
-    if alone["fallback"].passed_over:
-        fallback = "yes, and passed over for a while"
-    counts = "yes" if alone["breaker"].failures else "no"
-    return f"| {case.name} | {_TIMES[alone['retry'].retries]} | {counts} | {fallback} | {bare.status} `{bare.code}` |\n"
-
-
-def table(rows: Iterable[str]) -> str:
-    """The whole block of the documentation."""
-    return f"{BEGIN}{HEAD}{''.join(rows)}{END}"
-
-
-def documented() -> list[str]:
-    """The rows of the table in the documentation."""
-    text = DOCS.read_text(encoding="utf-8")
-    block = text[text.index(BEGIN) + len(BEGIN) : text.index(END)]
-    assert block.startswith(HEAD)
-    return block.removeprefix(HEAD).splitlines(keepends=True)
-
-
-def main() -> None:
-    """Measure everything and write the table into the documentation."""
-    laboratory = Laboratory()
-    try:
-        rows = [row(case, laboratory.measure(case)) for case in CASES]
-    finally:
-        laboratory.close()
-    text = DOCS.read_text(encoding="utf-8")
-    DOCS.write_text(text[: text.index(BEGIN)] + table(rows) + text[text.index(END) + len(END) :], encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,11 @@ def test_a_rollout_on_a_real_server(tmp_path: Path) -> None:
         assert "canary_conflict" in early.stderr
         # 59 turns without a slow one are what a p95 takes; half of the users are in the canary.
         assert until(lambda: chats(server, 60)["gate"] == "pass", 20), rollout(server)
+        beside = rom(server, "status").stdout
+        assert re.search(r"check +canary +stable +limit", beside), beside
+        for name in ("errors", "p95", "memory", "throttled", "refused", "restarts"):
+            assert re.search(rf"^ *{name} +[\d.]+\S*(?: s)? +pass ", beside, re.MULTILINE), beside
+        assert re.search(r"stable: \d+ ok, 0 error, 0 rejected, p95 [\d.]+ s", beside), beside
         approved = rom(server, "approve")
         assert approved.returncode == 0, approved.stderr
         assert "100 % of the traffic" in approved.stdout

@@ -8,15 +8,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
 from e2e.serving import ROOT, RomServer, serving
 
 from rom_core.bedrock.local import LocalBedrock
 from rom_core.clock import FakeClock, SystemClock
-from rom_core.gate import Outcome, Scrape, Thresholds, scraper, watch
+from rom_core.gate import Outcome, Scrape, Thresholds, Window, scraper, watch
 
-KEY, SCRAPE = "k" * 24, "m" * 24
+KEY, SCRAPE, ADMIN = "k" * 24, "m" * 24, "a" * 24
 AUTH = {"Authorization": f"Bearer {KEY}"}
 
 
@@ -29,6 +31,7 @@ def server() -> Iterator[RomServer]:
             BEDROCK_ENDPOINT_URL=bedrock.url,
             API_KEYS=f"ana={KEY}",
             METRICS_TOKEN=SCRAPE,
+            ADMIN_TOKEN=f"ana={ADMIN}",
             MEMORY_LIMIT_MB="4096",
             RETRY_ENABLED="false",
             FALLBACK_ENABLED="false",
@@ -64,6 +67,50 @@ def test_the_gate_understands_the_real_metrics(server: RomServer) -> None:
         "p95": 60,
         "throttled": 61,
     }
+
+
+def test_a_pause_in_counting_is_seen(server: RomServer) -> None:
+    """Switched off and on again between two looks: the time is not taken for watched."""
+    clock = FakeClock()
+    window, scrape = Window(30), scraper(server.url, SystemClock(), token=SCRAPE)
+
+    def look() -> float:
+        window.add(Scrape(clock.monotonic(), scrape().values))
+        clock.advance(30)
+        return window.figures.watched
+
+    assert [look(), look()] == [0, 30]
+    for value in ("false", "true"):
+        server.chat("[[say=um]] oi", headers=AUTH)
+        change = requests.post(
+            f"{server.url}/admin/reload-flags",
+            data={"METRICS_ENABLED": value},
+            headers={"Authorization": f"Bearer {ADMIN}"},
+            timeout=10,
+        )
+        assert change.status_code == 200, change.text
+    assert [look(), look()] == [30, 60]
+
+
+def test_a_restart_in_the_middle_is_counted_and_survived() -> None:
+    """Another process at the same address and host: one restart, the same instance, and its totals from zero."""
+    clock, window = FakeClock(), Window(30)
+
+    def look(server: RomServer, turns: int) -> None:
+        for _ in range(turns):
+            assert server.chat("[[say=um]] oi").status_code == 200
+        window.add(Scrape(clock.monotonic(), scraper(server.url, SystemClock())().values))
+        clock.advance(30)
+
+    with serving() as first:
+        look(first, 3)
+        look(first, 2)
+        port = first.url.rsplit(":", 1)[1]
+    with serving(PORT=port) as second:
+        assert second.url == first.url
+        look(second, 4)
+    figures = window.figures
+    assert (figures.restarts, figures.mixed, figures.turns["ok"], figures.watched) == (1, False, 6, 60)
 
 
 def test_a_failing_server_fails_the_gate_early(server: RomServer) -> None:
@@ -133,5 +180,43 @@ def test_the_smoke_test_tells_what_does_not(server: RomServer) -> None:
     assert "unauthorized" in lines["chat"]
     nobody = smoke("http://127.0.0.1:9")
     assert nobody.returncode == 1
-    assert "no answer" in nobody.stdout
+    assert "no answer: curl: (7)" in nobody.stdout
     assert smoke().returncode == 2
+    for wrong in ({"TIME_LIMIT": "soon"}, {"CHAT_TIME_LIMIT": "0"}, {"TRIES": "-1"}, {"TRIES": "0"}):
+        done = smoke(server.url, **wrong)
+        assert (done.returncode, "whole numbers" in done.stderr) == (2, True), wrong
+
+
+def test_the_smoke_test_waits_only_so_long_and_follows_nobody() -> None:
+    """A server that never answers, and one that would send the key elsewhere."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/health":
+                done.wait(20)
+                return
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.1:9/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    done = threading.Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as slow:
+        thread = threading.Thread(target=slow.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            told = smoke(f"http://127.0.0.1:{slow.server_port}", ROM_API_KEY=KEY, TIME_LIMIT="1")
+        finally:
+            done.set()
+            slow.shutdown()
+            thread.join()
+    assert told.returncode == 1
+    lines = {line.split()[1]: line for line in told.stdout.splitlines() if line.startswith("FAILED")}
+    assert "no answer: curl: (28)" in lines["health"]
+    assert all("HTTP 302" in lines[name] for name in ("ready", "metrics", "chat"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import resource
 import selectors
 import socket
 import statistics
@@ -232,6 +233,11 @@ class Process:
         return len(list((self._folder / "fd").iterdir()))
 
     @property
+    def cpu_seconds(self) -> float:
+        """CPU time so far of the threads that are alive."""
+        return sum(int(one.read_text().split()[0]) for one in self._folder.glob("task/*/schedstat")) / 1e9
+
+    @property
     def memory_mb(self) -> float:
         """Resident memory in MB."""
         return int((self._folder / "statm").read_text().split()[1]) * 4096 / 1e6
@@ -310,8 +316,12 @@ def test_a_flood_is_refused_and_disturbs_nobody(bedrock: LocalBedrock, limiter: 
         taken = [server.stream(SILENT) for _ in range(places)]
         assert until(lambda: bedrock.active == (6 if limiter else 20))
         assert not limiter or waiting(server, 10)
-        flood(server.url, 300)
         process = Process(server.process.pid)
+        flood(server.url, 300)
+        cpu = process.cpu_seconds
+        assert flood(server.url, 300) == {(503, code): 300}
+        # Nearly all of a refusal is work for the processor, and other processes do not lengthen that.
+        assert (process.cpu_seconds - cpu) / 300 < 0.002, "seconds of the server's CPU for one refusal"
         assert until(lambda: process.files < 100)
         before = (process.threads, process.files, process.memory_mb)
         prober = Prober(server.url)
@@ -323,23 +333,47 @@ def test_a_flood_is_refused_and_disturbs_nobody(bedrock: LocalBedrock, limiter: 
             took = time.monotonic() - began
             reloads = reloading.result(30)
         prober.stop()
-        assert sum(counts.values()) == 900
-        assert {key[0] for key in counts} == {503}
-        assert counts[503, code] > 0
-        assert {key[1] for key in counts} <= {code, "overloaded"}
+        assert counts == {(503, code): 900}, "nobody is told less than what is known: which place is missing"
         assert took / 900 < 0.02, "seconds for one refusal"
         assert {status for _, status in prober.statuses} == {200}, prober.statuses
         # The budget is 100 ms on a machine of its own; here the flood's clients and other tests use the same two cores.
         for path, seconds in prober.seconds.items():
-            assert statistics.median(seconds) < 0.1, (path, sorted(seconds))
-            assert sorted(seconds)[len(seconds) * 95 // 100] < 0.4, (path, sorted(seconds))
-        assert [slow < 2 for slow in reloads] == [True] * 3, reloads
+            assert statistics.median(seconds) < 0.06, (path, sorted(seconds))
+            assert sorted(seconds)[len(seconds) * 95 // 100] < 0.3, (path, sorted(seconds))
+        assert [slow < 1 for slow in reloads] == [True] * 3, reloads
         assert until(lambda: process.files <= before[1] + 2)
         assert process.threads == before[0]
         assert process.memory_mb < before[2] + 10
         assert bedrock.active == (6 if limiter else 20), "those who had a place kept it"
         for stream in taken:
             stream.close()
+
+
+def test_more_idle_connections_than_may_be_keep_nobody_out(bedrock: LocalBedrock) -> None:
+    """1,200 clients connect and say nothing: probes and chats are answered, those that rested longest go."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = 3000 if hard == resource.RLIM_INFINITY else min(3000, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, files), hard))
+    idle: list[socket.socket] = []
+    try:
+        with serving(BEDROCK_ENDPOINT_URL=bedrock.url) as server:
+            host, port = server.url.removeprefix("http://").split(":")
+            process = Process(server.process.pid)
+            for _ in range(min(1200, files - 100)):
+                idle.append(socket.create_connection((host, int(port)), timeout=30))
+            seconds = []
+            for _ in range(20):
+                began = time.monotonic()
+                assert server.get("/health").status_code == 200
+                seconds.append(time.monotonic() - began)
+            assert statistics.median(seconds) < 0.1, sorted(seconds)
+            assert server.chat("oi").status_code == 200
+            assert process.files < 1100
+            assert server.events("http.connections_full")
+    finally:
+        for client in idle:
+            client.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 # -- shutdown --------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import requests
 from e2e.serving import RomServer, serving
 
 from rom_core.bedrock.local import LocalBedrock
+from rom_core.config import texts
 
 KEY = "sk-client-0123456789"
 MODEL = "anthropic.claude-sonnet-4-5"
@@ -42,6 +43,12 @@ def client(server: RomServer) -> Iterator[openai.OpenAI]:
 def ask(client: openai.OpenAI, content: Any, **options: Any) -> Any:
     """One question."""
     return client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": content}], **options)
+
+
+def told(error: openai.APIError) -> str:
+    """The text for the person, where the official client keeps what it does not know."""
+    assert isinstance(error.body, dict)
+    return str(error.body["user_message"])
 
 
 def test_an_answer_with_our_tools_inside(client: openai.OpenAI) -> None:
@@ -91,6 +98,7 @@ def test_a_failure_in_mid_stream_raises_in_the_client(client: openai.OpenAI) -> 
         pieces.extend(chunk.choices[0].delta.content for chunk in stream)
     assert len([piece for piece in pieces if piece]) == 3
     assert (caught.value.code, caught.value.type) == ("upstream_unavailable", "api_error")
+    assert told(caught.value) == texts.ERRORS["upstream_unavailable"]
 
 
 def test_the_client_does_not_repeat_what_we_say_not_to_repeat(client: openai.OpenAI, bedrock: LocalBedrock) -> None:
@@ -99,6 +107,7 @@ def test_the_client_does_not_repeat_what_we_say_not_to_repeat(client: openai.Ope
     with pytest.raises(openai.InternalServerError) as caught:
         ask(client, "[[fault=403]] conte")
     assert (caught.value.status_code, caught.value.code) == (502, "upstream_refused")
+    assert told(caught.value) == texts.ERRORS["upstream_refused"]
     assert len(bedrock.requests) == before + 1
 
 
@@ -131,6 +140,7 @@ def test_the_conversation_goes_to_the_model(client: openai.OpenAI, bedrock: Loca
 
 
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+CALL = {"id": "call-1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
 
 
 @pytest.mark.parametrize(
@@ -151,6 +161,16 @@ TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": 
         ({"messages": []}, "messages", "messages"),
         ({"messages": [{"role": "assistant", "content": "oi"}]}, "messages", "user's"),
         ({"messages": [{"role": "user", "content": " "}]}, "messages.0.content", "some text"),
+        (
+            {
+                "messages": [
+                    {"role": "assistant", "content": None, "tool_calls": [CALL]},
+                    {"role": "user", "content": "oi"},
+                ]
+            },
+            "messages.0.tool_calls",
+            "run there",
+        ),
         ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "messages.0.role", "tools run"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
@@ -187,6 +207,8 @@ def test_the_models_that_can_be_asked_for(client: openai.OpenAI) -> None:
     assert client.models.retrieve(MODEL).owned_by == "anthropic"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("gpt-6")
+    with pytest.raises(openai.NotFoundError, match="nothing is served under /v1/responses"):
+        client.responses.create(model=MODEL, input="oi")
 
 
 def test_a_reply_cut_by_its_length_says_so(client: openai.OpenAI) -> None:

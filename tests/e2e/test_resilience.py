@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 import pytest
 from e2e.failure_cases import CASES, UNDRIVEN, Case
-from e2e.failure_table import DOCS, HAIKU, SONNET, Cell, Laboratory, Measured, documented, row
+from e2e.failure_docs import (
+    ALONE,
+    CELLS,
+    DOCS,
+    ROOT,
+    UNIT,
+    documented,
+    grouped,
+    outcomes,
+    row,
+    undriven,
+    ungrouped,
+    unit_row,
+)
+from e2e.failure_table import HAIKU, SONNET, Cell, Laboratory, Measured
 
 from plugins.breaker import Breaker
 from plugins.fallback import Fallback
@@ -14,6 +29,7 @@ from plugins.retry import Retry
 from rom_core.failures import FAILURES
 
 TEXT = "um dois três quatro"
+OUT_OF_DATE = "docs/resilience.md is out of date: run `python tests/e2e/failure_docs.py`"
 
 
 @pytest.fixture(scope="module")
@@ -49,17 +65,43 @@ def expected(case: Case, cell: Cell) -> Measured:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_failure_and_what_comes_of_it(laboratory: Laboratory, case: Case) -> None:
-    """Requests, status, reply and counters of every cell are as expected, and make the row in the documentation."""
+    """Requests, status, reply and counters of every cell are as expected, and stand in the documentation."""
     measured = laboratory.measure(case)
     for cell, found in measured.items():
         assert found == expected(case, cell), cell
-    assert row(case, measured) in documented(), "out of date: run `python tests/e2e/failure_table.py`"
+    assert row(case, measured) in documented(ALONE), OUT_OF_DATE
+    shown = [outcome for name, outcome in ungrouped(documented(CELLS)) if name == case.name]
+    assert sorted(shown) == sorted(outcomes(measured)), OUT_OF_DATE
 
 
-def test_the_table_has_a_row_for_every_case_and_every_line_of_the_code() -> None:
-    """Nothing else stands in the documentation, and every line of rom_core/failures.py is driven by some case."""
-    assert [line.split(" | ")[0].removeprefix("| ") for line in documented()] == [case.name for case in CASES]
-    assert {failure.name for failure in FAILURES} == {case.line for case in CASES} | UNDRIVEN
+def test_the_tables_have_a_row_for_every_case_and_every_line_of_the_code() -> None:
+    """Nothing else stands in the documentation, and every line of rom_core/failures.py is driven by some case, or by
+    the unit test that stands beside it."""
+    assert [cells[0] for cells in documented(ALONE)] == [case.name for case in CASES]
+    cells = documented(CELLS)
+    assert {name for name, _ in ungrouped(cells)} == {case.name for case in CASES}
+    order = {case.name: number for number, case in enumerate(CASES)}
+    assert list(grouped(sorted(ungrouped(cells), key=lambda found: order[found[0]]))) == cells, OUT_OF_DATE
+    assert {failure.name for failure in FAILURES} == {case.line for case in CASES} | set(UNDRIVEN)
+    assert not {case.line for case in CASES} & set(UNDRIVEN)
+
+
+def test_what_no_peer_can_cause_goes_the_same_way() -> None:
+    """Raised in the place of the model, each such failure meets the three plugins as its row says, which is what its
+    line in the code says."""
+    rows = [unit_row(failure) for failure in undriven()]
+    assert rows == documented(UNIT), OUT_OF_DATE
+    for failure, (_, retried, counts, fallback, answer, _) in zip(undriven(), rows, strict=True):
+        assert (retried != "no", counts == "yes") == (failure.retry != "no", failure.counts)
+        assert (fallback != "no", answer.replace("`", "")) == (failure.fallback != "no", failure.answer)
+
+
+@pytest.mark.parametrize("named", sorted(set(UNDRIVEN.values())))
+def test_the_tests_that_the_page_names_exist(named: str) -> None:
+    """A renamed test takes its mention with it."""
+    file, _, name = named.partition("::")
+    functions = ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
+    assert name in {node.name for node in functions if isinstance(node, ast.FunctionDef)}
 
 
 def test_the_models_of_the_table_are_those_of_the_settings() -> None:

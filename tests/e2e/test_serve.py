@@ -16,6 +16,7 @@ import requests
 from e2e.serving import ROOT, serving, until
 
 from rom_core.bedrock.local import LocalBedrock
+from rom_core.config import texts
 
 KEY = "k" * 24
 STUBBORN = """
@@ -252,8 +253,9 @@ def test_rom_chat_says_what_went_wrong(shared: Any) -> None:
     """No server, or a failed answer: a sentence and exit code 1, no traceback."""
     for arguments, words in (
         (("chat", "oi", "--url", "http://127.0.0.1:9"), "make run"),
-        (("chat", "[[fault=400]]", "--url", shared.url), "upstream_refused"),
-        (("chat", "[[fault=no_stop]] [[after=2]] conte", "--url", shared.url), "upstream_unavailable"),
+        (("chat", "[[fault=400]]", "--url", shared.url), "\nupstream_refused (HTTP 502, request req-"),
+        (("chat", "[[fault=400]]", "--url", shared.url), texts.ERRORS["upstream_refused"]),
+        (("chat", "[[fault=no_stop]] [[after=2]] conte", "--url", shared.url), texts.ERRORS["upstream_unavailable"]),
         (("chat", "oi", "--model", "nobody", "--url", shared.url), "unknown_model"),
     ):
         done = rom(*arguments)

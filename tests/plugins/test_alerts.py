@@ -109,7 +109,7 @@ def test_a_circuit_that_opens_again_after_each_probe_is_one_message() -> None:
     for _ in range(5):
         runtime.emit(CircuitOpened(MODEL, "failures", 5, 30.0))
         runtime.emit(CircuitHalfOpened(MODEL))
-    runtime.emit(CircuitOpened("anthropic.second", "forced", 0, None, by="ops"))
+    runtime.emit(CircuitOpened("anthropic.second", "forced", 0, None, by="ops", why="incident 12"))
     runtime.emit(CircuitClosed(MODEL, "probe_succeeded"))
     until(lambda: len(ends.seen) == 3)
     runtime.stop()
@@ -117,6 +117,7 @@ def test_a_circuit_that_opens_again_after_each_probe_is_one_message() -> None:
     assert f"Circuit open: {MODEL}" in opened
     assert "failures in the window: 5" in opened
     assert "by ops" in forced
+    assert "why: incident 12" in forced
     assert "none, it is forced open" in forced
     assert f"Circuit closed: {MODEL}" in closed
 

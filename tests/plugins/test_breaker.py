@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import falcon.testing
 import pytest
 from flag_support import ANA, Site
-from resilience import FIRST, SECOND, Bench, server_error
+from resilience import FIRST, SECOND, Bench, advance, circuit_events, fail, run, server_error, status
 from support import Recorder, make_turn, says
 
 from plugins.breaker import Breaker
@@ -26,42 +25,8 @@ from rom_core.errors import (
     RomError,
     TurnCancelled,
 )
-from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened
-from rom_core.http.app import create_app
+from rom_core.events import CircuitClosed
 from rom_core.turn import Attempt, ModelReply
-
-
-def run(bench: Bench, **request: Any) -> str:
-    """Run a turn; the code of its error, or "ok"."""
-    try:
-        bench.runtime.run(make_turn(bench.runtime, **request))
-    except RomError as error:
-        return error.code
-    return "ok"
-
-
-def status(bench: Bench, model: str = FIRST) -> dict[str, Any]:
-    """The model's part of the status."""
-    found: dict[str, Any] = bench.runtime.current.pipeline.status()["breaker"]["models"][model]
-    return found
-
-
-def advance(bench: Bench, seconds: float) -> None:
-    """Let time pass."""
-    bench.clock.advance(seconds)  # type: ignore[attr-defined]
-
-
-def circuit_events(bench: Bench) -> list[str]:
-    """Transitions in order, with their reasons."""
-    kinds = CircuitOpened | CircuitHalfOpened | CircuitClosed
-    found = [event for event in bench.recorder.events if isinstance(event, kinds)]
-    return [f"{event.name} {getattr(event, 'reason', '')}".strip() for event in found]
-
-
-def fail(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
-    """A server error."""
-    raise server_error()
-
 
 # -- what counts -----------------------------------------------------------------------------------------------------
 
@@ -298,12 +263,12 @@ def test_switched_off_while_it_runs_it_closes_all_circuits_and_forgets(
             runtime.run(make_turn(runtime))
 
     ask()
-    breaker.force("anthropic.claude-haiku-4-5", "open", by="ops")
+    breaker.force("anthropic.claude-haiku-4-5", "open", ANA)
     assert (figure(), breaker.status_of(model)["state"]) == (2, "open")
     flags.change({"CIRCUIT_BREAKER_ENABLED": "false"}, ANA)
     assert figure() == 0
     closed = [event for event in recorder.events if isinstance(event, CircuitClosed)]
-    assert [(event.reason, event.by) for event in closed] == [("reset", "ana"), ("reset", "ana")]
+    assert [(e.reason, e.by, e.why, e.trace_id) for e in closed] == [("reset", "ana", "because", "trace-1")] * 2
     flags.change({"CIRCUIT_BREAKER_ENABLED": "true"}, ANA)
     found = breaker.status_of(model)
     assert (found["state"], found["recent_failures"], found["forced"]) == ("closed", 0, False)
@@ -312,58 +277,3 @@ def test_switched_off_while_it_runs_it_closes_all_circuits_and_forgets(
     ask()
     flags.change({"MAX_TOKENS": "3000"}, ANA)
     assert figure() == 2, "any other change of the settings leaves circuits alone"
-
-
-# -- the admin route -------------------------------------------------------------------------------------------------
-
-OPS = {"Authorization": "Bearer open-sesame"}
-
-
-def client(bench: Bench) -> falcon.testing.TestClient:
-    """The app without sockets."""
-    return falcon.testing.TestClient(create_app(bench.runtime))
-
-
-def force(bench: Bench, state: str, model: str = FIRST, headers: dict[str, str] = OPS) -> Any:
-    """POST /admin/breaker."""
-    return client(bench).simulate_post("/admin/breaker", json={"model": model, "state": state}, headers=headers)
-
-
-def test_an_administrator_forces_a_circuit() -> None:
-    """open refuses, closed lets everything through, auto starts anew; each change is an event with its author."""
-    bench = Bench(fail, plugins="breaker", ADMIN_TOKEN="ops=open-sesame")
-    answer = force(bench, "open")
-    assert answer.json == {
-        "model": FIRST,
-        "state": "open",
-        "forced": True,
-        "recent_failures": 0,
-        "seconds_to_probe": None,
-    }
-    advance(bench, 1000)
-    with pytest.raises(CircuitOpen, match="held open by an administrator") as caught:
-        bench.runtime.run(make_turn(bench.runtime))
-    assert caught.value.retry_after is None
-    assert force(bench, "closed").json["state"] == "closed"
-    assert {run(bench) for _ in range(10)} == {"upstream_unavailable"}
-    assert force(bench, "auto").json["forced"] is False
-    assert {run(bench) for _ in range(5)} == {"upstream_unavailable"}
-    assert run(bench) == "circuit_open"
-    assert circuit_events(bench) == [
-        "circuit.opened forced",
-        "circuit.closed forced",
-        "circuit.opened failures",
-    ]
-    by = [event.by for event in bench.recorder.events if isinstance(event, CircuitOpened | CircuitClosed)]
-    assert by == ["ops", "ops", ""]
-
-
-def test_the_admin_route_is_guarded() -> None:
-    """401 without the token, 422 for an unknown model or state, 404 while the plugin is off."""
-    bench = Bench(plugins="breaker", ADMIN_TOKEN="open-sesame")
-    assert force(bench, "open", headers={}).status_code == 401
-    assert force(bench, "open", model="nobody").status_code == 422
-    assert force(bench, "ajar").status_code == 422
-    assert status(bench)["state"] == "closed"
-    off = Bench(plugins="breaker", ADMIN_TOKEN="open-sesame", CIRCUIT_BREAKER_ENABLED=False)
-    assert force(off, "open").json["code"] == "plugin_disabled"

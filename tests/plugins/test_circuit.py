@@ -128,13 +128,16 @@ class CircuitMachine(RuleBasedStateMachine):
         admission = self.circuit.admit(self.now, _FEW)
         assert (admission.permit is not None) == expected
         if admission.permit is None:
+            assert admission.change is None
             if self.reference.forced:
                 assert admission.retry_after is None
             else:
                 assert admission.retry_after is not None
                 assert 0 < admission.retry_after <= 30
             return []
+        before = self.reference.state
         sent = self.reference.sent(admission.permit, self.now)
+        self._told(admission.change, before)
         assert admission.permit.probe == sent.probe
         return [sent]
 
@@ -149,14 +152,18 @@ class CircuitMachine(RuleBasedStateMachine):
     @rule(sent=consumes(flying))
     def fail(self, sent: Sent) -> None:
         """A request ends badly."""
-        self.circuit.failed(sent.permit, self.now, _FEW)
+        before = self.reference.state
+        change = self.circuit.failed(sent.permit, self.now, _FEW)
         self.reference.failed(sent, self.now)
+        self._told(change, before)
 
     @rule(sent=consumes(flying))
     def succeed(self, sent: Sent) -> None:
         """A request ends well."""
-        self.circuit.succeeded(sent.permit)
+        before = self.reference.state
+        change = self.circuit.succeeded(sent.permit)
         self.reference.succeeded(sent)
+        self._told(change, before)
 
     @rule(sent=consumes(flying))
     def end_without_verdict(self, sent: Sent) -> None:
@@ -172,9 +179,17 @@ class CircuitMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.reference.forced or self.now % 4 == 0)
     @rule(to=st.sampled_from(["open", "closed", "auto"]))
     def force(self, to: Force) -> None:
-        """An administrator steps in."""
-        self.circuit.force(to)
+        """An administrator steps in; only letting go of what is neither held nor open changes nothing."""
+        idle = to == "auto" and self.reference.state == "closed" and not self.reference.forced
+        change = self.circuit.force(to)
         self.reference.force(to)
+        assert (change is None) == idle
+        assert change is None or change.state == self.reference.state
+
+    def _told(self, change: Change | None, before: str) -> None:
+        """Every transition is told, with its new state, and nothing else is."""
+        after = self.reference.state
+        assert (change.state if change is not None else None) == (after if after != before else None)
 
     @invariant()
     def agree(self) -> None:
@@ -288,13 +303,18 @@ def test_what_began_before_the_break_changes_nothing_after_it() -> None:
 
 
 def test_forced_is_forced() -> None:
-    """Open lets no probe through, however long; closed stays closed, whatever fails; auto starts anew."""
+    """Open lets no probe through, however long; closed stays closed, whatever fails; auto starts anew.
+
+    Every order to hold it is a change, also where the state stays: what holds it is new.
+    """
     circuit = Circuit()
     assert circuit.force("open") == Change("open", "forced")
     assert circuit.admit(1e6, LIMITS) == Admission(None, retry_after=None)
     assert circuit.view(1e6, LIMITS).seconds_to_probe is None
     assert circuit.force("closed") == Change("closed", "forced")
     assert [circuit.failed(admitted(circuit, 0.0), 0.0, LIMITS) for _ in range(10)] == [None] * 10
+    assert circuit.force("closed") == Change("closed", "forced")
+    assert circuit.force("auto") == Change("closed", "reset")
     assert circuit.force("auto") is None
     assert [circuit.failed(admitted(circuit, 0.0), 0.0, LIMITS) is None for _ in range(5)] == [True] * 4 + [False]
     assert circuit.force("auto") == Change("closed", "reset")

@@ -390,6 +390,21 @@ def test_a_model_that_hangs_leaves_the_next_one_its_time(
     assert breaker.status_of(SONNET)["recent_failures"] == int(model is None)
 
 
+def test_the_model_that_takes_over_has_what_is_left_of_one_deadline_and_one_budget() -> None:
+    """Attempts of both models are of one call: the same deadline, and MAX_MODEL_REQUESTS counted over both."""
+    seen: list[tuple[str, float, int]] = []
+
+    def play(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        call = attempt.call
+        seen.append((attempt.model.alias, call.deadline.remaining(), call.requests))
+        bench.clock.advance(10)  # type: ignore[attr-defined]
+        raise server_error()
+
+    bench = Bench(play, plugins="retry fallback", MODEL_FALLBACKS=[SECOND], RETRY_MAX_RETRIES=1)
+    assert isinstance(run(bench), ModelServerError)
+    assert seen == [(FIRST, 120.0, 1), (FIRST, 109.0, 2), (SECOND, 99.0, 3), (SECOND, 88.0, 4)]
+
+
 # -- the conversation ------------------------------------------------------------------------------------------------
 NUMBER = "0001234-08.2023.8.26.0100"
 

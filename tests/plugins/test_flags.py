@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 from falcon import testing
-from flag_support import SETTINGS_TOML, Site
+from flag_support import SETTINGS_TOML, Site, held
 from support import Recorder
 
 from plugins.flags import FlagsPlugin, shapes
@@ -366,8 +366,8 @@ def test_trouble_with_the_store_shows_everywhere(admin: Admin) -> None:
 
 def test_a_kill_that_is_not_in_force_yet_shows_everywhere(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another change holds up everything: 200, not durable, off; nobody reads that Bedrock is on."""
-    monkeypatch.setattr("rom_core.flags.control._TURN_SECONDS", 0.01)
-    with admin.flags._lock:
+    monkeypatch.setattr("rom_core.flags.sequencer._TURN_SECONDS", 0.01)
+    with held(admin.flags):
         assert admin.reload("BEDROCK_ENABLED=false").json == {
             "version": 1,
             "changed": {"BEDROCK_ENABLED": {"from": True, "to": False}},

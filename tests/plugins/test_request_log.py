@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,14 +14,19 @@ import pytest
 import structlog
 from support import Toolkit, asks, failure, make_runtime, make_settings, make_turn, says, tool
 
+from plugins.breaker import Breaker
+from plugins.fallback import Fallback
 from plugins.request_log import RequestLog
 from rom_core import log
+from rom_core.accounts import TurnAccount
 from rom_core.catalogue import Catalogue
+from rom_core.clock import FakeClock
 from rom_core.config import InvalidSettings, load_settings
 from rom_core.errors import ModelRefused, ModelThrottled, QueueFull, RomError
-from rom_core.events import CircuitOpened, Event, RequestFinished, SettingsChanged
+from rom_core.events import CircuitOpened, Event, RequestFinished, SettingsChanged, TurnFinished
+from rom_core.flags import Author
 from rom_core.hookspecs import hookimpl
-from rom_core.turn import Attempt, TryAgain
+from rom_core.turn import Attempt, TryAgain, Usage
 
 SECRET = "o réu confessou"
 Lines = Callable[[], list[dict[str, Any]]]
@@ -107,6 +113,107 @@ def test_one_line_closes_a_turn_with_all_that_is_needed_to_judge_it(written: Lin
         "level": "info",
     }
     assert {key: line[key] for key in told} == told
+
+
+def test_each_figure_of_the_closing_line_stands_under_its_own_name(written: Lines) -> None:
+    """All of its fields, in their order, with values of which no two are alike. Seconds are rounded to millionths."""
+    runtime, _ = make_runtime(plugins={"request_log": RequestLog()})
+    turn = make_turn(runtime, stream=True, key_name="ana", mode="exhaustive")
+    turn.route, turn.cohort, turn.degraded, turn.queue_wait = "/api/chat", "canary", True, 0.125
+    turn.iterations, turn.model_requests, turn.usage = 6, 5, Usage(11, 12, 13, 14)
+    turn.stash["request_log"] = TurnAccount(
+        attempts=[("first", "throttled"), ("second", "ok")],
+        retries=2,
+        fallbacks=3,
+        retry_wait=0.25,
+        model_time=0.5000001,
+        first_delta=0.75,
+        usage_unknown=4,
+        cost=0.00000123,
+        _ran=[(0.0, 0.0625)],
+    )
+    runtime.emit(TurnFinished(turn, turn.result("end_turn"), None, 10.0))
+    (line,) = written()
+    del line["timestamp"]
+    assert list(line.items()) == [
+        ("level", "info"),
+        ("logger", "rom.events"),
+        ("event", "turn.finished"),
+        ("trace_id", "trace"),
+        ("request_id", "req"),
+        ("turn_id", turn.id),
+        ("cohort", "canary"),
+        ("conversation_id", "conv-1"),
+        ("route", "/api/chat"),
+        ("api_key", "ana"),
+        ("mode", "exhaustive"),
+        ("stream", True),
+        ("flags_version", 1),
+        ("status", "ok"),
+        ("http_status", 200),
+        ("stop_reason", "end_turn"),
+        ("model", "anthropic.first"),
+        ("degraded", True),
+        ("iterations", 6),
+        ("tool_calls", 0),
+        ("tool_errors", 0),
+        ("model_requests", 5),
+        ("retries", 2),
+        ("fallbacks", 3),
+        ("attempts", ["first: throttled", "second: ok"]),
+        ("duration", 10.0),
+        ("queue_wait", 0.125),
+        ("retry_wait", 0.25),
+        ("model_time", 0.5),
+        ("tool_time", 0.0625),
+        ("overhead", 9.0625),
+        ("first_delta", 0.75),
+        ("input_tokens", 11),
+        ("output_tokens", 12),
+        ("cache_read_tokens", 13),
+        ("cache_write_tokens", 14),
+        ("usage_unknown", 4),
+        ("cost_usd", 0.00000123),
+    ]
+
+
+def test_whatever_a_client_names_itself_the_closing_line_is_one_line_of_json(written: Lines) -> None:
+    """Quotes, line breaks and backslashes in ids and names change nothing of its form; its fields keep their types."""
+    odd = 'a"b\\c\nd\x00é', "}\t", '", "status": "error'
+    runtime, _ = make_runtime(says("ok"), plugins={"request_log": RequestLog()})
+    turn = make_turn(runtime, key_name=odd[0])
+    turn.route, turn.request_id = odd[1:]
+    runtime.run(turn)
+    (line,) = written()
+    assert (line["api_key"], line["route"], line["request_id"], line["status"]) == (*odd, "ok")
+    assert (line["stream"], line["degraded"], line["first_delta"], line["attempts"]) == (
+        False,
+        False,
+        0.0,
+        ["anthropic.first: ok"],
+    )
+    assert list(line)[:8] == [
+        "timestamp",
+        "level",
+        "logger",
+        "event",
+        "trace_id",
+        "request_id",
+        "turn_id",
+        "cohort",
+    ]
+
+
+def test_people_read_the_closing_line_too(written: Lines) -> None:
+    """Where lines are for people it has the same fields."""
+    assert written() == []
+    stream = io.StringIO()
+    log.configure("console", "INFO", stream=stream)
+    runtime, _ = make_runtime(says("ok"), plugins={"request_log": RequestLog()})
+    runtime.run(make_turn(runtime))
+    (line,) = stream.getvalue().splitlines()
+    assert re.match(r"\S+Z \[info *\] turn\.finished +\[rom\.events\] ", line)
+    assert all(part in line.split() for part in ("status=ok", "iterations=1", "stream=False", "trace_id=trace"))
 
 
 def test_our_status_and_the_one_of_bedrock_are_apart(written: Lines) -> None:
@@ -293,6 +400,45 @@ def test_changes_of_settings_and_of_circuits(written: Lines) -> None:
     assert flags["changes"]["RETRY_ENABLED"] == [False, True]
     assert len(flags["changes"]["SYSTEM_PROMPT"][0]) == 201
     assert (circuit["event"], circuit["model"], circuit["failures"]) == ("circuit.opened", "anthropic.first", 5)
+
+
+def test_a_circuit_and_an_exhausted_fallback_tell_their_story(written: Lines) -> None:
+    """Every transition is a line with its level and its reason; who forced one and why is in it; fallback.exhausted has
+    every model, attempt and cause, and the trace id by which the client's answer is found."""
+    clock = FakeClock()
+    breaker = Breaker()
+    plugins = {"request_log": RequestLog(), "breaker": breaker, "fallback": Fallback()}
+    values = {"BREAKER_FAILURES": 1, "MODEL_FALLBACKS": ["anthropic.second"], "PLUGINS": list(plugins)}
+    refused = failure(ModelRefused, kind="ServiceQuotaExceededException")
+    steps = (failure(ModelThrottled, kind="ThrottlingException"), refused, says("back"))
+    runtime, _ = make_runtime(*steps, plugins=plugins, clock=clock, **values)
+    for plugin in runtime.catalogue.plugins.values():
+        plugin.call("rom_start", runtime=runtime)
+    with pytest.raises(ModelRefused):
+        runtime.run(make_turn(runtime))
+    clock.advance(30)
+    runtime.run(make_turn(runtime))
+    breaker.force("anthropic.first", "open", Author("ana", "incident 12", "t1"))
+    breaker.force("anthropic.first", "auto", Author("ana", "over", "t2"))
+    wanted = ("circuit.opened", "circuit.half_opened", "circuit.closed", "fallback.exhausted")
+    found = [line for line in written() if line["event"] in wanted]
+    circuit = {"model": "anthropic.first"}
+    by_itself = {"by": "", "why": "", "trace_id": "trace"}
+    story = [
+        ["anthropic.first", "throttled", "ThrottlingException"],
+        ["anthropic.second", "refused", "ServiceQuotaExceededException"],
+    ]
+    told: list[dict[str, Any]] = [
+        {"event": "circuit.opened", "level": "error", "reason": "failures", "failures": 1, "seconds": 30.0}
+        | circuit
+        | by_itself,
+        {"event": "fallback.exhausted", "level": "warning", "attempts": story, "trace_id": "trace"},
+        {"event": "circuit.half_opened", "level": "warning", "trace_id": "trace"} | circuit,
+        {"event": "circuit.closed", "level": "warning", "reason": "probe_succeeded"} | circuit | by_itself,
+        {"event": "circuit.opened", "reason": "forced", "by": "ana", "why": "incident 12", "trace_id": "t1"} | circuit,
+        {"event": "circuit.closed", "reason": "reset", "by": "ana", "why": "over", "trace_id": "t2"} | circuit,
+    ]
+    assert [{key: line.get(key) for key in expected} for line, expected in zip(found, told, strict=True)] == told
 
 
 @dataclass(frozen=True, slots=True)

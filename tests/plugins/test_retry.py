@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import falcon.testing
 import pytest
 from resilience import FIRST, SECOND, THIRD, Bench, server_error
 from support import Recorder, make_turn, says
@@ -24,6 +25,7 @@ from rom_core.errors import (
     TurnCancelled,
 )
 from rom_core.events import RetryDeclined, RetryScheduled
+from rom_core.http.app import create_app
 from rom_core.turn import Attempt, ModelReply
 
 
@@ -300,6 +302,17 @@ def test_a_clients_own_retries_count_against_the_budget() -> None:
     bench.runtime.run(make_turn(bench.runtime, client_retries=0))
     status = bench.runtime.current.pipeline.status()["retry"]
     assert status == {"first_tries_last_minute": 1, "retries_last_minute": 1}
+
+
+def test_a_client_that_retries_says_so_in_a_header() -> None:
+    """x-stainless-retry-count, as the official clients send it, reaches the budget through the route."""
+    bench = Bench(says("ok"), plugins="retry")
+    client = falcon.testing.TestClient(create_app(bench.runtime))
+    for count in ("0", "1", "2"):
+        answer = client.simulate_post("/api/chat", json={"message": "hi"}, headers={"x-stainless-retry-count": count})
+        assert answer.status_code == 200
+    status = bench.runtime.current.pipeline.status()["retry"]
+    assert status == {"first_tries_last_minute": 1, "retries_last_minute": 2}
 
 
 def test_a_reload_changes_the_budget_of_running_turns() -> None:

@@ -54,7 +54,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr("rom_core.clock.SystemClock", FakeClock)
 
     def run(*arguments: str, **options: Any) -> Result:
-        environ = {"RENDER_API_KEY": TOKEN, "RENDER_SERVICE_ID": "srv-1", "COLUMNS": "200"}
+        environ = {"RENDER_API_KEY": TOKEN, "RENDER_SERVICE_ID": "srv-1", "COLUMNS": "200"} | options.pop("env", {})
         return CliRunner(env=environ).invoke(deploy, [*arguments], **options)
 
     return run
@@ -129,10 +129,46 @@ def test_a_deploy_that_fails_is_exit_code_1(api: responses.RequestsMock, run: An
 
 
 def test_a_queued_deploy_is_found(api: responses.RequestsMock, render: Render) -> None:
-    """202 comes without an object."""
+    """202 comes without an object: it is the one of that commit that has not ended, once the list shows it."""
     api.post(f"{BASE}/deploys", status=202)
-    api.get(f"{BASE}/deploys", json=listed(entry(6, "queued")))
+    before = [entry(5, "build_in_progress"), entry(4, "live", "a" * 40)]
+    api.get(f"{BASE}/deploys", json=listed(*before))
+    api.get(f"{BASE}/deploys", json=listed(entry(6, "queued", "a" * 40), *before))
     assert render.start("a" * 40).id == "dep-6"
+    api.post(f"{BASE}/rollback", status=202)
+    assert render.rollback("dep-1").id == "dep-6"
+
+
+def test_a_deploy_that_is_never_shown_is_not_taken_for_the_live_one(
+    api: responses.RequestsMock, render: Render
+) -> None:
+    """Waiting for the live one would report a success that never was."""
+    api.post(f"{BASE}/deploys", status=202)
+    api.get(f"{BASE}/deploys", json=listed(entry(4, "live", "a" * 40)))
+    with pytest.raises(RenderError, match="does not show it"):
+        render.start("a" * 40)
+
+
+def test_the_key_goes_to_render_alone(api: responses.RequestsMock, run: Any) -> None:
+    """No redirect is followed, by reads or by what changes something; a key that cannot be one is named, not shown."""
+    elsewhere = {"status": 302, "headers": {"Location": "https://elsewhere.example/deploys"}}
+    api.get(f"{BASE}/deploys", **elsewhere)
+    api.post(f"{BASE}/deploys", **elsewhere)
+    for arguments in (("status",), ("start", "a" * 40)):
+        result = run(*arguments)
+        assert (result.exit_code, "redirects to https://elsewhere.example" in result.stderr) == (1, True)
+    assert len(api.calls) == 2
+    broken = run("status", env={"RENDER_API_KEY": "of two\nlines"})
+    assert broken.exit_code == 1
+    assert "RENDER_API_KEY holds characters" in broken.stderr
+    assert "lines" not in broken.output
+
+
+def test_a_deploy_under_way_is_pointed_out(api: responses.RequestsMock, run: Any) -> None:
+    """It may become live after the rollback."""
+    api.get(f"{BASE}/deploys", json=listed(entry(4, "build_in_progress"), entry(3, "live"), entry(2)))
+    result = run("rollback", input="n\n")
+    assert "NOTE: dep-4 build_in_progress" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import inf
+from typing import Any
+
 import pytest
 from support import make_runtime, make_turn
 
@@ -21,7 +24,7 @@ from rom_core.errors import (
     QueueFull,
     WireSaturated,
 )
-from rom_core.failures import FAILURES, Failure, failure_of, models_after, reserve, standbys
+from rom_core.failures import FAILURES, Failure, failure_of, models_after, reserve, standbys, telling_silence
 
 
 @pytest.mark.parametrize(
@@ -86,3 +89,14 @@ def test_what_is_kept_for_the_models_that_may_take_over() -> None:
     on, _ = make_runtime(plugins={"fallback": Fallback()})
     assert standbys(make_turn(make_runtime()[0])) == standbys(make_turn(off)) == ()
     assert standbys(make_turn(on)) == ("anthropic.second", "anthropic.third")
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [({}, 40.0), ({"mode": "exhaustive"}, 40.0), ({"client_timeout": 80.0}, 40.0), ({"client_timeout": 79.0}, inf)],
+    ids=["ordinary", "exhaustive", "as patient as we are", "impatient"],
+)
+def test_silence_speaks_against_a_model_from_half_a_turn_on(asked: dict[str, Any], seconds: float) -> None:
+    """Half of TURN_DEADLINE_SECONDS, in a longer turn too; never where the client shortened the deadline."""
+    runtime, _ = make_runtime(TURN_DEADLINE_SECONDS=80)
+    assert telling_silence(make_turn(runtime, **asked)) == seconds

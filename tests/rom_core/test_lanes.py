@@ -46,6 +46,9 @@ class Channel:
         self.cancelled = True
 
 
+TURNS = ("/api/chat",)
+
+
 def chat(done: list[str], name: str, **options: Any) -> Channel:
     """A request for a turn."""
     return Channel(done, name, Request("POST", "/api/chat"), **options)
@@ -56,8 +59,8 @@ def lanes() -> Iterator[Callable[..., Lanes]]:
     """Makes dispatchers and ends their threads."""
     made: list[Lanes] = []
 
-    def make(threads: int, chats: int, *, start: bool = True) -> Lanes:
-        made.append(Lanes(threads, chats))
+    def make(threads: int, chats: int, *, start: bool = True, **door: Any) -> Lanes:
+        made.append(Lanes(threads, chats, **door))
         if start:
             made[-1].start()
         return made[-1]
@@ -103,6 +106,56 @@ def test_chats_leave_threads_for_everything_else(lanes: Callable[..., Lanes], re
     assert ended(here)
     assert done[0] == "probe"
     assert sorted(done[1:]) == ["0", "1", "2", "3", "4"]
+
+
+def test_few_at_a_time_are_at_the_door(lanes: Callable[..., Lanes]) -> None:
+    """Two are on their way to a place or a refusal; the next comes when one of them has its place, or has ended."""
+    done: list[str] = []
+    here = lanes(8, 6, turns=TURNS, door=2)
+    one, two, three, four, five = chats = [chat(done, str(number)) for number in range(5)]
+    for each in chats:
+        here.add_task(each)
+    assert one.serving.wait(5)
+    assert two.serving.wait(5)
+    assert not three.serving.wait(0.05)
+    here.let_in(one)
+    assert three.serving.wait(5)
+    here.let_in(one)
+    assert not four.serving.wait(0.05), "once is once"
+    two.go.set()
+    assert four.serving.wait(5)
+    assert not five.serving.wait(0.05)
+    for each in chats:
+        each.go.set()
+    assert ended(here)
+    assert sorted(done) == ["0", "1", "2", "3", "4"]
+
+
+def test_only_turns_pass_through_the_door(lanes: Callable[..., Lanes]) -> None:
+    """A slow POST to a plugin's route keeps no chat out, nor the other way round."""
+    done: list[str] = []
+    here = lanes(6, 4, turns=TURNS, door=1)
+    slow = [Channel(done, "slow", Request("POST", "/plugin")) for _ in range(2)]
+    at_door = chat(done, "chat")
+    for each in (slow[0], at_door, slow[1]):
+        here.add_task(each)
+        assert each.serving.wait(5)
+    for each in (*slow, at_door):
+        each.go.set()
+    assert ended(here)
+
+
+def test_a_refused_turn_leaves_the_door(lanes: Callable[..., Lanes]) -> None:
+    """Also one that raises: 50 in a row pass through a door for one."""
+    done: list[str] = []
+    here = lanes(4, 3, turns=TURNS, door=1)
+    with capture_logs():
+        for number in range(50):
+            task = chat(done, str(number), error=ValueError("bad") if number % 2 else None)
+            task.go.set()
+            here.add_task(task)
+        assert ended(here)
+    assert done == [str(number) for number in range(50)]
 
 
 def test_reads_are_taken_before_chats_that_came_earlier(lanes: Callable[..., Lanes]) -> None:

@@ -26,10 +26,12 @@ def stream() -> Iterator[io.StringIO]:
     """Where lines go; the process's own logging is put back afterwards."""
     root = logging.getLogger()
     handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
+    filters = logging.getLogger("waitress").filters[:]
     quieted = {name: logging.getLogger(name).level for name in ("boto3", "botocore", "urllib3")}
     yield io.StringIO()
     root.handlers[:] = handlers
     root.setLevel(level)
+    logging.getLogger("waitress").filters[:] = filters
     for name, before in quieted.items():
         logging.getLogger(name).setLevel(before)
     structlog.configure(**configured)
@@ -56,11 +58,55 @@ def test_our_lines_and_those_of_libraries_are_json_alike(stream: io.StringIO) ->
     assert all(line["timestamp"].endswith("Z") for line in (ours, waitress, botocore))
 
 
+@pytest.mark.parametrize(("level", "kept"), [("INFO", 1), ("DEBUG", 2)])
+def test_a_client_that_left_has_one_line_and_not_two(stream: io.StringIO, level: str, kept: int) -> None:
+    """waitress tells it too, beside `request.finished`, even if the client has left with the whole answer."""
+    log.configure("json", level, stream=stream)
+    logger = logging.getLogger("waitress")
+    logger.info("Client disconnected while serving /api/chat")
+    logger.info("Serving on http://127.0.0.1:1")
+    assert [line["event"] for line in lines(stream)][-1].startswith("Serving")
+    assert len(lines(stream)) == kept
+
+
 def test_the_console_form_is_for_people(stream: io.StringIO) -> None:
     """Event and fields on one line, no JSON, no colours where no terminal is."""
     log.configure("console", "INFO", stream=stream)
     structlog.get_logger("rom.test").warning("thing.happened", count=2)
     assert re.fullmatch(r"\S+Z \[warning *\] thing\.happened +\[rom\.test\] count=2\n", stream.getvalue())
+
+
+def test_fields_that_are_json_already_make_the_line_that_structlog_would(stream: io.StringIO) -> None:
+    """Same keys in the same order, same level and logger; the time has microseconds, also at the full second."""
+    log.configure("json", "INFO", stream=stream)
+    structlog.get_logger("rom.test").warning("thing.happened", count=2, text="linha\n")
+    log.write_json("rom.test", logging.WARNING, "thing.happened", '"count": 2, "text": "linha\\n"')
+    first, second = stream.getvalue().splitlines()
+    shape = re.compile(r'"timestamp": "\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"')
+    assert shape.sub("", first) == shape.sub("", second) != first
+    with structlog.testing.capture_logs() as captured:
+        log.write_json("rom.test", logging.WARNING, "thing.happened", '"count": 2')
+    assert captured == [{"event": "thing.happened", "log_level": "warning", "count": 2}]
+
+
+def test_the_time_of_a_line_is_that_of_its_moment(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ISO 8601 in UTC, whether the second before was the same one, an earlier or (clocks are set back) a later one."""
+    log.configure("json", "INFO", stream=stream)
+    moments = (
+        1_700_000_000_000_000_000,
+        1_700_000_000_123_456_789,
+        1_700_000_001_000_001_000,
+        1_699_999_999_999_999_999,
+    )
+    for moment in moments:
+        monkeypatch.setattr("rom_core.log.time.time_ns", lambda moment=moment: moment)
+        structlog.get_logger("rom.test").info("tick")
+    assert [line["timestamp"] for line in lines(stream)] == [
+        "2023-11-14T22:13:20.000000Z",
+        "2023-11-14T22:13:20.123456Z",
+        "2023-11-14T22:13:21.000001Z",
+        "2023-11-14T22:13:19.999999Z",
+    ]
 
 
 def test_levels_can_change_while_the_process_runs(stream: io.StringIO) -> None:

@@ -291,6 +291,7 @@ EXPECTED_HOOKS: dict[str, tuple[str, ...]] = {
     "rom_start": ("runtime",),
     "rom_stop": ("runtime",),
     "rom_status": (),
+    "rom_admit": ("route", "key_name"),
     "rom_turn": ("turn",),
     "rom_iteration": ("iteration",),
     "rom_model_call": ("call",),

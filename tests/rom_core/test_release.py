@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +15,8 @@ import pytest
 import requests
 import responses
 from click.testing import CliRunner
-from repositories import Clone, new_clone
+from e2e.serving import until
+from repositories import SCRIPTS, Clone, new_clone
 
 from rom_core import release as checks
 from rom_core.cli import main
@@ -73,7 +77,44 @@ def test_tests_and_smoke_are_the_scripts(clone: Clone) -> None:
     smoke.write_text('#!/bin/sh\necho "FAILED  chat $1"; exit 1\n')
     smoke.chmod(0o755)
     assert f"FAILED  chat {URL}" in checks.staging_smoke(release).text
+    smoke.write_text('#!/bin/sh\necho "ok      health"\necho "skipped chat     no ROM_API_KEY"\n')
+    assert (checks.staging_smoke(release).status, "no ROM_API_KEY" in checks.staging_smoke(release).text) == (
+        "fail",
+        True,
+    )
     assert checks.tests(Release(Path("/"))).status == "fail"
+
+
+def test_staging_is_asked_with_its_own_token(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Render generates one for each service; production's is what is left if there is no other."""
+    monkeypatch.setenv("METRICS_TOKEN", "of-production")
+    smoke = clone.path / "scripts/ci-remote.sh"
+    clone.commit("scripts/ci-remote.sh", '#!/bin/sh\necho "FAILED $METRICS_TOKEN"; exit 1\n')
+    smoke.chmod(0o755)
+    release = Release(clone.path, staging=URL, metrics_token="of-production", staging_metrics_token="of-staging")
+    assert "FAILED of-staging" in checks.staging_smoke(release).text
+    assert "FAILED of-production" in checks.staging_smoke(replace(release, staging_metrics_token="")).text
+
+
+def test_a_script_that_hangs_is_ended_with_all_it_started(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time limit that left the tests running would not be one."""
+    clone.commit("scripts/ci-local.sh", "#!/bin/sh\nsleep 60 &\necho $! >child\nwait\n")
+    (clone.path / "scripts/ci-local.sh").chmod(0o755)
+    (clone.path / ".gitignore").write_text("child\n.gitignore\n")
+    clone.git("commit", "-qam", "may be run")
+    monkeypatch.setattr(checks, "_TEST_SECONDS", 1.0)
+    finding = checks.tests(Release(clone.path))
+    assert (finding.status, "did not end within 1 s" in finding.text) == ("fail", True)
+    child = int((clone.path / "child").read_text())
+    assert until(lambda: ended(child), 10)
+
+
+def ended(process: int) -> bool:
+    """Gone, or a zombie that nobody has collected yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().split()[2] == "Z"
+    except OSError:
+        return True
 
 
 def test_flags_in_the_file(tmp_path: Path) -> None:
@@ -104,6 +145,9 @@ def flags(**changed: Any) -> dict[str, Any]:
         (flags(RETRY_ENABLED=True), ["flags"]),
         (flags(API_KEYS=""), ["API keys"]),
         (flags() | {"environment": "staging"}, ["flags"]),
+        (flags() | {"canary": {"percent": 10, "flags": {"RETRY_ENABLED": True}}}, ["flags"]),
+        (flags() | {"canary": None}, []),
+        ([], ["admin token"]),
         ({"flags": {}}, ["admin token"]),
     ],
 )
@@ -116,12 +160,30 @@ def test_production_is_asked(answer: dict[str, Any], failing: list[str]) -> None
 
 
 @responses.activate
-@pytest.mark.parametrize("options", [{"status": 401}, {"body": "<html>"}, {"body": requests.ConnectionError("no")}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"status": 401},
+        {"body": "<html>"},
+        {"body": requests.ConnectionError("no")},
+        {"status": 301, "headers": {"Location": "https://elsewhere.example/"}},
+    ],
+)
 def test_a_production_that_cannot_be_asked_stands_in_the_way(options: dict[str, Any]) -> None:
-    """Closed, another site, or nobody there."""
+    """Closed, another site, nobody there, or one that sends the token elsewhere."""
     responses.get(f"{URL}/admin/flags", **options)
-    found = list(checks.production(Release(Path(), url=URL)))
+    found = list(checks.production(Release(Path(), url=URL, admin_token=TOKEN)))
     assert [(finding.about, finding.status) for finding in found] == [("admin token", "fail")]
+    assert len(responses.calls) == 1
+
+
+def test_a_token_that_cannot_be_one_is_named_and_not_shown() -> None:
+    """Pasted with a line end in it, say."""
+    release = Release(Path(), url=URL, admin_token="pasted wrongly", metrics_token="the\nsame")
+    [finding] = checks.production(release)
+    assert finding.text.startswith("ROM_ADMIN_TOKEN holds characters")
+    assert "pasted" not in finding.text
+    assert checks.memory(release).text.startswith("METRICS_TOKEN holds characters")
 
 
 @responses.activate
@@ -153,6 +215,7 @@ def rules(names: list[str]) -> dict[str, Any]:
         (lambda names: rules(names), "ok"),
         (lambda names: rules([name for name in names if name != "RomErrorRate"]), "fail"),
         (lambda _: {"data": None}, "fail"),
+        (lambda _: [], "fail"),
     ],
 )
 def test_every_alert_rule_is_loaded(answer: Callable[[list[str]], Any], status: str) -> None:
@@ -163,6 +226,37 @@ def test_every_alert_rule_is_loaded(answer: Callable[[list[str]], Any], status: 
     found = checks.alert_rules(Release(root, prometheus="http://prometheus"))
     assert found.status == status
     assert ("RomErrorRate" in found.text) == (status == "fail" and "not loaded" in found.text)
+
+
+def test_a_checkpoint_says_who_when_and_why(clone: Clone) -> None:
+    """A plain tag of that name does not."""
+    clone.git("tag", "v1.2.3-checkpoint-1")
+    clone.git("push", "-q", "origin", "v1.2.3-checkpoint-1")
+    found = checks.checkpoint(Release(clone.path), clone.git("rev-parse", "HEAD"))
+    assert (found.status, "annotated" in found.text) == ("fail", True)
+
+
+def test_the_scripts_find_the_tools_beside_rom(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Called as .venv/bin/rom, without an environment that was activated."""
+    monkeypatch.setenv("PATH", os.defpath)
+    clone.commit("scripts/ci-local.sh", '#!/bin/sh\necho "FAILED $(command -v ruff)"; exit 1\n')
+    (clone.path / "scripts/ci-local.sh").chmod(0o755)
+    clone.git("commit", "-qam", "may be run")
+    assert f"FAILED {Path(sys.executable).parent}/ruff" in checks.tests(Release(clone.path)).text
+
+
+def test_backups_are_looked_for_where_the_script_puts_them(
+    clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without BACKUP_DIR on either side, both mean the same folder."""
+    environ = {name: value for name, value in clone.environ().items() if name != "BACKUP_DIR"} | {"HOME": str(tmp_path)}
+    command = ["bash", str(SCRIPTS / "backup-before-pr.sh")]
+    subprocess.run(command, cwd=clone.path, env=environ, check=True, capture_output=True, timeout=60)
+    monkeypatch.chdir(clone.path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("BACKUP_DIR", raising=False)
+    told = CliRunner().invoke(main, ["release-check", "--skip-tests", "--json"])
+    assert {finding["about"]: finding["status"] for finding in json.loads(told.output)["findings"]}["backup"] == "ok"
 
 
 def test_the_command_says_what_stands_in_the_way(clone: Clone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -62,6 +63,9 @@ def test_what_is_strictly_json_is_read_as_it_is() -> None:
         ({"a": "1"}, "a", "not of type 'integer'"),
         ({"a": 1, "word": "abc\n"}, "word", "does not match"),
         ({"a": 1, "list": [1, 2]}, "list.1", "only ones"),
+        ({"a": None, "list": [2]}, "a", "None is not of type 'integer'"),
+        ({"a": None, "tools": [1]}, "tools", "none to be had"),
+        ({"a": "1", "tools": [1]}, "a", "not of type 'integer'"),
         ([], None, "not of type 'object'"),
     ],
 )
@@ -77,6 +81,7 @@ def test_a_field_that_is_wrong_is_named_with_the_reason(value: Any, param: str |
                 "b": {"type": "object", "additionalProperties": False, "properties": {}},
                 "word": {"type": "string", "pattern": "^[a-z]+$"},
                 "list": {"type": "array", "items": {"enum": [1], REFUSAL: "only ones"}},
+                "tools": {"type": "array", "maxItems": 0, REFUSAL: "none to be had"},
             },
         }
     )
@@ -129,6 +134,25 @@ def test_every_error_is_the_one_problem_body_whatever_is_accepted(
     assert response.headers["x-should-retry"] == "false"
     if param is not None:
         assert problem["error"]["param"] == param
+
+
+@pytest.mark.parametrize(("coding", "status"), [("gzip", 415), ("identity", 400), (None, 400)])
+def test_a_compressed_body_is_refused_for_that(
+    client: falcon.testing.TestClient, coding: str | None, status: int
+) -> None:
+    """What is told is that it is compressed, not that it is no JSON."""
+    headers = {"Content-Type": "application/json"} | ({"Content-Encoding": coding} if coding else {})
+    body = gzip.compress(b'{"message": "oi"}')
+    answer = client.simulate_post("/api/chat", body=body, headers=headers)
+    assert (answer.status_code, "Content-Encoding gzip" in answer.json["detail"]) == (status, status == 415)
+
+
+def test_a_route_that_is_not_there_is_named(client: falcon.testing.TestClient) -> None:
+    """Whoever has a wrong base address or method reads what was asked for, and what is allowed."""
+    wrong_path = client.simulate_post("/v2/" + "x" * 200).json["detail"]
+    assert wrong_path == "nothing is served under /v2/" + "x" * 96
+    wrong_method = client.simulate_delete("/api/chat").json["detail"]
+    assert wrong_method == "DELETE is not served here; allowed: POST, OPTIONS"
 
 
 def test_an_unknown_model_names_the_known_ones(client: falcon.testing.TestClient) -> None:

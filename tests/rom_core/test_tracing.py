@@ -12,7 +12,8 @@ from support import Toolkit, asks, make_runtime, make_turn, says, tool
 
 from rom_core.bedrock.local import LocalBedrock
 from rom_core.bedrock.wire import Wire
-from rom_core.clock import SystemClock
+from rom_core.cancel import CancelToken, Deadline
+from rom_core.clock import FakeClock, SystemClock
 from rom_core.http.app import create_app
 from rom_core.tools import ToolContext
 from rom_core.tracing import traceparent
@@ -79,6 +80,51 @@ def test_an_incoming_request_id_is_kept_if_it_is_short_and_plain(given: str, kep
     answer = client.simulate_get("/health", headers={"X-Request-Id": given.encode().decode("latin-1")})
     assert (answer.headers["X-Request-Id"] == given) is kept
     assert answer.headers["X-Request-Id"] == answer.headers["request-id"]
+
+
+LONGEST = ",".join(["a=" + "v" * 253, "b=" + "w" * 254])
+
+
+@pytest.mark.parametrize(
+    ("parent", "state", "kept"),
+    [
+        ("01", "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7", True),
+        ("01", "fw529a3039@dt=FfAAAA ,\t, 1vendor_*/-=a b!", True),
+        ("01", LONGEST, True),
+        ("01", LONGEST + "w", False),
+        ("01", ",".join(f"k{number}=v" for number in range(32)), True),
+        ("01", ",".join(f"k{number}=v" for number in range(33)), False),
+        ("01", "a=1,a=2", False),
+        ("01", "a=1,b", False),
+        ("01", "A=1", False),
+        ("01", "a=b=c", False),
+        ("01", "a=é", False),
+        ("01", "a=", False),
+        ("01", ",", False),
+        ("nonsense", "congo=t61rcWkgMzE", False),
+    ],
+)
+def test_an_incoming_tracestate_goes_on_to_tools_along_a_valid_traceparent(parent: str, state: str, kept: bool) -> None:
+    """Unchanged, if it is well formed and has at most 512 characters; without a valid parent it says nothing."""
+    seen: list[dict[str, str]] = []
+
+    def look(_value: Any, context: ToolContext) -> str:
+        seen.append(dict(context.trace_headers))
+        return "ok"
+
+    runtime, _ = make_runtime(asks(("look", {})), says("ok"), plugins={"kit": Toolkit(tool(run=look))})
+    client = falcon.testing.TestClient(create_app(runtime))
+    headers = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-{parent}", "tracestate": state.encode().decode("latin-1")}
+    assert client.simulate_post("/api/chat", json={"message": "question"}, headers=headers).status_code == 200
+    (sent,) = seen
+    assert sent.get("tracestate") == (state if kept else None)
+    assert PARENT.fullmatch(sent["traceparent"]) or parent == "nonsense"
+
+
+def test_a_run_without_a_trace_sends_no_header_of_one() -> None:
+    """A tracestate alone is invalid, and so is an empty traceparent."""
+    context = ToolContext(Deadline(FakeClock(), 1.0), CancelToken(), settings=None, trace_id="", tracestate="a=1")
+    assert context.trace_headers == {}
 
 
 def test_ids_follow_the_turn_into_the_threads_of_tools() -> None:

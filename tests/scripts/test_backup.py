@@ -99,6 +99,55 @@ def test_old_backups_go_and_other_folders_stay(clone: Clone) -> None:
     assert (clone.backups / "19990101T000000Z-unfinished").exists()
 
 
+def test_backups_of_one_second_are_pruned_in_their_order(clone: Clone) -> None:
+    """However many a second has, whatever their commits and the clocks of others say: the one just made stays."""
+    ahead = clone.backups / "29991231T235959Z-aaaaaaaaaa"
+    ahead.mkdir(parents=True)
+    (ahead / "manifest.json").write_text("{}")
+    path = clone.date_in_the_way("20261124T204202Z")
+    made = []
+    for number in range(5):
+        if number % 3 == 0:
+            clone.commit("count", f"{number}\n")
+        done = clone.script("backup-before-pr.sh", "--keep", "3", PATH=path)
+        assert done.returncode == 0, done.stderr
+        made.append(Path(done.stdout.strip()))
+        assert (made[-1] / "manifest.json").exists()
+    assert set(backups(clone)) == {ahead, *made[-2:]}
+    alone = Path(clone.script("backup-before-pr.sh", "--keep", "1", PATH=path).stdout.strip())
+    assert set(backups(clone)) == {ahead, alone}
+
+
+def test_a_folder_within_the_repository_does_not_make_it_dirty(clone: Clone) -> None:
+    """BACKUP_DIR=backups works twice, with a checkpoint in between; the repository itself is no such folder."""
+    for _ in range(2):
+        done = clone.script("backup-before-pr.sh", BACKUP_DIR="kept/backups")
+        assert done.returncode == 0, done.stderr
+        assert clone.script("create-checkpoint.sh").returncode == 0
+    assert len(list((clone.path / "kept/backups").glob("*/manifest.json"))) == 2
+    assert clone.script("backup-before-pr.sh", BACKUP_DIR=".").returncode == 1
+    assert clone.git("status", "--porcelain") == ""
+
+
+def test_settings_are_copied_as_they_stand(clone: Clone) -> None:
+    """The bundle has the committed ones; what differs from them is worth keeping too."""
+    (clone.path / "settings.toml").write_text("[default]\nMAX_TOKENS = 1\n")
+    done = clone.script("backup-before-pr.sh", "--allow-dirty")
+    assert "copied as they stand" in done.stderr
+    assert "MAX_TOKENS = 1" in (Path(done.stdout.strip()) / "settings.toml").read_text()
+
+
+def test_a_backup_that_is_killed_without_a_chance_counts_for_nothing(clone: Clone) -> None:
+    """SIGKILL leaves an unfinished folder: hidden, without a manifest, swept up later, and no backup to anyone."""
+    path = clone.git_in_the_way("clone --quiet", "kill -9 $PPID")
+    assert clone.script("backup-before-pr.sh", PATH=path).returncode == -signal.SIGKILL
+    [left] = backups(clone)
+    assert left.name.startswith(".partial-")
+    os.utime(left, (1, 1))
+    done = clone.script("backup-before-pr.sh")
+    assert backups(clone) == [Path(done.stdout.strip())]
+
+
 def test_an_interrupted_backup_leaves_nothing_that_looks_like_one(clone: Clone, tmp_path: Path) -> None:
     """SIGTERM in the middle: no folder is left, and the next run succeeds."""
     path = clone.git_in_the_way("bundle verify", f": >{tmp_path / 'waiting'}; exec sleep 30")

@@ -33,6 +33,13 @@ def test_checkpoints_count_up_from_what_anyone_has_taken(clone: Clone) -> None:
     assert clone.git("tag", "-l", "--format=%(contents)", "v1.2.3-checkpoint-1") == "before the change"
 
 
+def test_zeros_in_front_of_a_number_are_no_octal(clone: Clone) -> None:
+    """Somebody's v1.2.3-checkpoint-08 is number 8."""
+    clone.git("tag", "-a", "-m", "by hand", "v1.2.3-checkpoint-08")
+    done = clone.script("create-checkpoint.sh")
+    assert done.stdout.strip() == "v1.2.3-checkpoint-9", done.stderr
+
+
 def test_an_existing_checkpoint_never_moves(clone: Clone) -> None:
     """Neither one that this clone has nor one that only the remote has."""
     other = Clone(clone.path.parent, "other")

@@ -70,6 +70,14 @@ def test_checking_a_tag_out_and_pushing_main_would_change_nothing(clone: Clone) 
     assert clone.at_remote("main^{tree}") == clone.at_remote(f"{TAG}^{{tree}}")
 
 
+def test_a_local_main_that_is_behind_would_take_others_work_away(clone: Clone) -> None:
+    """The same two lines again: the lease compares with the last fetch, not with what anybody looked at."""
+    clone.git("reset", "-q", "--hard", "HEAD~1")
+    clone.git("checkout", "-q", TAG)
+    clone.git("push", "-q", "origin", "main", "--force-with-lease")
+    assert clone.at_remote("main") == clone.git("rev-parse", "main") != clone.at_remote(f"{TAG}^{{commit}}")
+
+
 @pytest.mark.parametrize("mode", ["revert", "force"])
 def test_a_remote_that_moves_meanwhile_is_left_alone(clone: Clone, mode: str) -> None:
     """What somebody pushes between the look and the push is never lost: here during the backup."""

@@ -106,7 +106,7 @@ def test_a_case_that_is_there(network: responses.RequestsMock) -> None:
             matchers.json_params_matcher({"query": {"match": {"numeroProcesso": DIGITS}}, "size": 10}),
         ],
     )
-    told = ask(traceparent=TRACE)
+    told = ask(trace_headers={"traceparent": TRACE})
     assert told["found"]
     assert told["cases"] == [
         {

@@ -167,6 +167,28 @@ def test_holidays_by_custom_come_with_the_earlier_date() -> None:
     assert not any("Carnaval ou Corpus Christi" in warning for warning in federal["warnings"])
 
 
+@pytest.mark.parametrize("event", ["publicacao", "intimacao"])
+def test_an_act_on_a_day_without_business_comes_with_the_later_date(event: Event) -> None:
+    """Counted as it was given, which ends earlier; the warning says when it ends if it counts as of the next one."""
+    saturday = answer(date(2026, 3, 14), event, 5, doubled=False, federal=False, extra={})
+    friday, monday = (answer(date(2026, 3, day), event, 5, doubled=False, federal=False, extra={}) for day in (13, 16))
+    assert (saturday["deadline"], monday["deadline"]) == (friday["deadline"], "2026-03-23")
+    assert saturday["warnings"][0].startswith("14/03/2026 não é dia de expediente (sábado). ")
+    assert "se o ato se considera de 16/03/2026, o prazo vence em 23/03/2026." in saturday["warnings"][0]
+    assert len(friday["warnings"]) == len(monday["warnings"]) == 2
+    journal = answer(date(2026, 3, 14), "disponibilizacao", 5, doubled=False, federal=False, extra={})
+    assert (journal["published"], len(journal["warnings"])) == ("2026-03-16", 2)
+
+
+def test_an_act_in_the_recess_moves_to_its_end_and_in_january_stays() -> None:
+    """Courts work again from 7 January on, although nothing counts before the 21st."""
+    closed = answer(date(2026, 12, 24), "intimacao", 5, doubled=False, federal=False, extra={})
+    assert "se o ato se considera de 07/01/2027, o prazo vence em 27/01/2027." in closed["warnings"][0]
+    assert closed["deadline"] == "2027-01-27"
+    open_ = answer(date(2027, 1, 11), "intimacao", 5, doubled=False, federal=False, extra={})
+    assert not any("não é dia de expediente" in warning for warning in open_["warnings"])
+
+
 @pytest.mark.parametrize(
     ("day", "event", "days", "reduced"),
     [

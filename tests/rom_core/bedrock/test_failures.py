@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from datetime import UTC, datetime
@@ -174,6 +175,10 @@ def test_no_retry_after_header_does_harm(header: str) -> None:
     [
         (boto.ReadTimeoutError(endpoint_url=URL), ModelTimeout, "read_timeout"),
         (boto.ConnectTimeoutError(endpoint_url=URL), ModelTimeout, "connect_timeout"),
+        (TimeoutError("timed out"), ModelTimeout, "read_timeout"),
+        (OSError(errno.ETIMEDOUT, "Connection timed out"), ModelTimeout, "read_timeout"),
+        (boto.IncompleteReadError(actual_bytes=5, expected_bytes=9), ModelStreamTruncated, "stream_broken"),
+        (boto.ResponseStreamingError(error=http.ProtocolError("cut")), ModelStreamTruncated, "stream_broken"),
         (boto.SSLError(endpoint_url=URL, error=ssl.SSLCertVerificationError(1, "self-signed")), ModelRefused, "tls"),
         (
             boto.SSLError(endpoint_url=URL, error=http.SSLError(ssl.SSLEOFError(8, "EOF"))),

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import entry_points
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from rom_core.catalogue import Catalogue, Plugin
+from rom_core.catalogue import GROUP, Catalogue, Plugin
 from rom_core.cli import main
 from rom_core.cli.plugins import plugins_as_json
 from rom_core.config import Setting, load_settings
+from rom_core.config.sqlite_store import SqliteStore
+from rom_core.config.store import Change, Version
+from rom_core.errors import PluginError
+from rom_core.hookspecs import hookimpl
 
 SETTINGS = """\
 [default]
@@ -85,22 +91,118 @@ def test_config_refuses_a_name_that_nobody_declared() -> None:
     assert "did you mean MAX_TOKENS?" in result.output
 
 
+BROKEN = """\
+[default]
+MAX_TOKENS = 0
+TURN_DEADLINE_SECONDS = 1000
+NOBODY = 1
+[testing]
+RETRY_ENABLED = true
+"""
+BROKEN_NAMES = ["MAX_TOKENS", "NOBODY", "TURN_DEADLINE_SECONDS"]
+
+
 @pytest.mark.parametrize("command", ["config", "plugins"])
-def test_settings_that_cannot_be_used_are_a_message(project: Path, command: str) -> None:
-    """Exit code 3 and the reason."""
-    (project / "settings.toml").write_text("[default]\nMAX_TOKENS = 0\n")
+def test_settings_that_cannot_be_used_are_shown_with_what_is_wrong(project: Path, command: str) -> None:
+    """What could be read goes to stdout, every reason to stderr, and the exit code is 3."""
+    (project / "settings.toml").write_text(BROKEN)
     result = rom(command)
     assert result.exit_code == 3
-    assert "must be at least 1" in result.output
+    assert "RETRY_ENABLED" in result.stdout
+    assert "settings.toml [testing]" in result.stdout
+    assert "Invalid settings, 3 problems:" in result.stderr
+    assert all(f"  {name}: " in result.stderr for name in BROKEN_NAMES)
+    asked = rom(command, "--json")
+    shown = json.loads(asked.stdout)
+    assert (asked.exit_code, shown["environment"]) == (3, "testing")
+    assert [problem["name"] for problem in shown["problems"]] == BROKEN_NAMES
 
 
-def test_doctor_reports_settings_that_cannot_be_used(project: Path) -> None:
-    """They are a finding like any other: exit code 1, and JSON for who asked for it."""
-    (project / "settings.toml").write_text("[default]\nMAX_TOKENS = 0\n")
+def test_config_marks_what_is_wrong(project: Path) -> None:
+    """With the value that there would be without it, even where only changes are asked for."""
+    (project / "settings.toml").write_text(BROKEN)
+    lines = {line.split()[0]: line for line in rom("config", "--changed").stdout.splitlines()}
+    assert list(lines) == ["environment:", "MAX_TOKENS", "TURN_DEADLINE_SECONDS", "RETRY_ENABLED"]
+    assert lines["MAX_TOKENS"].endswith("4096  default  see the problem below")
+    assert lines["TURN_DEADLINE_SECONDS"].endswith("1000.0  settings.toml [default]  see the problem below")
+    assert "problem" not in lines["RETRY_ENABLED"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("[default\n", "not valid TOML"), ("[default]\nSTATE_DIR = ' '\n", "must not be blank")]
+)
+def test_files_that_cannot_be_read_are_no_traceback(project: Path, text: str, reason: str) -> None:
+    """Not even where the store of overrides is can be said then; the rest is shown."""
+    (project / "settings.toml").write_text(text)
+    for command in ("config", "plugins"):
+        result = rom(command)
+        assert (result.exit_code, reason in result.stderr, "METRICS_ENABLED" in result.stdout) == (3, True, True)
+
+
+def test_doctor_goes_on_with_what_it_can_read(project: Path) -> None:
+    """Each problem is a finding like any other, and the other checks are made: exit code 1, JSON for who asked."""
+    (project / "settings.toml").write_text(BROKEN)
     result = rom("doctor", "--json")
-    (finding,) = json.loads(result.stdout)["findings"]
-    assert (result.exit_code, finding["about"], finding["status"]) == (1, "settings", "fail")
-    assert "must be at least 1" in finding["text"]
+    shown = json.loads(result.stdout)
+    failed = [finding["text"] for finding in shown["findings"] if finding["about"] == "settings"]
+    assert (result.exit_code, shown["environment"]) == (1, "testing")
+    assert [text.partition(":")[0] for text in failed] == BROKEN_NAMES
+    assert {"switch", "models", "data"} <= {finding["about"] for finding in shown["findings"]}
+
+
+@pytest.mark.parametrize("command", ["config", "plugins", "doctor"])
+def test_looking_makes_nothing(project: Path, command: str) -> None:
+    """No STATE_DIR, no database, no copy: a command that looks leaves the folder as it found it."""
+    (project / ".env").write_text("AWS_REGION=sa-east-1\n")
+    before = sorted(project.rglob("*"))
+    assert rom(command).exit_code == 0
+    assert sorted(project.rglob("*")) == before
+
+
+def test_stored_overrides_are_shown_and_what_of_them_is_skipped(project: Path) -> None:
+    """Read without being touched; one that does not fit this code is told, and is no reason to fail."""
+    changes = [Change("MAX_TOKENS", "set", 2000, 3000), Change("NOBODY", "set", None, 1)]
+    SqliteStore(project / "var", lambda: 0.0).append(1, [Version(2, 0.0, "ana", changes=tuple(changes))])
+    before = {path: path.read_bytes() for path in (project / "var").iterdir()}
+    result = rom("config", "MAX_TOKENS")
+    assert (result.exit_code, "3000  override" in result.stdout) == (0, True)
+    assert "override skipped: NOBODY: " in result.stderr
+    doctor = {finding["about"]: finding for finding in rom_json("doctor")["findings"]}
+    assert (doctor["override"]["status"], "NOBODY is skipped" in doctor["override"]["text"]) == ("warn", True)
+    (project / "settings.toml").write_text(BROKEN)
+    assert "3000  override" in rom("config", "MAX_TOKENS").stdout
+    assert {path: path.read_bytes() for path in (project / "var").iterdir()} == before
+
+
+class Misspelt:
+    """A plugin whose hook does not exist."""
+
+    @hookimpl
+    def rom_trun(self) -> None:
+        """A typing error."""
+
+
+@pytest.mark.parametrize("command", ["config", "plugins", "doctor"])
+def test_a_plugin_that_breaks_the_contract_is_shown(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`rom serve` stops at it; what looks shows it as broken, with the reason, beside all the others."""
+    points = [
+        *entry_points(group=GROUP),
+        SimpleNamespace(name="odd", value="odd:Odd", dist=None, load=lambda: Misspelt),
+    ]
+    monkeypatch.setattr("rom_core.catalogue.entry_points", lambda group: points)
+    result = rom(command)
+    assert result.exit_code == (1 if command == "doctor" else 3)
+    assert "plugin odd: " in result.output
+    assert "rom_trun" in result.output
+    if command == "plugins":
+        assert "odd: broken" in result.stdout
+        assert "retry: on" in result.stdout
+    with pytest.raises(PluginError, match="rom_trun"):
+        Catalogue.installed()
+    monkeypatch.setenv("MAX_TOKENS", "0")
+    both = rom(command).output
+    assert "plugin odd: " in both
+    assert "MAX_TOKENS: environment: must be at least 1" in both
 
 
 def test_plugins_are_shown_in_their_order_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from scrapes import Served
 
 from rom_core.cli.gate import gate
-from rom_core.cli.values import Duration, Share
+from rom_core.cli.values import Address, Duration, Share
 from rom_core.clock import Clock, FakeClock
 from rom_core.gate import Scrape, ScrapeFailed
 
@@ -70,6 +70,23 @@ def test_progress_shows_the_current_figures(run: Callable[..., Result]) -> None:
     assert "no connection" in run(*URL, "--window", "90", serve=gone).stderr
 
 
+def test_json_says_it_too_when_there_is_no_verdict(run: Callable[..., Result]) -> None:
+    """Inconclusive, with the reason: a pipeline reads the same members whatever happened."""
+
+    def refuse(_: Served) -> None:
+        raise ScrapeFailed("HTTP 401", hopeless=True)
+
+    for arguments, reason in (
+        ((*URL, "--max-errors", "99.999%"), "let a service that fails in every way pass"),
+        (URL, "HTTP 401"),
+    ):
+        result = run(*arguments, "--json", serve=refuse)
+        verdict = json.loads(result.stdout)
+        assert (result.exit_code, verdict["outcome"], verdict["checks"]) == (2, "inconclusive", [])
+        assert reason in verdict["reasons"][0]
+        assert reason in result.stderr
+
+
 def test_json_is_one_object_and_nothing_else(run: Callable[..., Result]) -> None:
     """For pipelines."""
     verdict = json.loads(run(*URL, "--window", "1h", "--json").stdout)
@@ -98,6 +115,10 @@ def test_thresholds_can_be_set(run: Callable[..., Result]) -> None:
     [
         (),
         (*URL, "--prometheus", "http://127.0.0.1:2"),
+        ("--url", "rom.example.org"),
+        ("--url", "ftp://rom.example.org"),
+        ("--url", "http://"),
+        ("--prometheus", "http:// prometheus"),
         (*URL, "--window", "1m", "--interval", "40s"),
         (*URL, "--window", "soon"),
         (*URL, "--max-errors", "1000%"),
@@ -108,6 +129,18 @@ def test_wrong_use_is_refused(run: Callable[..., Result], arguments: tuple[str, 
     result = run(*arguments)
     assert result.exit_code == 2
     assert "Usage:" in result.stderr
+
+
+def test_a_wrong_address_in_the_environment_is_refused_as_well(
+    run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ROM_URL without http:// would be watched for two hours in vain."""
+    monkeypatch.setenv("ROM_URL", "rom.example.org")
+    assert run().exit_code == 2
+    monkeypatch.setenv("ROM_URL", "http://127.0.0.1:1")
+    assert run("--window", "1h").exit_code == 0
+    monkeypatch.setenv("ROM_URL", "")
+    assert "name a server" in run().stderr
 
 
 @pytest.mark.parametrize(
@@ -124,6 +157,15 @@ def test_other_durations_are_refused(text: str) -> None:
     """Nothing is guessed."""
     with pytest.raises(click.BadParameter):
         Duration().convert(text, None, None)
+
+
+def test_an_address_is_one_over_http() -> None:
+    """A path may follow, for a server behind a prefix; a query may not, since paths are added at the end."""
+    for text in ("https://rom.example.org", "http://127.0.0.1:8000/", "https://host/rom", ""):
+        assert Address().convert(text, None, None) == text
+    for text in ("host:8000", "//host", "https://", "https://host?x=1", "https://ho st"):
+        with pytest.raises(click.BadParameter):
+            Address().convert(text, None, None)
 
 
 def test_shares_are_read_as_people_write_them() -> None:

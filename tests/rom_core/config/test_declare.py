@@ -38,6 +38,7 @@ def _setting(**changes: Any) -> Setting:
         ({"type": str, "default": "", "minimum": 1}, "minimum and maximum are for numbers"),
         ({"switch": True}, "a switch must be a bool"),
         ({"scope": "request"}, "the scope must be"),
+        ({"type": list, "default": (), "merge": True}, "only a dict can be merged"),
         ({"type": str, "default": "k", "secret": True}, "a secret cannot have a default"),
         ({"type": float, "default": float("inf")}, "the default must be a finite number"),
     ],

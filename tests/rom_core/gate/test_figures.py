@@ -146,6 +146,39 @@ def test_time_nobody_watched_is_not_counted_as_watched() -> None:
     assert window.figures.turns["ok"] == 3
 
 
+@pytest.mark.parametrize(
+    ("moments", "watched"),
+    [
+        # (resumed, restart) before each further look, ten seconds apart
+        ([(0, False), (0, False)], 20),
+        ([(1, False), (1, False)], 10),
+        ([(1, False), (2, False)], 0),
+        ([(0, True), (0, False)], 20),
+        ([(1, True), (1, False)], 10),
+    ],
+)
+def test_time_in_which_nothing_was_counted_is_not_watched(moments: list[tuple[int, bool]], watched: float) -> None:
+    """However short: the totals of before and after join as if nothing had happened. Also in a process that is new."""
+    server, window = Served(), Window(10)
+    window.add(server.scrape(0))
+    for number, (server.resumed, restart) in enumerate(moments, start=1):
+        if restart:
+            resumed = server.resumed
+            server.restart()
+            server.resumed = resumed
+        window.add(server.scrape(10.0 * number))
+    assert window.figures.watched == watched
+
+
+def test_a_start_time_that_is_no_number_is_no_restart() -> None:
+    """NaN differs from itself: each look would be a restart, and two of them a fail."""
+    server, window = Served(began=math.nan), Window(10)
+    for at in (0, 10, 20):
+        server.serve(3)
+        window.add(server.scrape(at))
+    assert (window.figures.restarts, window.figures.turns["ok"]) == (0, 6)
+
+
 def test_a_cohort_is_judged_by_its_own_turns() -> None:
     """Those of the other one are left out."""
     for cohort, expected in (("canary", 5), ("stable", 0), (None, 5)):

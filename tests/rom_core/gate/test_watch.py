@@ -227,7 +227,7 @@ def test_a_server_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch) -> None
             gone.set()
     with pytest.raises(ScrapeFailed, match="no connection"):
         scraper(url, clock)()
-    monkeypatch.setattr("rom_core.gate.sources.MAX_BYTES", 10)
+    monkeypatch.setattr("rom_core.fetch.MAX_BYTES", 10)
     with answering(lambda handler: send(handler, 200, "x" * 100)) as url, pytest.raises(ScrapeFailed, match="larger"):
         scraper(url, clock)()
 
@@ -236,6 +236,49 @@ def test_what_is_not_metrics_is_told() -> None:
     """A page, and an answer that says nothing."""
     with answering(lambda handler: send(handler, 200, "<html>")) as url, pytest.raises(ScrapeFailed, match="format"):
         scraper(url, SystemClock())()
+
+
+def test_what_trying_again_does_not_change_is_told_at_once() -> None:
+    """A wrong token or a redirect at the first look: nobody waits two hours for that, but for one that starts."""
+    for status, hopeless in ((401, True), (403, True), (404, True), (302, True), (500, False), (503, False)):
+
+        def answer(handler: BaseHTTPRequestHandler, status: int = status) -> None:
+            handler.send_response(status)
+            handler.send_header("Location", "http://127.0.0.1:9/metrics")
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+        with answering(answer) as url, pytest.raises(ScrapeFailed) as failed:
+            scraper(url, SystemClock(), token="m")()
+        assert failed.value.hopeless is hopeless, status
+    scene = Scene()
+    scene.each = refused
+    with pytest.raises(ScrapeFailed, match="HTTP 401"):
+        scene.run()
+    assert scene.looks == []
+
+
+def test_a_token_that_is_withdrawn_in_between_is_no_pass() -> None:
+    """Later the same answer costs looks alone: what was seen before it may still be a fail."""
+    scene = Scene()
+    scene.at(60, lambda: setattr(scene, "each", refused))
+    verdict = scene.run()
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert (verdict.figures.failed, scene.looks[-1].trouble) == (60, "HTTP 401")
+
+
+def test_a_pause_in_counting_is_no_watched_time() -> None:
+    """METRICS_ENABLED off and on again between two looks: what happened meanwhile is in no total."""
+    scene = Scene()
+    scene.at(60, lambda: setattr(scene.server, "resumed", 1))
+    verdict = scene.run()
+    assert verdict.figures.watched == HOUR - 30
+    assert verdict.outcome is Outcome.PASS
+
+
+def refused() -> None:
+    """What a scrape does with a token that is not the right one."""
+    raise ScrapeFailed("HTTP 401", hopeless=True)
 
 
 def prometheus(*histories: list[tuple[float, Served]], target: str = "host:8000") -> str:
@@ -295,6 +338,14 @@ def test_a_prometheus_is_asked_for_raw_samples() -> None:
         (400, '{"status": "error", "error": "parse error"}', "400, parse error"),
         (200, "[]", "not the answer of a Prometheus"),
         (200, "<html>", "not the answer of a Prometheus"),
+        *(
+            (
+                200,
+                f'{{"status": "success", "data": {{"resultType": "matrix", "result": [{entry}]}}}}',
+                "not the answer of a Prometheus",
+            )
+            for entry in ("{}", "7", '{"metric": {"__name__": "x"}, "values": [[1, "many"]]}', '{"metric": {}}')
+        ),
     ],
 )
 def test_a_prometheus_that_knows_nothing_gives_no_figures(status: int, body: str, told: str) -> None:

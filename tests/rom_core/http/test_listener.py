@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from support import make_runtime, says
+from support import make_runtime, make_settings, says
 
 from rom_core.clock import SystemClock
 from rom_core.http.app import create_app
-from rom_core.http.listener import STALLED_SECONDS, listen
+from rom_core.http.listener import STALLED_SECONDS, Channel, listen
 from rom_core.http.server import Server
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt, ModelReply
@@ -192,12 +192,14 @@ def test_a_connection_that_takes_nothing_is_closed(serve: Serve) -> None:
     ],
 )
 def test_what_the_server_itself_refuses_is_a_problem_too(serve: Serve, request_: bytes, status: int, code: str) -> None:
-    """Before there is a request to speak of: the same body, ids, and a log line with them."""
-    _, server = serve()
+    """Before there is a request to speak of: the same body, the operator's text, ids, and a log line with them."""
+    told = f"Texto do operador para {code}."
+    _, server = serve(TEXT_ERRORS={code: told})
     with capture_logs() as logs:
         answered, headers, body = exchange(server, request_)
     problem = json.loads(body)
     assert (answered, problem["status"], problem["code"]) == (status, status, code)
+    assert problem["user_message"] == told
     assert ("MAX_BODY_BYTES" in problem["detail"]) == (status == 413)
     assert headers["content-type"] == "application/problem+json"
     assert problem["trace_id"] == headers["x-trace-id"]
@@ -267,5 +269,111 @@ def test_a_host_that_is_none_is_a_readable_error(host: str, monkeypatch: pytest.
 
         monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(OSError, match=r"\w+") as raised:
-        listen(None, None, host=host, port=0)
+        listen(None, None, make_settings, host=host, port=0)
     assert raised.value.strerror
+
+
+# -- many connections ------------------------------------------------------------------------------------------------
+
+
+def health(client: socket.socket) -> bytes:
+    """GET /health over this connection, and the status line of the answer."""
+    client.sendall(b"GET /health HTTP/1.1\r\nHost: rom\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"}"):
+        piece = client.recv(65536)
+        if not piece:
+            break
+        answer += piece
+    return answer.partition(b"\r\n")[0]
+
+
+def closed(client: socket.socket) -> bool:
+    """Whether the server has closed the connection."""
+    client.setblocking(False)
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+    finally:
+        client.settimeout(5)
+
+
+def test_idle_connections_make_room_for_those_that_ask(serve: Serve) -> None:
+    """Three times as many as may be: all are taken, those that rested longest go, who is being answered stays."""
+    waiting: list[str] = []
+
+    def model(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        waiting.append("here")
+        attempt.turn.cancel.event.wait(20)
+        attempt.call.check()
+        return says("late")
+
+    runtime, server = serve(model)
+    server._server.adj.connection_limit = 100
+    busy = connect(server)
+    busy.sendall(post())
+    assert until(lambda: waiting)
+    with capture_logs() as logs:
+        idle = [connect(server) for _ in range(299)]
+        assert health(idle[-1]) == b"HTTP/1.1 200 OK"
+    assert len(server._server.active_channels) <= 100
+    assert all(closed(client) for client in idle[:150])
+    assert not any(closed(client) for client in idle[-10:])
+    assert not closed(busy)
+    assert runtime.admitted == 1
+    assert {line["event"] for line in logs if line["log_level"] == "warning"} == {"http.connections_full"}
+    for client in (busy, *idle):
+        client.close()
+    assert until(lambda: not runtime.admitted)
+
+
+def test_with_nobody_idle_the_limit_holds(serve: Serve) -> None:
+    """Connections that are being answered are not closed for others; those wait until there is room."""
+    _, server = serve(says("hello"))
+    held = [connect(server) for _ in range(40)]
+    assert until(lambda: len(server._server.active_channels) == 40)
+    channels = list(server._server.active_channels.values())
+    for channel in channels:
+        channel.requests = [object()]  # As while it is being answered.
+    server._server.adj.connection_limit = 40
+    with connect(server) as late:
+        late.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            health(late)
+        assert all(channel.connected for channel in channels)
+        for channel in channels:
+            channel.requests = []
+        late.settimeout(5)
+        assert late.recv(15) == b"HTTP/1.1 200 OK"
+    for client in held:
+        client.close()
+
+
+def test_head_and_body_of_an_answer_come_together(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One packet for a whole answer: two would cost two system calls and, on a slow network, a round trip."""
+    sent: list[bytes] = []
+    send = Channel.send
+
+    def spy(self: Any, data: bytes, do_close: bool = True) -> Any:
+        sent.append(bytes(data))
+        return send(self, data, do_close)
+
+    monkeypatch.setattr(Channel, "send", spy)
+    _, server = serve(says("hello"))
+    with connect(server) as client:
+        assert health(client) == b"HTTP/1.1 200 OK"
+        assert health(client) == b"HTTP/1.1 200 OK", "and the connection is kept"
+    assert [(piece[:8], piece[-1:]) for piece in sent] == [(b"HTTP/1.1", b"}")] * 2
+
+
+@pytest.mark.parametrize("path", ["/health", "/nowhere"])
+def test_an_answer_without_a_body_still_has_its_head(serve: Serve, path: str) -> None:
+    """HEAD: nothing follows that the head could wait for."""
+    _, server = serve(says("hello"))
+    status, headers, body = exchange(server, f"HEAD {path} HTTP/1.1\r\nHost: rom\r\nConnection: close\r\n\r\n".encode())
+    assert status == (200 if path == "/health" else 404)
+    assert int(headers["content-length"]) > 0
+    assert body == b""

@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from conversation_support import assert_accepted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rom_core.bedrock.local.rules import check_conversation
-from rom_core.bedrock.local.validation import check_request
 from rom_core.conversation import Block, EmptyConversation, Memo, Message, ModelCapabilities, normalise
 from rom_core.conversation.values import clean_text, document
 
@@ -21,14 +20,6 @@ CACHING = ModelCapabilities(max_tokens=4096, prompt_caching=True, alias="first")
 PLAIN = ModelCapabilities(max_tokens=512, alias="second", temperature_with_top_p=True)
 MODELS = st.sampled_from([CACHING, PLAIN])
 THOROUGH = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def accepted(request: dict[str, Any]) -> None:
-    """Fail with the messages of the service if it would refuse the request."""
-    blobs = {bytes: lambda _: "AAAA"}
-    body = json.loads(json.dumps(request, allow_nan=False, default=lambda value: blobs[type(value)](value)))
-    assert check_request("ConverseStream", body) == []
-    assert check_conversation(body) == []
 
 
 # -- strategies ------------------------------------------------------------------------------------------------------
@@ -202,7 +193,7 @@ def test_anything_becomes_acceptable(request: dict[str, Any], model: ModelCapabi
     except EmptyConversation:
         assert not said(request["messages"])
         return
-    accepted(normalised)
+    assert_accepted(normalised)
     assert said(request["messages"]) <= Counter(sent_texts(normalised["messages"]))
     again = normalise(normalised, model=model)
     assert again == normalised
@@ -247,7 +238,7 @@ def _outcome(request: dict[str, Any], model: ModelCapabilities, memo: Memo | Non
 @THOROUGH
 def test_a_valid_request_is_not_touched(request: dict[str, Any], model: ModelCapabilities) -> None:
     """What keeps the rules goes out byte for byte as it came."""
-    accepted(request)
+    assert_accepted(request)
     assert json.dumps(normalise(request, model=model)) == json.dumps(request)
 
 
@@ -334,7 +325,7 @@ class LongConversation(RuleBasedStateMachine):
             except EmptyConversation:
                 assert not said(self.messages)
                 continue
-            accepted(request)
+            assert_accepted(request)
             assert normalise(request, model=model) == request
             assert said(self.messages) <= Counter(sent_texts(request["messages"]))
         assert repr(self.messages) == before

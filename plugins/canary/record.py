@@ -1,0 +1,57 @@
+"""The rollout on disk: where it stands, and the audit trail of how it came there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from plugins.canary.rollout import Rollout
+from rom_core.clock import Clock
+from rom_core.config.journal import Entry, Journal
+from rom_core.errors import StoreUnavailable
+
+logger = structlog.get_logger("rom.canary")
+
+
+class Record:
+    """The record in the file `path`. `durable` is whether the last write succeeded. Not for several threads at once."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._journal = Journal(path)
+        self._clock = clock
+        self._unsaved: list[Entry] = []
+        self.durable = True
+
+    def load(self) -> Rollout | None:
+        """The rollout of the process before, if there was one.
+
+        Raises StoreUnavailable, and KeyError, TypeError or ValueError if the record was damaged.
+        """
+        try:
+            state = self._journal.load()
+        except StoreUnavailable:
+            self.durable = False
+            raise
+        return None if state is None else Rollout.of(state, self._clock)
+
+    def save(self, rollout: Rollout, entries: Sequence[Entry] = (), *, closed: bool = False) -> None:
+        """Write the rollout, these entries, and those that could not be written before. Raises StoreUnavailable.
+
+        `closed`: the process ends, and has had its last look.
+        """
+        self._unsaved += entries
+        try:
+            self._journal.save(rollout.as_dict(closed=closed), self._unsaved)
+        except StoreUnavailable as error:
+            self.durable = False
+            logger.error("canary.store_failed", reason=error.detail)
+            raise
+        self.durable = True
+        self._unsaved = []
+
+    def trail(self, limit: int) -> list[dict[str, Any]]:
+        """The newest entries, newest first: who, when, what, why, on which figures. Raises StoreUnavailable."""
+        return self._journal.entries(limit)

@@ -1,0 +1,38 @@
+"""Figures that the core keeps itself, as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from rom_core.catalogue import OBSERVERS
+from rom_core.runtime import Runtime
+
+
+class RuntimeCounters(Collector):
+    """What the core counts by itself: failures of observers, and the time spent in plugins while that is measured."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Both, as they stand."""
+        errors = CounterMetricFamily(
+            "rom_observer_errors", "Exceptions of observers, isolated and logged", labels=("plugin", "hook")
+        )
+        counts = self._runtime.observer_errors
+        for plugin in self._runtime.catalogue.plugins.values():
+            for hook in OBSERVERS:
+                if hook in plugin.hooks:
+                    errors.add_metric((plugin.name, hook), counts[plugin.name, hook])
+        yield errors
+        seconds = CounterMetricFamily(
+            "rom_plugin_seconds",
+            "Seconds in a plugin's hooks, while PLUGIN_TIMES is on",
+            labels=("plugin", "hook"),
+        )
+        for labels, spent in self._runtime.plugin_times.items():
+            seconds.add_metric(labels, spent)
+        yield seconds

@@ -1,0 +1,116 @@
+"""What is installed and configured here, for commands that only look: nothing is made, started or written.
+
+Settings that `rom serve` would not start with are shown too, as far as they can be read.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rom_core.cli.problems import SettingsInvalid
+
+if TYPE_CHECKING:
+    from rom_core.catalogue import Catalogue
+    from rom_core.config import Problem, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found.
+
+    `settings` are those in force, with the default in place of what does not fit; `problems` why `rom serve` would not
+    start with them; `skipped` the stored overrides that it would do without.
+    """
+
+    catalogue: Catalogue
+    settings: Settings
+    problems: tuple[Problem, ...] = ()
+    skipped: tuple[Problem, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """{environment, problems, skipped}: what every command that looks has to tell."""
+        return {
+            "environment": self.settings.environment,
+            "problems": [problem.as_dict() for problem in self.problems],
+            "skipped": [problem.as_dict() for problem in self.skipped],
+        }
+
+    def end(self) -> None:
+        """Tell on stderr what is wrong. Raises SettingsInvalid if `rom serve` would not start."""
+        from rom_core.config import InvalidSettings
+
+        for problem in self.skipped:
+            click.echo(f"override skipped: {problem.name}: {problem.message}", err=True)
+        if self.problems:
+            raise SettingsInvalid(str(InvalidSettings(self.problems)))
+
+
+def inspected() -> Inspection:
+    """What the folder and environment of this process say.
+
+    Raises SettingsInvalid only where nothing could be shown.
+    """
+    from rom_core.errors import ConfigurationError
+
+    with _logging_aside():
+        try:
+            return inspect(Path.cwd(), dict(os.environ))
+        except ConfigurationError as error:
+            raise SettingsInvalid(str(error)) from None
+
+
+def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
+    """What is installed, and configured under `root`, stored overrides included. Raises ConfigurationError."""
+    from rom_core.catalogue import Catalogue
+    from rom_core.config import InvalidSettings, Problem, load_settings
+    from rom_core.config.sqlite_store import read_state
+    from rom_core.config.store import CANARY, State
+    from rom_core.errors import PluginError
+    from rom_core.flags.resolve import EVERYTHING, Layers, resolve
+    from rom_core.pipeline import build_snapshot
+
+    faults: list[PluginError] = []
+    catalogue = Catalogue.installed(faults)
+    broken = tuple(Problem(f"plugin {fault.plugin}", fault.reason) for fault in faults)
+
+    def as_far_as_possible(overrides: Mapping[str, Any]) -> Settings:
+        return load_settings(
+            catalogue.settings,
+            root=root,
+            environ=environ,
+            overrides=overrides,
+            lenient_switches=catalogue.has_broken,
+            put_up_with=[],
+        )
+
+    folder: str = as_far_as_possible({}).STATE_DIR
+    state = read_state(root / folder) if folder.strip() else State()
+    build = partial(build_snapshot, catalogue, core=())
+    try:
+        resolved = resolve(Layers(catalogue, root, environ), build, state.values, None, EVERYTHING)
+    except InvalidSettings as error:
+        usable = {name: value for name, value in state.values.items() if name != CANARY}
+        return Inspection(catalogue, as_far_as_possible(usable), (*broken, *error.problems))
+    return Inspection(catalogue, resolved.snapshot.settings, broken, resolved.skipped)
+
+
+@contextmanager
+def _logging_aside() -> Iterator[None]:
+    """What is logged meanwhile goes to stderr: stdout belongs to the answer."""
+    import structlog
+
+    before = structlog.get_config()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

@@ -1,0 +1,122 @@
+"""A rollout under test: both cohorts of a process that a test serves by hand, and a keeper that looks when told to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from flag_support import Site
+from scrapes import Served
+from support import Recorder
+
+from plugins.canary import CanaryPlugin
+from plugins.canary.keeper import Keeper
+from plugins.canary.phases import Phase
+from plugins.canary.rollout import Finding, Plan, Rollout
+from plugins.flags import FlagsPlugin
+from plugins.metrics import Metrics
+from rom_core.clock import FakeClock
+from rom_core.events import CanaryAborted, CanaryChanged
+from rom_core.flags import Author
+from rom_core.gate import Scrape, Thresholds
+
+ANA = Author("ana", "looks good")
+HOUR = 3600.0
+PLAN = Plan(
+    {"flags": {"MAX_TOKENS": 50}, "include": [], "salt": ""},
+    (Phase(10, 2 * HOUR), Phase(50, 4 * HOUR), Phase(100, 24 * HOUR)),
+    Thresholds(),
+    600.0,
+)
+BLOCK = {"flags": {"MAX_TOKENS": 50}}
+
+
+class World:
+    """Both cohorts of one process, and the rollout that looks at them every ten minutes."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.canary, self.stable = Served(cohort="canary"), Served()
+        self.rollout = Rollout(PLAN, self.clock, "ana", "go-live")
+
+    def look(self) -> Finding | None:
+        """Look now."""
+        at = self.clock.monotonic()
+        values = {**self.stable.scrape(at).values, **self.canary.scrape(at).values}
+        return self.rollout.look(Scrape(at, values))
+
+    def watch(self, hours: float, ok: int = 0, error: int = 0, stable_error: int = 0) -> list[str]:
+        """So many hours with so many turns of the canary in each ten minutes; what was found."""
+        found = [self.look()]
+        for _ in range(round(hours * 6)):
+            self.canary.serve(ok)
+            self.canary.serve(error, status="error")
+            self.stable.serve(100)
+            self.stable.serve(stable_error, status="error")
+            self.clock.advance(600)
+            found.append(self.look())
+        return [finding.action for finding in found if finding is not None]
+
+    def restart(self, *, closed: bool) -> None:
+        """Another process goes on with what was kept: other counters, another monotonic clock."""
+        kept = json.loads(json.dumps(self.rollout.as_dict(closed=closed)))
+        self.clock = FakeClock(start=5.0)
+        self.canary, self.stable = Served(began=2000.0, cohort="canary"), Served(began=2000.0)
+        self.rollout = Rollout.of(kept, self.clock)
+
+
+class Bench:
+    """Processes one after another on one folder, each with a keeper that looks when told to."""
+
+    def __init__(self, root: Path) -> None:
+        self.site = Site(root)
+        self.site.write(
+            '[default]\nBEDROCK_ENABLED = true\nMAX_TOKENS = 1000\nSTATE_DIR = "state"\nCANARY_INTERVAL_SECONDS = 300\n'
+            'CANARY_PHASES = ["10%:10m", "100%:10m"]\n'
+        )
+        self.site.environ["RECORDER_ENABLED"] = "true"
+        self.served = World()
+        self.start()
+
+    def start(self) -> None:
+        """A process that starts."""
+        self.recorder, self.plugin = Recorder(), CanaryPlugin()
+        self.site.plugins = {
+            "recorder": self.recorder,
+            "flags": FlagsPlugin(),
+            "canary": self.plugin,
+            "metrics": Metrics(),
+        }
+        self.runtime, self.flags = self.site.start()
+        self.runtime.exposition = self._text
+        # By hand: the looks of a test are its own.
+        self.keeper._watch = lambda: None  # type: ignore[method-assign]
+        self.keeper.start(self.runtime)
+
+    @property
+    def keeper(self) -> Keeper:
+        """The plugin's."""
+        return self.plugin.keeper
+
+    def _text(self) -> bytes:
+        return (self.served.stable.text + self.served.canary.text).encode()
+
+    def look(self, times: int = 1, ok: int = 200, error: int = 0) -> None:
+        """Looks five minutes apart, with so many turns of the canary before each."""
+        for _ in range(times):
+            self.served.canary.serve(ok)
+            self.served.canary.serve(error, status="error")
+            self.runtime.clock.advance(300)  # type: ignore[attr-defined]
+            self.keeper.look()
+
+    @property
+    def told(self) -> list[str]:
+        """Events of the rollout, in order."""
+        events = [event for event in self.recorder.events if isinstance(event, CanaryChanged | CanaryAborted)]
+        return [event.action if isinstance(event, CanaryChanged) else "aborted" for event in events]
+
+    @property
+    def percent(self) -> int | None:
+        """Share of the canary in force."""
+        canary = self.runtime.current.canary
+        return None if canary is None else canary.percent

@@ -1,0 +1,228 @@
+"""What the keeper does with the flags, the disk, the events."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from canary_support import ANA, BLOCK, Bench
+from structlog.testing import capture_logs
+
+from rom_core.config import InvalidSettings
+from rom_core.errors import CanaryConflict, InvalidRequest, StoreUnavailable
+from rom_core.flags import Author
+
+
+def test_a_rollout_moves_the_flags(bench: Bench) -> None:
+    """Each phase its share; at the end the flags are everybody's, and the audit trail tells who, when and on what."""
+    bench.keeper.begin(BLOCK, ANA)
+    assert bench.percent == 10
+    bench.look(3)
+    bench.keeper.approve(ANA)
+    assert bench.percent == 100
+    bench.look(3)
+    bench.keeper.approve(ANA)
+    after = bench.runtime.current
+    assert (after.canary, after.settings.MAX_TOKENS) == (None, 50)
+    assert bench.runtime.current.settings.CANARY_PERCENT == 0
+    assert bench.told == ["started", "passed", "approved", "passed", "approved", "completed"]
+    trail = bench.keeper.trail(10)
+    assert [(entry["by"], entry["action"]) for entry in reversed(trail)][:3] == [
+        ("ana", "started"),
+        ("gate", "passed"),
+        ("ana", "approved"),
+    ]
+    assert trail[1]["details"]["figures"]["canary"]["checks"]
+    assert trail[1]["details"]["figures"]["stable"]["checks"]
+    assert bench.flags.history(1)[0][0].by == "ana"
+
+
+def test_a_failing_gate_aborts_by_itself(bench: Bench) -> None:
+    """The flags are withdrawn at once, with an event, and the reason is kept over a restart."""
+    bench.keeper.begin(BLOCK, ANA)
+    bench.look()
+    bench.look(error=100)
+    assert bench.percent is None
+    assert bench.runtime.current.settings.MAX_TOKENS == 1000
+    assert bench.told == ["started", "aborted"]
+    bench.keeper.stop()
+    bench.start()
+    rollout = bench.keeper.view["rollout"]
+    assert rollout["status"] == "aborted"
+    assert rollout["ended_because"].startswith("errors: 100 of 300")
+    assert bench.keeper.trail(1)[0]["why"] == rollout["ended_because"]
+
+
+def test_a_rollout_survives_a_restart(bench: Bench) -> None:
+    """Phase, window and figures go on in the next process, whose stop before lost nothing."""
+    bench.keeper.begin(BLOCK, ANA)
+    bench.look(2)
+    bench.keeper.stop()
+    bench.served.restart(closed=True)
+    bench.start()
+    assert bench.keeper.view["rollout"]["watched_seconds"] == 300
+    assert bench.percent == 10
+    bench.look(2)
+    assert bench.keeper.view["rollout"]["gate"] == "pass"
+    assert bench.keeper.view["rollout"]["judged"]["cohorts"]["canary"]["restarts"] == 0
+
+
+def test_flags_changed_by_hand_end_the_rollout(bench: Bench) -> None:
+    """A canary belongs to its rollout: one that somebody ended or moved is not judged as if nothing had happened."""
+    for edits, why in (
+        ({"canary": None}, "ended by hand"),
+        ({"CANARY_PERCENT": 20}, "changed by hand"),
+        ({"CANARY_ENABLED": False}, "switched off"),
+    ):
+        bench.keeper.begin(BLOCK, ANA)
+        bench.flags.change(edits, ANA)
+        bench.look()
+        assert bench.percent is None
+        assert why in bench.keeper.view["rollout"]["ended_because"]
+        bench.flags.change({"CANARY_ENABLED": True}, ANA)
+
+
+def test_an_abort_needs_no_store(bench: Bench) -> None:
+    """The flags are withdrawn also while nothing can be written or a settings file is broken."""
+    bench.keeper.begin(BLOCK, ANA)
+    bench.site.store.broken = True
+    bench.site.write("not toml")
+    bench.keeper.abort(Author("bia", "now"))
+    assert bench.percent is None
+    assert bench.keeper.view["rollout"]["status"] == "aborted"
+
+
+def test_what_cannot_be_kept_is_said_and_tried_again(bench: Bench, tmp_path: Path) -> None:
+    """`durable` is false until the next look can write; nothing of the trail is lost."""
+    bench.keeper.begin(BLOCK, ANA)
+    database = tmp_path / "state" / "canary.db"
+    database.rename(database.with_suffix(".away"))
+    bench.keeper.hold(ANA, held=True)
+    assert bench.keeper.view["durable"] is False
+    database.with_suffix(".away").rename(database)
+    bench.look()
+    assert bench.keeper.view["durable"] is True
+    assert [entry["action"] for entry in bench.keeper.trail(9)] == ["held", "started"]
+
+
+def test_a_damaged_record_withdraws_the_canary(bench: Bench, tmp_path: Path) -> None:
+    """Nobody knows any more how it does; the file is put aside."""
+    bench.keeper.begin(BLOCK, ANA)
+    bench.keeper.stop()
+    (tmp_path / "state" / "canary.db").write_bytes(b"damaged" * 1000)
+    bench.start()
+    assert (bench.percent, bench.keeper.view["rollout"]) == (None, None)
+    assert (tmp_path / "state" / "canary.db.damaged").exists()
+    bench.keeper.begin(BLOCK, ANA)
+
+
+def test_a_record_that_cannot_be_read_withdraws_the_canary(bench: Bench, tmp_path: Path) -> None:
+    """As a damaged one: a canary that nobody judges is no rollout; once it can be read again, it has ended."""
+    bench.keeper.begin(BLOCK, ANA)
+    bench.keeper.stop()
+    database = tmp_path / "state" / "canary.db"
+    database.rename(database.with_suffix(".away"))
+    database.mkdir()
+    bench.start()
+    assert (bench.percent, bench.keeper.view) == (None, {"rollout": None, "durable": False})
+    bench.keeper.stop()
+    database.rmdir()
+    database.with_suffix(".away").rename(database)
+    bench.start()
+    bench.look()
+    assert (bench.percent, bench.keeper.view["rollout"]["status"]) == (None, "aborted")
+
+
+def test_a_rollout_that_cannot_be_kept_does_not_start(bench: Bench, tmp_path: Path) -> None:
+    """After a restart nobody would know of it: its canary would be in force, and never be judged."""
+    (tmp_path / "state" / "canary.db").unlink(missing_ok=True)
+    (tmp_path / "state" / "canary.db").mkdir(parents=True)
+    with pytest.raises(StoreUnavailable):
+        bench.keeper.begin(BLOCK, ANA)
+    assert (bench.percent, bench.keeper.view["rollout"], bench.told) == (None, None, [])
+
+
+def test_a_process_that_dies_while_it_starts_a_rollout_leaves_none(bench: Bench) -> None:
+    """The record is written before the flags are set: the next process finds a rollout without canary, and ends it."""
+
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    change, bench.flags.change = bench.flags.change, die  # type: ignore[method-assign, assignment]
+    with pytest.raises(Killed):
+        bench.keeper.begin(BLOCK, ANA)
+    bench.flags.change = change  # type: ignore[method-assign]
+    bench.start()
+    assert bench.keeper.view["rollout"]["status"] == "running"
+    bench.look()
+    assert (bench.percent, bench.keeper.view["rollout"]["status"]) == (None, "aborted")
+
+
+def test_flags_that_cannot_be_set_start_no_rollout(bench: Bench) -> None:
+    """Neither now nor after a restart, and the one before stays the last one."""
+    bench.site.store.broken = True
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            bench.keeper.begin(BLOCK, ANA)
+        assert (bench.percent, bench.keeper.view["rollout"]) == (None, None)
+    bench.site.store.broken = False
+    bench.start()
+    assert bench.keeper.view["rollout"]["status"] == "aborted"
+    bench.keeper.begin(BLOCK, ANA)
+    assert bench.percent == 10
+
+
+def test_while_nothing_is_counted_the_window_stands_still(bench: Bench) -> None:
+    """Said in the log; a process that ends like that has lost what it did not count, as if it had been killed."""
+    bench.keeper.begin(BLOCK, ANA)
+    bench.look(2)
+    bench.runtime.exposition = lambda: None
+    with capture_logs() as logs:
+        bench.look(3)
+    assert [line["event"] for line in logs].count("canary.look_failed") == 3
+    assert "METRICS_ENABLED" in logs[0]["reason"]
+    assert bench.keeper.view["rollout"]["gate"] == "watching"
+    bench.keeper.stop()
+    bench.served.restart(closed=True)
+    bench.start()
+    bench.look(2)
+    assert bench.keeper.view["rollout"]["judged"]["cohorts"]["canary"]["restarts"] == 1
+
+
+def test_a_record_of_something_else_is_refused(bench: Bench, tmp_path: Path) -> None:
+    """A state that this version cannot read is as good as damaged."""
+    bench.keeper.begin(BLOCK, ANA)
+    bench.keeper.stop()
+    with sqlite3.connect(tmp_path / "state" / "canary.db") as connection:
+        connection.execute("UPDATE state SET value = '{}'")
+    connection.close()
+    bench.start()
+    assert bench.percent is None
+
+
+def test_a_rollout_starts_only_where_it_can_be_judged(bench: Bench) -> None:
+    """One at a time, with flags, over no other canary, and only while somebody counts."""
+    with pytest.raises(InvalidSettings):
+        bench.keeper.begin({"flags": {}}, ANA)
+    with pytest.raises(InvalidSettings):
+        bench.keeper.begin({"flags": {"BEDROCK_ENABLED": True}}, ANA)
+    # Turns that nobody counts would look like little traffic, which a person may approve.
+    with pytest.raises(InvalidSettings, match="METRICS_ENABLED"):
+        bench.keeper.begin({"flags": {"METRICS_ENABLED": False}}, ANA)
+    bench.flags.change({"canary": BLOCK}, ANA)
+    with pytest.raises(CanaryConflict, match="by hand"):
+        bench.keeper.begin(BLOCK, ANA)
+    bench.flags.change({"canary": None, "METRICS_ENABLED": False}, ANA)
+    with pytest.raises(CanaryConflict, match="METRICS_ENABLED"):
+        bench.keeper.begin(BLOCK, ANA)
+    bench.flags.change({"METRICS_ENABLED": None, "CANARY_MAX_ERROR_RATIO": 0.999}, ANA)
+    with pytest.raises(InvalidRequest, match="these thresholds"):
+        bench.keeper.begin(BLOCK, ANA)
+    bench.flags.change({"CANARY_MAX_ERROR_RATIO": None}, ANA)
+    bench.keeper.begin(BLOCK, ANA)
+    with pytest.raises(CanaryConflict, match="under way"):
+        bench.keeper.begin(BLOCK, ANA)

@@ -1,0 +1,109 @@
+"""`rom chat`: where the key goes, and what a person reads when there is no answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import responses
+from click.testing import CliRunner, Result
+
+from rom_core.cli import main
+
+URL = "http://rom.test"
+DONE = {"reply": "sim", "stop_reason": "end_turn", "model": "anthropic.first", "degraded": False}
+PROBLEM = {
+    "user_message": "A fila está cheia.",
+    "detail": "every place is taken",
+    "code": "queue_full",
+    "status": 503,
+    "trace_id": "trace-1",
+    "request_id": "req-1",
+}
+
+
+@pytest.fixture
+def network() -> Iterator[responses.RequestsMock]:
+    """No socket is opened; every answer that was prepared is asked for."""
+    with responses.RequestsMock(assert_all_requests_are_fired=True) as mock:
+        yield mock
+
+
+def rom_chat(key: str = "") -> Result:
+    """One question; whatever goes wrong must not be a traceback."""
+    result = CliRunner().invoke(main, ["chat", "oi", "--url", URL], env={"ROM_API_KEY": key})
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result
+
+
+def event(name: str, data: Any) -> str:
+    """One Server-Sent Event."""
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+def answers(network: responses.RequestsMock, body: str, **options: Any) -> None:
+    """Prepare the answer to the question."""
+    network.post(f"{URL}/api/chat", body=body, **options)
+
+
+def test_the_key_goes_to_the_server(network: responses.RequestsMock) -> None:
+    """As a bearer token, without the line end of the file it may have come from."""
+    answers(network, event("delta", {"text": "sim"}) + event("done", DONE))
+    result = rom_chat("key-0123\n")
+    assert (result.exit_code, result.stdout) == (0, "sim\n")
+    assert network.calls[0].request.headers["Authorization"] == "Bearer key-0123"
+
+
+def test_without_a_key_none_is_looked_for_elsewhere(
+    network: responses.RequestsMock, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A password that ~/.netrc keeps for this host is not sent."""
+    (tmp_path / "netrc").write_text("machine rom.test login ana password other\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    answers(network, event("done", DONE))
+    assert rom_chat().exit_code == 0
+    assert "Authorization" not in network.calls[0].request.headers
+
+
+def test_a_key_that_cannot_be_sent_is_named_and_not_shown() -> None:
+    """Nothing is sent, and the message says which variable holds it."""
+    result = rom_chat("chavé secreta")
+    assert result.exit_code == 1
+    assert "ROM_API_KEY holds characters that a token cannot have" in result.stderr
+    assert "secreta" not in result.output
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_an_error_is_told_in_the_persons_words(network: responses.RequestsMock, streamed: bool) -> None:
+    """First the sentence for the person, then what an engineer asks for; before the first event or in mid-stream."""
+    if streamed:
+        answers(network, event("delta", {"text": "um"}) + event("error", PROBLEM))
+    else:
+        answers(network, json.dumps(PROBLEM), status=503, content_type="application/problem+json")
+    result = rom_chat()
+    assert result.exit_code == 1
+    assert result.stderr == ("Error: A fila está cheia.\nqueue_full (HTTP 503, request req-1): every place is taken\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"body": "<html>", "status": 502}, "HTTP 502 from"),
+        ({"body": "[]", "status": 502}, "HTTP 502 from"),
+        ({"body": "event: start\ndata: nothing\n\n"}, "is no ROM Agent"),
+        ({"body": event("start", {})}, "ended in the middle of the answer"),
+        ({"body": "", "status": 301, "headers": {"Location": "https://rom.test/api/chat"}}, "redirects to https:"),
+        ({"body": requests.ConnectionError("refused")}, "no server answers at http://rom.test/api/chat"),
+        ({"body": requests.ReadTimeout("late")}, "the request failed: late"),
+    ],
+)
+def test_whatever_answers_there_is_no_traceback(
+    network: responses.RequestsMock, options: dict[str, Any], words: str
+) -> None:
+    """Another server, a proxy's page, a redirect that would lose the question, or nobody."""
+    answers(network, **options)
+    result = rom_chat()
+    assert (result.exit_code, words in result.stderr) == (1, True), result.stderr

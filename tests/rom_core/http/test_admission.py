@@ -1,0 +1,110 @@
+"""Who is let in, and in which order a request is refused: by its key, for want of a place, by its body."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from falcon import testing
+from structlog.testing import capture_logs
+from support import Recorder, make_runtime
+
+from rom_core.errors import Rejected
+from rom_core.events import RequestFinished, RequestRejected, TurnStarted
+from rom_core.hookspecs import hookimpl
+from rom_core.http.app import create_app
+from rom_core.http.server import connection_limit
+from rom_core.runtime import Runtime
+
+KEY = "client-key-0123456789"
+ROUTES = ("/api/chat", "/v1/chat/completions")
+AS_CLIENT = {"Authorization": f"Bearer {KEY}"}
+
+
+class Door:
+    """A plugin that answers `rom_admit` with what it is told to."""
+
+    def __init__(self) -> None:
+        self.answer: Any = None
+        self.asked: list[tuple[str, str]] = []
+
+    @hookimpl
+    def rom_admit(self, route: str, key_name: str) -> Any:
+        self.asked.append((route, key_name))
+        if isinstance(self.answer, type):
+            raise self.answer("a bug")
+        return self.answer
+
+
+def house() -> tuple[Runtime, Door, Recorder, testing.TestClient]:
+    """A runtime with a door and one key, named `key`."""
+    door, recorder = Door(), Recorder()
+    plugins = {"door": door, "recorder": recorder}
+    runtime, _ = make_runtime(plugins=plugins, API_KEYS=f"key={KEY}", HTTP_THREADS=14)
+    return runtime, door, recorder, testing.TestClient(create_app(runtime))
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_request_is_refused_by_its_key_then_for_want_of_a_place_then_by_its_body(route: str) -> None:
+    """401, 503, 400, 422 in this order: no stranger learns that all is full, no flood has its bodies read."""
+    runtime, door, recorder, client = house()
+    door.answer = Rejected("later", retry_after=7)
+    for full_by in ("plugin", "core"):
+        if full_by == "core":
+            door.answer = None
+            places = [runtime.admit(route) for _ in range(runtime.max_turns)]
+        assert client.simulate_post(route, body=b"{").status_code == 401
+        full = client.simulate_post(route, body=b"{", headers=AS_CLIENT)
+        assert (full.status_code, full.json["code"]) == (503, "overloaded")
+        assert full.headers["Retry-After"] == ("7" if full_by == "plugin" else "2")
+    for place in places:
+        place()
+    assert client.simulate_post(route, body=b"{", headers=AS_CLIENT).status_code == 400
+    assert client.simulate_post(route, body=b'{"a": 1}', headers=AS_CLIENT).status_code == 422
+    assert runtime.admitted == 0, "neither refusal keeps its place"
+    told = [(event.route, event.code) for event in recorder.events if isinstance(event, RequestRejected)]
+    assert told == [(route, "overloaded")] * 2
+    ends = [(e.status, e.code) for e in recorder.events if isinstance(e, RequestFinished)]
+    refused = ("rejected", "overloaded")
+    stranger = ("client_error", "unauthorized")
+    bodies = [("client_error", "malformed_request"), ("client_error", "invalid_request")]
+    assert ends == [stranger, refused, stranger, refused, *bodies]
+    assert not any(isinstance(event, TurnStarted) for event in recorder.events)
+    assert door.asked[0] == (route, "key")
+
+
+def test_a_plugin_refuses_before_the_core_counts() -> None:
+    """What it says is more than `overloaded`; draining is said before both, and then no plugin is asked."""
+    runtime, door, _recorder, client = house()
+    places = [runtime.admit(ROUTES[0]) for _ in range(runtime.max_turns)]
+    door.answer = Rejected("mine", retry_after=1)
+    assert client.simulate_post(ROUTES[0], headers=AS_CLIENT).json["detail"] == "mine"
+    asked = len(door.asked)
+    runtime.drain()
+    assert client.simulate_post(ROUTES[0], headers=AS_CLIENT).json["code"] == "draining"
+    assert len(door.asked) == asked
+    for place in places:
+        place()
+
+
+@pytest.mark.parametrize("answer", ["come in", True, RuntimeError])
+def test_a_plugin_that_cannot_say_lets_nobody_in(answer: Any) -> None:
+    """A guard fails closed: 500, no place is taken, and the log has the cause."""
+    runtime, door, _, client = house()
+    door.answer = answer
+    with capture_logs() as logs:
+        refused = client.simulate_post(ROUTES[0], json={"message": "oi"}, headers=AS_CLIENT)
+    assert (refused.status_code, refused.json["code"]) == (500, "internal_error")
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["request.failed"]
+    assert runtime.admitted == 0
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"), [((1 << 20, -1), 1000), ((-1, -1), 1000), ((1024, 4096), 896), ((64, 64), 1)]
+)
+def test_there_are_descriptors_for_all_connections(
+    monkeypatch: pytest.MonkeyPatch, files: tuple[int, int], limit: int
+) -> None:
+    """A thousand connections, or as many as the process may have beside what else it opens; -1 is no limit."""
+    monkeypatch.setattr("rom_core.http.server.resource.getrlimit", lambda _: files)
+    assert connection_limit() == limit
