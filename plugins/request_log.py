@@ -6,7 +6,6 @@ Hooks: rom_settings, rom_event. A pure observer; it remembers only the account o
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -63,7 +62,6 @@ _MAX_ATTEMPTS = 20
 _OWN = "request_log"
 _LOGGER = "rom.events"
 _BOOL = ("false", "true")
-_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 _NAMES: dict[type[Event], tuple[str, ...]] = {}
 
 
@@ -262,9 +260,9 @@ def _closing(event: TurnFinished, account: TurnAccount) -> str:
     )
     content = turn.settings.LOG_CONTENT
     if error is not None:
-        line = f"{line}, {_encode(_error(error, content))[1:-1]}"
+        line = f"{line}, {log.encode(_error(error, content))[1:-1]}"
     if content:
-        line = f"{line}, {_encode({'question': asked.messages[-1]['content'], 'answer': turn.text})[1:-1]}"
+        line = f"{line}, {log.encode({'question': asked.messages[-1]['content'], 'answer': turn.text})[1:-1]}"
     return line
 
 

@@ -138,8 +138,8 @@ def rom_admit(route: str, key_name: str) -> RomError | None:
 
     Called after authentication and before the body is read, so that a flood costs little: `route` is the template,
     `key_name` names the API key ("" if there are none). Return a `RomError` to refuse; None lets the request in, and
-    `rom_turn` may still refuse the turn. While a canary runs nobody knows yet which snapshot the request will see: it is
-    refused only if the plugins of both refuse. Must not block. An exception fails the request: a guard fails closed.
+    `rom_turn` may still refuse the turn. While a canary runs nobody knows yet which snapshot the request will see: it
+    is refused only if the plugins of both refuse. Must not block. An exception fails the request: a guard fails closed.
 
         @hookimpl
         def rom_admit(self, key_name):

@@ -61,7 +61,7 @@ def configure(
     ]
     rendering: list[structlog.typing.Processor] = [structlog.processors.ExceptionRenderer(describe)]
     if format == "json":
-        rendering.append(lambda _logger, _method, event: _encode(event))
+        rendering.append(lambda _logger, _method, event: encode(event))
         ours: list[structlog.typing.Processor] = [_filter, _JsonLine(rendering[0], stream)]
     else:
         rendering.append(
@@ -205,7 +205,8 @@ def _unreadable(value: object) -> str:
     return f"<{type(value).__qualname__}>"
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, default=_unreadable).encode
+encode = json.JSONEncoder(ensure_ascii=False, default=_unreadable).encode
+"""The JSON of anything, as it stands in a line."""
 
 
 def _filter(logger: _Lines, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -227,7 +228,7 @@ class _JsonLine:
     def __call__(self, logger: _Lines, method: str, event: structlog.typing.EventDict) -> str:
         if "exc_info" in event:
             self._exceptions(logger, method, event)
-        return _encode(
+        return encode(
             {
                 "timestamp": _now(),
                 "level": "error" if method == "exception" else method,

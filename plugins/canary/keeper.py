@@ -59,8 +59,7 @@ class Keeper:
         self._record = Record(folder / DATABASE, runtime.clock)
         try:
             self._rollout = self._record.load()
-        except StoreUnavailable as error:
-            logger.error("canary.store_failed", reason=error.detail)
+        except StoreUnavailable:
             self._forsake("the record of the rollout could not be read")
         except (KeyError, TypeError, ValueError) as error:
             logger.error("canary.record_lost", reason=str(error))
@@ -117,8 +116,8 @@ class Keeper:
                     {CANARY: dict(plan.block), CANARY_PERCENT: rollout.phase.percent},
                     _because(author, "rollout started"),
                 )
-            except RomError as error:
-                rollout.abort(author.by, f"its flags could not be set: {error.detail}")
+            except (RomError, InvalidSettings) as error:
+                rollout.abort(author.by, f"its flags could not be set: {error}")
                 self._keep(self._rollout or rollout)
                 raise
             self._rollout = rollout
@@ -131,7 +130,9 @@ class Keeper:
         with self._alone():
             rollout = self._current()
             rollout.may_leave(author.why)
-            self._must_be_in_force(rollout)
+            reason = self._astray(rollout)
+            if reason is not None:
+                raise CanaryConflict(reason)
             following, percent = rollout.following, rollout.phase.percent
             if following is None:
                 edits = {**rollout.plan.block["flags"], CANARY: None, CANARY_PERCENT: None}
@@ -199,11 +200,6 @@ class Keeper:
         if canary.percent != rollout.phase.percent or canary.block.as_dict() != dict(rollout.plan.block):
             return "the canary was changed by hand"
         return None
-
-    def _must_be_in_force(self, rollout: Rollout) -> None:
-        reason = self._astray(rollout)
-        if reason is not None:
-            raise CanaryConflict(reason)
 
     def _scrape(self) -> Scrape | None:
         runtime, _ = self._ready()

@@ -32,8 +32,8 @@ class Record:
         """
         try:
             state = self._journal.load()
-        except StoreUnavailable:
-            self.durable = False
+        except StoreUnavailable as error:
+            self._fail(error)
             raise
         return None if state is None else Rollout.of(state, self._clock)
 
@@ -46,8 +46,7 @@ class Record:
         try:
             self._journal.save(rollout.as_dict(closed=closed), self._unsaved)
         except StoreUnavailable as error:
-            self.durable = False
-            logger.error("canary.store_failed", reason=error.detail)
+            self._fail(error)
             raise
         self.durable = True
         self._unsaved = []
@@ -55,3 +54,7 @@ class Record:
     def trail(self, limit: int) -> list[dict[str, Any]]:
         """The newest entries, newest first: who, when, what, why, on which figures. Raises StoreUnavailable."""
         return self._journal.entries(limit)
+
+    def _fail(self, error: StoreUnavailable) -> None:
+        self.durable = False
+        logger.error("canary.store_failed", reason=error.detail)

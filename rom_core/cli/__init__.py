@@ -46,4 +46,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="rom")
 def main() -> None:
-    """ROM Agent: a production runtime for agents on Amazon Bedrock."""
+    """ROM Agent: a production runtime for agents on Amazon Bedrock.
+
+    Exit codes: 0 done, 1 it failed or found something, 2 it was asked for wrongly, 3 the settings are invalid.
+    """

@@ -10,7 +10,7 @@ import pytest
 from e2e.serving import RomServer, serving
 
 from rom_core.bedrock.local import LocalBedrock
-from rom_core.config.texts import CUT_SHORT
+from rom_core.config.texts import CLOSING_INSTRUCTION, CUT_SHORT
 
 FOREVER = "[[tools=99]] [[tool=numero_processo]]"
 
@@ -30,7 +30,7 @@ def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
 
 
 def test_a_loop_without_end_is_stopped_at_the_hard_limit(server: RomServer, bedrock: LocalBedrock) -> None:
-    """25 iterations, the 25th without its tools, one closing request that Bedrock accepts; 200, degraded; one log line.
+    """25 iterations, the 25th without its tools, one closing request that Bedrock accepts; 200, degraded; log, metrics.
 
     The local Bedrock asks for tools again when it may not have them, so the configured text is the answer.
     """
@@ -44,12 +44,19 @@ def test_a_loop_without_end_is_stopped_at_the_hard_limit(server: RomServer, bedr
     assert len(bedrock.requests) - seen == 26
     closing = bedrock.requests[-1].body
     assert closing["toolConfig"]
+    (open_request,) = [block["toolUse"] for block in closing["messages"][-2]["content"] if "toolUse" in block]
+    (block,) = closing["messages"][-1]["content"]
+    assert block["toolResult"]["toolUseId"] == open_request["toolUseId"]
+    assert (block["toolResult"]["status"], block["toolResult"]["content"]) == ("error", [{"text": CLOSING_INSTRUCTION}])
     assert "[Aviso]" in json.dumps(bedrock.requests[-2].body["messages"][-1], ensure_ascii=False)
     (tripped,) = server.events("guardrail.tripped")
     assert tripped["reason"] == "guardrail_hard_limit"
     assert len(tripped["tools"]) == 25
     assert '"numero":' not in json.dumps(tripped)
     assert [line["iterations"] for line in server.events("guardrail.warned")] == [12]
+    counted = server.get("/metrics").text.splitlines()
+    assert 'rom_guardrail_trips_total{reason="guardrail_hard_limit"} 1.0' in counted
+    assert "rom_guardrail_warnings_total 1.0" in counted
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -69,6 +76,8 @@ def test_repetition_ends_in_the_same_way_streamed_or_not(server: RomServer, stre
 
 PARALLEL = '[[tools=9]] [[tool=numero_processo]] [[parallel=3]] [[input={"numero": "1"}]] conte'
 NUMBERED = '[[tools=9]] [[tool=numero_processo]] [[input={"numero": "$n"}]] conte'
+# A tool that does not exist is not declared repeatable: by its name alone it is the same, whatever the input.
+NOT_REPEATABLE = '[[tools=9]] [[tool=outra]] [[input={"numero": "$n"}]] conte'
 CYCLE = '[[tools=9]] [[tool=numero_processo,prazo_processual]] [[input={"numero": "1"}]] conte'
 
 
@@ -76,6 +85,7 @@ CYCLE = '[[tools=9]] [[tool=numero_processo,prazo_processual]] [[input={"numero"
     ("settings", "message", "reason", "tools"),
     [
         ({}, PARALLEL, "guardrail_repetition", 6),
+        ({}, NOT_REPEATABLE, "guardrail_repetition", 2),
         ({"GUARDRAILS_REPETITION_MATCH": "call"}, FOREVER + ' [[input={"numero": "1"}]]', "guardrail_repetition", 2),
         ({}, CYCLE, "guardrail_cycle", 3),
         ({"GUARDRAILS_TOKEN_BUDGET": 1, "GUARDRAILS_REPETITION_LIMIT": 0}, NUMBERED, "guardrail_budget", 0),
@@ -84,7 +94,7 @@ CYCLE = '[[tools=9]] [[tool=numero_processo,prazo_processual]] [[input={"numero"
 def test_every_kind_of_loop_is_stopped(
     bedrock: LocalBedrock, settings: dict[str, Any], message: str, reason: str, tools: int
 ) -> None:
-    """Parallel calls, the same call, a cycle, the budget: 200, the reason, and what ran before."""
+    """Parallel calls, the same name, the same call, a cycle, the budget: 200, the reason, and what ran before."""
     with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **settings) as server:
         response = server.chat(message)
         answer = response.json()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -113,6 +115,29 @@ def test_counters_agree_exactly_with_what_clients_saw(server: RomServer, bedrock
     assert counted("rom_turn_iterations_count") == counted("rom_overhead_seconds_count") == 8
     assert counted("rom_observer_errors_total") == 0
     assert after[("rom_active_requests", frozenset())] == 0
+
+
+def test_who_leaves_with_the_whole_answer_was_answered(server: RomServer) -> None:
+    """A connection reset right after the last byte changes neither the turn's line nor the request's."""
+    host, port = server.url.removeprefix("http://").split(":")
+    body = json.dumps({"message": "[[say=ok]] oi", "stream": True}).encode()
+    head = f"POST /api/chat HTTP/1.1\r\nHost: rom\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
+    ids = [f"leaves-{number}" for number in range(10)]
+    for name in ids:
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(f"{head}X-Request-Id: {name}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            answer = b""
+            while b"event: done" not in answer:
+                piece = client.recv(1 << 16)
+                assert piece
+                answer += piece
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def statuses(event: str) -> list[str]:
+        return [line["status"] for line in server.events(event) if line["request_id"] in ids]
+
+    assert until(lambda: len(statuses("request.finished")) == len(ids))
+    assert statuses("request.finished") == statuses("turn.finished") == ["ok"] * len(ids)
 
 
 def test_one_complaint_can_be_followed_through_the_log(server: RomServer) -> None:

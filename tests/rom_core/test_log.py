@@ -10,12 +10,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
 
 from rom_core import log
+from rom_core.catalogue import Catalogue
+from rom_core.config import load_settings
 from rom_core.errors import ModelRefused
 
 SECRET = "o réu confessou"
@@ -74,6 +77,23 @@ def test_the_console_form_is_for_people(stream: io.StringIO) -> None:
     log.configure("console", "INFO", stream=stream)
     structlog.get_logger("rom.test").warning("thing.happened", count=2)
     assert re.fullmatch(r"\S+Z \[warning *\] thing\.happened +\[rom\.test\] count=2\n", stream.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("environ", "form"),
+    [
+        ({"ROM_ENV": "development"}, "console"),
+        ({"ROM_ENV": "development", "LOG_FORMAT": "json"}, "json"),
+        ({"ROM_ENV": "staging", "API_KEYS": "k" * 24}, "json"),
+        ({"ROM_ENV": "production", "API_KEYS": "k" * 24}, "json"),
+        ({"ROM_ENV": "production", "API_KEYS": "k" * 24, "LOG_FORMAT": "console"}, "console"),
+    ],
+)
+def test_development_is_read_by_people_and_the_rest_by_machines(environ: dict[str, str], form: str) -> None:
+    """What the settings that are shipped say; LOG_FORMAT says otherwise anywhere."""
+    catalogue = Catalogue.installed()
+    settings = load_settings(catalogue.settings, catalogue.rules, root=Path(__file__).parents[2], environ=environ)
+    assert form == settings.LOG_FORMAT
 
 
 def test_fields_that_are_json_already_make_the_line_that_structlog_would(stream: io.StringIO) -> None:

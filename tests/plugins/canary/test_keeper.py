@@ -9,7 +9,7 @@ import pytest
 from canary_support import ANA, BLOCK, Bench
 from structlog.testing import capture_logs
 
-from rom_core.config import InvalidSettings
+from rom_core.config import InvalidSettings, Problem
 from rom_core.errors import CanaryConflict, InvalidRequest, StoreUnavailable
 from rom_core.flags import Author
 
@@ -162,16 +162,22 @@ def test_a_process_that_dies_while_it_starts_a_rollout_leaves_none(bench: Bench)
     assert (bench.percent, bench.keeper.view["rollout"]["status"]) == (None, "aborted")
 
 
-def test_flags_that_cannot_be_set_start_no_rollout(bench: Bench) -> None:
-    """Neither now nor after a restart, and the one before stays the last one."""
-    bench.site.store.broken = True
+@pytest.mark.parametrize("error", [StoreUnavailable("full"), InvalidSettings([Problem("MAX_TOKENS", "of two minds")])])
+def test_flags_that_cannot_be_set_start_no_rollout(bench: Bench, error: Exception) -> None:
+    """Neither now nor after a restart; another one can be started at once."""
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    change, bench.flags.change = bench.flags.change, refuse  # type: ignore[method-assign, assignment]
     for _ in range(2):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(type(error)):
             bench.keeper.begin(BLOCK, ANA)
         assert (bench.percent, bench.keeper.view["rollout"]) == (None, None)
-    bench.site.store.broken = False
+    bench.flags.change = change  # type: ignore[method-assign]
     bench.start()
     assert bench.keeper.view["rollout"]["status"] == "aborted"
+    assert str(error) in bench.keeper.view["rollout"]["ended_because"]
     bench.keeper.begin(BLOCK, ANA)
     assert bench.percent == 10
 

@@ -233,6 +233,24 @@ def test_a_plugin_that_does_not_load_is_shown_with_its_error(tmp_path: Path) -> 
     assert (shown["enabled"], shown["error"]) == (False, "it does not load: no module")
 
 
+def test_a_plugin_that_is_on_and_does_not_import_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Off it is only shown; switched on, it is why the server would not start."""
+
+    def load() -> None:
+        raise ImportError("no module named odd")
+
+    odd = SimpleNamespace(name="odd", value="odd:Odd", dist=None, load=load)
+    monkeypatch.setattr("rom_core.catalogue.entry_points", lambda group: [odd])
+    monkeypatch.setenv("PLUGINS", "odd")
+    (Path.cwd() / "settings.toml").write_text("")
+    off = rom("plugins")
+    assert (off.exit_code, "odd: broken" in off.stdout) == (0, True)
+    monkeypatch.setenv("ODD_ENABLED", "true")
+    on = rom("plugins")
+    assert (on.exit_code, "odd: broken" in on.stdout) == (3, True)
+    assert "ODD_ENABLED: plugin 'odd': ODD_ENABLED is on, but it does not load" in on.stderr
+
+
 def test_doctor_says_what_fails_and_its_exit_code_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """0 with warnings only, 1 with a failure; every failure says what to do."""
     assert rom_json("doctor")["ok"]

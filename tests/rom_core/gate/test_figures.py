@@ -147,19 +147,23 @@ def test_time_nobody_watched_is_not_counted_as_watched() -> None:
 
 
 @pytest.mark.parametrize(
-    ("moments", "watched"),
+    ("first", "moments", "watched"),
     [
         # (resumed, restart) before each further look, ten seconds apart
-        ([(0, False), (0, False)], 20),
-        ([(1, False), (1, False)], 10),
-        ([(1, False), (2, False)], 0),
-        ([(0, True), (0, False)], 20),
-        ([(1, True), (1, False)], 10),
+        (0, [(0, False), (0, False)], 20),
+        (0, [(1, False), (1, False)], 10),
+        (0, [(1, False), (2, False)], 0),
+        (0, [(0, True), (0, False)], 20),
+        (0, [(1, True), (1, False)], 10),
+        (1, [(1, False), (0, True)], 20),
+        (1, [(1, True), (1, False)], 10),
     ],
 )
-def test_time_in_which_nothing_was_counted_is_not_watched(moments: list[tuple[int, bool]], watched: float) -> None:
+def test_time_in_which_nothing_was_counted_is_not_watched(
+    first: int, moments: list[tuple[int, bool]], watched: float
+) -> None:
     """However short: the totals of before and after join as if nothing had happened. Also in a process that is new."""
-    server, window = Served(), Window(10)
+    server, window = Served(resumed=first), Window(10)
     window.add(server.scrape(0))
     for number, (server.resumed, restart) in enumerate(moments, start=1):
         if restart:

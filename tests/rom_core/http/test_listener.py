@@ -377,3 +377,37 @@ def test_an_answer_without_a_body_still_has_its_head(serve: Serve, path: str) ->
     assert status == (200 if path == "/health" else 404)
     assert int(headers["content-length"]) > 0
     assert body == b""
+
+
+def test_the_loop_does_not_spin_while_a_thread_writes(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread is in the middle of an answer: the loop looks now and then, and sends what that one leaves."""
+    ended = threading.Event()
+    began = threading.Event()
+
+    def model(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        began.set()
+        assert ended.wait(10)
+        return says("late")
+
+    tries: list[float] = []
+    handle_write = Channel.handle_write
+
+    def spy(self: Any) -> None:
+        tries.append(time.monotonic())
+        handle_write(self)
+
+    monkeypatch.setattr(Channel, "handle_write", spy)
+    _, server = serve(model)
+    with connect(server) as client:
+        client.sendall(post())
+        assert began.wait(5)
+        (channel,) = server._server.active_channels.values()
+        with channel.outbuf_lock:
+            channel.outbufs[-1].append(b"written")
+            channel.total_outbufs_len += 7
+            server._server.trigger.pull_trigger()
+            time.sleep(0.1)
+            assert tries == []
+        assert client.recv(7) == b"written"
+        ended.set()
+        assert client.recv(15) == b"HTTP/1.1 200 OK"
