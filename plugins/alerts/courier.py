@@ -7,7 +7,6 @@ import queue
 import threading
 from collections.abc import Callable
 
-import requests
 import structlog
 
 from plugins.alerts.messages import Message
@@ -100,6 +99,8 @@ class Courier:
 
     def _post(self, url: str, message: Message) -> tuple[bool, float | None]:
         """Whether it was taken; if not, the seconds the webhook asks for, None where another try is useless."""
+        import requests
+
         try:
             with requests.post(
                 url, json=message.payload(self._origin()), timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True

@@ -67,10 +67,10 @@ def gate(
         Thresholds,
         Verdict,
         judge,
-        prometheus_figures,
         prove,
     )
     from rom_core.gate.report import show
+    from rom_core.gate.sources import prometheus_figures
 
     if not url and not prometheus:
         url = Address().convert(os.environ.get("ROM_URL", ""), None, click.get_current_context())
@@ -109,8 +109,9 @@ def _watch(
 
     from rich.console import Console
 
-    from rom_core.gate import scraper, watch
+    from rom_core.gate import watch
     from rom_core.gate.report import Progress
+    from rom_core.gate.sources import scraper
 
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}

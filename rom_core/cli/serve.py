@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from rom_core.errors import ConfigurationError
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of PORT; 0 takes a free one.")
 def serve(host: str | None, port: int | None) -> None:
     """Serve the HTTP API until SIGTERM or SIGINT."""
+    # PERF: what start-up builds stays; looking for garbage in it costs a tenth of the start. serve_app enables it.
+    gc.disable()
     from rom_core import log
     from rom_core.http.app import create_app
     from rom_core.http.server import Server, Signals

@@ -1,12 +1,12 @@
 """The gate: whether a running service is good enough to go on with, by its own metrics over a window of time.
 
 A verdict is pass, fail or inconclusive; too little traffic, a gap in the figures or a missing series is never a pass.
+Where figures come from over HTTP is in `rom_core.gate.sources`.
 """
 
 from rom_core.gate.figures import Figures, Window
 from rom_core.gate.proof import GateBroken, prove
-from rom_core.gate.scrape import BadScrape, Scrape, parse
-from rom_core.gate.sources import ScrapeFailed, prometheus_figures, scraper
+from rom_core.gate.scrape import BadScrape, Scrape, ScrapeFailed, parse
 from rom_core.gate.verdict import Check, Outcome, Thresholds, Verdict, condemned, judge
 from rom_core.gate.watch import Interrupted, Look, watch
 
@@ -26,8 +26,6 @@ __all__ = [
     "condemned",
     "judge",
     "parse",
-    "prometheus_figures",
     "prove",
-    "scraper",
     "watch",
 ]

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from prometheus_client.parser import text_string_to_metric_families
-
 TURNS = "rom_requests_total"
 DURATIONS = "rom_requests_duration_seconds_bucket"
 ATTEMPTS = "rom_model_attempts_total"
@@ -26,6 +24,14 @@ class BadScrape(Exception):
     """What was read is not Prometheus text."""
 
 
+class ScrapeFailed(Exception):
+    """This look did not succeed; the text says why, for a person. `hopeless`: neither will the next one."""
+
+    def __init__(self, message: str, *, hopeless: bool = False) -> None:
+        super().__init__(message)
+        self.hopeless = hopeless
+
+
 @dataclass(frozen=True, slots=True)
 class Scrape:
     """Samples of one moment, of NAMES only. `at` is in seconds, on one clock for all scrapes of a window."""
@@ -36,6 +42,8 @@ class Scrape:
 
 def parse(text: str, at: float) -> Scrape:
     """Read the text format 0.0.4. Raises BadScrape."""
+    from prometheus_client.parser import text_string_to_metric_families
+
     try:
         families = list(text_string_to_metric_families(text))
     except (ValueError, KeyError, IndexError) as error:

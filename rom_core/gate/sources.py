@@ -17,18 +17,10 @@ from rom_core.bearer import BadToken, Bearer
 from rom_core.clock import Clock
 from rom_core.fetch import FetchFailed, fetch
 from rom_core.gate.figures import Figures, Window
-from rom_core.gate.scrape import NAMES, BadScrape, Labels, Scrape, Series, parse
+from rom_core.gate.scrape import NAMES, BadScrape, Labels, Scrape, ScrapeFailed, Series, parse
 
 # Answers that trying again does not change: a redirect, a wrong token, no such page.
 _HOPELESS = frozenset({301, 302, 303, 307, 308, 401, 403, 404})
-
-
-class ScrapeFailed(Exception):
-    """This look did not succeed; the text says why, for a person. `hopeless`: neither will the next one."""
-
-    def __init__(self, message: str, *, hopeless: bool = False) -> None:
-        super().__init__(message)
-        self.hopeless = hopeless
 
 
 def scraper(url: str, clock: Clock, *, token: str = "", timeout: float = 10.0) -> Callable[[], Scrape]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from rom_core.clock import Clock
 from rom_core.gate.figures import Figures, Window
-from rom_core.gate.scrape import Scrape
-from rom_core.gate.sources import ScrapeFailed
+from rom_core.gate.scrape import Scrape, ScrapeFailed
 from rom_core.gate.verdict import Thresholds, Verdict, condemned, judge
 
 

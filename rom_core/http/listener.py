@@ -34,7 +34,7 @@ LET_IN = "rom.let_in"
 # A connection that has not taken a byte of what is ready for it for so long is closed.
 STALLED_SECONDS = 30.0
 _ACCEPT_AT_ONCE = 64
-# This share of the connections is closed at once when so few are left to the limit, if they rest.
+# This share of the connections is closed when the limit is reached, if so many rest.
 _ROOM = 0.05
 
 logger = structlog.get_logger("rom.server")
@@ -178,36 +178,27 @@ class Listener(TcpWSGIServer):
         """Take the connections that have come; one a round, as waitress does, and a probe stands behind a flood."""
         channels: Any = self.active_channels
         for _ in range(_ACCEPT_AT_ONCE):
-            if len(channels) >= self._most - self._room:
-                self._make_room()
             before = len(channels)
-            if before >= self._most:
+            if before >= self.adj.connection_limit:
                 return
             super().handle_accept()
             if len(channels) == before:
                 return
 
     def readable(self) -> bool:
-        """Whether to take more connections: not beyond the limit, until some of them rest."""
+        """Whether to take more connections; at the limit as soon as some of them rest."""
         if super().readable():
             return True
         if self.in_connection_overflow:
             self._make_room()
-        return False
-
-    @property
-    def _most(self) -> int:
-        return int(self.adj.connection_limit)
-
-    @property
-    def _room(self) -> int:
-        return max(1, int(self._most * _ROOM))
+        return bool(super().readable())
 
     def _make_room(self) -> None:
         """Close those that have rested longest, as every keep-alive client must expect."""
         channels: Any = self.active_channels
         resting = [channel for channel in list(channels.values()) if channel.rests]
-        closing = heapq.nsmallest(self._room, resting, key=lambda channel: channel.last_activity)
+        room = max(1, int(self.adj.connection_limit * _ROOM))
+        closing = heapq.nsmallest(room, resting, key=lambda channel: channel.last_activity)
         for channel in closing:
             channel.close_now()
         if closing:

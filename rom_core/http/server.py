@@ -150,6 +150,7 @@ def serve(server: Server, runtime: Runtime, signals: Signals) -> None:
     # What start-up has built stays: a full collection that walks over it would stop every request for 100 ms.
     gc.collect()
     gc.freeze()
+    gc.enable()
     server.start()
     logger.info("server.started", url=server.url, environment=runtime.current.settings.environment)
     while not signals.stop.wait(1.0):

@@ -33,7 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
             return scrape
 
         monkeypatch.setattr("rom_core.clock.SystemClock", FakeClock)
-        monkeypatch.setattr("rom_core.gate.scraper", scraper)
+        monkeypatch.setattr("rom_core.gate.sources.scraper", scraper)
         return CliRunner().invoke(gate, [*arguments])
 
     return run

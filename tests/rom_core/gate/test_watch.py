@@ -22,10 +22,9 @@ from rom_core.gate import (
     Thresholds,
     Verdict,
     judge,
-    prometheus_figures,
-    scraper,
     watch,
 )
+from rom_core.gate.sources import prometheus_figures, scraper
 
 HOUR = 3600.0
 

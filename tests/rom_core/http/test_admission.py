@@ -18,6 +18,7 @@ from rom_core.runtime import Runtime
 
 KEY = "client-key-0123456789"
 ROUTES = ("/api/chat", "/v1/chat/completions")
+MUST = "it must return a RomError or None"
 AS_CLIENT = {"Authorization": f"Bearer {KEY}"}
 
 
@@ -95,7 +96,11 @@ def test_a_plugin_that_cannot_say_lets_nobody_in(answer: Any) -> None:
     with capture_logs() as logs:
         refused = client.simulate_post(ROUTES[0], json={"message": "oi"}, headers=AS_CLIENT)
     assert (refused.status_code, refused.json["code"]) == (500, "internal_error")
-    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["request.failed"]
+    (line,) = [line for line in logs if line["log_level"] == "error"]
+    assert line["event"] == "request.failed"
+    assert str(line["exc_info"]) == (
+        "a bug" if answer is RuntimeError else f"rom_admit gave {type(answer).__name__}; {MUST}"
+    )
     assert runtime.admitted == 0
 
 

@@ -379,6 +379,25 @@ def test_an_answer_without_a_body_still_has_its_head(serve: Serve, path: str) ->
     assert body == b""
 
 
+def test_a_body_that_may_not_be_sent_keeps_the_head_from_nobody() -> None:
+    """An app gives a body to a status that has none: the client gets its 204 without it."""
+    runtime, _ = make_runtime(clock=SystemClock(), PORT=0)
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("204 No Content", [])
+        return [b"ignored"]
+
+    server = Server(app, runtime)
+    server.start()
+    try:
+        with connect(server) as client:
+            client.sendall(b"GET /a HTTP/1.1\r\nHost: rom\r\n\r\n")
+            assert client.recv(65536).startswith(b"HTTP/1.1 204 No Content\r\n")
+    finally:
+        server.stop(1)
+        runtime.stop()
+
+
 def test_the_loop_does_not_spin_while_a_thread_writes(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another thread is in the middle of an answer: the loop looks now and then, and sends what that one leaves."""
     ended = threading.Event()
