@@ -41,22 +41,23 @@ class Flags:
     _announcer: Announcer
     _sequencer: Sequencer
 
-    def __init__(self, layers: Layers, store: OverrideStore) -> None:
-        """Raises InvalidSettings if a layer holds a value that does not fit."""
+    def __init__(self, layers: Layers, store: OverrideStore, at_start: Settings | None = None) -> None:
+        """`at_start` if somebody has read it already. Raises InvalidSettings if a layer holds what does not fit."""
         self.layers = layers
         self._store = store
         self._kills = Kills()
-        self.at_start = _each_by_itself(layers)
+        self.at_start = at_start or _each_by_itself(layers)
 
     @classmethod
     def of(cls, catalogue: Catalogue, root: Path, environ: Mapping[str, str]) -> Flags:
         """The settings of `root`, with their overrides in STATE_DIR. Raises InvalidSettings."""
         layers = Layers(catalogue, root, environ)
         # An override may be what makes two settings fit together, so relations are judged with the overrides only.
-        folder: str = _each_by_itself(layers).STATE_DIR
+        at_start = _each_by_itself(layers)
+        folder: str = at_start.STATE_DIR
         if not folder.strip():
             layers.load()
-        return cls(layers, SqliteStore(root / folder, SystemClock().time))
+        return cls(layers, SqliteStore(root / folder, SystemClock().time), at_start)
 
     @property
     def now(self) -> InForce:
