@@ -43,6 +43,9 @@ class Courier:
         self._tick = tick
         self._waiting: queue.Queue[Message | None] = queue.Queue(MAX_WAITING)
         self._stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._under_way: Message | None = None
+        self._given_up = False
         self._thread = threading.Thread(target=self._run, name="rom-alerts", daemon=True)
 
     def start(self) -> None:
@@ -50,12 +53,17 @@ class Courier:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop the thread: what waits gets one more try each, for two seconds in all, and is then dropped."""
+        """Stop the thread: what waits gets one more try each, for two seconds in all, and is then dropped.
+
+        A webhook that hangs is not waited for: what it keeps the thread from delivering is said here to be lost.
+        """
         self._stopped.set()
         with contextlib.suppress(queue.Full):
             self._waiting.put_nowait(None)
         if self._thread.is_alive():
             self._thread.join(timeout=LAST_WORDS_SECONDS + 1)
+        if self._thread.is_alive():
+            self._give_up()
 
     @property
     def waiting(self) -> int:
@@ -77,7 +85,7 @@ class Courier:
                 message = None
             try:
                 if message is not None:
-                    self._end(message, self.deliver(message))
+                    self._bring(message)
                 self._tick()
             except Exception:
                 logger.exception("alert.courier_failed")
@@ -125,8 +133,32 @@ class Courier:
             except queue.Empty:
                 return
             if message is not None:
-                in_time = self._clock.monotonic() < until
-                self._end(message, self.deliver(message) if in_time else "dropped")
+                if self._clock.monotonic() < until:
+                    self._bring(message)
+                else:
+                    self._end(message, "dropped")
+
+    def _bring(self, message: Message) -> None:
+        """Deliver a message and tell how that ended, unless stop() could not wait and has told it already."""
+        with self._lock:
+            self._under_way = message
+        outcome = self.deliver(message)
+        with self._lock:
+            self._under_way = None
+            if self._given_up:
+                return
+        self._end(message, outcome)
+
+    def _give_up(self) -> None:
+        with self._lock:
+            self._given_up = True
+            under_way = self._under_way
+        if under_way is not None:
+            self._end(under_way, "failed")
+        with contextlib.suppress(queue.Empty):
+            while True:
+                if (message := self._waiting.get_nowait()) is not None:
+                    self._end(message, "dropped")
 
     def _end(self, message: Message, outcome: str) -> None:
         if outcome != "delivered":

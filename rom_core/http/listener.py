@@ -109,9 +109,9 @@ class Channel(HTTPChannel):
         """Whether the loop shall write. Not while the answering thread does so: the loop would spin before its lock."""
         if not super().writable():
             return False
-        if self.requests and not self.will_close:
+        sockets: Sockets = self.server.sockets  # type: ignore[attr-defined]
+        if self.requests and not self.will_close and sockets.available:
             if not self.outbuf_lock.acquire(blocking=False):
-                sockets: Sockets = self.server.sockets  # type: ignore[attr-defined]
                 sockets.look_soon(self)
                 return False
             self.outbuf_lock.release()
@@ -172,7 +172,10 @@ class Listener(TcpWSGIServer):
 
     def run(self) -> None:
         """Serve until every socket is closed."""
-        self.sockets.run((self, self.trigger))
+        if self.sockets.available:
+            self.sockets.run((self, self.trigger))
+        else:
+            super().run()
 
     def handle_accept(self) -> None:
         """Take the connections that have come; one a round, as waitress does, and a probe stands behind a flood."""

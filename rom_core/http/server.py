@@ -57,6 +57,8 @@ class Server:
             lambda: runtime.current.settings,
             host=settings.HOST,
             port=settings.PORT,
+            # For a loop without epoll: select() takes no descriptor above 1023, which many connections reach.
+            asyncore_use_poll=True,
             channel_request_lookahead=_READ_AHEAD,
             outbuf_high_watermark=_UNREAD_BYTES,
             cleanup_interval=_MAINTENANCE_SECONDS,

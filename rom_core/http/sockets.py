@@ -18,11 +18,17 @@ from waitress import wasyncore
 # waitress looks at least so often, whatever happens: some of its changes wake nobody.
 _LOOK_AT_ALL_SECONDS = 1.0
 _SOON_SECONDS = 0.002
-_READ = select.EPOLLIN | select.EPOLLPRI
+# On Linux poll's names have the numbers of epoll's, and waitress reads the events by them.
+_READ = select.POLLIN | select.POLLPRI
 
 
 class Sockets:
-    """What the loop waits for. `changed`, `busy` and `idle` may be called from any thread."""
+    """What the loop waits for. `changed`, `busy` and `idle` may be called from any thread.
+
+    Only where there is epoll (`available`), which is Linux; elsewhere waitress's own loop has to do.
+    """
+
+    available = hasattr(select, "epoll")
 
     def __init__(self, sockets: dict[int, Any]) -> None:
         """`sockets` is waitress's map of descriptors to whoever takes their events; the loop ends when it is empty."""
@@ -34,7 +40,8 @@ class Sockets:
 
     def changed(self, channel: Any) -> None:
         """A connection may want something else than before; the next round will see."""
-        self._changed.append(channel)
+        if self.available:
+            self._changed.append(channel)
 
     def busy(self, channel: Any) -> None:
         """A thread works for this connection: it is asked in every round, until `idle`."""
@@ -43,7 +50,7 @@ class Sockets:
     def idle(self, channel: Any) -> None:
         """That thread has done."""
         self._busy.discard(channel)
-        self._changed.append(channel)
+        self.changed(channel)
 
     def look_soon(self, channel: Any) -> None:
         """Whether this connection wants to write cannot be told just now: the next round comes soon and asks again."""
@@ -109,4 +116,4 @@ class Sockets:
 def _wanted(channel: Any) -> int:
     # A listening socket is never asked whether it would write.
     write = channel.writable() and not channel.accepting
-    return (_READ if channel.readable() else 0) | (select.EPOLLOUT if write else 0)
+    return (_READ if channel.readable() else 0) | (select.POLLOUT if write else 0)

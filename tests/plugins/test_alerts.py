@@ -259,6 +259,43 @@ def test_a_webhook_that_hangs_delays_no_turn_and_no_end_of_the_process() -> None
 
 
 @responses.activate
+def test_what_a_hanging_webhook_keeps_from_being_posted_is_said_to_be_lost(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopping waits for no post under way; that one and each behind it end once, and are in the log."""
+    monkeypatch.setattr("plugins.alerts.courier.LAST_WORDS_SECONDS", -0.99)
+    hanging, release = threading.Event(), threading.Event()
+
+    def hang(_request: Any) -> tuple[int, dict[str, str], str]:
+        hanging.set()
+        release.wait(20)
+        return 200, {}, ""
+
+    responses.add_callback(responses.POST, HOOK, callback=hang)
+    ends: list[tuple[str, str]] = []
+    courier = Courier(
+        FakeClock(),
+        lambda: HOOK,
+        lambda: "here",
+        lambda message, outcome: ends.append((message.about, outcome)),
+        lambda: None,
+    )
+    courier.start()
+    courier.send(Message("capacity", "bad", "title", 0.0))
+    assert hanging.wait(10)
+    for about in ("circuit", "flags"):
+        courier.send(Message(about, "bad", "title", 0.0))
+    courier.stop()
+    told = [("capacity", "failed"), ("circuit", "dropped"), ("flags", "dropped")]
+    assert ends == told
+    assert capsys.readouterr().out.count("alert.lost") == 3
+    release.set()
+    courier._thread.join(10)
+    assert not courier._thread.is_alive()
+    assert ends == told
+
+
+@responses.activate
 def test_without_a_url_nothing_is_sent_and_the_url_is_never_logged(capsys: pytest.CaptureFixture[str]) -> None:
     """ALERT_WEBHOOK_URL empty is the default; where it is set and does not answer, the log names it not."""
     runtime, _, ends = started(ALERT_WEBHOOK_URL="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import threading
 import time
@@ -17,9 +18,12 @@ from rom_core.clock import SystemClock
 from rom_core.http.app import create_app
 from rom_core.http.listener import STALLED_SECONDS, Channel, listen
 from rom_core.http.server import Server
+from rom_core.http.sockets import Sockets
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt, ModelReply
 
+# Seconds for five things that each would take half a second if they waited for the loop to look at everything.
+PROMPT = 1.0
 Serve = Callable[..., tuple[Runtime, Server]]
 
 
@@ -379,6 +383,21 @@ def test_an_answer_without_a_body_still_has_its_head(serve: Serve, path: str) ->
     assert body == b""
 
 
+def test_without_epoll_the_server_serves_too(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On other systems than Linux waitress's own loop serves, and nothing is kept for a loop that does not run."""
+    monkeypatch.setattr(Sockets, "available", False)
+    monkeypatch.delattr(select, "epoll")
+    _, server = serve(talks)
+    with connect(server) as quick, connect(server) as reader:
+        assert health(quick) == b"HTTP/1.1 200 OK"
+        reader.sendall(post(stream=True))
+        received = 0
+        while received < 1_000_000:
+            received += len(reader.recv(65536))
+        assert health(quick) == b"HTTP/1.1 200 OK"
+    assert not server._server.sockets._changed
+
+
 def test_a_body_that_may_not_be_sent_keeps_the_head_from_nobody() -> None:
     """An app gives a body to a status that has none: the client gets its 204 without it."""
     runtime, _ = make_runtime(clock=SystemClock(), PORT=0)
@@ -396,6 +415,28 @@ def test_a_body_that_may_not_be_sent_keeps_the_head_from_nobody() -> None:
     finally:
         server.stop(1)
         runtime.stop()
+
+
+def test_a_new_connection_is_heard_and_an_answered_one_closed_at_once(serve: Serve) -> None:
+    """Neither waits for the look at all connections that the loop takes once a second."""
+    _, server = serve(says("hello"))
+    began = time.monotonic()
+    for _ in range(5):
+        status, _, _ = exchange(server, b"GET /health HTTP/1.1\r\nHost: rom\r\nConnection: close\r\n\r\n")
+        assert status == 200
+    assert time.monotonic() - began < PROMPT
+
+
+def test_what_a_client_is_slow_to_take_goes_out_as_it_takes_it(serve: Serve) -> None:
+    """Ten times what may lie unread: the loop sends on as soon as there is room, not once a second."""
+    _, server = serve(talks)
+    with connect(server) as client:
+        client.sendall(post(stream=True))
+        received = 0
+        began = time.monotonic()
+        while received < 2_500_000:
+            received += len(client.recv(1 << 20))
+        assert time.monotonic() - began < 5
 
 
 def test_the_loop_does_not_spin_while_a_thread_writes(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,12 +462,18 @@ def test_the_loop_does_not_spin_while_a_thread_writes(serve: Serve, monkeypatch:
         client.sendall(post())
         assert began.wait(5)
         (channel,) = server._server.active_channels.values()
-        with channel.outbuf_lock:
-            channel.outbufs[-1].append(b"written")
-            channel.total_outbufs_len += 7
-            server._server.trigger.pull_trigger()
-            time.sleep(0.1)
-            assert tries == []
-        assert client.recv(7) == b"written"
+        waited = 0.0
+        for _ in range(5):
+            with channel.outbuf_lock:
+                tries.clear()
+                channel.outbufs[-1].append(b"written")
+                channel.total_outbufs_len += 7
+                server._server.trigger.pull_trigger()
+                time.sleep(0.1)
+                assert tries == []
+            released = time.monotonic()
+            assert client.recv(7) == b"written"
+            waited += time.monotonic() - released
+        assert waited < PROMPT
         ended.set()
         assert client.recv(15) == b"HTTP/1.1 200 OK"

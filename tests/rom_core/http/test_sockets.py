@@ -242,4 +242,9 @@ def test_a_socket_closed_by_another_thread_ends_nothing(loop: Loop) -> None:
     end.other.close()
     loop.wake()
     assert loop.thread.is_alive()
-    assert select.EPOLLIN == select.POLLIN, "waitress reads the events by poll's names"
+
+
+def test_the_events_have_the_numbers_by_which_waitress_reads_them() -> None:
+    """It knows them by poll's names."""
+    for name in ("IN", "PRI", "OUT", "ERR", "HUP"):
+        assert getattr(select, f"EPOLL{name}") == getattr(select, f"POLL{name}")
