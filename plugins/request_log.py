@@ -62,6 +62,8 @@ _MAX_ATTEMPTS = 20
 _OWN = "request_log"
 _LOGGER = "rom.events"
 _BOOL = ("false", "true")
+# What a line, or the call that writes it, names itself; the field of an event gets another name.
+_TAKEN = frozenset(("event", "level", "timestamp", "logger", "exception", "exc_info", "stack_info"))
 _NAMES: dict[type[Event], tuple[str, ...]] = {}
 
 
@@ -156,7 +158,8 @@ def describe(event: Event) -> dict[str, Any]:
         if isinstance(event, SettingsChanged) and name == "changes":
             line["changes"] = {key: [_short(old), _short(new)] for key, (old, new) in event.changes.items()}
         else:
-            line.update(_error(value, content) if isinstance(value, RomError) else _part(name, value))
+            field = f"{name}_" if name in _TAKEN else name
+            line.update(_error(value, content) if isinstance(value, RomError) else _part(field, value))
     if content and isinstance(event, ToolFinished):
         result = event.tool_call.result
         line["input"] = event.tool_call.input

@@ -23,6 +23,10 @@ from rom_core.errors import PluginError
 
 GROUP = "rom.plugins"
 OBSERVERS = ("rom_event", "rom_delta")
+# Asked of each plugin alone, so that there is nothing for another's to go around.
+_ALONE = ("rom_settings", "rom_tools", "rom_routes", "rom_start", "rom_stop", "rom_status", *OBSERVERS)
+# What these give is gone through one by one, so they may yield it.
+_LISTS = ("rom_settings", "rom_tools")
 logger = structlog.get_logger("rom.catalogue")
 
 
@@ -123,11 +127,21 @@ def inspect_plugin(name: str, instance: Any, *, origin: str = "") -> Plugin:
     """Check an instance against the hook specifications and read what it declares.
 
     Raises PluginError: a class instead of an instance, a hook or an argument that does not exist, a `rom_` method
-    without `@hookimpl`, an old-style wrapper, `trylast` (the core's own place), a wrapper around an observer, a broken
-    declaration.
+    without `@hookimpl`, one that is async or yields without being a wrapper, an old-style wrapper, `trylast` (the
+    core's own place), a wrapper around what is asked of each plugin alone, a broken declaration.
     """
     if inspect.isclass(instance):
         raise PluginError(name, "is a class; give an instance")
+    specs = [attribute for attribute in vars(hookspecs) if attribute.startswith("rom_")]
+    for attribute in dir(instance):
+        value = inspect.getattr_static(instance, attribute)
+        mark: Any = getattr(getattr(value, "__func__", value), f"{hookspecs.PROJECT}_impl", None)
+        if isinstance(mark, dict):
+            hook = mark["specname"] or attribute
+            if hook not in specs and not mark["optionalhook"]:
+                raise PluginError(name, f"{hook} is no hook{suggestion(hook, specs)}")
+        elif attribute.startswith("rom_") and callable(value):
+            raise PluginError(name, f"{attribute} is not marked with @hookimpl")
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     try:
@@ -135,30 +149,34 @@ def inspect_plugin(name: str, instance: Any, *, origin: str = "") -> Plugin:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise PluginError(name, " ".join(str(error).split())) from None
-    specs = [attribute for attribute in vars(hookspecs) if attribute.startswith("rom_")]
-    implementations = [impl for spec in specs for impl in getattr(manager.hook, spec).get_hookimpls()]
     hooks = tuple(spec for spec in specs if getattr(manager.hook, spec).get_hookimpls())
-    for attribute in dir(instance):
-        value = inspect.getattr_static(instance, attribute)
-        marked = hasattr(getattr(value, "__func__", value), f"{hookspecs.PROJECT}_impl")
-        if attribute.startswith("rom_") and callable(value) and not marked:
-            raise PluginError(name, f"{attribute} is not marked with @hookimpl")
-    for impl in implementations:
-        if impl.hookwrapper:
-            raise PluginError(name, f"{impl.function.__name__}: write @hookimpl(wrapper=True), not hookwrapper=True")
-        if impl.trylast:
-            raise PluginError(name, f"{impl.function.__name__}: trylast is the core's own place")
-    for spec in OBSERVERS:
-        if any(impl.wrapper for impl in getattr(manager.hook, spec).get_hookimpls()):
-            raise PluginError(name, f"{spec} is for observers: it cannot be wrapped")
+    for spec in hooks:
+        for impl in getattr(manager.hook, spec).get_hookimpls():
+            if reason := _misuse(spec, impl):
+                raise PluginError(name, f"{spec}{reason}")
     return _declared(name, instance, manager, hooks, origin)
+
+
+def _misuse(spec: str, impl: pluggy.HookImpl) -> str:
+    """Why an implementation of this hook could not do what it says, "" if it can."""
+    if inspect.iscoroutinefunction(impl.function) or inspect.isasyncgenfunction(impl.function):
+        return " is async: nobody would await it"
+    if impl.hookwrapper:
+        return ": write @hookimpl(wrapper=True), not hookwrapper=True"
+    if impl.trylast:
+        return ": trylast is the core's own place"
+    if impl.wrapper:
+        return " is asked of each plugin alone: it cannot be wrapped" if spec in _ALONE else ""
+    if spec not in _LISTS and inspect.isgeneratorfunction(impl.function):
+        return " yields, which only @hookimpl(wrapper=True) may"
+    return ""
 
 
 def _declared(name: str, instance: Any, manager: pluggy.PluginManager, hooks: tuple[str, ...], origin: str) -> Plugin:
     try:
         declared = [item for items in manager.hook.rom_settings() for item in items]
     except Exception as error:
-        raise PluginError(name, f"rom_settings failed: {error}") from error
+        raise PluginError(name, f"rom_settings failed: {type(error).__name__}: {error}") from error
     settings = [dataclasses.replace(item, plugin=name) for item in declared if isinstance(item, Setting)]
     rules = tuple(item for item in declared if isinstance(item, Rule))
     if len(settings) + len(rules) != len(declared):

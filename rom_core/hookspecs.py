@@ -1,19 +1,21 @@
 """Every hook point of ROM Agent, in the order in which data meets them. Project name for pluggy: "rom".
 
 A plugin is an object with methods marked `@hookimpl`, named as here, that take any subset of the arguments, by name.
-Four kinds of hook:
+They are plain functions: one that is `async`, or yields without being a wrapper, is refused. Four kinds of hook:
 
 * collect: every plugin is asked, each returns a list (or None); a plugin that raises stops the start.
 * call all: every plugin is called in the order of PLUGINS.
 * around: wrap the inner step with `@hookimpl(wrapper=True)`: code before `yield`, `result = yield`, code after,
   `return result`. Raise before `yield` to refuse: the inner step does not run. `yield` exactly once; to have a step
   done again return a decision from the hook that asks for one. A plain (not wrapping) implementation that returns
-  something other than None answers in the place of the inner step.
+  something other than None answers in the place of the inner step. Hooks of the process, and observers, have no inner
+  step: each plugin is asked alone, and a wrapper is refused.
 * first answer: plugins are asked in the order of PLUGINS until one returns something other than None.
 
 Observers (`rom_event`, `rom_delta`) are called one by one, each isolated: one that raises is logged and counted and
 breaks nothing. An exception anywhere else fails the turn with 500 `internal_error` unless it is a `RomError`, which
-becomes the HTTP answer it stands for.
+becomes the HTTP answer it stands for. So does an answer of another type than the hook's, such as the None of a wrapper
+that forgets to return what it was given.
 """
 
 from __future__ import annotations
@@ -109,7 +111,8 @@ def rom_start(runtime: Runtime) -> None:
 def rom_stop(runtime: Runtime) -> None:
     """The process stops serving: stop threads, flush, close. Kind: call all, each isolated.
 
-    Called once, after the last turn. The return value is ignored. An exception is logged.
+    Called once, after the last turn, in a thread of its own. The return value is ignored. An exception is logged; a
+    plugin that takes longer than 30 seconds is left behind.
 
         @hookimpl
         def rom_stop(self, runtime):
@@ -121,7 +124,8 @@ def rom_stop(runtime: Runtime) -> None:
 def rom_status() -> dict[str, Any]:  # type: ignore[empty-body]
     """The plugin's part of GET /admin/status, JSON. Kind: collect, each isolated.
 
-    Called for each status request, of plugins that are switched on. An exception shows as an error in its place.
+    Called for each status request, of plugins that are switched on. An exception, or what is no JSON, shows as an error
+    in its place.
 
         @hookimpl
         def rom_status(self):

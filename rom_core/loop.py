@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from rom_core.answers import answer_of, opinion_of
 from rom_core.cancel import CancelToken, Deadline
 from rom_core.errors import RomError
 from rom_core.events import IterationFinished, IterationStarted, LoopStopped
@@ -67,7 +68,9 @@ class ToolLoop:
         uses = reply.tool_uses if reply.stop_reason in _ASKS else []
         if not uses:
             return IterationResult(reply, finished=True)
-        stop: StopLoop | None = turn.snapshot.pipeline.hook.rom_tools_requested(iteration=iteration, tool_uses=uses)
+        hook = turn.snapshot.pipeline.hook
+        decision = hook.rom_tools_requested(iteration=iteration, tool_uses=uses)
+        stop = opinion_of("rom_tools_requested", decision, StopLoop)
         if stop is None and iteration.number >= turn.settings.MAX_LOOPS_ABSOLUTE:
             stop = StopLoop(LOOP_CAP)
         if stop is not None:
@@ -83,7 +86,8 @@ class ToolLoop:
         began = turn.clock.monotonic()
         result: IterationResult | None = None
         try:
-            result = turn.snapshot.pipeline.hook.rom_iteration(iteration=iteration)
+            given = turn.snapshot.pipeline.hook.rom_iteration(iteration=iteration)
+            result = answer_of("rom_iteration", given, IterationResult)
         finally:
             turn.emit(IterationFinished(iteration, result, turn.clock.monotonic() - began))
         return result
@@ -92,7 +96,7 @@ class ToolLoop:
         """Ask the model, take its text into the answer and its message into the conversation."""
         turn = call.turn
         turn.next_paragraph()
-        reply: ModelReply = turn.snapshot.pipeline.hook.rom_model_call(call=call)
+        reply = answer_of("rom_model_call", turn.snapshot.pipeline.hook.rom_model_call(call=call), ModelReply)
         if not call.emitted:
             turn.say(reply.text)
         turn.messages.append({"role": "assistant", "content": list(reply.content), "_model": reply.model})

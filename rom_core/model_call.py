@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
+from rom_core.answers import answer_of, opinion_of
 from rom_core.config import Model
 from rom_core.conversation import Memo, ModelCapabilities, normalise
 from rom_core.conversation.reasoning import fit_reasoning
@@ -50,14 +51,15 @@ class ModelCalls:
             attempt = Attempt(call, len(call.attempts) + 1, turn.settings.models[turn.model])
             call.attempts.append(attempt)
             try:
-                reply: ModelReply = hook.rom_model_attempt(attempt=attempt)
+                reply = answer_of("rom_model_attempt", hook.rom_model_attempt(attempt=attempt), ModelReply)
             except ModelError as error:
                 attempt.error = error
                 error.emitted = attempt.emitted
                 spent = call.requests >= limit or len(call.attempts) >= limit * _REFUSALS_PER_REQUEST
                 if attempt.emitted or spent or call.cancel.cancelled:
                     raise
-                decision = hook.rom_model_failed(call=call, attempt=attempt, error=error)
+                opinion = hook.rom_model_failed(call=call, attempt=attempt, error=error)
+                decision = opinion_of("rom_model_failed", opinion, TryAgain)
                 if decision is None or not self._carry_out(call, error, decision):
                     raise
             else:

@@ -6,6 +6,7 @@ The core's own implementations are `trylast`, and a plugin must not be, so they 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pluggy
 import structlog
 
 from rom_core import hookspecs
+from rom_core.answers import opinion_of
 from rom_core.catalogue import Catalogue, Plugin
 from rom_core.config import Settings
 from rom_core.errors import PluginDisabled, PluginError, RomError
@@ -79,10 +81,7 @@ class Pipeline:
 
     def refusal(self, route: str, key_name: str) -> RomError | None:
         """Why a plugin refuses a request for a turn before its body is read; None if no plugin does."""
-        answer: RomError | None = self.hook.rom_admit(route=route, key_name=key_name)
-        if answer is not None and not isinstance(answer, RomError):
-            raise TypeError(f"rom_admit gave {type(answer).__name__}; it must return a RomError or None")
-        return answer
+        return opinion_of("rom_admit", self.hook.rom_admit(route=route, key_name=key_name), RomError)
 
     def tools(self) -> ToolBox:
         """The tools of the enabled plugins. Raises PluginError for one that cannot be used."""
@@ -94,18 +93,19 @@ class Pipeline:
                 for tool in tools:
                     tool.check()
             except Exception as error:
-                raise PluginError(impl.plugin_name, f"rom_tools failed: {error}") from error
+                raise PluginError(impl.plugin_name, f"rom_tools failed: {type(error).__name__}: {error}") from error
             found += [(impl.plugin_name, tool) for tool in tools]
         return ToolBox(found)
 
     def status(self, only: str | None = None) -> dict[str, Any]:
-        """What every plugin, or only this one, reports of itself, by name; one that raises shows its error."""
+        """What every plugin, or only this one, reports of itself, by name; one that raises or is no JSON shows that."""
         parts: dict[str, Any] = {}
         for impl in reversed(self.hook.rom_status.get_hookimpls()):
             if only is not None and impl.plugin_name != only:
                 continue
             try:
-                parts[impl.plugin_name] = impl.function()
+                parts[impl.plugin_name] = part = impl.function()
+                json.dumps(part, allow_nan=False)
             except Exception as error:  # noqa: BLE001 - one plugin's fault must not hide the others' state
                 parts[impl.plugin_name] = {"error": f"{type(error).__name__}: {error}"}
         return parts

@@ -170,9 +170,13 @@ def production(release: Release) -> Iterator[Finding]:
     if environment != "production":
         yield Finding("flags", FAIL, f"{release.url} runs as {environment}", "set ROM_ENV=production there")
     elif on:
-        yield Finding("flags", FAIL, f"on already: {', '.join(on)}", f"rom flags set {on[0]}=off")
+        yield Finding(
+            "flags", FAIL, f"on already: {', '.join(on)}", f"rom flags set {' '.join(f'{name}=off' for name in on)}"
+        )
     elif canary:
-        yield Finding("flags", FAIL, "a canary is in force: some of the traffic sees other flags", "rom canary abort")
+        yield Finding(
+            "flags", FAIL, "a canary is in force: some of the traffic sees other flags", "rom flags clear canary"
+        )
     else:
         yield Finding("flags", OK, "all are off")
     if keys:

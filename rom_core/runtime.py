@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from rom_core.answers import answer_of
 from rom_core.cancel import Deadline
-from rom_core.catalogue import Catalogue
+from rom_core.catalogue import Catalogue, Plugin
 from rom_core.clock import Clock, SystemClock
 from rom_core.config import Settings
 from rom_core.errors import Draining, InternalError, Overloaded, PluginError, RomError, UnknownModel
@@ -23,6 +24,7 @@ from rom_core.ids import new_id
 from rom_core.loop import ToolLoop
 from rom_core.model_call import ModelCalls, Transport
 from rom_core.pipeline import Snapshot, build_snapshot
+from rom_core.places import Places
 from rom_core.plugin_times import PluginTimes
 from rom_core.tool_run import ToolRuns
 from rom_core.turn import Attempt, ChatRequest, ModelReply, Sink, Turn, TurnResult
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from rom_core.flags import Flags
 
 logger = structlog.get_logger("rom.runtime")
+# More than any plugin of ours can need: the canary waits for a decision that is under way.
+_STOP_SECONDS = 30.0
 
 # Threads kept free of chats, for health, readiness, metrics and admin.
 RESERVED_THREADS = 12
@@ -75,8 +79,7 @@ class Runtime:
         self.settled = threading.Event()
         self.scraped = threading.Event()
         self.closers: list[Callable[[], None]] = []
-        self._lock = threading.Lock()
-        self._admitted = 0
+        self._places = Places(self.max_turns)
         self._stopped = False
         self._active: set[Turn] = set()
         self._transport = transport
@@ -110,7 +113,7 @@ class Runtime:
             try:
                 plugin.call("rom_start", runtime=self)
             except Exception as error:
-                raise PluginError(plugin.name, f"rom_start failed: {error}") from error
+                raise PluginError(plugin.name, f"rom_start failed: {type(error).__name__}: {error}") from error
         if self.flags is not None:
             self.flags.announce()
 
@@ -120,16 +123,14 @@ class Runtime:
         self.emit(ServerDraining())
 
     def stop(self) -> None:
-        """Stop everything that `start` started; nothing here waits longer than a few seconds."""
+        """Stop everything that `start` started; no plugin is waited for longer than 30 seconds."""
         self.draining.set()
         if self._stopped:
             return
         self._stopped = True
         for plugin in self.catalogue.plugins.values():
-            try:
-                plugin.call("rom_stop", runtime=self)
-            except Exception:
-                logger.exception("plugin.stop_failed", plugin=plugin.name)
+            if "rom_stop" in plugin.hooks:
+                self._stop(plugin)
         self.watchdog.stop()
         self.turn_pool.stop()
         self.tool_pool.stop()
@@ -138,6 +139,20 @@ class Runtime:
                 close()
             except Exception:
                 logger.exception("runtime.close_failed")
+
+    def _stop(self, plugin: Plugin) -> None:
+        def stop() -> None:
+            try:
+                plugin.call("rom_stop", runtime=self)
+            except BaseException:
+                logger.exception("plugin.stop_failed", plugin=plugin.name)
+
+        # In a thread that can be left behind: one plugin that hangs must not keep the others' work from being saved.
+        thread = threading.Thread(target=stop, name=f"rom-stop-{plugin.name}", daemon=True)
+        thread.start()
+        thread.join(_STOP_SECONDS)
+        if thread.is_alive():
+            logger.error("plugin.stop_overdue", plugin=plugin.name, seconds=_STOP_SECONDS)
 
     def _open_wire(self, settings: Settings) -> Transport:
         from rom_core.bedrock.wire import Wire
@@ -170,7 +185,7 @@ class Runtime:
     @property
     def admitted(self) -> int:
         """Requests that hold one of the core's own places."""
-        return self._admitted
+        return self._places.taken
 
     def emit(self, event: Event) -> None:
         """Tell the observers of the snapshot in force."""
@@ -182,19 +197,19 @@ class Runtime:
         The returned function gives it back, once, however often it is called. Raises Draining, what a plugin answers to
         `rom_admit`, or Overloaded.
         """
-        # The plugins first: they know better what is full, and for how long.
-        refusal = None if self.draining.is_set() else self.current.refusal(route, key_name)
-        with self._lock:
-            if self.draining.is_set():
-                refusal = Draining("the server is shutting down", retry_after=10)
-            elif refusal is None and self._admitted >= self.max_turns:
-                refusal = Overloaded("every place is taken", retry_after=2)
-            elif refusal is None:
-                self._admitted += 1
-        if refusal is not None:
-            self.emit(RequestRejected(route, refusal.code))
-            raise refusal
-        return _Once(self._give_back)
+        # The plugins before the places: they know better what is full, and for how long.
+        refusal: RomError | None = (
+            Draining("the server is shutting down", retry_after=10)
+            if self.draining.is_set()
+            else self.current.refusal(route, key_name)
+        )
+        if refusal is None:
+            give_back = self._places.take()
+            if give_back is not None:
+                return give_back
+            refusal = Overloaded("every place is taken", retry_after=2)
+        self.emit(RequestRejected(route, refusal.code))
+        raise refusal
 
     def turn(
         self,
@@ -246,9 +261,7 @@ class Runtime:
             turn.emit(TurnStarted(turn))
             try:
                 turn.check()
-                answer: TurnResult = turn.snapshot.pipeline.hook.rom_turn(turn=turn)
-                if not isinstance(answer, TurnResult):
-                    raise TypeError(f"rom_turn gave {type(answer).__name__}; a wrapper must return what it was given")
+                answer = answer_of("rom_turn", turn.snapshot.pipeline.hook.rom_turn(turn=turn), TurnResult)
                 if turn.sink is None:
                     turn.snapshot.pipeline.delta(turn, answer.reply)
                 result = answer
@@ -284,10 +297,6 @@ class Runtime:
         finally:
             self._active.discard(turn)
 
-    def _give_back(self) -> None:
-        with self._lock:
-            self._admitted -= 1
-
     @property
     def transport(self) -> Transport:
         """What carries requests to the model."""
@@ -315,19 +324,3 @@ class _LateTransport:
 
 def _nothing_counted() -> None:
     return None
-
-
-class _Once:
-    """Calls a function the first time it is called itself."""
-
-    __slots__ = ("_function", "_lock")
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self._function: Callable[[], None] | None = function
-        self._lock = threading.Lock()
-
-    def __call__(self) -> None:
-        with self._lock:
-            function, self._function = self._function, None
-        if function is not None:
-            function()

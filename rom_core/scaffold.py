@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from rom_core.catalogue import Catalogue
+
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _GROUP = "rom.plugins ="
 _SECTIONS = ("development", "testing")
@@ -135,10 +137,22 @@ def new_plugin(name: str, root: Path) -> list[Path]:
         root / "setup.cfg": _with_entry_point(_read(root / "setup.cfg"), fields),
         root / "settings.toml": _with_switch(_read(root / "settings.toml"), fields),
     }
+    _refuse_taken(fields)
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return list(texts)
+
+
+def _refuse_taken(fields: Mapping[str, str]) -> None:
+    """Raise CannotCreate for what an installed plugin or the core is called already: the server would not start."""
+    catalogue = Catalogue.installed([])
+    if fields["name"] in catalogue.plugins:
+        raise CannotCreate(f"plugin {fields['name']!r} is installed: {catalogue.plugins[fields['name']].origin}")
+    owners = {setting.name: setting.plugin for setting in catalogue.settings}
+    for setting in (fields["switch"], f"{fields['upper']}_TEXT"):
+        if setting in owners:
+            raise CannotCreate(f"{setting} is a setting of {owners[setting] or 'the core'}")
 
 
 def _read(path: Path) -> str:

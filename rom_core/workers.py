@@ -13,10 +13,13 @@ import threading
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+import structlog
+
 from rom_core.cancel import CancelToken
 from rom_core.clock import Clock, Signal
 
 T = TypeVar("T")
+logger = structlog.get_logger("rom.workers")
 
 
 class PoolSaturated(Exception):
@@ -87,7 +90,11 @@ class Job(Generic[T]):
             late = self.abandoned
             callbacks, self._callbacks = self._callbacks, []
         if late and self.on_late is not None and self.error is None and self.result is not None:
-            self.on_late(self.result)
+            try:
+                self.on_late(self.result)
+            except Exception:
+                # The thread, and the count of those given up, must not be lost over what its result could not let go.
+                logger.exception("pool.release_failed")
         for callback in callbacks:
             callback()
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
+
+import botocore.session
+from botocore.validate import ParamValidator
 
 from rom_core.bedrock.local.rules import check_conversation
 from rom_core.bedrock.local.validation import check_request
@@ -61,10 +65,21 @@ def messages(*given: Any, model: ModelCapabilities = MODEL, **request: Any) -> l
 
 
 def assert_accepted(request: dict[str, Any]) -> None:
-    """Fail with the messages of the service if it would refuse the request."""
+    """Fail with the messages of botocore, or else of the service, if either would refuse the request.
+
+    botocore is asked first and of the objects themselves: JSON does not tell a tuple from a list, or a text from bytes.
+    """
+    assert ParamValidator().validate({"modelId": "m", **request}, arguments_shape()).generate_report() == ""
     body = as_body(request)
     assert check_request("ConverseStream", body) == []
     assert check_conversation(body) == []
+
+
+@cache
+def arguments_shape() -> Any:
+    """The arguments of `converse_stream`, as botocore describes them."""
+    model = botocore.session.Session().get_service_model("bedrock-runtime")
+    return model.operation_model("ConverseStream").input_shape
 
 
 def as_body(request: dict[str, Any]) -> dict[str, Any]:

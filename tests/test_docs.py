@@ -9,8 +9,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from support import asks, make_runtime, make_settings, make_turn, says
+from falcon import testing
+from support import Recorder, asks, make_runtime, make_settings, make_turn, says
 
+from plugins.request_log import describe
 from rom_core import hookspecs, reference
 from rom_core.catalogue import Catalogue
 from rom_core.config import CORE_SETTINGS, texts
@@ -144,6 +146,22 @@ def test_the_tool_of_the_page_runs_in_a_turn(monkeypatch: pytest.MonkeyPatch) ->
     assert results[0]["content"] == [{"json": {"juros": 30.0}}]
     assert "cem anos" in results[1]["content"][0]["text"]
     runtime.stop()
+
+
+def test_the_route_of_the_page_tells_what_happened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It validates, answers and emits; the request log writes the event as the page says; off it is 404."""
+    module = ModuleType("opinions")
+    monkeypatch.setitem(sys.modules, "opinions", module)
+    exec(compile(codes("plugins.md")[3], "plugins.md", "exec"), vars(module))
+    for on, statuses in ((True, [204, 422]), (False, [404, 404])):
+        recorder = Recorder()
+        plugins = {"opinions": module.Opinions(), "recorder": recorder}
+        runtime, _ = make_runtime(plugins=plugins, OPINIONS_ENABLED=on)
+        client = testing.TestClient(create_app(runtime))
+        answers = [client.simulate_post("/opinions", json=body) for body in ({"good": True}, {"good": "yes"})]
+        assert [answer.status_code for answer in answers] == statuses
+        told = [describe(event) for event in recorder.events if event.name == "opinions.given"]
+        assert told == ([{"good": True, "trace_id": answers[0].headers["X-Trace-Id"]}] if on else [])
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name)

@@ -6,8 +6,8 @@ Decisions are taken one by one; whoever only reads gets the last published view 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import structlog
@@ -19,11 +19,12 @@ from plugins.canary.shapes import shown
 from rom_core.config import InvalidSettings, Problem
 from rom_core.config.journal import Entry
 from rom_core.config.store import CANARY
-from rom_core.errors import CanaryConflict, InvalidRequest, NotFound, Overloaded, RomError, StoreUnavailable
+from rom_core.errors import CanaryConflict, InvalidRequest, NotFound, RomError, StoreUnavailable
 from rom_core.events import CanaryAborted, CanaryChanged
 from rom_core.flags import Author, Flags
 from rom_core.flags.canary import CANARY_PERCENT, CanaryBlock
 from rom_core.gate import BadScrape, GateBroken, Scrape, parse, prove
+from rom_core.locks import alone
 from rom_core.runtime import Runtime
 
 DATABASE = "canary.db"
@@ -285,14 +286,8 @@ class Keeper:
             raise CanaryConflict("there is no rollout")
         return self._rollout
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._lock.acquire(timeout=_TURN_SECONDS):
-            raise Overloaded("another decision on the rollout is still under way", retry_after=_TURN_SECONDS)
-        try:
-            yield
-        finally:
-            self._lock.release()
+    def _alone(self) -> AbstractContextManager[None]:
+        return alone(self._lock, _TURN_SECONDS, "decision on the rollout")
 
 
 def _because(author: Author, what: str) -> Author:

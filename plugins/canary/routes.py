@@ -48,7 +48,12 @@ ANSWER: Mapping[str, Any] = {
     "properties": {
         "rollout": {"type": ["object", "null"], "description": "where it stands, figures of both cohorts side by side"},
         "durable": {"type": "boolean", "description": "whether it survives a restart"},
-        "trail": {"type": "array", "items": {"type": "object"}, "description": "who, when, what, why; newest first"},
+        "trail": {
+            "type": ["array", "null"],
+            "items": {"type": "object"},
+            "description": "who, when, what, why; newest first; null if it cannot be read",
+        },
+        "trail_problem": {"type": "string", "description": "why the trail cannot be read"},
     },
 }
 
@@ -58,9 +63,7 @@ class CanaryResource:
 
     auth = "admin"
     operations: Mapping[str, Operation] = {
-        "GET": Operation(
-            "The rollout, and its audit trail (`limit` entries, 50).", ANSWER, errors=(NotFound, StoreUnavailable)
-        ),
+        "GET": Operation("The rollout, and its audit trail (`limit` entries, 50).", ANSWER, errors=(NotFound,)),
         "POST": Operation(
             "Starts a rollout, or approves, holds, releases or aborts it.",
             ANSWER,
@@ -74,9 +77,14 @@ class CanaryResource:
         self._keeper = keeper
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Status and trail."""
+        """Status and trail; where the rollout stands is known, and told, without the disk."""
         limit = req.get_param_as_int("limit", default=_TRAIL, min_value=1, max_value=1000)
-        _answer(resp, {**self._keeper.view, "trail": self._keeper.trail(limit)})
+        trail: dict[str, Any]
+        try:
+            trail = {"trail": self._keeper.trail(limit)}
+        except StoreUnavailable as error:
+            trail = {"trail": None, "trail_problem": error.detail}
+        _answer(resp, {**self._keeper.view, **trail})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """One decision."""

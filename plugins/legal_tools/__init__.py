@@ -27,14 +27,17 @@ _NUMBER_DESCRIPTION = (
     "Use sempre que um número de processo aparecer na conversa ou for citado em uma peça. "
     "Não consulta o tribunal: não informa andamento nem prova que o processo existe."
 )
-# The pattern is loose and unanchored: a wrong number must reach the tool, which can say what is wrong.
+# The pattern is loose and unanchored: a wrong number must reach the tool, which can say what is wrong. Spaces are taken
+# between the fields of a full number only, or two numbers that follow each other would look like one.
+_DASH = r"\-\u2010-\u2015\u2212"
+_FIELDS = f"[ .{_DASH}]{{0,3}}".join(f"[0-9]{{{digits}}}" for digits in (7, 2, 4, 1, 2, 4))
 _NUMBER_INPUT = {
     "type": "object",
     "properties": {
         "numero": {
             "type": "string",
             "description": f"O número como foi escrito, sem corrigir nem completar; formato usual {FORMAT}.",
-            "pattern": r"[0-9][0-9.\-]{13,}[0-9]",
+            "pattern": f"[0-9][0-9.{_DASH}]{{13,}}[0-9]|{_FIELDS}",
         }
     },
     "required": ["numero"],
@@ -42,11 +45,11 @@ _NUMBER_INPUT = {
 }
 _DEADLINE_DESCRIPTION = (
     "Calcula o vencimento de um prazo processual em dias úteis pelo CPC (arts. 219, 220 e 224): exclui o dia do "
-    "começo, pula fins de semana, feriados nacionais, Carnaval, Sexta-feira da Paixão, Corpus Christi e o recesso de "
-    "20 de dezembro a 20 de janeiro, e diz quais dias pulou e por quê. Use sempre que a resposta depender de um prazo; "
-    "não conte de cabeça. Não conhece feriados locais nem suspensões de cada tribunal: repita esse aviso na resposta. "
-    "Não serve para prazos em dias corridos: os do processo penal (CPP, art. 798), os materiais, prescrição e "
-    "decadência."
+    "começo, pula fins de semana, feriados nacionais, Carnaval, Sexta-feira da Paixão, Corpus Christi, Dia da Justiça "
+    "e o recesso de 20 de dezembro a 20 de janeiro, e diz quais dias pulou e por quê. Use sempre que a resposta "
+    "depender de um prazo; não conte de cabeça. Não conhece feriados locais nem suspensões de cada tribunal: repita "
+    "esse aviso na resposta. Não serve para prazos em dias corridos: os do processo penal (CPP, art. 798), os "
+    "materiais, prescrição e decadência."
 )
 _DEADLINE_INPUT = {
     "type": "object",
@@ -120,6 +123,7 @@ class LegalTools:
             Setting("DATAJUD_URL", str, datajud.URL, "Where the DataJud API is."),
             Rule(("LEGAL_EXTRA_HOLIDAYS",), _holidays_are_dates),
             Rule(("DATAJUD_URL",), _is_url),
+            Rule(("DATAJUD_API_KEY",), _is_key),
         ]
 
     @hookimpl
@@ -170,6 +174,13 @@ def _holidays_are_dates(settings: Settings) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def _is_key(settings: Settings) -> str | None:
+    key = settings.DATAJUD_API_KEY.strip()
+    if key.isascii() and key.isprintable() and " " not in key:
+        return None
+    return "must be the key alone, without `APIKey` before it: printable ASCII without spaces"
 
 
 def _is_url(settings: Settings) -> str | None:

@@ -8,6 +8,7 @@ digits. Nothing is looked up anywhere: a valid number does not prove that the ca
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -142,11 +143,11 @@ def check_digits(payload: str) -> str:
 
 
 def parse(text: str) -> CaseNumber:
-    """Split a number into its fields, with or without its punctuation, with spaces around it or not.
+    """Split a number into its fields, with or without its punctuation, spaces and invisible characters aside.
 
     Looks at the shape only. Raises MalformedNumberError.
     """
-    text = text.strip()
+    text = "".join(map(_plain, text))
     if match := _NUMBER.fullmatch(text):
         return CaseNumber(*match.groups())
     if not text:
@@ -164,6 +165,14 @@ def parse(text: str) -> CaseNumber:
     if match := _ZEROS_OMITTED.fullmatch(text):
         reason += f" Se faltam apenas os zeros à esquerda, informe {match[1].zfill(7)}{match[2]}."
     raise MalformedNumberError(reason)
+
+
+def _plain(character: str) -> str:
+    """Word processors and PDF files put other hyphens, spaces and marks that nobody sees into a number."""
+    category = unicodedata.category(character)
+    if character.isspace() or category == "Cf":
+        return ""
+    return "-" if category == "Pd" or character == "\N{MINUS SIGN}" else character
 
 
 def _courts() -> Mapping[str, Mapping[str, Court]]:

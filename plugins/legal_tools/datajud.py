@@ -72,7 +72,10 @@ def look_up(
     found = _search(f"{base.rstrip('/')}/{index}/_search", body, headers, deadline, cancel)
     cases = [_case(source) for source in _sources(found) if str(source.get("numeroProcesso", digits)) == digits]
     if cases:
-        explanation = f"O DataJud tem {len(cases)} registro(s) do processo {number}, um por grau ou órgão; {_LATE}."
+        records = "1 registro" if len(cases) == 1 else f"{len(cases)} registros"
+        explanation = f"O DataJud tem {records} do processo {number}, um por grau ou órgão; {_LATE}."
+    elif _partial(found):
+        raise ToolError("O DataJud não concluiu a busca: não se sabe se tem o processo. Tente de novo mais tarde.")
     else:
         explanation = f"O DataJud não tem o processo {number}. Isso não prova que ele não existe: {_LATE}."
     return {
@@ -103,7 +106,7 @@ def _search(
         raise ToolError("O DataJud não respondeu a tempo. Tente de novo mais tarde.") from None
     except requests.RequestException:
         raise ToolError("Não foi possível falar com o DataJud (falha de rede). Tente de novo mais tarde.") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ToolError("O DataJud respondeu algo que não é JSON. Tente de novo mais tarde.") from None
 
 
@@ -138,6 +141,12 @@ def _sources(found: Any) -> list[dict[str, Any]]:
         return [hit["_source"] for hit in hits if isinstance(hit["_source"], dict)]
     except (KeyError, TypeError):
         raise ToolError("O DataJud respondeu em um formato inesperado.") from None
+
+
+def _partial(found: Mapping[str, Any]) -> bool:
+    """Whether Elasticsearch says that it did not look everywhere: in time, or on every shard of the index."""
+    shards = found.get("_shards")
+    return bool(found.get("timed_out")) or (isinstance(shards, dict) and bool(shards.get("failed")))
 
 
 def _case(source: Mapping[str, Any]) -> dict[str, Any]:

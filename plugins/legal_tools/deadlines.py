@@ -32,6 +32,7 @@ CLOSED = "recesso: sem expediente de 20 de dezembro a 6 de janeiro (Resolução 
 _WEEKEND = {5: "sábado", 6: "domingo"}
 _WEEKDAYS = ("segunda-feira", "terça-feira", "quarta-feira", "quinta-feira", "sexta-feira", "sábado", "domingo")
 _ONE_DAY = timedelta(1)
+_BY_CUSTOM = " (sem expediente por costume ou ato local)"
 Event = Literal["disponibilizacao", "publicacao", "intimacao"]
 LAW = (
     "CPC, art. 219: contam-se somente os dias úteis",
@@ -40,7 +41,12 @@ LAW = (
 )
 UNKNOWN_TO_US = (
     "Feriados estaduais e municipais, portarias, suspensões de expediente e indisponibilidades do sistema não são "
-    "conhecidos por esta ferramenta, exceto os cadastrados em LEGAL_EXTRA_HOLIDAYS: confira no tribunal antes de usar."
+    "conhecidos por esta ferramenta, exceto os cadastrados neste serviço: confira no tribunal antes de usar."
+)
+TWICE = (
+    "Ministério Público, Fazenda Pública e Defensoria Pública são intimados pessoalmente: a publicação no Diário não "
+    "inicia o prazo deles (CPC, arts. 180, 183, § 1º, e 186, § 1º). A dobra não se aplica quando a lei fixa prazo "
+    "próprio (CPC, arts. 180, § 2º, 183, § 2º, e 186, § 4º)."
 )
 NOT_CRIMINAL = (
     "Esta contagem em dias úteis não vale para o processo penal, em que os prazos são contínuos, em dias corridos "
@@ -79,7 +85,7 @@ class Calendar:
         holiday = holidays(day.year, federal=self.federal).get(day)
         if holiday is None or (holiday.customary and self.strict):
             return None
-        return f"{holiday.name} (sem expediente por costume ou ato local)" if holiday.customary else holiday.name
+        return holiday.name + _BY_CUSTOM if holiday.customary else holiday.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +172,7 @@ def answer(
     calendar = Calendar(extra, federal)
     found = count(day, event, counted, calendar)
     cautious = count(day, event, counted, Calendar(extra, federal, strict=True))
-    warnings = [UNKNOWN_TO_US, NOT_CRIMINAL]
+    warnings = [*([TWICE] if doubled else []), UNKNOWN_TO_US, NOT_CRIMINAL]
     if reduced := {found.published, found.begins, found.ends, cautious.ends} & _ash_wednesdays(found):
         warnings.insert(
             0,
@@ -179,15 +185,18 @@ def answer(
         later = count(working, event, counted, calendar).ends
         warnings.insert(
             0,
-            f"{_written(day)} não é dia de expediente ({reason}). Confira a data: a intimação eletrônica consultada em "
+            f"{_written(day)} não é dia de expediente: {reason}. Confira a data: a intimação eletrônica consultada em "
             "dia não útil considera-se realizada no primeiro dia útil seguinte (Lei 11.419/2006, art. 5º, § 2º); se o "
             f"ato se considera de {_written(working)}, o prazo vence em {_written(later)}.",
         )
     if cautious.ends != found.ends:
+        customary = [skipped.reason for skipped in found.skipped if skipped.reason.endswith(_BY_CUSTOM)]
+        names = dict.fromkeys(reason.removesuffix(_BY_CUSTOM) for reason in customary)
         warnings.insert(
             0,
-            "A contagem pula Carnaval ou Corpus Christi, que não são feriados nacionais: se o tribunal tiver "
-            f"expediente nesses dias, o prazo termina antes, em {_written(cautious.ends)}.",
+            "A contagem pula dias que não são feriados nacionais "
+            f"({', '.join(names)}): se o tribunal tiver expediente neles, o prazo termina antes, em "
+            f"{_written(cautious.ends)}.",
         )
     return {
         "deadline": found.ends.isoformat(),
@@ -209,9 +218,10 @@ def _explain(day: date, event: Event, found: Deadline, counted: int, *, doubled:
         "publicacao": f"publicação em {_written(day)}",
         "intimacao": f"intimação em {_written(day)}",
     }[event]
+    days = "1 dia útil" if counted == 1 else f"{counted} dias úteis"
     twice = " (em dobro)" if doubled else ""
     return (
-        f"Prazo de {counted} dias úteis{twice}: {begun}, primeiro dia da contagem {_written(found.begins)}, "
+        f"Prazo de {days}{twice}: {begun}, primeiro dia da contagem {_written(found.begins)}, "
         f"vencimento em {_written(found.ends)}, {_WEEKDAYS[found.ends.weekday()]}."
     )
 
@@ -233,7 +243,7 @@ def parse_holidays(entries: tuple[str, ...]) -> dict[date, str]:
     for entry in entries:
         day, _, name = entry.strip().partition(" ")
         try:
-            found[date.fromisoformat(day)] = name.strip() or "feriado cadastrado em LEGAL_EXTRA_HOLIDAYS"
+            found[date.fromisoformat(day)] = name.strip() or "feriado local cadastrado neste serviço"
         except ValueError:
             raise ValueError(f"{entry!r} does not begin with a date, as 2026-07-09") from None
     return found

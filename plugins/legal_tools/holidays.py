@@ -2,7 +2,8 @@
 
 National holidays: Lei 662/1949 (as amended by Lei 10.607/2002), Lei 6.802/1980 (12 October), Lei 14.759/2023
 (20 November, from 2024 on). Federal courts besides: Lei 5.010/1966, art. 62. Carnival and Corpus Christi are no
-national holidays: courts close by custom or by their own acts, which has to be proved, so they are marked as such.
+national holidays: courts close by custom or by their own acts, which has to be proved, so they are marked as such. So
+is the Dia da Justiça, 8 December, which closes every court by Lei 1.408/1951, art. 5, but which some do not keep.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def holidays(year: int, *, federal: bool = False) -> dict[date, Holiday]:
         movable(-47, "terça-feira de Carnaval", customary=not federal),
         movable(-2, "Sexta-feira da Paixão", customary=False),
         movable(60, "Corpus Christi", customary=True),
+        Holiday(date(year, 12, 8), "Dia da Justiça", customary=not federal),
     ]
     if federal:
         found += [movable(-4, "quarta-feira da Semana Santa", customary=False)]

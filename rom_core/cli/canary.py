@@ -101,9 +101,11 @@ def _print(client: AdminClient, answer: dict[str, Any], as_json: bool) -> None:
         _print_rollout(client, rollout)
     if not answer["durable"]:
         client.say("not durable: the record cannot be written, a restart loses it", style="bold red")
-    for entry in answer.get("trail", ()):
+    if "trail_problem" in answer:
+        client.say(f"the trail cannot be read: {answer['trail_problem']}", style="bold red")
+    for entry in answer.get("trail") or ():
         why = f": {entry['why']}" if entry["why"] else ""
-        client.say(f"{entry['at'][:19]}  {entry['by']}  {entry['action']} at {entry['details']['percent']} %{why}")
+        client.say(f"{entry['at'][:19]}Z  {entry['by']}  {entry['action']} at {entry['details']['percent']} %{why}")
 
 
 def _side_by_side(cohorts: dict[str, Any]) -> Table:
@@ -124,9 +126,11 @@ def _side_by_side(cohorts: dict[str, Any]) -> Table:
 def _print_rollout(client: AdminClient, rollout: dict[str, Any]) -> None:
     flags = ", ".join(f"{name}={json.dumps(value)}" for name, value in rollout["block"]["flags"].items())
     client.say(f"{flags}, started by {rollout['by']}: {rollout['status']}", style="bold")
+    watched, window = f"{rollout['watched_seconds']:g} s", f"{rollout['window_seconds']:g} s"
+    # Once the gate has held for a window it watches a further one: its seconds say nothing about the approval.
+    seen = f"{window} watched, and {watched} since" if rollout["gate"] == "pass" else f"{watched} of {window} watched"
     client.say(
-        f"phase {rollout['phase']} of {len(rollout['phases'])}, {rollout['percent']} % of the traffic, "
-        f"{rollout['watched_seconds']:g} s of {rollout['window_seconds']:g} s watched"
+        f"phase {rollout['phase']} of {len(rollout['phases'])}, {rollout['percent']} % of the traffic, {seen}"
         + (", held" if rollout["held"] else "")
     )
     from rom_core.gate.report import seconds_text
@@ -134,7 +138,8 @@ def _print_rollout(client: AdminClient, rollout: dict[str, Any]) -> None:
     for cohort, figures in rollout["current"].items():
         turns = ", ".join(f"{count:g} {status}" for status, count in figures.items() if status != "p95_seconds")
         client.say(f"  {cohort}: {turns}, p95 {seconds_text(figures['p95_seconds'], ())}")
-    client.say(f"gate: {rollout['gate']}; approval possible: {rollout['approvable'].replace('_', ' ')}")
+    if rollout["status"] == "running":
+        client.say(f"gate: {rollout['gate']}; approval possible: {rollout['approvable'].replace('_', ' ')}")
     if rollout["judged"] is not None:
         client.show(_side_by_side(rollout["judged"]["cohorts"]))
         client.say(f"  {rollout['judged']['why']}")

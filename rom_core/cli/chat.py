@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -17,12 +18,17 @@ import click
 def chat(message: str | None, url: str, model: str | None, system: str) -> None:
     """Ask one MESSAGE and stream the answer; without a message, hold a conversation (end it with Ctrl-D).
 
+    Ctrl-C ends an answer.
+
     The API key is taken from the environment variable ROM_API_KEY.
     """
     from rom_core.bearer import BadToken
     from rom_core.cli.chat_client import KEY_VARIABLE, ChatClient, ChatFailed
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character shows a question mark.
+        sys.stdout.reconfigure(errors="replace")
     try:
         client = ChatClient(url, os.environ.get(KEY_VARIABLE, ""), model=model, system=system)
         if message is not None:

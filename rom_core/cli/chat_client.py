@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ class ChatFailed(Exception):
 
 
 class ChatClient:
-    """Asks a server and prints to the terminal; `messages` is the conversation so far."""
+    """Asks a server and prints to the terminal; `messages` is the conversation so far, under the server's id for it."""
 
     def __init__(
         self,
@@ -42,9 +43,10 @@ class ChatClient:
         self._session = requests.Session()
         self._session.auth = Bearer(api_key, KEY_VARIABLE)
         self.messages: list[dict[str, str]] = []
+        self.conversation_id = ""
 
     def converse(self) -> None:
-        """Ask what the person types, until end of input."""
+        """Ask what the person types, until end of input. An interrupt ends the answer; at the prompt it is raised."""
         while True:
             try:
                 message = self._console.input("[bold cyan]> [/]").strip()
@@ -57,15 +59,18 @@ class ChatClient:
                 self.ask(message)
             except ChatFailed as error:
                 self._console.print(Text(str(error), style="red"))
+            except KeyboardInterrupt:
+                self._console.print()
 
     def ask(self, message: str) -> None:
         """Ask once and print the answer as it comes. Raises ChatFailed."""
         body: dict[str, Any] = {"message": message, "messages": self.messages, "stream": True}
         body |= {"model": self._model} if self._model else {}
         body |= {"system": self._system} if self._system else {}
+        body |= {"conversation_id": self.conversation_id} if self.conversation_id else {}
         for name, data in self._events(body):
             if name == "delta":
-                self._console.out(data["text"], end="")
+                self._console.out(_harmless(data["text"]), end="")
             elif name == "tool_result":
                 self._console.print(Text(f"[{data['name']}: {data['status']}, {data['duration_ms']} ms]", style="dim"))
             elif name == "done":
@@ -78,6 +83,7 @@ class ChatClient:
         raise ChatFailed("the connection ended in the middle of the answer")
 
     def _note(self, message: str, done: dict[str, Any]) -> None:
+        self.conversation_id = done["conversation_id"]
         self.messages += [
             {"role": "user", "content": message},
             {"role": "assistant", "content": done["reply"]},
@@ -112,6 +118,11 @@ class ChatClient:
             raise ChatFailed(f"the request failed: {error}") from None
         except (ValueError, KeyError, TypeError):
             raise ChatFailed(f"what answers at {self._url} is no ROM Agent") from None
+
+
+def _harmless(text: str) -> str:
+    """Without what a terminal obeys: a document that the model quotes must not retitle it, or write elsewhere on it."""
+    return "".join(character for character in text if character in "\n\t" or unicodedata.category(character) != "Cc")
 
 
 def _parse(lines: Iterator[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+# With show_envvar the complaint about a missing one names the variable as well.
 _SERVICE = click.option(
-    "--service", envvar="RENDER_SERVICE_ID", required=True, help="The service's id, srv-… (or RENDER_SERVICE_ID)."
+    "--service", envvar="RENDER_SERVICE_ID", show_envvar=True, required=True, help="The service's id, srv-…."
 )
-_KEY = click.option("--api-key", envvar="RENDER_API_KEY", required=True, hidden=True)
+_KEY = click.option("--api-key", envvar="RENDER_API_KEY", show_envvar=True, required=True, hidden=True)
 _WAIT = click.option(
     "--wait", type=Duration(), default="20m", show_default=True, help="How long to wait until it is live."
 )

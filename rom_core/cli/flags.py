@@ -12,6 +12,7 @@ import click
 from rom_core.bearer import BadToken, Bearer
 
 if TYPE_CHECKING:
+    import requests
     from rich.table import Table
 
 TOKEN_VARIABLE = "ROM_ADMIN_TOKEN"  # noqa: S105 - its name
@@ -68,12 +69,13 @@ class AdminClient:
                         f"{self._url} redirects to {target}: give --url the address that answers"
                     )
                 answer: Any = response.json()
-        except requests.ConnectionError:
-            raise click.ClickException(f"no server answers at {self._url}") from None
+        # Before RequestException, which it is as well.
+        except requests.JSONDecodeError:
+            raise click.ClickException(
+                f"{self._url}{path} answers HTTP {response.status_code} without JSON: is it a ROM Agent, and is it up?"
+            ) from None
         except requests.RequestException as error:
-            raise click.ClickException(f"the request failed: {error}") from None
-        except ValueError:
-            raise click.ClickException(f"{self._url}{path} does not answer with JSON: is it a ROM Agent?") from None
+            raise click.ClickException(_silence(self._url, method, error)) from None
         if not response.ok or not isinstance(answer, dict):
             raise click.ClickException(_refusal(answer, response.status_code))
         return answer
@@ -191,7 +193,7 @@ def history(client: AdminClient, limit: int, as_json: bool) -> None:
     if as_json:
         _print_json(answer)
         return
-    table = _table("", "version", "at", "by", "why", "changes")
+    table = _table("", "version", "at (UTC)", "by", "why", "changes")
     for version in answer["versions"]:
         changes = "\n".join(_change_line(name, change) for name, change in version["changes"].items())
         cells = (str(version["version"]), version["at"][:19], version["by"], version["why"], changes)
@@ -289,6 +291,24 @@ def _add_row(table: Table, cells: Sequence[str], style: str = "") -> None:
 
 def _print_json(value: Mapping[str, Any]) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _silence(url: str, method: str, error: requests.RequestException) -> str:
+    """Why there is no answer; whoever wanted a change is told where it may have been made all the same."""
+    import requests
+    from urllib3.exceptions import ProtocolError
+
+    if isinstance(error, requests.ReadTimeout):
+        said = f"{url} took the request and did not answer within {_SECONDS[1]} s"
+    elif isinstance(error, requests.exceptions.ChunkedEncodingError) or isinstance(
+        next(iter(error.args), None), ProtocolError
+    ):
+        said = f"{url} took the request, and the connection broke off"
+    elif isinstance(error, requests.ConnectionError):
+        return f"no server answers at {url}; another address is given with --url or ROM_URL"
+    else:
+        return f"the request failed: {error}"
+    return said if method == "GET" else f"{said}: it may have been carried out, look before you repeat it"
 
 
 def _refusal(answer: Any, status_code: int) -> str:

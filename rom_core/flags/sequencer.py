@@ -16,6 +16,7 @@ from rom_core.flags.applier import Applier
 from rom_core.flags.kills import KILL_SWITCH, Kill, Kills
 from rom_core.flags.proposals import Proposal, switch_off
 from rom_core.flags.records import Applied, Author
+from rom_core.locks import alone
 
 if TYPE_CHECKING:
     from rom_core.pipeline import Pipeline
@@ -86,7 +87,7 @@ class Sequencer:
                 self._kills.drop(kill)
 
         try:
-            with self._alone():
+            with alone(self._lock, _TURN_SECONDS, "change of the settings"):
                 carry_out(asked_before)
                 try:
                     yield apply
@@ -96,12 +97,3 @@ class Sequencer:
             self._announcer.tell_trouble()
             for event, before, after in told:
                 self._announcer.tell_change(event, before, after)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        if not self._lock.acquire(timeout=_TURN_SECONDS):
-            raise Overloaded("another change of the settings is still under way", retry_after=_TURN_SECONDS)
-        try:
-            yield
-        finally:
-            self._lock.release()

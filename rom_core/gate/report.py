@@ -72,8 +72,10 @@ def show(verdict: Verdict, console: Console) -> None:
         limit = value_text(check.name, check.limit)
         table.add_row(check.name, f"[{colour}]{check.outcome}[/]", value, limit, check.why)
     console.print(table)
+    # A fail needs no whole window: what is missing then did not keep the gate from judging.
+    what = "incomplete" if verdict.outcome == Outcome.FAIL else "cannot judge"
     for reason in verdict.reasons:
-        console.print(f"cannot judge: {reason}", style="yellow", markup=False)
+        console.print(f"{what}: {reason}", style="yellow", markup=False)
     console.print(f"verdict: {verdict.outcome}", style=f"bold {COLOURS[verdict.outcome]}")
 
 

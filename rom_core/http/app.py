@@ -69,6 +69,6 @@ def create_app(runtime: Runtime) -> App:
         except PluginError:
             raise
         except Exception as error:
-            raise PluginError(plugin.name, f"rom_routes failed: {error}") from error
+            raise PluginError(plugin.name, f"rom_routes failed: {type(error).__name__}: {error}") from error
     runtime.routes = tuple(sorted(app.resources))
     return app

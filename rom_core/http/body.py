@@ -17,6 +17,10 @@ from rom_core.json_schema import first_errors
 
 # Deeper than anything a route takes, and shallow enough for whatever walks through it afterwards.
 MAX_DEPTH = 64
+# Of a name that the client chose, in what is answered.
+_SHOWN_CHARS = 100
+# More digits than any number here has; Python itself refuses to read more than 4300 at once.
+_MAX_DIGITS = 1000
 
 
 def read_json(req: falcon.Request, max_bytes: int) -> Any:
@@ -27,7 +31,7 @@ def read_json(req: falcon.Request, max_bytes: int) -> Any:
     """
     kind = (req.content_type or "application/json").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise UnsupportedMediaType(f"send application/json, not {kind}")
+        raise UnsupportedMediaType(f"send application/json, not {kind[:_SHOWN_CHARS]}")
     raw = read_raw(req, max_bytes)
     if not raw:
         raise MalformedRequest("the body is empty; send a JSON object")
@@ -53,7 +57,13 @@ def read_raw(req: falcon.Request, max_bytes: int) -> bytes:
 def parse_json(raw: bytes) -> Any:
     """Parse strictly; raises MalformedRequest with the reason."""
     try:
-        value = json.loads(raw.decode("utf-8"), parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_unique)
+        value = json.loads(
+            raw.decode("utf-8"),
+            parse_constant=_refuse,
+            parse_float=_finite,
+            parse_int=_whole,
+            object_pairs_hook=_unique,
+        )
         if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
             _check_depth(value)
         if b"\\u" in raw:
@@ -91,7 +101,7 @@ class BodySchema:
         if errors:
             path, reason = _explain(_telling(errors))
             more = " (and more)" if len(errors) > 1 else ""
-            raise InvalidRequest(f"{path or 'body'}: {reason[:500]}{more}", param=path or None)
+            raise InvalidRequest(f"{path or 'body'}: {reason}{more}", param=path or None)
 
     @cached_property
     def _validator(self) -> Any:
@@ -134,22 +144,43 @@ def _telling(errors: list[Any]) -> Any:
 
 def _explain(error: Any) -> tuple[str, str]:
     """The path of the field that is wrong, and the reason."""
-    path = [str(part) for part in error.absolute_path]
+    path = [str(part)[:_SHOWN_CHARS] for part in error.absolute_path]
     if error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
         extra = sorted(set(error.instance) - set(known))
-        return ".".join([*path, extra[0]]), f"unknown field; known: {', '.join(known)}"
+        return ".".join([*path, extra[0][:_SHOWN_CHARS]]), f"unknown field; known: {', '.join(known)}"
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)
         return ".".join([*path, missing]), "is required"
-    return ".".join(path), error.schema.get(REFUSAL) or error.message
+    return ".".join(path), error.schema.get(REFUSAL) or _rule(error.validator, error.validator_value)
+
+
+# What a value has to be, by the keyword that it breaks. The value is never told: it may be long, and confidential.
+_RULES = {
+    "type": "must be of type {}",
+    "enum": "must be one of {}",
+    "pattern": "must match {}",
+    "minimum": "must be at least {}",
+    "maximum": "must be at most {}",
+    "minLength": "must not be shorter than {} characters",
+    "maxLength": "must not be longer than {} characters",
+    "minItems": "must not have fewer than {} items",
+    "maxItems": "must not have more than {} items",
+}
+
+
+def _rule(keyword: str, value: Any) -> str:
+    """The rule of a schema as a sentence, its value as JSON."""
+    values = value if isinstance(value, list) else [value]
+    told = ", ".join(json.dumps(item, ensure_ascii=False) for item in values)
+    return _RULES.get(keyword, f"breaks the rule {keyword}: {{}}").format(told)
 
 
 def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[Any]:
     from jsonschema import ValidationError
 
     if isinstance(value, str) and not _compiled(pattern).search(value):
-        yield ValidationError(f"{value!r} does not match {pattern!r}")
+        yield ValidationError(f"must match {pattern}")
 
 
 @cache
@@ -175,8 +206,14 @@ def _refuse(name: str) -> NoReturn:
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is too large for a number")
+        raise ValueError(f"{text[:_SHOWN_CHARS]} is too large for a number")
     return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        raise ValueError(f"a number has more than {_MAX_DIGITS} digits")
+    return int(text)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -184,5 +221,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         counts = Counter(key for key, _ in pairs)
         twice = next(key for key, count in counts.items() if count > 1)
-        raise ValueError(f"the key {twice!r} appears twice")
+        raise ValueError(f"the key {twice[:_SHOWN_CHARS]!r} appears twice")
     return result

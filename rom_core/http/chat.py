@@ -15,7 +15,7 @@ from rom_core.ids import new_id
 from rom_core.runtime import Runtime
 from rom_core.turn import ChatRequest, Turn, TurnResult
 
-NEEDS_TEXT = "needs some text"
+NEEDS_TEXT = "must be text, and not blank"
 CHAT_REQUEST = BodySchema(
     {
         "type": "object",
@@ -103,7 +103,10 @@ CHAT_ANSWER: Mapping[str, Any] = {
         "reply": {"type": "string", "description": "all text of the turn, a blank line between iterations"},
         "stop_reason": {"type": "string", "description": "Bedrock's own, or why the tool loop was stopped"},
         "model": {"type": "string", "description": "the alias of the model that answered"},
-        "degraded": {"type": "boolean", "description": "another model than asked for, or not a finished answer"},
+        "degraded": {
+            "type": "boolean",
+            "description": "another model than asked for, a tool loop that was stopped, or no text of the model's",
+        },
         "iterations": _COUNT,
         "tool_calls": TOOL_CALLS,
         "usage": {

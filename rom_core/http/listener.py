@@ -18,6 +18,7 @@ import structlog
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
@@ -87,9 +88,27 @@ class AppTask(WSGITask):
             channel.write_soon(b"")
 
 
+class Parser(HTTPRequestParser):
+    """Refuses a request whose end another server on its way may see elsewhere, and what follows as another request.
+
+    RFC 9112, 6.1 and 6.3: both a transfer coding and a length, or a transfer coding in HTTP/1.0, which has none.
+    """
+
+    def parse_header(self, header_plus: Any) -> None:
+        """The first line and the headers. Raises ParsingError."""
+        super().parse_header(header_plus)
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            self.expect_continue = False
+            raise ParsingError("send either Transfer-Encoding or Content-Length")
+        # waitress takes the header away where it heeds it.
+        if "TRANSFER_ENCODING" in self.headers:
+            raise ParsingError("HTTP/1.0 has no Transfer-Encoding")
+
+
 class Channel(HTTPChannel):
     """One connection."""
 
+    parser_class = Parser
     task_class = AppTask
     error_task_class = ProblemTask
     # The next piece to be written is the head of an answer whose body is about to follow.

@@ -63,7 +63,7 @@ def parse_completion(body: Mapping[str, Any], key_name: str) -> ChatRequest:
         stream=given.get("stream", False),
         max_tokens=whole_number(given.get("max_completion_tokens", given.get("max_tokens"))),
         temperature=given.get("temperature"),
-        user=given.get("user", given.get("safety_identifier")),
+        user=given.get("user") or given.get("safety_identifier") or None,
         key_name=key_name,
     )
 

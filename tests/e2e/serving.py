@@ -21,6 +21,8 @@ import requests
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
+BARE: dict[str, Any] = {"RETRY_ENABLED": False, "CIRCUIT_BREAKER_ENABLED": False, "FALLBACK_ENABLED": False}
+"""Settings with which a failure of the model shows as it is."""
 
 
 class RomServer:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from e2e.serving import RomServer, serving, until
+from e2e.serving import BARE, RomServer, serving, until
 
 from rom_core.bedrock.local import LocalBedrock
 from rom_core.runtime import RESERVED_THREADS
@@ -28,17 +28,9 @@ def places(number: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def bedrock() -> Iterator[LocalBedrock]:
-    """A local Bedrock in this process, so that tests see what reached it."""
-    with LocalBedrock() as local:
-        yield local
-
-
-@pytest.fixture(scope="module")
 def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
     """One server for the tests that do not stop it; a failure of the model shows as it is."""
-    bare = {"RETRY_ENABLED": False, "CIRCUIT_BREAKER_ENABLED": False, "FALLBACK_ENABLED": False}
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, SSE_HEARTBEAT_SECONDS=1, **bare) as running:
+    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, SSE_HEARTBEAT_SECONDS=1, **BARE) as running:
         yield running
 
 

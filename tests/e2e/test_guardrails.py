@@ -16,13 +16,6 @@ FOREVER = "[[tools=99]] [[tool=numero_processo]]"
 
 
 @pytest.fixture(scope="module")
-def bedrock() -> Iterator[LocalBedrock]:
-    """A local Bedrock in this process, which refuses what Bedrock refuses."""
-    with LocalBedrock() as local:
-        yield local
-
-
-@pytest.fixture(scope="module")
 def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
     """One server for all tests."""
     with serving(BEDROCK_ENDPOINT_URL=bedrock.url) as running:

@@ -18,11 +18,10 @@ from typing import Any
 
 import pytest
 import requests
-from e2e.serving import RomServer, Stream, serving, until
+from e2e.serving import BARE, RomServer, Stream, serving, until
 
 from rom_core.bedrock.local import LocalBedrock
 
-BARE: dict[str, Any] = {"RETRY_ENABLED": "false", "CIRCUIT_BREAKER_ENABLED": "false", "FALLBACK_ENABLED": "false"}
 # A model that says nothing for as long as anybody waits.
 SILENT = "[[fault=hang]] conte"
 SLOW = "[[length=2000]] [[delay=0.5]] conte"
@@ -30,13 +29,6 @@ REPEATS = '[[tools=9]] [[tool=x]] [[input={"a": 1}]] oi'
 TALKING = "[[length=2000]] [[delay=0.05]] conte"
 ADMIN = "o" * 24
 AS_ADMIN = {"Authorization": f"Bearer {ADMIN}"}
-
-
-@pytest.fixture(scope="module")
-def bedrock() -> Iterator[LocalBedrock]:
-    """A local Bedrock in this process, which knows how many requests it is serving."""
-    with LocalBedrock() as local:
-        yield local
 
 
 @pytest.fixture(scope="module")

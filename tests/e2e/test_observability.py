@@ -24,13 +24,6 @@ MODEL = {"model": "anthropic.claude-sonnet-4-5"}
 
 
 @pytest.fixture(scope="module")
-def bedrock() -> Iterator[LocalBedrock]:
-    """A local Bedrock in this process."""
-    with LocalBedrock() as local:
-        yield local
-
-
-@pytest.fixture(scope="module")
 def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
     """A server that retries at once and logs all it can."""
     with serving(

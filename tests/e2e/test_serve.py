@@ -35,13 +35,6 @@ class Stubborn:
 """
 
 
-@pytest.fixture(scope="module")
-def bedrock() -> Iterator[LocalBedrock]:
-    """A local Bedrock in this process."""
-    with LocalBedrock() as local:
-        yield local
-
-
 def rom(*arguments: str, stdin: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     return subprocess.run(

@@ -8,7 +8,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 import structlog
@@ -461,6 +461,35 @@ def test_events_of_other_plugins_are_logged_without_their_objects(written: Lines
         "info",
     )
     assert "thing" not in line
+
+
+@dataclass(frozen=True, slots=True)
+class Clumsy(Event):
+    """An event whose fields are called as parts of a line are."""
+
+    name: ClassVar[str] = "elsewhere.clumsy"
+    event: str
+    level: int
+    timestamp: float
+    logger: str
+    exc_info: bool
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_a_field_never_takes_the_place_of_a_part_of_the_line(written: Lines, form: Literal["json", "console"]) -> None:
+    """Whatever the event of a third party calls its fields, its line is written, and says when and what."""
+    stream = io.StringIO()
+    log.configure(form, "INFO", stream=stream)
+    runtime, _ = make_runtime(plugins={"request_log": RequestLog()})
+    runtime.emit(Clumsy("mine", 3, 0.5, "mine", exc_info=True))
+    assert not runtime.observer_errors
+    text = stream.getvalue()
+    assert "elsewhere.clumsy" in text
+    assert "Traceback" not in text
+    if form == "json":
+        line = json.loads(text)
+        assert (line["event"], line["level"], line["logger"]) == ("elsewhere.clumsy", "info", "rom.events")
+        assert (line["event_"], line["level_"], line["timestamp_"]) == ("mine", 3, 0.5)
 
 
 def test_switched_off_it_writes_nothing(written: Lines) -> None:

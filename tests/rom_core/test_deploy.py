@@ -237,5 +237,8 @@ def test_an_id_is_no_path(api: responses.RequestsMock, render: Render) -> None:
 
 
 def test_without_a_key_or_a_service_nothing_is_asked() -> None:
-    """Exit code 2."""
-    assert CliRunner(env={"RENDER_API_KEY": None}).invoke(deploy, ["status", "--service", "srv-1"]).exit_code == 2
+    """Exit code 2, and the variable that is missing is named."""
+    for missing, present in (("RENDER_API_KEY", "RENDER_SERVICE_ID"), ("RENDER_SERVICE_ID", "RENDER_API_KEY")):
+        refused = CliRunner(env={missing: None, present: "srv-1"}).invoke(deploy, ["status"])
+        assert refused.exit_code == 2
+        assert f"env var: '{missing}'" in refused.output

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support import Recorder, Toolkit, asks, make_runtime, make_settings, make_turn, says, tool
+from structlog.testing import capture_logs
+from support import Recorder, Toolkit, asks, failure, make_runtime, make_settings, make_turn, says, tool
 
 from rom_core import hookspecs
 from rom_core.catalogue import Catalogue, Plugin, describe
 from rom_core.config import Setting
-from rom_core.errors import InternalError, PluginError
+from rom_core.errors import InternalError, ModelThrottled, PluginError
 from rom_core.hookspecs import hookimpl
 from rom_core.pipeline import build_snapshot
 
@@ -167,6 +170,29 @@ class WrappedObserver:
         return (yield)
 
 
+class WrappedList:
+    @hookimpl(wrapper=True)
+    def rom_tools(self) -> Any:
+        return (yield)
+
+
+class AsyncObserver:
+    @hookimpl
+    async def rom_event(self, event: Any) -> None: ...
+
+
+class YieldingObserver:
+    @hookimpl
+    def rom_event(self, event: Any) -> Any:
+        yield
+
+
+class PlainWrapper:
+    @hookimpl
+    def rom_turn(self) -> Any:
+        return (yield)
+
+
 class OldWrapper:
     @hookimpl(hookwrapper=True)
     def rom_turn(self) -> Any:
@@ -199,10 +225,14 @@ class NotASetting:
 @pytest.mark.parametrize(
     ("plugin", "reason"),
     [
-        (UnknownHook(), "rom_trun"),
+        (UnknownHook(), "rom_trun is no hook; did you mean rom_turn?"),
         (UnknownArgument(), "request"),
         (Unmarked(), "not marked"),
         (WrappedObserver(), "cannot be wrapped"),
+        (WrappedList(), "rom_tools .*cannot be wrapped"),
+        (AsyncObserver(), "async"),
+        (YieldingObserver(), "rom_event yields"),
+        (PlainWrapper(), "rom_turn yields"),
         (OldWrapper(), "wrapper=True"),
         (Last(), "core's own place"),
         (TwoSwitches(), "more than one switch"),
@@ -216,6 +246,80 @@ def test_a_plugin_that_breaks_the_contract_is_refused_by_name(plugin: Any, reaso
     with pytest.raises(PluginError, match=reason) as caught:
         Catalogue.of(odd=plugin)
     assert caught.value.plugin == "odd"
+
+
+def test_lists_may_be_yielded() -> None:
+    """Settings and tools are gone through one by one, so a generator gives them as well as a list."""
+
+    class Giver:
+        @hookimpl
+        def rom_settings(self) -> Any:
+            yield Setting("GIVER_ENABLED", bool, True, "x", switch=True)
+
+        @hookimpl
+        def rom_tools(self) -> Any:
+            yield tool()
+
+    runtime, _ = make_runtime(plugins={"giver": Giver()})
+    assert runtime.current.tools.names == (tool().name,)
+
+
+@pytest.mark.parametrize(
+    ("hook", "step", "kind"),
+    [
+        ("rom_turn", says("ok"), "TurnResult"),
+        ("rom_iteration", says("ok"), "IterationResult"),
+        ("rom_model_call", says("ok"), "ModelReply"),
+        ("rom_model_attempt", says("ok"), "ModelReply"),
+        ("rom_model_failed", failure(ModelThrottled, kind="ThrottlingException"), "TryAgain or None"),
+        ("rom_tools_requested", asks(("search", {})), "StopLoop or None"),
+    ],
+)
+def test_a_wrong_answer_is_told_by_the_name_of_its_hook(hook: str, step: Any, kind: str) -> None:
+    """A wrapper that forgets to return, an answer of a wrong type: the log says which hook gave it."""
+
+    class Wrong:
+        pass
+
+    def forgets() -> Any:
+        yield
+
+    setattr(Wrong, hook, staticmethod(hookimpl(wrapper=True)(forgets) if hook in AROUND else hookimpl(lambda: "yes")))
+    runtime, _ = make_runtime(step, plugins={"wrong": Wrong(), "tools": Toolkit(tool())})
+    with pytest.raises(InternalError) as caught:
+        runtime.run(make_turn(runtime))
+    assert re.match(f"{hook} gave (NoneType|str); it must return a {kind}", str(caught.value.__cause__))
+
+
+def test_a_plugin_that_does_not_stop_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One plugin that hangs keeps neither the process nor what the other plugins have to save."""
+    monkeypatch.setattr("rom_core.runtime._STOP_SECONDS", 0.01)
+    release, stopped = threading.Event(), []
+
+    class Hangs:
+        @hookimpl
+        def rom_stop(self) -> None:
+            release.wait(10)
+
+    class Raises:
+        @hookimpl
+        def rom_stop(self) -> None:
+            raise SystemExit(1)
+
+    class Fine:
+        @hookimpl
+        def rom_stop(self) -> None:
+            stopped.append(True)
+
+    runtime, _ = make_runtime(plugins={"hangs": Hangs(), "raises": Raises(), "tidy": Fine()})
+    with capture_logs() as lines:
+        runtime.stop()
+    release.set()
+    assert stopped == [True]
+    assert [(line["event"], line["plugin"]) for line in lines] == [
+        ("plugin.stop_overdue", "hangs"),
+        ("plugin.stop_failed", "raises"),
+    ]
 
 
 def test_a_broken_plugin_matters_only_when_it_is_on() -> None:
@@ -268,7 +372,7 @@ def test_a_plugin_that_is_off_is_not_called(off: bool) -> None:
 
 
 def test_status_of_one_plugin_does_not_hide_the_others() -> None:
-    """A plugin whose status raises shows its error in its place."""
+    """A plugin whose status raises, or cannot be sent, shows its error in its place."""
 
     class Fine:
         @hookimpl
@@ -280,8 +384,17 @@ def test_status_of_one_plugin_does_not_hide_the_others() -> None:
         def rom_status(self) -> dict[str, Any]:
             raise ValueError("no")
 
-    runtime, _ = make_runtime(plugins={"fine": Fine(), "broken": Broken()})
-    assert runtime.current.pipeline.status() == {"broken": {"error": "ValueError: no"}, "fine": {"fine": True}}
+    class NoJson:
+        @hookimpl
+        def rom_status(self) -> dict[str, Any]:
+            return {"seen": {1, 2}}
+
+    runtime, _ = make_runtime(plugins={"fine": Fine(), "broken": Broken(), "no_json": NoJson()})
+    assert runtime.current.pipeline.status() == {
+        "broken": {"error": "ValueError: no"},
+        "fine": {"fine": True},
+        "no_json": {"error": "TypeError: Object of type set is not JSON serializable"},
+    }
 
 
 EXPECTED_HOOKS: dict[str, tuple[str, ...]] = {

@@ -106,6 +106,7 @@ def test_entry_point_and_switch_stand_where_they_belong(tree: Path) -> None:
     [
         ("retry", "exists"),
         ("legal_tools", "exists"),
+        ("logging", "LOGGING_ENABLED is a setting of request_log"),
         ("House", "cannot be a plugin's name"),
         ("class", "cannot be a plugin's name"),
         ("../up", "cannot be a plugin's name"),

@@ -13,8 +13,11 @@ from support import make_runtime, says
 from rom_core.errors import InvalidRequest, MalformedRequest
 from rom_core.http.app import create_app
 from rom_core.http.body import MAX_DEPTH, REFUSAL, BodySchema, nullable, parse_json
-from rom_core.http.openai import finish_reason, usage_object
+from rom_core.http.openai import finish_reason, parse_completion, usage_object
+from rom_core.http.openai_shapes import COMPLETION_REQUEST
 from rom_core.turn import Usage
+
+_SECRET = "segredo"
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,8 @@ def client() -> falcon.testing.TestClient:
         (b'{"a": 1', "not JSON"),
         (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "nested too deep"),
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested too deep"),
-        (b"1" * 5000, "not JSON"),
+        (b"1" * 5000, "a number has more than 1000 digits"),
+        (b"1" * 5000 + b".5e999", "1 is too large for a number"),
     ],
 )
 def test_what_is_not_strictly_json_is_malformed(raw: bytes, reason: str) -> None:
@@ -60,13 +64,13 @@ def test_what_is_strictly_json_is_read_as_it_is() -> None:
     [
         ({"a": 1, "b": {"x": 1}}, "b.x", "unknown field"),
         ({}, "a", "is required"),
-        ({"a": "1"}, "a", "not of type 'integer'"),
-        ({"a": 1, "word": "abc\n"}, "word", "does not match"),
+        ({"a": "1"}, "a", 'must be of type "integer"'),
+        ({"a": 1, "word": "abc\n"}, "word", "must match"),
         ({"a": 1, "list": [1, 2]}, "list.1", "only ones"),
-        ({"a": None, "list": [2]}, "a", "None is not of type 'integer'"),
+        ({"a": None, "list": [2]}, "a", 'must be of type "integer"'),
         ({"a": None, "tools": [1]}, "tools", "none to be had"),
-        ({"a": "1", "tools": [1]}, "a", "not of type 'integer'"),
-        ([], None, "not of type 'object'"),
+        ({"a": "1", "tools": [1]}, "a", 'must be of type "integer"'),
+        ([], None, 'must be of type "object"'),
     ],
 )
 def test_a_field_that_is_wrong_is_named_with_the_reason(value: Any, param: str | None, reason: str) -> None:
@@ -89,6 +93,55 @@ def test_a_field_that_is_wrong_is_named_with_the_reason(value: Any, param: str |
         schema.validate(value)
     assert caught.value.param == param
     schema.validate({"a": 1, "word": "abc", "list": [1]})
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "reason"),
+    [
+        ({"type": ["string", "null"]}, [_SECRET] * 100, 'must be of type "string", "null"'),
+        ({"enum": ["user", "assistant"]}, _SECRET, 'must be one of "user", "assistant"'),
+        ({"pattern": r"^\d+$"}, _SECRET, r'must match "^\\d+$"'),
+        ({"minimum": 1}, -(10**900), "must be at least 1"),
+        ({"maximum": 1}, 10**900, "must be at most 1"),
+        ({"minLength": 1}, "", "must not be shorter than 1 characters"),
+        ({"maxLength": 9}, _SECRET * 100, "must not be longer than 9 characters"),
+        ({"minItems": 2}, [_SECRET], "must not have fewer than 2 items"),
+        ({"maxItems": 1}, [_SECRET] * 1000, "must not have more than 1 items"),
+        ({"multipleOf": 2}, 3, "breaks the rule multipleOf: 2"),
+    ],
+)
+def test_a_refusal_tells_the_rule_and_not_the_value(schema: dict[str, Any], value: Any, reason: str) -> None:
+    """A long value hid the reason, and what a client sent is confidential; the answer has neither."""
+    body = BodySchema({"properties": {"field": schema}})
+    with pytest.raises(InvalidRequest) as caught:
+        body.validate({"field": value})
+    assert caught.value.detail == f"field: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b'{"message": "oi", "%s": 1}', 422),
+        (b'{"message": "oi", "%s": 1, "%s": 1}', 400),
+    ],
+)
+def test_a_name_that_the_client_chose_is_told_only_in_part(
+    client: falcon.testing.TestClient, raw: bytes, status: int
+) -> None:
+    """A body of one long name is not answered with a longer one."""
+    answer = client.simulate_post("/api/chat", body=raw.replace(b"%s", b"n" * 300))
+    assert answer.status_code == status
+    assert "n" * 100 in answer.json["detail"]
+    assert "n" * 101 not in answer.text
+
+
+def test_so_are_the_names_of_settings_and_of_a_content_type(client: falcon.testing.TestClient) -> None:
+    """Where any name may stand, and in a header."""
+    with pytest.raises(InvalidRequest) as caught:
+        BodySchema({"additionalProperties": {"type": "integer"}}).validate({"n" * 300: "x"})
+    assert caught.value.detail == f'{"n" * 100}: must be of type "integer"'
+    answer = client.simulate_post("/api/chat", body=b"{}", headers={"Content-Type": "text/" + "n" * 300})
+    assert answer.json["detail"] == "send application/json, not text/" + "n" * 95
 
 
 def test_nullable_adds_null_to_types_and_enums() -> None:
@@ -167,6 +220,52 @@ def test_a_whole_number_written_with_a_point_is_whole(client: falcon.testing.Tes
     app = falcon.testing.TestClient(create_app(runtime))
     assert app.simulate_post("/api/chat", body=b'{"message": "oi", "max_tokens": 7.0}').status_code == 200
     assert type(transport.requests[0]["inferenceConfig"]["maxTokens"]) is int
+
+
+@pytest.mark.parametrize(
+    ("nothing", "something"),
+    [
+        ({"n": 1}, {"n": 2}),
+        ({"tools": []}, {"tools": [{"type": "function"}]}),
+        ({"tool_choice": "auto"}, {"tool_choice": "none"}),
+        ({"parallel_tool_calls": True}, {"parallel_tool_calls": False}),
+        ({"stop": []}, {"stop": ["fim"]}),
+        ({"top_p": 1}, {"top_p": 0.9}),
+        ({"logprobs": False}, {"logprobs": True}),
+        ({"top_logprobs": 0}, {"top_logprobs": 1}),
+        ({"logit_bias": {}}, {"logit_bias": {"1": 1}}),
+        ({"response_format": {"type": "text"}}, {"response_format": {"type": "json_object"}}),
+        ({"metadata": {}}, {"metadata": {"a": "b"}}),
+        ({"store": False}, {"store": True}),
+        ({"user": ""}, {"user": 7}),
+        ({"safety_identifier": ""}, {"safety_identifier": "x" * 257}),
+    ],
+)
+def test_a_value_that_asks_for_nothing_may_stand(nothing: dict[str, Any], something: dict[str, Any]) -> None:
+    """Frameworks send every field with its default; null is one as well, and what asks for something is refused."""
+    messages = [{"role": "user", "content": "oi"}]
+    (name,) = nothing
+    for harmless in (nothing, {name: None}):
+        COMPLETION_REQUEST.validate({"messages": messages} | harmless)
+    with pytest.raises(InvalidRequest) as caught:
+        COMPLETION_REQUEST.validate({"messages": messages} | something)
+    assert (caught.value.param or "").partition(".")[0] == name
+
+
+@pytest.mark.parametrize(
+    ("given", "user"),
+    [
+        ({"user": "ana"}, "ana"),
+        ({"user": "", "safety_identifier": "ana"}, "ana"),
+        ({"user": "ana", "safety_identifier": "x"}, "ana"),
+        ({"user": "", "safety_identifier": ""}, None),
+        ({}, None),
+    ],
+)
+def test_nobody_is_the_user_with_an_empty_name(given: dict[str, str], user: str | None) -> None:
+    """All requests without one would share one person's limit."""
+    body = {"messages": [{"role": "user", "content": "oi"}]} | given
+    assert parse_completion(body, "").user == user
 
 
 @pytest.mark.parametrize(

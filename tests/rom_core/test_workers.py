@@ -82,6 +82,25 @@ def test_a_given_up_job_is_counted_until_it_returns_and_its_result_released(pool
     pool.stop()
 
 
+def test_a_late_result_that_cannot_be_released_costs_no_thread() -> None:
+    """What `on_late` raises is logged; the thread takes the next job, and nothing stays counted."""
+    pool, go = WorkerPool("test", 1), threading.Event()
+
+    def refuse(_: Any) -> None:
+        raise ValueError("cannot be closed")
+
+    job = pool.submit(lambda: go.wait() and "result", on_late=refuse)
+    assert until(lambda: job.started)
+    pool.abandon(job)
+    go.set()
+    assert until(lambda: pool.outstanding == 0)
+    assert pool.abandoned == 0
+    following = pool.submit(lambda: "next")
+    assert pool.wait(following, CLOCK, CancelToken(), 5)
+    assert following.value() == "next"
+    pool.stop()
+
+
 def test_a_job_given_up_before_it_started_does_not_run() -> None:
     """A job in line that nobody waits for any more is skipped."""
     pool, go, ran = WorkerPool("test", 1, waiting=1), threading.Event(), []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import falcon.testing
@@ -41,6 +42,20 @@ def test_the_routes(bench: Bench) -> None:
     aborted = post("token-without-a-name", action="abort", reason="smoke")
     assert aborted.json["rollout"]["ended_because"] == "smoke"
     assert client.simulate_post("/admin/canary", json={"action": "abort"}).status_code == 401
+
+
+def test_where_it_stands_is_told_without_a_disk(bench: Bench, tmp_path: Path) -> None:
+    """Of the two only the trail is on disk; that it cannot be read is said, and no empty trail is shown for it."""
+    bench.site.environ |= {"ADMIN_TOKEN": "ana=first-token-of-ana"}
+    bench.flags.change({}, ANA)
+    bench.keeper.begin({"flags": {"MAX_TOKENS": 50}}, ANA)
+    (tmp_path / "state" / "canary.db").unlink()
+    client = falcon.testing.TestClient(create_app(bench.runtime))
+    shown = client.simulate_get("/admin/canary", headers={"Authorization": "Bearer first-token-of-ana"})
+    assert shown.status_code == 200
+    assert shown.json["rollout"]["status"] == "running"
+    assert shown.json["trail"] is None
+    assert "canary.db cannot be used" in shown.json["trail_problem"]
 
 
 def test_without_changeable_flags_there_is_no_rollout() -> None:

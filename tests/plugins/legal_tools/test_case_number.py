@@ -285,8 +285,9 @@ def test_uncertain_origins_are_only_named(court: str, origin: str) -> None:
         ("0001234.56-2020.8.26.0100", "pontuação está fora do lugar; com estes algarismos seria 0001234-56.2020"),
         ("0001234-56.2020.8.26.0100.", "pontuação está fora do lugar"),
         ("0001234--56.2020.8.26.0100", "pontuação está fora do lugar"),
-        ("0001234-56 2020.8.26.0100", "caracteres que não fazem parte"),
-        ("0001234–56.2020.8.26.0100", "caracteres que não fazem parte"),
+        ("0001234-56 2020.8.26.0100 e 1", "caracteres que não fazem parte"),
+        (f"{'1' * 20} {'1' * 20}", "40 algarismos"),
+        ("0001234_56.2020.8.26.0100", "caracteres que não fazem parte"),
         ("000123O-56.2020.8.26.0100", "caracteres que não fazem parte"),
         ("٠٠٠١٢٣٤-56.2020.8.26.0100", "caracteres que não fazem parte"),
         ("１２３４５６７-56.2020.8.26.0100", "caracteres que não fazem parte"),
@@ -343,6 +344,23 @@ def test_without_injection_the_day_is_today() -> None:
     context = ToolContext(Deadline(FakeClock(), 1.0), CancelToken(), settings=None)
     assert tool.run({"numero": number(year="2020")}, context)["valid"]
     assert not tool.run({"numero": number(year="9999")}, context)["valid"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0000100 68 2008 8 26 0100",
+        "0000100- 68.2008. 8.26.0100",
+        "0000100\N{NO-BREAK SPACE}68.2008.8.26.0100",
+        *(f"0000100{dash}68.2008.8.26.0100" for dash in "\u2010\u2011\u2012\u2013\u2014\u2212"),
+        "\N{BYTE ORDER MARK}0000100\N{SOFT HYPHEN}-68.2008\N{ZERO WIDTH SPACE}.8.26.0100",
+    ],
+)
+def test_a_number_pasted_from_a_document_is_read(text: str) -> None:
+    """Word processors and PDF files change hyphens and spaces; the number is the same, and the schema lets it in."""
+    assert str(parse(text)) == "0000100-68.2008.8.26.0100"
+    if not re.search(r"[^0-9. \-\u2010-\u2015\u2212]", text):
+        assert run({"numero": text})["valid"] is True
 
 
 @pytest.mark.parametrize("text", ["1234-56.2020.8.26.0100", "1" * 15, "1" * 25, "0001234.56-2020.8.26.0100"])

@@ -194,7 +194,21 @@ def test_a_broken_connection_is_a_sentence(network: responses.RequestsMock, erro
     assert "hidden" not in str(caught.value)
 
 
-@pytest.mark.parametrize("body", ["<html>", "[]", '{"hits": 1}', '{"hits": {"hits": [{}]}}', "null"])
+@pytest.mark.parametrize("partial", [{"timed_out": True}, {"_shards": {"total": 5, "failed": 1}}])
+def test_a_search_that_was_not_finished_is_no_answer_that_there_is_nothing(
+    network: responses.RequestsMock, partial: dict[str, Any]
+) -> None:
+    """Elasticsearch answers 200 with what it found so far: a case that is found is one, a missing one is unknown."""
+    network.post(ADDRESS, json=hits() | partial)
+    with pytest.raises(ToolError, match="não concluiu a busca"):
+        ask()
+    network.replace("POST", ADDRESS, json=hits(SOURCE) | partial)
+    assert ask()["explanation"].startswith("O DataJud tem 1 registro do processo")
+    network.replace("POST", ADDRESS, json=hits(SOURCE, SOURCE) | {"timed_out": False, "_shards": {"failed": 0}})
+    assert ask()["explanation"].startswith("O DataJud tem 2 registros do processo")
+
+
+@pytest.mark.parametrize("body", ["[" * 100_000, "<html>", "[]", '{"hits": 1}', '{"hits": {"hits": [{}]}}', "null"])
 def test_what_is_no_answer_is_said_to_be_none(network: responses.RequestsMock, body: str) -> None:
     """HTML, or JSON of another shape."""
     network.post(ADDRESS, body=body)

@@ -16,6 +16,7 @@ from plugins.legal_tools.deadlines import (
     MAX_DAYS,
     NOT_CRIMINAL,
     RECESS,
+    TWICE,
     UNKNOWN_TO_US,
     Calendar,
     Event,
@@ -66,6 +67,7 @@ def test_the_movable_holidays_of_2026() -> None:
     assert found["Corpus Christi"].day == date(2026, 6, 4)
     assert sorted(name for name, holiday in found.items() if holiday.customary) == [
         "Corpus Christi",
+        "Dia da Justiça",
         "segunda-feira de Carnaval",
         "terça-feira de Carnaval",
     ]
@@ -80,8 +82,10 @@ def test_a_holiday_holds_from_its_law_on() -> None:
 def test_federal_courts_have_more_holidays() -> None:
     """Lei 5.010/1966, art. 62: Holy Week from Wednesday on, 11 August, 1 November, 8 December, and Carnival by law."""
     more = set(holidays(2026, federal=True)) - set(holidays(2026))
-    assert more == {date(2026, 4, 1), date(2026, 4, 2), date(2026, 8, 11), date(2026, 11, 1), date(2026, 12, 8)}
-    assert not holidays(2026, federal=True)[date(2026, 2, 16)].customary
+    assert more == {date(2026, 4, 1), date(2026, 4, 2), date(2026, 8, 11), date(2026, 11, 1)}
+    for day in (date(2026, 2, 16), date(2026, 12, 8)):
+        assert holidays(2026)[day].customary
+        assert not holidays(2026, federal=True)[day].customary
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_extra_holidays_are_skipped_with_their_names() -> None:
     assert found.ends == date(2026, 7, 13)
     assert [skipped.reason for skipped in found.skipped] == [
         "Revolução Constitucionalista",
-        "feriado cadastrado em LEGAL_EXTRA_HOLIDAYS",
+        "feriado local cadastrado neste serviço",
         "sábado e domingo",
     ]
 
@@ -164,7 +168,41 @@ def test_holidays_by_custom_come_with_the_earlier_date() -> None:
     assert "20/02/2026" in told["warnings"][0]
     federal = answer(date(2026, 2, 13), "publicacao", 5, doubled=False, federal=True, extra={})
     assert (federal["deadline"], federal["earliest_deadline"]) == ("2026-02-24", "2026-02-24")
-    assert not any("Carnaval ou Corpus Christi" in warning for warning in federal["warnings"])
+    assert not any("feriados nacionais" in warning for warning in federal["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("day", "named"),
+    [
+        (date(2026, 2, 13), "(segunda-feira de Carnaval, terça-feira de Carnaval)"),
+        (date(2026, 6, 3), "(Corpus Christi)"),
+        (date(2026, 12, 7), "(Dia da Justiça)"),
+    ],
+)
+def test_the_days_that_a_court_may_not_keep_are_named(day: date, named: str) -> None:
+    """The warning names those that were skipped, and no others, each once however long the count is."""
+    told = answer(day, "publicacao", 3, doubled=False, federal=False, extra={})
+    assert named in told["warnings"][0]
+    years = answer(day, "publicacao", 365, doubled=True, federal=False, extra={})
+    assert years["warnings"][0].count("Corpus Christi") == 1
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_whoever_has_twice_the_days_is_told_when_they_begin_and_when_they_are_not_doubled(event: Event) -> None:
+    """CPC, arts. 180, 183 and 186: personal service, and no doubling of a period of their own; nobody else reads it."""
+    for doubled in (False, True):
+        told = answer(date(2026, 3, 9), event, 5, doubled=doubled, federal=False, extra={})
+        assert (TWICE in told["warnings"]) is doubled
+
+
+def test_one_day_is_told_in_the_singular() -> None:
+    """One day, or two because it counts twice."""
+    once, twice = (
+        answer(date(2026, 3, 9), "publicacao", 1, doubled=doubled, federal=False, extra={})["explanation"]
+        for doubled in (False, True)
+    )
+    assert once.startswith("Prazo de 1 dia útil: ")
+    assert twice.startswith("Prazo de 2 dias úteis (em dobro): ")
 
 
 @pytest.mark.parametrize("event", ["publicacao", "intimacao"])
@@ -173,7 +211,7 @@ def test_an_act_on_a_day_without_business_comes_with_the_later_date(event: Event
     saturday = answer(date(2026, 3, 14), event, 5, doubled=False, federal=False, extra={})
     friday, monday = (answer(date(2026, 3, day), event, 5, doubled=False, federal=False, extra={}) for day in (13, 16))
     assert (saturday["deadline"], monday["deadline"]) == (friday["deadline"], "2026-03-23")
-    assert saturday["warnings"][0].startswith("14/03/2026 não é dia de expediente (sábado). ")
+    assert saturday["warnings"][0].startswith("14/03/2026 não é dia de expediente: sábado. ")
     assert "se o ato se considera de 16/03/2026, o prazo vence em 23/03/2026." in saturday["warnings"][0]
     assert len(friday["warnings"]) == len(monday["warnings"]) == 2
     journal = answer(date(2026, 3, 14), "disponibilizacao", 5, doubled=False, federal=False, extra={})

@@ -113,9 +113,19 @@ def test_a_wrong_number_is_not_looked_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("LEGAL_EXTRA_HOLIDAYS", ["09/07/2026"]), ("DATAJUD_URL", "datajud"), ("DATAJUD_URL", "")]
+    ("name", "value"),
+    [
+        ("LEGAL_EXTRA_HOLIDAYS", ["09/07/2026"]),
+        ("DATAJUD_URL", "datajud"),
+        ("DATAJUD_URL", ""),
+        ("DATAJUD_API_KEY", "APIKey a-key"),
+        ("DATAJUD_API_KEY", "a-k\u00e9y"),
+        ("DATAJUD_API_KEY", "a\nkey"),
+    ],
 )
 def test_settings_that_mean_nothing_stop_the_start(name: str, value: Any) -> None:
-    """A holiday that is no date and an address that is no URL are found before a turn is."""
-    with pytest.raises(InvalidSettings, match=name):
+    """A holiday that is no date, an address that is no URL, a key that cannot be sent: found before a turn is."""
+    with pytest.raises(InvalidSettings, match=name) as caught:
         make_settings(Catalogue.of(legal_tools=LegalTools()), **{name: value})
+    assert name != "DATAJUD_API_KEY" or value not in str(caught.value)
+    make_settings(Catalogue.of(legal_tools=LegalTools()), DATAJUD_API_KEY=" a-key\n")

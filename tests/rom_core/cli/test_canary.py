@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,6 +14,8 @@ from flag_support import SETTINGS_TOML, Site
 from plugins.canary import CanaryPlugin
 from plugins.metrics import Metrics
 from rom_core.cli import main
+from rom_core.cli.canary import _print
+from rom_core.cli.flags import AdminClient
 from rom_core.http.app import create_app
 from rom_core.http.server import Server
 
@@ -60,6 +63,60 @@ def test_every_decision_has_its_command(url: str) -> None:
     assert shown["rollout"]["block"]["include"] == ["bia"]
     assert rom(url, "start", "MAX_TOKENS=60").exit_code == 0
     assert rom(url, "abort").exit_code == 0
+
+
+class Told:
+    """In the place of AdminClient: keeps what is printed."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def say(self, text: str, style: str = "") -> None:
+        """A line."""
+        self.text += f"{text}\n"
+
+
+@pytest.mark.parametrize(
+    ("gate", "status", "says", "silent"),
+    [
+        ("watching", "running", "7 s of 15 s watched", "since"),
+        ("inconclusive", "running", "7 s of 15 s watched", "since"),
+        ("pass", "running", "15 s watched, and 7 s since", " of 15 s"),
+        ("watching", "completed", "completed", "gate: watching"),
+    ],
+)
+def test_the_seconds_watched_do_not_contradict_the_gate(gate: str, status: str, says: str, silent: str) -> None:
+    """Once it has held, the seconds are those of a further window; once the rollout has ended, nothing is watched."""
+    rollout = {
+        "status": status,
+        "by": "ana",
+        "percent": 10,
+        "phase": 1,
+        "phases": [{"percent": 10, "seconds": 15.0}],
+        "block": {"flags": {"RETRY_ENABLED": True}},
+        "held": False,
+        "ended_because": "",
+        "gate": gate,
+        "approvable": "no",
+        "window_seconds": 15.0,
+        "watched_seconds": 7.0,
+        "current": {},
+        "judged": None,
+    }
+    told = Told()
+    trail = [{"at": "2026-01-02T03:04:05.678+00:00", "by": "ana", "action": "a", "details": {"percent": 1}, "why": ""}]
+    _print(cast("AdminClient", told), {"rollout": rollout, "durable": True, "trail": trail}, as_json=False)
+    assert says in told.text
+    assert silent not in told.text
+    assert "2026-01-02T03:04:05Z" in told.text
+
+
+def test_a_trail_that_cannot_be_read_is_said() -> None:
+    """In place of none at all, which would look like a rollout that nobody has touched."""
+    told = Told()
+    answer = {"rollout": None, "durable": True, "trail": None, "trail_problem": "no disk"}
+    _print(cast("AdminClient", told), answer, as_json=False)
+    assert told.text.splitlines() == ["no rollout", "the trail cannot be read: no disk"]
 
 
 @pytest.mark.parametrize(

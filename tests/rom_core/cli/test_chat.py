@@ -14,7 +14,13 @@ from click.testing import CliRunner, Result
 from rom_core.cli import main
 
 URL = "http://rom.test"
-DONE = {"reply": "sim", "stop_reason": "end_turn", "model": "anthropic.first", "degraded": False}
+DONE = {
+    "conversation_id": "conv-1",
+    "reply": "sim",
+    "stop_reason": "end_turn",
+    "model": "anthropic.first",
+    "degraded": False,
+}
 PROBLEM = {
     "user_message": "A fila está cheia.",
     "detail": "every place is taken",
@@ -74,6 +80,53 @@ def test_a_key_that_cannot_be_sent_is_named_and_not_shown() -> None:
     assert result.exit_code == 1
     assert "ROM_API_KEY holds characters that a token cannot have" in result.stderr
     assert "secreta" not in result.output
+
+
+def test_a_conversation_keeps_its_id_and_what_was_said(network: responses.RequestsMock) -> None:
+    """The server tells the id with the first answer; a question that failed leaves no trace in the next one."""
+    answers(network, event("done", DONE))
+    network.post(f"{URL}/api/chat", body=json.dumps(PROBLEM), status=503)
+    answers(network, event("done", DONE | {"reply": "certo"}))
+    result = CliRunner().invoke(main, ["chat", "--url", URL], input="um\n\n dois\ntrês\n")
+    assert (result.exit_code, "A fila está cheia." in result.stdout) == (0, True), result.output
+    sent = [json.loads(call.request.body or "") for call in network.calls]
+    said = [{"role": "user", "content": "um"}, {"role": "assistant", "content": "sim"}]
+    assert [(body.get("conversation_id"), body["message"], body["messages"]) for body in sent] == [
+        (None, "um", []),
+        ("conv-1", "dois", said),
+        ("conv-1", "três", said),
+    ]
+
+
+def test_an_interrupt_ends_the_answer_and_not_the_conversation(network: responses.RequestsMock) -> None:
+    """Whoever has read enough asks on, in the same conversation; outside of one it ends the command."""
+
+    def interrupted(_request: Any) -> Any:
+        raise KeyboardInterrupt
+
+    answers(network, event("done", DONE))
+    network.add_callback("POST", f"{URL}/api/chat", interrupted)
+    answers(network, event("done", DONE))
+    network.add_callback("POST", f"{URL}/api/chat", interrupted)
+    result = CliRunner().invoke(main, ["chat", "--url", URL], input="um\ndois\ntrês\n")
+    assert result.exit_code == 0
+    last = json.loads(network.calls[-1].request.body or "")
+    assert [message["content"] for message in last["messages"]] == ["um", "sim"]
+    assert rom_chat().exit_code == 130
+
+
+def test_what_a_terminal_obeys_is_not_shown(network: responses.RequestsMock) -> None:
+    """A quoted document cannot clear the screen, retitle the window or write over a line; text stays as it is."""
+    text = "a\x1b]0;t\x07b\x1b[2Jc\rd\x9b31me\x7f\nção 😀 שלום"
+    answers(network, event("delta", {"text": text}) + event("done", DONE))
+    assert rom_chat().stdout == "a]0;tb[2Jcd31me\nção 😀 שלום\n"
+
+
+def test_a_terminal_without_a_character_shows_a_question_mark(network: responses.RequestsMock) -> None:
+    """An ASCII terminal reads the answer; there is no traceback in its place."""
+    answers(network, event("delta", {"text": "não"}) + event("done", DONE))
+    result = CliRunner(charset="ascii").invoke(main, ["chat", "oi", "--url", URL])
+    assert (result.exit_code, result.stdout) == (0, "n?o\n")
 
 
 @pytest.mark.parametrize("streamed", [False, True])

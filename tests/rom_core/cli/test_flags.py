@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import responses
 from click.testing import CliRunner, Result
 from flag_support import SETTINGS_TOML, Site
@@ -37,6 +41,28 @@ def url(site: Site) -> Iterator[str]:
     yield server.url
     server.stop(1)
     runtime.stop()
+
+
+@contextmanager
+def breaking_off(answer: bytes) -> Iterator[str]:
+    """The address of a server that reads one request and sends this before it closes."""
+
+    def serve() -> None:
+        with listener.accept()[0] as connection:
+            connection.settimeout(10)
+            connection.recv(65536)
+            connection.sendall(answer)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def rom(url: str, *arguments: str, token: str = TOKEN) -> Result:
@@ -170,7 +196,31 @@ def test_a_server_that_is_not_there_or_not_ours_is_said(url: str, tmp_path: Path
     """No traceback."""
     gone = rom("http://127.0.0.1:9", "list")
     assert gone.exit_code == 1
-    assert "no server answers at http://127.0.0.1:9" in gone.stderr
+    assert "no server answers at http://127.0.0.1:9; another address is given with --url or ROM_URL" in gone.stderr
+    with responses.RequestsMock() as mock:
+        mock.get("http://one.test/admin/flags", status=502, body="<html>")
+        page = rom("http://one.test", "list")
+    assert page.exit_code == 1
+    assert "answers HTTP 502 without JSON" in page.stderr
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"])
+def test_a_change_without_an_answer_may_have_been_made(answer: bytes) -> None:
+    """A connection that breaks off after the request is not a server that is not there; who only reads, reads again."""
+    for arguments, doubtful in ((("set", "BEDROCK_ENABLED=off"), True), (("list",), False)):
+        with breaking_off(answer) as broken:
+            result = rom(broken, *arguments)
+        assert result.exit_code == 1
+        assert f"{broken} took the request, and the connection broke off" in result.stderr
+        assert ("may have been carried out" in result.stderr) is doubtful
+
+
+def test_a_server_that_is_silent_has_its_time_named() -> None:
+    """And again, a change may have been made."""
+    with responses.RequestsMock() as mock:
+        mock.post("http://one.test/admin/reload-flags", body=requests.ReadTimeout("silence"))
+        result = rom("http://one.test", "reload")
+    assert "http://one.test took the request and did not answer within 20 s: it may have been" in result.stderr
 
 
 def test_notes_of_the_answer_are_printed(url: str, site: Site, start: int) -> None:

@@ -62,6 +62,15 @@ def test_exit_codes_say_pass_fail_or_cannot_judge(run: Callable[..., Result]) ->
         assert result.stdout.splitlines()[-1] == f"verdict: {verdict}"
 
 
+def test_a_fail_is_not_called_one_that_could_not_be_judged(run: Callable[..., Result]) -> None:
+    """What was not watched, because it ended early, is only incomplete then."""
+    failed = run(*URL, "--window", "1h", "--max-memory", "0.3")
+    assert failed.exit_code == 1
+    assert "incomplete: only" in failed.stdout
+    assert "cannot judge" not in failed.stdout
+    assert "cannot judge: " in run(*URL, "--window", "1h", serve=gone).stdout
+
+
 def test_progress_shows_the_current_figures(run: Callable[..., Result]) -> None:
     """On standard error; without a terminal now and then, and always when a look failed."""
     lines = run(*URL, "--window", "1h").stderr.splitlines()

@@ -25,6 +25,10 @@ from rom_core.turn import Attempt, ModelReply
 # Seconds for five things that each would take half a second if they waited for the loop to look at everything.
 PROMPT = 1.0
 Serve = Callable[..., tuple[Runtime, Server]]
+_BOTH_LENGTHS = (
+    b"POST /api/chat HTTP/1.1\r\nHost: rom\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n"
+    b"GET /health HTTP/1.1\r\nHost: rom\r\n\r\n"
+)
 
 
 @pytest.fixture
@@ -193,6 +197,9 @@ def test_a_connection_that_takes_nothing_is_closed(serve: Serve) -> None:
         (b"GET /health HTTP/1.1\r\nHost: rom\r\nA: " + b"x" * (1 << 18), 431, "http_error"),
         (b"POST /api/chat HTTP/1.1\r\nHost: rom\r\nContent-Length: 999999999\r\n\r\n", 413, "payload_too_large"),
         (b"POST /api/chat HTTP/1.1\r\nHost: rom\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501, "http_error"),
+        (_BOTH_LENGTHS, 400, "malformed_request"),
+        (_BOTH_LENGTHS.replace(b"Host: rom", b"Expect: 100-continue"), 400, "malformed_request"),
+        (_BOTH_LENGTHS.replace(b"1.1\r\nHost: rom", b"1.0\r\nConnection: keep-alive"), 400, "malformed_request"),
     ],
 )
 def test_what_the_server_itself_refuses_is_a_problem_too(serve: Serve, request_: bytes, status: int, code: str) -> None:
