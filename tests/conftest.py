@@ -12,6 +12,12 @@ structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatte
 
 
 @pytest.fixture(autouse=True)
+def _own_log_context() -> None:
+    """The ids of a request that another test has made in this thread must not stand in this one's lines."""
+    structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own cloud and proxy settings must not decide whether a test passes."""
     for name in list(os.environ):

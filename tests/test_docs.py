@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from falcon import testing
@@ -14,6 +15,7 @@ from support import Recorder, asks, make_runtime, make_settings, make_turn, says
 
 from plugins.request_log import describe
 from rom_core import hookspecs, reference
+from rom_core.bedrock.local import LocalBedrock
 from rom_core.catalogue import Catalogue
 from rom_core.config import CORE_SETTINGS, texts
 from rom_core.errors import RomError, TurnCancelled, family
@@ -133,11 +135,24 @@ def test_the_plugin_of_the_page_passes_the_test_of_the_page(disclaimer: ModuleTy
         test()
 
 
+def test_a_distribution_of_its_own_can_test_its_plugin(
+    disclaimer: ModuleType, bedrock_local: LocalBedrock, tmp_path: Path
+) -> None:
+    """The test that the page shows for it needs nothing but what is installed, and passes."""
+    assert disclaimer.Disclaimer
+    code = codes("plugins.md")[2]
+    assert "support" not in code
+    shown: dict[str, Any] = {}
+    exec(compile(code, "plugins.md", "exec"), shown)
+    shown["test_the_sentence_over_http"](bedrock_local, tmp_path)
+    assert len(bedrock_local.requests) == 1
+
+
 def test_the_tool_of_the_page_runs_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is offered, validated and run; its own error reaches the model in its words."""
     module = ModuleType("interest")
     monkeypatch.setitem(sys.modules, "interest", module)
-    exec(compile(codes("plugins.md")[2], "plugins.md", "exec"), vars(module))
+    exec(compile(codes("plugins.md")[3], "plugins.md", "exec"), vars(module))
     asked = asks(("juros_simples", {"principal": 1000, "meses": 3}), ("juros_simples", {"principal": 1, "meses": 1300}))
     runtime, transport = make_runtime(asked, says("ok"), plugins={"interest": module.Interest()})
     runtime.run(make_turn(runtime))
@@ -152,7 +167,7 @@ def test_the_route_of_the_page_tells_what_happened(monkeypatch: pytest.MonkeyPat
     """It validates, answers and emits; the request log writes the event as the page says; off it is 404."""
     module = ModuleType("opinions")
     monkeypatch.setitem(sys.modules, "opinions", module)
-    exec(compile(codes("plugins.md")[3], "plugins.md", "exec"), vars(module))
+    exec(compile(codes("plugins.md")[4], "plugins.md", "exec"), vars(module))
     for on, statuses in ((True, [204, 422]), (False, [404, 404])):
         recorder = Recorder()
         plugins = {"opinions": module.Opinions(), "recorder": recorder}

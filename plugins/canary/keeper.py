@@ -75,8 +75,11 @@ class Keeper:
         if thread is not None:
             thread.join(timeout=5)
         rollout = self._rollout
-        if rollout is not None and rollout.running:
+        if rollout is not None and self._unfinished():
             with self._alone():
+                if not rollout.running:
+                    self._keep_end(rollout)
+                    return
                 scrape = self._scrape()
                 rollout.close(scrape)
                 self._keep(rollout, closed=scrape is not None)
@@ -173,7 +176,10 @@ class Keeper:
         _, flags = self._ready()
         with self._alone():
             rollout = self._rollout
-            if rollout is None or not rollout.running:
+            if rollout is None or not self._unfinished():
+                return
+            if not rollout.running:
+                self._keep_end(rollout)
                 return
             reason = self._astray(rollout)
             if reason is not None:
@@ -214,10 +220,14 @@ class Keeper:
             logger.exception("canary.look_failed")
             return None
 
+    def _unfinished(self) -> bool:
+        """Whether looks are needed: for a rollout under way, or until the end of one is on disk."""
+        rollout = self._rollout
+        return rollout is not None and (rollout.running or not self._known().durable)
+
     def _watch(self) -> None:
         """See to it that a running rollout is looked at."""
-        running = self._rollout is not None and self._rollout.running
-        if running and not self._stopped.is_set() and self._thread is None:
+        if self._unfinished() and not self._stopped.is_set() and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="rom-canary", daemon=True)
             self._thread.start()
 
@@ -232,7 +242,7 @@ class Keeper:
             with self._lock:
                 # Under the lock, so that a rollout that starts now either finds this thread at work or starts its own.
                 rollout = self._rollout
-                if rollout is None or not rollout.running:
+                if rollout is None or not self._unfinished():
                     self._thread = None
                     return
             # Of the machine, whatever clock the rules are tested with: a thread has to rest between two looks.
@@ -253,9 +263,26 @@ class Keeper:
                 runtime.emit(CanaryChanged(entry.action, percent, entry.by, entry.why))
 
     def _keep(self, rollout: Rollout, entries: Sequence[Entry] = (), *, closed: bool = False) -> None:
-        """On disk; what cannot be kept now is tried again at the next look."""
+        """On disk; what cannot be kept now is tried again at the next look.
+
+        An end waits until the withdrawal of the flags is kept: a process that dies in between leaves a canary in force,
+        and the next one has to find the rollout that judges it.
+        """
+        _, flags = self._ready()
+        if not rollout.running and not flags.durable:
+            self._known().postpone(entries)
+            return
         with suppress(StoreUnavailable):
             self._known().save(rollout, entries, closed=closed)
+
+    def _keep_end(self, rollout: Rollout) -> None:
+        """Once more, for what could not be kept when it ended: first that the flags are withdrawn, then the record."""
+        runtime, flags = self._ready()
+        if not flags.durable and runtime.current.canary is None:
+            # Nothing is left to withdraw; what has been is kept with it.
+            flags.withdraw_canary(Author(GATE, "the end of the rollout is kept"))
+        self._keep(rollout)
+        self._publish()
 
     def _publish(self) -> None:
         rollout = self._rollout

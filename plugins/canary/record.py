@@ -51,6 +51,11 @@ class Record:
         self.durable = True
         self._unsaved = []
 
+    def postpone(self, entries: Sequence[Entry]) -> None:
+        """Write nothing now; these entries come with the next `save`."""
+        self._unsaved += entries
+        self.durable = False
+
     def trail(self, limit: int) -> list[dict[str, Any]]:
         """The newest entries, newest first: who, when, what, why, on which figures. Raises StoreUnavailable."""
         return self._journal.entries(limit)

@@ -38,7 +38,6 @@ def stream() -> Iterator[io.StringIO]:
     for name, before in quieted.items():
         logging.getLogger(name).setLevel(before)
     structlog.configure(**configured)
-    structlog.contextvars.clear_contextvars()
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:

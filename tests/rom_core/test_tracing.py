@@ -137,7 +137,6 @@ def test_ids_follow_the_turn_into_the_threads_of_tools() -> None:
         return "ok"
 
     runtime, _ = make_runtime(asks(("look", {}), ("look", {})), says("ok"), plugins={"kit": Toolkit(tool(run=look))})
-    structlog.contextvars.clear_contextvars()
     turn = make_turn(runtime)
     turn.trace_id = TRACE
     runtime.run(turn)
@@ -156,7 +155,6 @@ def test_the_ids_of_one_request_do_not_reach_the_next_one_in_the_same_thread() -
     structlog.contextvars.bind_contextvars(turn_id="of the one before")
     first = client.simulate_get("/health")
     bound = structlog.contextvars.get_contextvars()
-    structlog.contextvars.clear_contextvars()
     assert bound == {"trace_id": first.headers["X-Trace-Id"], "request_id": first.headers["X-Request-Id"]}
 
 

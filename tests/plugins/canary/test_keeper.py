@@ -106,6 +106,48 @@ def test_what_cannot_be_kept_is_said_and_tried_again(bench: Bench, tmp_path: Pat
     assert [entry["action"] for entry in bench.keeper.trail(9)] == ["held", "started"]
 
 
+@pytest.mark.parametrize("stopped", [False, True])
+def test_an_end_that_could_not_be_kept_is_tried_again(bench: Bench, tmp_path: Path, stopped: bool) -> None:
+    """At the next look, or when the process ends: the next one must not find the rollout running."""
+    bench.keeper.begin(BLOCK, ANA)
+    database = tmp_path / "state" / "canary.db"
+    database.rename(database.with_suffix(".away"))
+    bench.keeper.abort(Author("bia", "smoke"))
+    assert bench.keeper.view["durable"] is False
+    database.with_suffix(".away").rename(database)
+    if stopped:
+        bench.keeper.stop()
+    else:
+        bench.look()
+        assert bench.keeper.view["durable"] is True
+    bench.start()
+    assert bench.percent is None
+    assert bench.keeper.view["rollout"]["status"] == "aborted"
+    assert [(entry["action"], entry["by"]) for entry in bench.keeper.trail(9)] == [
+        ("aborted", "bia"),
+        ("started", "ana"),
+    ]
+
+
+def test_an_end_is_kept_only_with_the_withdrawal_of_its_flags(bench: Bench) -> None:
+    """A canary that a restart brings back is one that a rollout judges; once both are on disk, it stays away."""
+    bench.keeper.begin(BLOCK, ANA)
+    bench.site.store.broken = True
+    bench.keeper.abort(Author("bia", "smoke"))
+    assert (bench.percent, bench.keeper.view["durable"]) == (None, False)
+    bench.site.store.broken = False
+    bench.start()
+    assert (bench.percent, bench.keeper.view["rollout"]["status"]) == (10, "running")
+    bench.site.store.broken = True
+    bench.keeper.abort(Author("bia", "smoke"))
+    bench.site.store.broken = False
+    bench.look()
+    assert bench.keeper.view["durable"] is True
+    bench.start()
+    assert (bench.percent, bench.keeper.view["rollout"]["status"]) == (None, "aborted")
+    assert [entry["action"] for entry in bench.keeper.trail(9)] == ["aborted", "started"]
+
+
 def test_a_damaged_record_withdraws_the_canary(bench: Bench, tmp_path: Path) -> None:
     """Nobody knows any more how it does; the file is put aside."""
     bench.keeper.begin(BLOCK, ANA)
