@@ -19,6 +19,7 @@ from rom_core.fetch import FetchFailed, fetch
 from rom_core.gate.figures import Figures, Window
 from rom_core.gate.scrape import NAMES, BadScrape, Labels, Scrape, ScrapeFailed, Series, parse
 
+_NOT_LET_IN = frozenset({401, 403})
 # Answers that trying again does not change: a redirect, a wrong token, no such page.
 _HOPELESS = frozenset({301, 302, 303, 307, 308, 401, 403, 404})
 
@@ -40,7 +41,8 @@ def scraper(url: str, clock: Clock, *, token: str = "", timeout: float = 10.0) -
         try:
             return parse(fetch(session, address, clock, timeout), at)
         except FetchFailed as error:
-            raise ScrapeFailed(str(error), hopeless=error.status in _HOPELESS) from None
+            where = "; the token is taken from METRICS_TOKEN" if error.status in _NOT_LET_IN else ""
+            raise ScrapeFailed(f"{error}{where}", hopeless=error.status in _HOPELESS) from None
         except BadScrape as error:
             raise ScrapeFailed(f"{address}: {error}") from None
 

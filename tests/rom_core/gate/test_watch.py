@@ -199,7 +199,7 @@ def test_a_scrape_reads_metrics_with_its_token() -> None:
         scrape = scraper(url + "/", FakeClock(start=77), token="m")()
         assert scrape.at == 77
         assert scrape.values["rom_memory_used_ratio", frozenset()] == 0.3
-        with pytest.raises(ScrapeFailed, match=r"401, a token is needed"):
+        with pytest.raises(ScrapeFailed, match=r"401, a token is needed; the token is taken from METRICS_TOKEN"):
             scraper(url, FakeClock())()
 
 
