@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import statistics
+from bench.harness import Figures, bare_url, bedrock, compare, process, rom_environ, rom_url
 
-from bench.harness import Figures, bare_url, bedrock, measure, process, rom_environ, rom_url
-
-ROUNDS = 5
 CASES: dict[str, tuple[dict[str, object], int]] = {
-    "whole answer": ({"message": "[[say=ok]]"}, 400),
-    "stream of 100 events": ({"message": "[[length=100]] conte", "stream": True}, 160),
+    "whole answer": ({"message": "[[say=ok]]"}, 2400),
+    "stream of 100 events": ({"message": "[[length=100]] conte", "stream": True}, 600),
 }
 
 
 def main() -> None:
-    """Measure in turns, so that a slow moment of the machine meets both, and print medians and ratios."""
+    """Measure and print figures and ratios."""
     arguments, url_of = bedrock()
     with (
         process(arguments, url_of) as (endpoint, _),
@@ -22,11 +19,7 @@ def main() -> None:
         process(["-m", "rom_core", "serve"], rom_url, **rom_environ(endpoint)) as (rom, _),
     ):
         for name, (body, requests) in CASES.items():
-            rounds = [
-                (measure(bare, body, requests=requests, clients=8), measure(rom, body, requests=requests, clients=8))
-                for _ in range(ROUNDS)
-            ]
-            _report(name, _median([r[0] for r in rounds]), _median([r[1] for r in rounds]))
+            _report(name, *compare([bare, rom], body, requests=requests, clients=8))
 
 
 def _report(name: str, bare: Figures, rom: Figures) -> None:
@@ -35,10 +28,6 @@ def _report(name: str, bare: Figures, rom: Figures) -> None:
     for label, figures in (("bare handler", bare), ("ROM Agent", rom)):
         print(f"{label:14}{figures.p50_ms:10.2f}{figures.p99_ms:10.2f}{figures.rate:10.0f}")
     print(f"{'ratio':14}{rom.p50_ms / bare.p50_ms:10.2f}{rom.p99_ms / bare.p99_ms:10.2f}{rom.rate / bare.rate:10.2f}")
-
-
-def _median(figures: list[Figures]) -> Figures:
-    return Figures(*(statistics.median(getattr(f, field) for f in figures) for field in ("p50_ms", "p99_ms", "rate")))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from rom_core.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 20
+WARM_UP = 20
+RATE_ROUNDS = 15
 _ENVIRON = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 
 
@@ -162,18 +164,26 @@ class Figures:
     rate: float
 
 
-def measure(url: str, body: dict[str, object], *, requests: int, clients: int) -> Figures:
-    """p50 and p99 of one client asking one thing after another, then the rate of `clients` at once."""
-    client = Client(url, body)
-    times = []
-    for number in range(requests + 20):
-        began = time.perf_counter()
-        client.ask()
-        if number >= 20:
-            times.append((time.perf_counter() - began) * 1000)
-    client.close()
-    times.sort()
-    return Figures(statistics.median(times), times[int(len(times) * 0.99)], _rate(url, body, requests, clients))
+def compare(urls: Sequence[str], body: dict[str, object], *, requests: int, clients: int) -> list[Figures]:
+    """The figures of each server: p50 and p99 of one client, then the rate of `clients` at once.
+
+    Taken in turns, request by request and in short rounds, so that a slow moment of the machine meets all of them.
+    """
+    one_by_one = [Client(url, body) for url in urls]
+    times: list[list[float]] = [[] for _ in urls]
+    for number in range(requests + WARM_UP):
+        for client, taken in zip(one_by_one, times, strict=True):
+            began = time.perf_counter()
+            client.ask()
+            if number >= WARM_UP:
+                taken.append((time.perf_counter() - began) * 1000)
+    for client in one_by_one:
+        client.close()
+    rates = [[_rate(url, body, requests // RATE_ROUNDS, clients) for url in urls] for _ in range(RATE_ROUNDS)]
+    return [
+        Figures(statistics.median(taken), sorted(taken)[int(len(taken) * 0.99)], statistics.median(rate))
+        for taken, rate in zip(times, zip(*rates, strict=True), strict=True)
+    ]
 
 
 def _rate(url: str, body: dict[str, object], requests: int, clients: int) -> float:

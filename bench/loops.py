@@ -19,7 +19,8 @@ from rom_core.runtime import Runtime
 from rom_core.tools import Tool
 from rom_core.turn import Attempt, ChatRequest, ModelReply, Usage
 
-ITERATIONS = (1, 12, 50)
+# How many turns of each length.
+ITERATIONS = {1: 200, 12: 30, 50: 12}
 PLUGINS = (0, 5, 10)
 ROUNDS = 9
 TURNS = 300
@@ -100,10 +101,10 @@ def main() -> None:
         rom = runtime({"offers": Offers()}, endpoint=endpoint)
         rom.start()
         print(f"\n{'tool loop':14}{'plain ms':>10}{'ROM ms':>10}{'ratio':>10}   per model call")
-        for iterations in ITERATIONS:
+        for iterations, rounds in ITERATIONS.items():
             message = f"[[tools={iterations}]] the weather of the city 'Recife'"
             plain_ms, rom_ms = [], []
-            for _ in range(ROUNDS):
+            for _ in range(rounds):
                 began = time.perf_counter()
                 _, calls = loop(client, message, [_TOOL.spec], lambda value: f"sun in {value.get('city')}")
                 plain_ms.append((time.perf_counter() - began) * 1000 / calls)
