@@ -89,6 +89,7 @@ class Peer:
     ) -> None:
         self.answer = answer
         self.ending = ending
+        self.answered = 0
         self.left = 0
         self._eager = eager
         self._tls = tls
@@ -127,6 +128,7 @@ class Peer:
         _read_request(connection)
         if not self._eager:
             connection.sendall(self.answer)
+        self.answered += 1
         if self.ending == "rst":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif self.ending == "wait":

@@ -1,18 +1,19 @@
 """The wire: one boto3 client for the process, one ConverseStream request at a time for each caller.
 
-Python cannot interrupt a thread that waits for response headers, so that wait happens in a thread of a bounded pool
-while the caller waits with its deadline and cancel token; a request given up is counted, and closed when it answers.
-Reading the stream happens in the caller's thread, and cancelling shuts the socket down under it.
+A request is sent and its stream read in the caller's thread, and cancelling shuts the socket down under it. What Python
+cannot interrupt, connecting and fetching credentials, happens in a thread of a bounded pool while the caller waits with
+its deadline and cancel token; what is given up there is counted, and closed when it succeeds.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from rom_core.bedrock.failures import classify
 from rom_core.bedrock.reply import ReplyBuilder
+from rom_core.bedrock.sending import Sending, install, may_ask_elsewhere
 from rom_core.clock import Clock
 from rom_core.config import Settings
 from rom_core.conversation import NORMALISED
@@ -32,17 +33,22 @@ from rom_core.workers import PoolSaturated, WorkerPool
 
 # A request that was given up may finish this much later than its turn, and not more.
 _GRACE_SECONDS = 1.0
+# urllib3 takes no timeout of 0.
+_SHORTEST_SECONDS = 0.001
 # A thread of the server waits for one request at a time; as many again may be given up and not back yet.
 _PER_THREAD = 2
 # The usage follows `messageStop` at once; a complete reply does not wait longer for it.
 _METADATA_SECONDS = 1.0
 
+T = TypeVar("T")
+
 
 class Wire:
     """Sends requests to Bedrock. Thread-safe.
 
-    `pool` holds the requests that wait for their headers; its `abandoned` counts those that were given up and still
-    hold a thread, each for at most the connect timeout and the shorter of the read timeout and its turn's deadline.
+    `pool` holds what cannot be interrupted; its `abandoned` counts what was given up and still holds a thread. That is
+    connecting, for at most the connect timeout, and where credentials are fetched the whole request up to its headers,
+    for at most the shorter of the read timeout and its turn's deadline as well.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Wire:
         self.client = make_client(settings, endpoint_url)
         self.client.meta.events.register("before-call.bedrock-runtime.ConverseStream", self._bound_read)
         self.client.meta.events.register("before-send.bedrock-runtime.ConverseStream", self._trace)
+        self._interruptible = install(self.client)
         self._check = _checker(self.client)
         self.pool = WorkerPool("wire", _PER_THREAD * settings.HTTP_THREADS)
 
@@ -107,7 +114,6 @@ class Wire:
 
     def _open(self, call: ModelCall, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
         """The response as soon as its headers are there."""
-        remaining = call.deadline.remaining()
 
         def send() -> dict[str, Any]:
             self._local.read_timeout = patience
@@ -116,20 +122,50 @@ class Wire:
             answer: dict[str, Any] = self.client.converse_stream(**request)
             return answer
 
+        if not self._interruptible or may_ask_elsewhere(self.client):
+            try:
+                return self._in_pool(call, send, lambda response: _close(response["stream"]))
+            except RomError:
+                raise
+            except Exception as error:
+                raise self._failure(call, error) from error
+        # Nobody else watches the deadline here.
+        patience = min(patience, max(_SHORTEST_SECONDS, call.deadline.remaining()))
+        saturated: list[WireSaturated] = []
+
+        def connect(connecting: Callable[[], None], close: Callable[[], None]) -> None:
+            def connected() -> bool:
+                connecting()
+                return True
+
+            try:
+                self._in_pool(call, connected, lambda _: close())
+            except WireSaturated as error:
+                saturated.append(error)
+                raise
+
+        sending = Sending(connect)
         try:
-            job = self.pool.submit(send, on_late=lambda response: _close(response["stream"]))
+            with sending, call.cancel.calling(sending.cut):
+                return send()
+        except Exception as error:
+            if saturated:
+                raise saturated[0] from None
+            raise self._failure(call, error) from error
+
+    def _in_pool(self, call: ModelCall, work: Callable[[], T], on_late: Callable[[T], None]) -> T:
+        """What `work` gives in a thread of the pool; left to itself there when the turn ends, `on_late` then."""
+        try:
+            job = self.pool.submit(work, on_late=on_late)
         except PoolSaturated:
             raise WireSaturated("too many unanswered requests to the model", kind="wire_saturated") from None
-        if not self.pool.wait(job, self._clock, call.cancel, remaining):
+        if not self.pool.wait(job, self._clock, call.cancel, call.deadline.remaining()):
             self.pool.abandon(job)
         if job.abandoned:
             call.check()
             call.cancel.cancel("deadline")
             raise call.cancel.error()
-        try:
-            return job.value()
-        except Exception as error:
-            raise self._failure(call, error) from error
+        return job.value()
 
     def _read(self, attempt: Attempt, stream: Any) -> ModelReply:
         call = attempt.call

@@ -11,14 +11,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import urllib3
 from bedrock_support import STREAM_HEAD, Connect, Peer, asking, chunks, event, make_attempt, make_wire, until
+from botocore.credentials import Credentials
+from botocore.tokens import FrozenAuthToken
 from support import make_settings
 
 from rom_core.bedrock import wire as wire_module
 from rom_core.bedrock.local import LocalBedrock
+from rom_core.bedrock.sending import Sending, install, may_ask_elsewhere
 from rom_core.bedrock.wire import make_client
 from rom_core.errors import (
     DeadlineExceeded,
@@ -72,18 +77,193 @@ def connected(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return addresses
 
 
+@pytest.fixture
+def pooled(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Makes wires that have to fetch credentials before every request, as far as anybody can know."""
+    monkeypatch.setattr(wire_module, "may_ask_elsewhere", lambda _client: True)
+    return connect
+
+
 # -- before the headers ----------------------------------------------------------------------------------------------
 
 
-def test_silence_before_the_headers_ends_with_the_deadline(
+def test_silence_before_the_headers_ends_with_the_deadline(bedrock_local: LocalBedrock, connect: Connect) -> None:
+    """Without anybody's help, and the service sees the client go at once; no thread is left to itself."""
+    wire, attempt = connect(bedrock_local.url), make_attempt(seconds=0.3)
+    with ends_within(5):
+        with pytest.raises(DeadlineExceeded):
+            wire.converse(attempt, asking("[[fault=hang]]"))
+        assert attempt.turn.deadline.passed
+        assert wire.pool.outstanding == 0
+        assert until(lambda: bedrock_local.aborted == 1)
+    assert attempt.turn.cancel.reason == "deadline"
+
+
+@pytest.mark.parametrize("reason", ENDED)
+def test_a_turn_that_ends_before_the_headers_does_not_wait_for_them(
+    bedrock_local: LocalBedrock, connect: Connect, reason: str
+) -> None:
+    """Client gone, deadline or draining: the caller returns at once with the turn's own error, on a connection that is
+    new or not, and the next request gets one of its own.
+    """
+    wire = connect(bedrock_local.url)
+    for known in (False, True):
+        assert until(lambda: bedrock_local.active == 0)
+        attempt, aborted = make_attempt(), bedrock_local.aborted
+        ready = cancelling(attempt, reason, lambda: bedrock_local.active == 1)
+        with ends_within(2), ready, pytest.raises(ENDED[reason]):
+            wire.converse(attempt, asking("[[fault=hang]]"))
+        assert until(lambda seen=aborted: bedrock_local.aborted == seen + 1)  # type: ignore[misc]
+        assert wire.pool.outstanding == 0
+        if not known:
+            assert wire.converse(make_attempt(), asking("[[say=next]]")).text == "next"
+
+
+def test_an_error_whose_body_never_ends_ends_with_the_turn(connect: Connect) -> None:
+    """An HTTP error is read by botocore itself, before it returns: that wait is no other."""
+    head = b"HTTP/1.1 500 X\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    attempt = make_attempt()
+    with Peer(head, ending="wait") as peer:
+        wire = connect(peer.url)
+        with (
+            ends_within(2),
+            cancelling(attempt, "client_gone", lambda: peer.answered == 1),
+            pytest.raises(TurnCancelled),
+        ):
+            wire.converse(attempt, asking())
+        assert until(lambda: peer.left == 1)
+
+
+def test_a_turn_that_ends_while_it_connects_does_not_wait_for_that(
     bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that does not resolve, a peer that does not accept: nothing wakes such a thread, so it is left to itself,
+    counted, and the connection that it makes at last is closed.
+    """
+    go, begun, made = threading.Event(), threading.Event(), []
+    new = urllib3.connection.HTTPConnection._new_conn
+
+    def slow(self: Any) -> socket.socket:
+        begun.set()
+        assert go.wait(10)
+        made.append(new(self))
+        return made[-1]
+
+    wire, attempt = connect(bedrock_local.url), make_attempt()
+    monkeypatch.setattr(urllib3.connection.HTTPConnection, "_new_conn", slow)
+    with ends_within(2), cancelling(attempt, "client_gone", begun.is_set), pytest.raises(TurnCancelled):
+        wire.converse(attempt, asking())
+    assert wire.pool.abandoned == 1
+    go.set()
+    assert until(lambda: wire.pool.abandoned == wire.pool.outstanding == 0)
+    assert until(lambda: made[0].fileno() == -1)
+    assert bedrock_local.requests == []
+
+
+def test_when_given_up_connects_fill_the_pool_the_next_is_refused(
+    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request on a connection that is there needs no thread and goes on."""
+    go, begun = threading.Event(), threading.Event()
+    wire = connect(bedrock_local.url)
+    wire.pool.stop()
+    wire.pool = WorkerPool("wire", 1)
+    wire.converse(make_attempt(), asking())
+    new = urllib3.connection.HTTPConnection._new_conn
+
+    def slow(self: Any) -> socket.socket:
+        begun.set()
+        assert go.wait(10)
+        return new(self)
+
+    monkeypatch.setattr(urllib3.connection.HTTPConnection, "_new_conn", slow)
+    busy = make_attempt()
+    holding = threading.Thread(target=wire.converse, args=(busy, asking("[[latency=1]]")))
+    holding.start()
+    assert until(lambda: bedrock_local.active == 1)
+    attempt = make_attempt()
+    with cancelling(attempt, "client_gone", begun.is_set), pytest.raises(TurnCancelled):
+        wire.converse(attempt, asking())
+    with pytest.raises(WireSaturated):
+        wire.converse(make_attempt(), asking())
+    holding.join()
+    assert wire.converse(make_attempt(), asking("[[say=still]]")).text == "still"
+    go.set()
+    assert until(lambda: wire.pool.outstanding == 0)
+
+
+def test_giving_one_request_up_does_not_touch_another(
+    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection may be another request's as soon as its answer is read, and a canceller may come late."""
+    made: list[Sending] = []
+
+    def noted(*arguments: Any) -> Sending:
+        made.append(Sending(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(wire_module, "Sending", noted)
+    wire = connect(bedrock_local.url)
+    with pytest.raises(ModelThrottled):
+        wire.converse(make_attempt(), asking("[[fault=429]]"))
+    wire.converse(make_attempt(), asking())
+    assert until(lambda: bedrock_local.active == 0)
+
+    def late() -> None:
+        assert until(lambda: bedrock_local.active == 1)
+        for sending in made[:2]:
+            sending.cut()
+
+    canceller = threading.Thread(target=late)
+    canceller.start()
+    assert wire.converse(make_attempt(), asking("[[latency=0.3]][[say=whole]]")).text == "whole"
+    canceller.join()
+    assert len(made) == 3
+
+
+def test_without_the_connections_that_we_know_a_thread_waits(
+    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another botocore may keep them elsewhere; it works all the same."""
+    monkeypatch.setattr(wire_module, "install", lambda client: install(object()))
+    wire = connect(bedrock_local.url)
+    assert wire.converse(make_attempt(), asking("[[say=so]]")).text == "so"
+    attempt = make_attempt()
+    with cancelling(attempt, "client_gone", lambda: bedrock_local.active == 1), pytest.raises(TurnCancelled):
+        wire.converse(attempt, asking("[[latency=0.3]]"))
+    assert wire.pool.abandoned == 1
+    assert until(lambda: wire.pool.abandoned == 0)
+
+
+@pytest.mark.parametrize(
+    ("token", "credentials", "expected"),
+    [
+        (None, Credentials("a", "b"), False),
+        (None, None, False),
+        (None, SimpleNamespace(refresh_needed=lambda: True), True),
+        (None, SimpleNamespace(refresh_needed=lambda: False), False),
+        (FrozenAuthToken("t"), SimpleNamespace(refresh_needed=lambda: True), False),
+        (object(), Credentials("a", "b"), True),
+    ],
+)
+def test_only_what_may_fetch_credentials_needs_a_thread(token: Any, credentials: Any, expected: bool) -> None:
+    """Keys of the environment never, those of a role only when they run out, tokens of a provider always."""
+    signer = SimpleNamespace(_auth_token=token, _credentials=credentials)
+    assert may_ask_elsewhere(SimpleNamespace(_request_signer=signer)) is expected
+
+
+# -- before the headers, where credentials are fetched ---------------------------------------------------------------
+
+
+def test_in_the_pool_silence_before_the_headers_ends_with_the_deadline(
+    bedrock_local: LocalBedrock, pooled: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The caller is free at its deadline; the thread is counted as abandoned, and comes back by its own read timeout.
 
     BEDROCK_READ_TIMEOUT_SECONDS alone would hold it for ten seconds: the request's own timeout is the shorter.
     """
     monkeypatch.setattr(wire_module, "_GRACE_SECONDS", 0.2)
-    wire, attempt = connect(bedrock_local.url), make_attempt(seconds=0.3)
+    wire, attempt = pooled(bedrock_local.url), make_attempt(seconds=0.3)
     with ends_within(5):
         with pytest.raises(DeadlineExceeded):
             wire.converse(attempt, asking("[[fault=hang]]"))
@@ -95,20 +275,20 @@ def test_silence_before_the_headers_ends_with_the_deadline(
 
 
 @pytest.mark.parametrize("reason", ENDED)
-def test_a_turn_that_ends_before_the_headers_does_not_wait_for_them(
-    bedrock_local: LocalBedrock, connect: Connect, reason: str
+def test_in_the_pool_a_turn_that_ends_does_not_wait_for_the_headers(
+    bedrock_local: LocalBedrock, pooled: Connect, reason: str
 ) -> None:
     """Client gone, deadline or draining: the caller returns at once with the turn's own error."""
-    wire, attempt = connect(bedrock_local.url, BEDROCK_READ_TIMEOUT_SECONDS=1), make_attempt()
+    wire, attempt = pooled(bedrock_local.url, BEDROCK_READ_TIMEOUT_SECONDS=1), make_attempt()
     with ends_within(1), cancelling(attempt, reason, lambda: bedrock_local.active == 1), pytest.raises(ENDED[reason]):
         wire.converse(attempt, asking("[[fault=hang]]"))
     assert wire.pool.abandoned == 1
     assert until(lambda: wire.pool.abandoned == 0)
 
 
-def test_an_answer_that_comes_too_late_is_closed(bedrock_local: LocalBedrock, connect: Connect) -> None:
+def test_in_the_pool_an_answer_that_comes_too_late_is_closed(bedrock_local: LocalBedrock, pooled: Connect) -> None:
     """The given-up request is not read when its headers arrive: the service sees that nobody is there."""
-    wire, attempt = connect(bedrock_local.url), make_attempt()
+    wire, attempt = pooled(bedrock_local.url), make_attempt()
     with cancelling(attempt, "client_gone", lambda: bedrock_local.active == 1), pytest.raises(TurnCancelled):
         wire.converse(attempt, asking("[[latency=0.3]][[length=5000]][[delay=0.01]]"))
     assert wire.pool.abandoned == 1
@@ -117,10 +297,10 @@ def test_an_answer_that_comes_too_late_is_closed(bedrock_local: LocalBedrock, co
 
 
 def test_an_answer_that_comes_in_the_moment_of_giving_up_is_closed(
-    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    bedrock_local: LocalBedrock, pooled: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the end of the wait and `abandon` the headers may arrive: then nobody else would close the stream."""
-    wire, attempt = connect(bedrock_local.url), make_attempt()
+    wire, attempt = pooled(bedrock_local.url), make_attempt()
     waits = wire.pool.wait
 
     def just_missed(*arguments: Any) -> bool:
@@ -137,10 +317,10 @@ def test_an_answer_that_comes_in_the_moment_of_giving_up_is_closed(
 
 @pytest.mark.parametrize("seconds", [0.0, 10.0])
 def test_a_turn_that_has_ended_sends_nothing(
-    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch, seconds: float
+    bedrock_local: LocalBedrock, pooled: Connect, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     """A request whose answer nobody can use is not paid for."""
-    wire, attempt, submitted = connect(bedrock_local.url), make_attempt(seconds=seconds), []
+    wire, attempt, submitted = pooled(bedrock_local.url), make_attempt(seconds=seconds), []
     monkeypatch.setattr(wire.pool, "submit", lambda *job, **_: submitted.append(job))
     if seconds:
         attempt.turn.cancel.cancel("client_gone")
@@ -149,11 +329,11 @@ def test_a_turn_that_has_ended_sends_nothing(
     assert submitted == []
 
 
-def test_when_given_up_requests_fill_the_pool_the_next_is_refused(
-    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+def test_in_the_pool_given_up_requests_are_bounded(
+    bedrock_local: LocalBedrock, pooled: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threads that cannot be interrupted are bounded: better an error at once than a queue behind them."""
-    wire = connect(bedrock_local.url, BEDROCK_READ_TIMEOUT_SECONDS=0.4)
+    wire = pooled(bedrock_local.url, BEDROCK_READ_TIMEOUT_SECONDS=0.4)
     wire.pool = WorkerPool("wire", 1)
     attempt = make_attempt()
     with cancelling(attempt, "client_gone", lambda: bedrock_local.active == 1), pytest.raises(TurnCancelled):
@@ -200,6 +380,12 @@ def test_a_reader_behind_tls_is_woken_too(connect: Connect, monkeypatch: pytest.
         with ends_within(2), cancelling(attempt, "client_gone", lambda: said == ["um"]), pytest.raises(TurnCancelled):
             wire.converse(attempt, asking())
         assert until(lambda: peer.left == 1)
+        # And before the headers.
+        peer.answer, attempt = b"", make_attempt()
+        silent = cancelling(attempt, "client_gone", lambda: peer.answered == 2)
+        with ends_within(2), silent, pytest.raises(TurnCancelled):
+            wire.converse(attempt, asking())
+        assert until(lambda: peer.left == 2)
 
 
 def test_nothing_is_said_after_the_turn_has_ended(bedrock_local: LocalBedrock, connect: Connect) -> None:

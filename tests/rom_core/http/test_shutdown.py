@@ -142,3 +142,24 @@ def test_settled_is_said_only_when_the_last_request_has_been_counted(ending: Mak
         assert settled(here.runtime)
         assert here.count.counted == 1
         assert client.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def test_an_end_that_the_loop_brings_about_before_it_is_asked_is_no_error(ending: Make) -> None:
+    """Whatever wakes the loop first has it close what it was to be woken through."""
+    here = ending(linger=0)
+    here.count.go.set()
+    trigger: Any = here.server._server.trigger
+    write = trigger._physical_pull
+
+    def late() -> None:
+        if trigger.thunks and trigger.thunks[-1] == here.server._close_channels:
+            write()
+            until = time.monotonic() + SOON
+            while not trigger._closed and time.monotonic() < until:
+                time.sleep(0.001)
+        write()
+
+    trigger._physical_pull = late
+    here.begin()
+    assert here.over(SOON)
+    assert here.clean
