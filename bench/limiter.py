@@ -30,6 +30,8 @@ ROUNDS = 300
 TURN_BUDGET_US = 20
 CLIENTS = 200
 SECONDS = 5.0
+PROBE_SECONDS = 0.02
+PROBE_BUDGET_MS = 100
 EVERY_SECONDS = 1.0
 REFUSAL_BUDGET_MS = 5
 REFUSAL_CPU_BUDGET_US = 800
@@ -106,10 +108,11 @@ class _Client:
         return (time.perf_counter() - asked) * 1e3
 
 
-def _refusals() -> tuple[list[float], list[float], float]:
+def _refusals() -> tuple[list[float], list[float], float, list[float]]:
     """Milliseconds from question to refusal, sorted, of CLIENTS clients once a second each, and of all at once.
 
-    Then the server's CPU microseconds for one refusal, from the cheapest of BURSTS bursts.
+    Then the server's CPU microseconds for one refusal, from the cheapest of BURSTS bursts, and the milliseconds of
+    probes in a flood.
     """
     arguments, url_of = bedrock()
     with process(arguments, url_of) as (endpoint, _):
@@ -128,7 +131,7 @@ def _refusals() -> tuple[list[float], list[float], float]:
                     before = _cpu_seconds(pid)
                     bursts += _burst(address)
                     costs.append(_cpu_seconds(pid) - before)
-                return sorted(steady), sorted(bursts), min(costs) / CLIENTS * 1e6
+                return sorted(steady), sorted(bursts), min(costs) / CLIENTS * 1e6, _probes(address)
             finally:
                 for holder in holders:
                     holder.close()
@@ -175,10 +178,40 @@ def _burst(address: tuple[str, int]) -> list[float]:
     return times
 
 
+def _probes(address: tuple[str, int]) -> list[float]:
+    """Milliseconds from question to answer of a probe, while CLIENTS clients ask again as soon as they are refused."""
+    request, probe = _request("oi"), b"GET /health HTTP/1.1\r\nHost: rom\r\n\r\n"
+    times: list[float] = []
+    with selectors.DefaultSelector() as ready, socket.create_connection(address) as prober:
+        ready.register(prober, selectors.EVENT_READ)
+        clients = [_Client(address, 0.0) for _ in range(CLIENTS)]
+        for client in clients:
+            ready.register(client.socket, selectors.EVENT_READ, client)
+            client.ask(request)
+        asked, answer = None, b""
+        until = time.perf_counter() + SECONDS
+        due = until - SECONDS
+        while (now := time.perf_counter()) < until:
+            if asked is None and due <= now:
+                asked, due = now, now + PROBE_SECONDS
+                prober.sendall(probe)
+            for key, _ in ready.select(0.001):
+                if key.data is None:
+                    answer += prober.recv(65536)
+                    if answer.endswith(b"}"):
+                        times.append((time.perf_counter() - (asked or 0.0)) * 1e3)
+                        asked, answer = None, b""
+                elif key.data.answered() is not None:
+                    key.data.ask(request)
+    for client in clients:
+        client.socket.close()
+    return sorted(times)
+
+
 def measure() -> dict[str, float]:
     """All figures, by name with their unit."""
     log.configure("json", "ERROR", stream=sys.stderr)
-    cost, (refusals, burst, cpu) = _cost_per_turn(), _refusals()
+    cost, (refusals, burst, cpu, probes) = _cost_per_turn(), _refusals()
     return {
         "limiter_per_turn_us": round(cost, 1),
         "refusals": len(refusals),
@@ -187,6 +220,8 @@ def measure() -> dict[str, float]:
         "refusal_burst_p50_ms": round(burst[len(burst) // 2], 2),
         "refusal_burst_p99_ms": round(burst[len(burst) * 99 // 100], 2),
         "refusal_cpu_us": round(cpu),
+        "probe_in_flood_p50_ms": round(probes[len(probes) // 2], 2),
+        "probe_in_flood_p99_ms": round(probes[len(probes) * 99 // 100], 2),
     }
 
 
@@ -194,6 +229,7 @@ BUDGETS = {
     "limiter_per_turn_us": TURN_BUDGET_US,
     "refusal_p99_ms": REFUSAL_BUDGET_MS,
     "refusal_cpu_us": REFUSAL_CPU_BUDGET_US,
+    "probe_in_flood_p99_ms": PROBE_BUDGET_MS,
 }
 
 
