@@ -23,7 +23,8 @@ from rom_core.catalogue import Catalogue
 from rom_core.clock import SystemClock
 from rom_core.config import load_settings
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ChatRequest, ModelReply, Usage
+from rom_core.turn import Attempt
+from rom_core.turn_values import ChatRequest, ModelReply, Usage
 
 TURNS = 50
 ROUNDS = 300

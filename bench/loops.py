@@ -17,7 +17,8 @@ from rom_core.hookspecs import hookimpl
 from rom_core.model_call import Transport
 from rom_core.runtime import Runtime
 from rom_core.tools import Tool
-from rom_core.turn import Attempt, ChatRequest, ModelReply, Usage
+from rom_core.turn import Attempt
+from rom_core.turn_values import ChatRequest, ModelReply, Usage
 
 # How many turns of each length.
 ITERATIONS = {1: 200, 12: 30, 50: 12}

@@ -20,7 +20,8 @@ from rom_core.config import load_settings
 from rom_core.events import RequestFinished, RequestStarted
 from rom_core.http.app import create_app
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ChatRequest, ModelReply, Usage
+from rom_core.turn import Attempt
+from rom_core.turn_values import ChatRequest, ModelReply, Usage
 
 TURNS = 50
 ROUNDS = 200

@@ -23,7 +23,8 @@ from rom_core.events import FallbackExhausted
 from rom_core.failures import failure_of, models_after
 from rom_core.hookspecs import hookimpl
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ModelCall, ModelReply, TryAgain, Turn
+from rom_core.turn import Attempt, ModelCall, Turn
+from rom_core.turn_values import ModelReply, TryAgain
 
 
 class Fallback:

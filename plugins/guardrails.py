@@ -19,7 +19,8 @@ from typing import Any
 from rom_core.config import Rule, Setting, Settings
 from rom_core.events import GuardrailTripped, GuardrailWarned
 from rom_core.hookspecs import hookimpl
-from rom_core.turn import Iteration, IterationResult, StopLoop, Usage
+from rom_core.turn import Iteration
+from rom_core.turn_values import IterationResult, StopLoop, Usage
 
 HARD_LIMIT = "guardrail_hard_limit"
 BUDGET = "guardrail_budget"

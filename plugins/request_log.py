@@ -21,7 +21,8 @@ from rom_core.errors import ModelError, RomError
 from rom_core.events import AttemptFinished, Event, RequestFinished, SettingsChanged, ToolFinished, TurnFinished
 from rom_core.hookspecs import hookimpl
 from rom_core.http.requests import status_of
-from rom_core.turn import Attempt, Iteration, ModelCall, StopLoop, ToolCall, Turn
+from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
+from rom_core.turn_values import StopLoop
 
 # Events that are not in the table, such as those of other plugins, are logged as INFO. The core itself logs that the
 # server drains and that the store of the settings is in trouble, whether this plugin is on or not.

@@ -22,7 +22,8 @@ from rom_core.events import RetryDeclined
 from rom_core.failures import failure_of, reserve, standbys
 from rom_core.hookspecs import hookimpl
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ModelCall, ModelReply, TryAgain
+from rom_core.turn import Attempt, ModelCall
+from rom_core.turn_values import ModelReply, TryAgain
 
 BUDGET_WINDOW_SECONDS = 60.0
 # An attempt with less time than this is not worth its wait.

@@ -22,7 +22,8 @@ from rom_core.events import (
     ToolStarted,
     TurnFinished,
 )
-from rom_core.turn import ToolCall, Turn, Usage
+from rom_core.turn import ToolCall, Turn
+from rom_core.turn_values import Usage
 
 # Outcomes after which Bedrock may have billed tokens that it never told us of. It does not bill what it refuses.
 _BILLED_BLIND = ("ok", "truncated", "timeout", "cancelled")

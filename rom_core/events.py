@@ -13,16 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from rom_core.errors import RomError
-    from rom_core.turn import (
-        Attempt,
-        Iteration,
-        IterationResult,
-        ModelCall,
-        StopLoop,
-        ToolCall,
-        Turn,
-        TurnResult,
-    )
+    from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
+    from rom_core.turn_values import IterationResult, StopLoop, TurnResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,18 +32,8 @@ if TYPE_CHECKING:
     from rom_core.pipeline import PluginRoutes
     from rom_core.runtime import Runtime
     from rom_core.tools import Tool, ToolResult
-    from rom_core.turn import (
-        Attempt,
-        Iteration,
-        IterationResult,
-        ModelCall,
-        ModelReply,
-        StopLoop,
-        ToolCall,
-        TryAgain,
-        Turn,
-        TurnResult,
-    )
+    from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
+    from rom_core.turn_values import IterationResult, ModelReply, StopLoop, TryAgain, TurnResult
 
 PROJECT = "rom"
 hookspec = pluggy.HookspecMarker(PROJECT)

@@ -12,7 +12,8 @@ from rom_core.errors import RomError
 from rom_core.events import IterationFinished, IterationStarted, LoopStopped
 from rom_core.hookspecs import hookimpl
 from rom_core.tools import ToolResult
-from rom_core.turn import Iteration, IterationResult, ModelCall, ModelReply, StopLoop, Turn, TurnResult
+from rom_core.turn import Iteration, ModelCall, Turn
+from rom_core.turn_values import IterationResult, ModelReply, StopLoop, TurnResult
 
 if TYPE_CHECKING:
     from rom_core.tool_run import ToolRuns

@@ -19,7 +19,8 @@ from rom_core.conversation.reasoning import fit_reasoning
 from rom_core.errors import BedrockDisabled, ModelError, RomError, WireSaturated
 from rom_core.events import AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
 from rom_core.hookspecs import hookimpl
-from rom_core.turn import Attempt, ModelCall, ModelReply, TryAgain
+from rom_core.turn import Attempt, ModelCall
+from rom_core.turn_values import ModelReply, TryAgain
 
 # Attempts that a plugin refused before the wire cost nothing, but a plugin could refuse and try again for ever.
 _REFUSALS_PER_REQUEST = 4

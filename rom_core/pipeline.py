@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from rom_core.events import Event
     from rom_core.flags.canary import Canary
     from rom_core.http.app import App
-    from rom_core.turn import ChatRequest, Turn
+    from rom_core.turn import Turn
+    from rom_core.turn_values import ChatRequest
 
 logger = structlog.get_logger("rom.pipeline")
 

@@ -27,7 +27,8 @@ from rom_core.pipeline import Snapshot, build_snapshot
 from rom_core.places import Places
 from rom_core.plugin_times import PluginTimes
 from rom_core.tool_run import ToolRuns
-from rom_core.turn import Attempt, ChatRequest, ModelReply, Sink, Turn, TurnResult
+from rom_core.turn import Attempt, Sink, Turn
+from rom_core.turn_values import ChatRequest, ModelReply, TurnResult
 from rom_core.watchdog import Watchdog
 from rom_core.workers import WorkerPool
 

@@ -20,7 +20,7 @@ from plugins.guardrails import (
     Guardrails,
 )
 from rom_core.tools import Tool
-from rom_core.turn import ModelReply, TurnResult
+from rom_core.turn_values import ModelReply, TurnResult
 
 Asked = tuple[str, dict[str, Any]]
 

@@ -15,7 +15,8 @@ from plugins.limiter import Limiter
 from rom_core.clock import FakeClock
 from rom_core.config import Settings
 from rom_core.errors import RomError
-from rom_core.turn import Attempt, ModelReply, Turn, TurnResult
+from rom_core.turn import Attempt, Turn
+from rom_core.turn_values import ModelReply, TurnResult
 
 
 class Crowd:

@@ -22,7 +22,8 @@ from rom_core.http.app import create_app
 from rom_core.http.server import Server
 from rom_core.model_call import Transport
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ModelReply
+from rom_core.turn import Attempt
+from rom_core.turn_values import ModelReply
 
 FIRST, SECOND, THIRD = "anthropic.first", "anthropic.second", "anthropic.third"
 _PLUGINS = {"retry": Retry, "breaker": Breaker, "fallback": Fallback}

@@ -15,7 +15,8 @@ from rom_core.events import Event
 from rom_core.hookspecs import hookimpl
 from rom_core.runtime import Runtime
 from rom_core.tools import Tool
-from rom_core.turn import Attempt, ChatRequest, ModelReply, Turn, Usage
+from rom_core.turn import Attempt, Turn
+from rom_core.turn_values import ChatRequest, ModelReply, Usage
 
 NOWHERE = Path(__file__).parent / "nowhere"
 MODELS = [

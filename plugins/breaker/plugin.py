@@ -27,7 +27,8 @@ from rom_core.flags import Author
 from rom_core.hookspecs import hookimpl
 from rom_core.pipeline import PluginRoutes
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ModelCall, ModelReply
+from rom_core.turn import Attempt, ModelCall
+from rom_core.turn_values import ModelReply
 
 _OWN = "breaker"
 _HELD_OPEN = "the model gets no requests: its circuit is held open by an administrator"

@@ -21,7 +21,8 @@ from rom_core.events import QueueEntered, QueueLeft, RequestRejected
 from rom_core.hookspecs import hookimpl
 from rom_core.memory import MemoryGauge
 from rom_core.runtime import RESERVED_THREADS, Runtime
-from rom_core.turn import Turn, TurnResult
+from rom_core.turn import Turn
+from rom_core.turn_values import TurnResult
 
 _MEMORY_SECONDS = 0.25
 # What a turn is taken to last before any has ended, and how much the latest counts for the average.

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from rom_core.conversation.values import clean_text
 from rom_core.errors import ModelMalformedReply, ModelStreamTruncated
-from rom_core.turn import ModelReply, Usage
+from rom_core.turn_values import ModelReply, Usage
 
 MALFORMED = ("malformed_model_output", "malformed_tool_use")
 # Stop reasons for which the last block may have ended before its first piece.

@@ -27,7 +27,8 @@ from rom_core.errors import (
 )
 from rom_core.failures import reserve, standbys, telling_silence
 from rom_core.tracing import traceparent
-from rom_core.turn import Attempt, ModelCall, ModelReply
+from rom_core.turn import Attempt, ModelCall
+from rom_core.turn_values import ModelReply
 from rom_core.watchdog import Watchdog
 from rom_core.workers import PoolSaturated, WorkerPool
 

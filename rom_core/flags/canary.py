@@ -15,7 +15,7 @@ from rom_core.config.store import CANARY
 
 if TYPE_CHECKING:
     from rom_core.pipeline import Snapshot
-    from rom_core.turn import ChatRequest
+    from rom_core.turn_values import ChatRequest
 
 CANARY_PERCENT = "CANARY_PERCENT"
 MAX_INCLUDED = 1000

@@ -12,7 +12,8 @@ from rom_core.http.listener import HANG_UP, LET_IN
 from rom_core.http.patience import with_patience
 from rom_core.http.stream import TurnStream
 from rom_core.runtime import Runtime
-from rom_core.turn import ChatRequest, Turn, TurnResult
+from rom_core.turn import Turn
+from rom_core.turn_values import ChatRequest, TurnResult
 
 
 class Dialect(Protocol):

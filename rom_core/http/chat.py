@@ -13,7 +13,8 @@ from rom_core.http.openapi import TURN_ERRORS, Operation
 from rom_core.http.stream import encode_event
 from rom_core.ids import new_id
 from rom_core.runtime import Runtime
-from rom_core.turn import ChatRequest, Turn, TurnResult
+from rom_core.turn import Turn
+from rom_core.turn_values import ChatRequest, TurnResult
 
 NEEDS_TEXT = "must be text, and not blank"
 CHAT_REQUEST = BodySchema(

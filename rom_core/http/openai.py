@@ -19,7 +19,8 @@ from rom_core.http.openai_shapes import COMPLETION, COMPLETION_REQUEST, MODEL, M
 from rom_core.http.openapi import TURN_ERRORS, Operation
 from rom_core.ids import new_id
 from rom_core.runtime import Runtime
-from rom_core.turn import ChatRequest, Turn, TurnResult, Usage
+from rom_core.turn import Turn
+from rom_core.turn_values import ChatRequest, TurnResult, Usage
 
 DEFAULT_MODEL = "default"
 DONE = b"data: [DONE]\n\n"

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import falcon
 
-from rom_core.turn import ChatRequest
+from rom_core.turn_values import ChatRequest
 
 # Of the client's time, kept for the answer's way to it: this share, and not more than so many seconds.
 _WAY_SHARE = 0.05

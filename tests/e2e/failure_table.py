@@ -34,7 +34,8 @@ from rom_core.failures import failure_of
 from rom_core.http.app import create_app
 from rom_core.http.server import Server
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ModelReply
+from rom_core.turn import Attempt
+from rom_core.turn_values import ModelReply
 
 SONNET, HAIKU = "anthropic.claude-sonnet-4-5", "anthropic.claude-haiku-4-5"
 # After a cell the windows of the breaker and the budget are empty, and nothing is passed over any more.

@@ -16,7 +16,8 @@ from rom_core.bedrock.local import LocalBedrock
 from rom_core.catalogue import Catalogue
 from rom_core.clock import FakeClock
 from rom_core.model_call import Transport
-from rom_core.turn import Attempt, ModelReply
+from rom_core.turn import Attempt
+from rom_core.turn_values import ModelReply
 
 MODEL, OTHER = "anthropic.claude-sonnet-4-5", "anthropic.claude-haiku-4-5"
 FAILING = "[[fault=503]] conte"

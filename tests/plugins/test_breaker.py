@@ -26,7 +26,8 @@ from rom_core.errors import (
     TurnCancelled,
 )
 from rom_core.events import CircuitClosed
-from rom_core.turn import Attempt, ModelReply
+from rom_core.turn import Attempt
+from rom_core.turn_values import ModelReply
 
 # -- what counts -----------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,8 @@ from rom_core.bedrock.wire import Wire
 from rom_core.cancel import Deadline
 from rom_core.clock import FakeClock, SystemClock
 from rom_core.errors import DeadlineExceeded, Draining, ModelTimeout, RomError, TurnCancelled
-from rom_core.turn import Attempt, ModelReply
+from rom_core.turn import Attempt
+from rom_core.turn_values import ModelReply
 
 # A model that the local Bedrock knows; those of the test's settings are made up.
 SONNET_ID = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"

@@ -38,7 +38,8 @@ from rom_core.errors import (
 )
 from rom_core.events import FallbackExhausted, FallbackUsed
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ChatRequest, ModelReply
+from rom_core.turn import Attempt
+from rom_core.turn_values import ChatRequest, ModelReply
 
 SONNET, HAIKU = "anthropic.claude-sonnet-4-5", "anthropic.claude-haiku-4-5"
 

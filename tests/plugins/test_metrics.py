@@ -33,7 +33,8 @@ from rom_core.flags import Author
 from rom_core.hookspecs import hookimpl
 from rom_core.http.app import create_app
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ModelReply, TryAgain, Usage
+from rom_core.turn import Attempt
+from rom_core.turn_values import ModelReply, TryAgain, Usage
 
 FIRST = "anthropic.first"
 

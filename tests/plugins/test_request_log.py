@@ -26,7 +26,8 @@ from rom_core.errors import ModelRefused, ModelThrottled, QueueFull, RomError
 from rom_core.events import CircuitOpened, Event, RequestFinished, SettingsChanged, TurnFinished
 from rom_core.flags import Author
 from rom_core.hookspecs import hookimpl
-from rom_core.turn import Attempt, TryAgain, Usage
+from rom_core.turn import Attempt
+from rom_core.turn_values import TryAgain, Usage
 
 SECRET = "o réu confessou"
 Lines = Callable[[], list[dict[str, Any]]]

@@ -26,7 +26,8 @@ from rom_core.errors import (
 )
 from rom_core.events import RetryDeclined, RetryScheduled
 from rom_core.http.app import create_app
-from rom_core.turn import Attempt, ModelReply
+from rom_core.turn import Attempt
+from rom_core.turn_values import ModelReply
 
 
 def fails(*errors: ModelError, seconds: float = 0.0) -> Any:

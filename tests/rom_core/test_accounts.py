@@ -14,7 +14,8 @@ from rom_core.config import Model
 from rom_core.errors import ModelError, ModelServerError, ModelThrottled, RomError
 from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished
 from rom_core.hookspecs import hookimpl
-from rom_core.turn import Attempt, ModelReply, TryAgain, Turn, Usage
+from rom_core.turn import Attempt, Turn
+from rom_core.turn_values import ModelReply, TryAgain, Usage
 
 PRICED = Model("m", "id", 100, True, 3.0, 15.0, 0.3, 3.75)
 

@@ -17,7 +17,8 @@ from rom_core.errors import Draining, InternalError, ModelServerError, RomError,
 from rom_core.hookspecs import hookimpl
 from rom_core.json_schema import first_errors
 from rom_core.tools import ToolError, ToolResult
-from rom_core.turn import Attempt, ModelCall, ModelReply, StopLoop, Turn
+from rom_core.turn import Attempt, ModelCall, Turn
+from rom_core.turn_values import ModelReply, StopLoop
 from rom_core.workers import PoolSaturated, WorkerPool
 
 

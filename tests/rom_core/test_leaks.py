@@ -16,7 +16,8 @@ from plugins.limiter import Limiter
 from rom_core.clock import SystemClock
 from rom_core.errors import ModelRefused, QueueFull, RomError
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ModelReply
+from rom_core.turn import Attempt
+from rom_core.turn_values import ModelReply
 
 KINDS = ("answered", "streamed", "failed", "stopped", "cancelled", "refused")
 

@@ -15,7 +15,8 @@ from rom_core.bedrock.reply import MALFORMED
 from rom_core.errors import BedrockDisabled, DeadlineExceeded, ModelServerError
 from rom_core.events import LoopStopped
 from rom_core.hookspecs import hookimpl
-from rom_core.turn import Iteration, ModelReply, StopLoop
+from rom_core.turn import Iteration
+from rom_core.turn_values import ModelReply, StopLoop
 
 
 def test_a_plain_answer_is_one_request_and_its_text() -> None:

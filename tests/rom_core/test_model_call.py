@@ -11,7 +11,8 @@ from rom_core.clock import FakeClock
 from rom_core.errors import BedrockDisabled, ModelRefused, ModelServerError, ModelThrottled
 from rom_core.events import AttemptFinished, FallbackUsed, RetryScheduled
 from rom_core.hookspecs import hookimpl
-from rom_core.turn import Attempt, ModelCall, ModelReply, TryAgain, Turn
+from rom_core.turn import Attempt, ModelCall, Turn
+from rom_core.turn_values import ModelReply, TryAgain
 
 
 class Always:

@@ -12,7 +12,7 @@ from support import make_runtime
 from rom_core.errors import DeadlineExceeded
 from rom_core.http.app import create_app
 from rom_core.http.patience import with_patience
-from rom_core.turn import ChatRequest
+from rom_core.turn_values import ChatRequest
 
 
 def stated(*, stream: bool = False, **headers: str) -> tuple[float | None, int]:

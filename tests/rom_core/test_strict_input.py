@@ -15,7 +15,7 @@ from rom_core.http.app import create_app
 from rom_core.http.body import MAX_DEPTH, REFUSAL, BodySchema, nullable, parse_json
 from rom_core.http.openai import finish_reason, parse_completion, usage_object
 from rom_core.http.openai_shapes import COMPLETION_REQUEST
-from rom_core.turn import Usage
+from rom_core.turn_values import Usage
 
 _SECRET = "segredo"
 

@@ -16,7 +16,7 @@ from rom_core.clock import SystemClock
 from rom_core.errors import ModelServerError
 from rom_core.runtime import Runtime
 from rom_core.tools import ToolContext
-from rom_core.turn import ModelReply, Usage
+from rom_core.turn_values import ModelReply, Usage
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(["", " ", "\n", "sim"])
 JSON = st.recursive(

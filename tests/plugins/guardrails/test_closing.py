@@ -18,7 +18,8 @@ from plugins.guardrails import (
 )
 from rom_core.errors import DeadlineExceeded, TurnCancelled
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ModelReply, TurnResult
+from rom_core.turn import Attempt
+from rom_core.turn_values import ModelReply, TurnResult
 
 
 def test_with_no_time_left_there_is_no_closing_request() -> None:

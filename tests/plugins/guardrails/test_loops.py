@@ -26,7 +26,7 @@ from rom_core.config import InvalidSettings
 from rom_core.errors import ModelServerError
 from rom_core.events import GuardrailTripped, GuardrailWarned, LoopStopped
 from rom_core.tools import ToolError
-from rom_core.turn import ModelReply
+from rom_core.turn_values import ModelReply
 
 
 def test_at_the_hard_limit_the_tools_do_not_run_and_the_answer_is_usable() -> None:

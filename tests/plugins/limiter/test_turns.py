@@ -21,7 +21,8 @@ from rom_core.config import InvalidSettings
 from rom_core.errors import ModelServerError, RomError
 from rom_core.events import QueueEntered, QueueLeft, RequestRejected
 from rom_core.hookspecs import hookimpl
-from rom_core.turn import Attempt, ModelReply, Turn
+from rom_core.turn import Attempt, Turn
+from rom_core.turn_values import ModelReply
 
 
 def test_six_run_ten_wait_and_the_next_is_refused_at_once(crowd: Make) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rom_core.bedrock.reply import ReplyBuilder
 from rom_core.errors import ModelMalformedReply, ModelStreamTruncated
-from rom_core.turn import ModelReply, Usage
+from rom_core.turn_values import ModelReply, Usage
 
 
 def delta(index: int, **piece: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from rom_core.bedrock.local import LocalBedrock
 from rom_core.bedrock.wire import Wire
 from rom_core.clock import SystemClock
 from rom_core.errors import ModelError, ModelMalformedReply
-from rom_core.turn import Usage
+from rom_core.turn_values import Usage
 from rom_core.watchdog import Watchdog
 
 SAYING = "[[say=um dois três quatro]]"

@@ -20,7 +20,8 @@ from rom_core.http.listener import STALLED_SECONDS, Channel, listen
 from rom_core.http.server import Server
 from rom_core.http.sockets import Sockets
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ModelReply
+from rom_core.turn import Attempt
+from rom_core.turn_values import ModelReply
 
 # Seconds for five things that each would take half a second if they waited for the loop to look at everything.
 PROMPT = 1.0

@@ -21,7 +21,8 @@ from rom_core.http.app import create_app
 from rom_core.http.ids import RequestIds
 from rom_core.http.requests import Outcome
 from rom_core.http.stream import ENDING_SECONDS, READING_SECONDS, TurnStream
-from rom_core.turn import Attempt, ModelReply
+from rom_core.turn import Attempt
+from rom_core.turn_values import ModelReply
 
 
 class Bench:

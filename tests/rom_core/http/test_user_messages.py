@@ -15,7 +15,8 @@ from rom_core.errors import CircuitOpen, HttpError, ModelNotServed, ModelThrottl
 from rom_core.http.app import create_app
 from rom_core.http.problems import problem, user_message
 from rom_core.runtime import Runtime
-from rom_core.turn import Attempt, ModelReply
+from rom_core.turn import Attempt
+from rom_core.turn_values import ModelReply
 
 OURS = "Peça ao plantão."
 
