@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 import structlog
@@ -15,6 +16,17 @@ structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatte
 def _own_log_context() -> None:
     """The ids of a request that another test has made in this thread must not stand in this one's lines."""
     structlog.contextvars.clear_contextvars()
+
+
+@pytest.fixture(autouse=True)
+def _own_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module's logger must not keep the configuration that it met in another test, as it does in a server."""
+    configure = structlog.configure
+
+    def uncached(**options: Any) -> None:
+        configure(**{**options, "cache_logger_on_first_use": False})
+
+    monkeypatch.setattr(structlog, "configure", uncached)
 
 
 @pytest.fixture(autouse=True)
