@@ -6,6 +6,7 @@ Exit codes: rom_core.cli.problems.
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -50,3 +51,7 @@ def main() -> None:
 
     Exit codes: 0 done, 1 it failed or found something, 2 it was asked for wrongly, 3 the settings are invalid.
     """
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise click.ClickException("the folder you are in does not exist any more; change to another one") from None

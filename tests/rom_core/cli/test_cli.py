@@ -84,6 +84,17 @@ def test_config_narrows_to_names_and_to_what_is_changed() -> None:
     ]
 
 
+def test_a_folder_that_is_gone_is_no_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the command, and what to do is said."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    result = CliRunner().invoke(main, ["config"])
+    assert result.exit_code == 1
+    assert "change to another one" in result.output
+
+
 def test_config_refuses_a_name_that_nobody_declared() -> None:
     """Exit code 2, with the name that was probably meant."""
     result = rom("config", "MAX_TOKNES")
