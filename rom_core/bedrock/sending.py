@@ -28,14 +28,19 @@ class Sending:
     """The request that a thread is sending. As a context manager: while the block runs, by this thread.
 
     `connect(connecting, close)` is to run `connecting`, somewhere, and to call `close` should it succeed too late.
-    `cut` may be called from any thread: whoever waits for the connection's other side wakes with an error.
+    `seconds` tells how long the other side may at most be waited for now, to take the request or to begin its answer.
+    `cut` may be called from any thread, and wakes whoever waits for the connection's other side with an error, until
+    the answer is read to its end: then the connection is no longer this request's.
     """
 
-    def __init__(self, connect: Callable[[Callable[[], None], Callable[[], None]], None]) -> None:
+    def __init__(
+        self, connect: Callable[[Callable[[], None], Callable[[], None]], None], seconds: Callable[[], float]
+    ) -> None:
         self.connect = connect
+        self.seconds = seconds
         self._lock = threading.Lock()
         self._cut = False
-        self._shutdown: Callable[[], object] | None = None
+        self._socket: Any = None
 
     def __enter__(self) -> None:
         _THREAD.sending = self
@@ -43,21 +48,30 @@ class Sending:
     def __exit__(self, *_: object) -> None:
         _THREAD.sending = None
 
-    def waits_on(self, shutdown: Callable[[], object]) -> None:
-        """From now on `shutdown` is what wakes the one who waits."""
+    def waits_on(self, sock: Any) -> None:
+        """From now on `sock` is what the request waits on; None, nothing any more."""
         with self._lock:
-            self._shutdown = shutdown
-            if not self._cut:
-                return
-        _quietly(shutdown)
+            self._socket = sock
+            if self._cut:
+                self._shut()
 
     def cut(self) -> None:
         """Give the request up."""
         with self._lock:
             self._cut = True
-            shutdown = self._shutdown
-        if shutdown is not None:
-            _quietly(shutdown)
+            self._shut()
+
+    def _shut(self) -> None:
+        # Under the lock, which who gives the connection back takes too: it cannot become another request's meanwhile.
+        sock = self._socket
+        # TLS within the TLS of a proxy is no socket, but has one.
+        while sock is not None and not isinstance(sock, socket.socket):
+            sock = getattr(sock, "socket", None)
+        if sock is not None:
+            # The other side may be gone in this very moment.
+            with contextlib.suppress(OSError):
+                # Not the method of a TLS socket: it drops the encryption first, and its writer might go on without.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def install(client: Any) -> bool:
@@ -74,6 +88,7 @@ def install(client: Any) -> bool:
         (manager, "pool_classes_by_scheme"),
         (signer, "_credentials"),
         (signer, "_auth_token"),
+        (AWSHTTPConnectionPool, "_put_conn"),
     )
     if not all(hasattr(where, name) for where, name in needed):
         return False
@@ -100,7 +115,9 @@ class _Interruptible:
     """A connection of urllib3 that tells the Sending of its thread, if there is one, what it waits on."""
 
     sock: Any
+    timeout: float
     close: Callable[[], None]
+    _for: Sending | None = None
 
     def connect(self) -> None:
         sending: Sending | None = getattr(_THREAD, "sending", None)
@@ -109,26 +126,31 @@ class _Interruptible:
             connect()
             return
         sending.connect(connect, self.close)
-        self._exposed(sending)
+        self._held_by(sending)
 
     def request(self, *arguments: Any, **options: Any) -> Any:
         sending: Sending | None = getattr(_THREAD, "sending", None)
         if sending is not None and self.sock is not None:
-            self._exposed(sending)
+            self._held_by(sending)
         return super().request(*arguments, **options)  # type: ignore[misc]
 
     def getresponse(self, *arguments: Any, **options: Any) -> Any:
-        sock = self.sock
-        response = super().getresponse(*arguments, **options)  # type: ignore[misc]
-        sending: Sending | None = getattr(_THREAD, "sending", None)
-        if sending is not None:
-            # Once the body is read, the response has given its connection back, and it may be another request's.
-            sending.waits_on(lambda: response.connection is not None and sock.shutdown(socket.SHUT_RDWR))
-        return response
+        if self._for is not None:
+            # Connecting and sending took their part of what was left.
+            self.timeout = min(self.timeout, self._for.seconds())
+        return super().getresponse(*arguments, **options)  # type: ignore[misc]
 
-    def _exposed(self, sending: Sending) -> None:
-        sock = self.sock
-        sending.waits_on(lambda: sock.shutdown(socket.SHUT_RDWR))
+    def let_go(self) -> None:
+        """The answer is read: what comes next is another request."""
+        sending, self._for = self._for, None
+        if sending is not None:
+            sending.waits_on(None)
+
+    def _held_by(self, sending: Sending) -> None:
+        self._for = sending
+        self.timeout = min(self.timeout, sending.seconds())
+        self.sock.settimeout(self.timeout)
+        sending.waits_on(self.sock)
 
 
 class _Http(_Interruptible, AWSHTTPConnection):  # type: ignore[misc]
@@ -139,15 +161,18 @@ class _Https(_Interruptible, AWSHTTPSConnection):  # type: ignore[misc]
     pass
 
 
-class _HttpPool(AWSHTTPConnectionPool):  # type: ignore[misc]
+class _LettingGo:
+    """A pool of urllib3 that takes connections back from their requests."""
+
+    def _put_conn(self, connection: Any) -> None:
+        if connection is not None:
+            connection.let_go()
+        super()._put_conn(connection)  # type: ignore[misc]
+
+
+class _HttpPool(_LettingGo, AWSHTTPConnectionPool):  # type: ignore[misc]
     ConnectionCls = _Http
 
 
-class _HttpsPool(AWSHTTPSConnectionPool):  # type: ignore[misc]
+class _HttpsPool(_LettingGo, AWSHTTPSConnectionPool):  # type: ignore[misc]
     ConnectionCls = _Https
-
-
-def _quietly(shutdown: Callable[[], object]) -> None:
-    # The other side may be gone, or the answer read, in this very moment.
-    with contextlib.suppress(Exception):
-        shutdown()

@@ -85,9 +85,9 @@ class Wire:
         patience, hasty = self._patience(attempt.call)
         try:
             attempt.silent_since = self._clock.monotonic()
-            response = self._open(attempt.call, request, patience)
+            response, shut = self._open(attempt.call, request, patience)
             aws_request_id = response["ResponseMetadata"].get("RequestId")
-            return self._read(attempt, response["stream"])
+            return self._read(attempt, response["stream"], shut)
         except ModelError as error:
             failure = error
             if hasty and error.kind == "read_timeout":
@@ -113,8 +113,10 @@ class Wire:
                 return patience, patience < telling_silence(call.turn)
         return min(self._read_timeout, remaining + _GRACE_SECONDS), False
 
-    def _open(self, call: ModelCall, request: Mapping[str, Any], patience: float) -> dict[str, Any]:
-        """The response as soon as its headers are there."""
+    def _open(
+        self, call: ModelCall, request: Mapping[str, Any], patience: float
+    ) -> tuple[dict[str, Any], Callable[[], None]]:
+        """The response as soon as its headers are there, and what wakes the reader of its stream."""
 
         def send() -> dict[str, Any]:
             self._local.read_timeout = patience
@@ -125,13 +127,12 @@ class Wire:
 
         if not self._interruptible or may_ask_elsewhere(self.client):
             try:
-                return self._in_pool(call, send, lambda response: _close(response["stream"]))
+                response = self._in_pool(call, send, lambda response: _close(response["stream"]))
+                return response, lambda: _shut(response["stream"])
             except RomError:
                 raise
             except Exception as error:
                 raise self._failure(call, error) from error
-        # Nobody else watches the deadline here.
-        patience = min(patience, max(_SHORTEST_SECONDS, call.deadline.remaining()))
         saturated: list[WireSaturated] = []
 
         def connect(connecting: Callable[[], None], close: Callable[[], None]) -> None:
@@ -145,10 +146,11 @@ class Wire:
                 saturated.append(error)
                 raise
 
-        sending = Sending(connect)
+        # Nobody else watches the deadline here.
+        sending = Sending(connect, lambda: max(_SHORTEST_SECONDS, call.deadline.remaining()))
         try:
             with sending, call.cancel.calling(sending.cut):
-                return send()
+                return send(), sending.cut
         except Exception as error:
             if saturated:
                 raise saturated[0] from None
@@ -168,17 +170,17 @@ class Wire:
             raise call.cancel.error()
         return job.value()
 
-    def _read(self, attempt: Attempt, stream: Any) -> ModelReply:
+    def _read(self, attempt: Attempt, stream: Any, shut: Callable[[], None]) -> ModelReply:
         call = attempt.call
         builder = ReplyBuilder(attempt.model.alias, attempt.text)
         complete_at: float | None = None
 
         def overdue() -> None:
             if complete_at is not None and self._clock.monotonic() - complete_at > _METADATA_SECONDS:
-                _shut(stream)
+                shut()
 
         try:
-            with call.cancel.calling(lambda: _shut(stream)), self._watchdog.watching(overdue):
+            with call.cancel.calling(shut), self._watchdog.watching(overdue):
                 for event in self._events(attempt, stream):
                     builder.feed(event)
                     if builder.stop_reason is not None and complete_at is None:

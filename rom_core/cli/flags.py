@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rom_core.bearer import BadToken, Bearer
+from rom_core.cli.status_view import status_lines
 
 if TYPE_CHECKING:
     import requests
@@ -214,10 +215,16 @@ def rollback(client: AdminClient, version: int, reason: str, if_version: int | N
 
 
 @flags.command()
+@_JSON
 @_client
-def status(client: AdminClient) -> None:
-    """What the server is doing, as JSON."""
-    _print_json(client.get("/admin/status"))
+def status(client: AdminClient, as_json: bool) -> None:
+    """What the server is doing: Bedrock, turns, store, canary, and every plugin."""
+    answer = client.get("/admin/status")
+    if as_json:
+        _print_json(answer)
+        return
+    for line in status_lines(answer):
+        click.echo(line)
 
 
 def _change(client: AdminClient, edits: Mapping[str, Any], reason: str, if_version: int | None, as_json: bool) -> None:

@@ -126,9 +126,17 @@ def test_it_sets_a_canary(url: str, start: int) -> None:
     result = rom(url, "canary", "MAX_TOKENS=50", "--include", "ana", "--percent", "10")
     assert result.exit_code == 0, result.output
     canary = {"percent": 10, "flags": {"MAX_TOKENS": 50}, "include": ["ana"], "salt": ""}
-    assert json.loads(rom(url, "status").stdout)["canary"] == canary
+    assert json.loads(rom(url, "status", "--json").stdout)["canary"] == canary
     assert '"include": ["ana"]' in rom(url, "list", "NOTHING_LIKE_IT").stdout
     assert answer(url, "clear", "canary")["changed"]["canary"]["to"] is None
+
+
+def test_status_of_a_real_server_is_a_page(url: str, start: int) -> None:
+    """A line for each plugin, on or off, with its figures; what is as it should be takes no line of its own."""
+    shown = rom(url, "status").stdout.splitlines()
+    assert shown[0].endswith(f"version {start}")
+    assert [line.split()[0] for line in shown[1:3]] == ["bedrock", "turns"]
+    assert any(line.startswith("flags ") for line in shown)
 
 
 def test_two_operators_do_not_overwrite_each_other(url: str, start: int) -> None:

@@ -1,0 +1,65 @@
+"""What GET /admin/status answers, as few lines as somebody needs who was just woken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+# Numbers above this are moments, in seconds since the epoch: nothing else that a status tells grows so large.
+_MOMENT = 1e9
+
+
+def status_lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """The whole first, then a line for each plugin; what is as it should be takes no line of its own."""
+    yield f"{answer['environment']}, release {answer['release']}, version {answer['version']}"
+    yield f"bedrock   {'on' if answer['bedrock_enabled'] else 'OFF: every chat is refused'}"
+    draining = "; DRAINING, new ones are refused" if answer["draining"] else ""
+    places = f"{answer['admitted']} of {answer['max_admitted']} places taken"
+    yield f"turns     {answer['active_turns']} running, {places}{draining}"
+    for name, pool in answer["pools"].items():
+        if pool["abandoned"]:
+            yield f"threads   {pool['abandoned']} of {pool['size']} for {name} given up and still busy"
+    store = answer["store"]
+    if store is not None and (store["state"] != "ok" or not store["durable"]):
+        lost = "" if store["durable"] else "; what is in force would not survive a restart"
+        yield f"store     {store['state']}: {store['detail']}{lost}"
+    canary = answer["canary"]
+    if canary is not None:
+        flags = ", ".join(f"{name}={_shown(value)}" for name, value in canary["flags"].items())
+        yield f"canary    {canary['percent']} %: {flags}"
+    for failed in answer["observer_errors"]:
+        yield f"observer  {failed['plugin']} failed {failed['count']} times in {failed['hook']}"
+    yield ""
+    width = max((len(plugin["name"]) for plugin in answer["plugins"]), default=0)
+    for plugin in answer["plugins"]:
+        yield from _plugin(plugin, width)
+
+
+def _plugin(plugin: Mapping[str, Any], width: int) -> Iterator[str]:
+    status = plugin.get("status") or {}
+    if plugin["error"]:
+        state = f"BROKEN: {plugin['error']}"
+    else:
+        state = f"{'on' if plugin['enabled'] else 'off':5}{_pairs(status)}"
+    yield f"{plugin['name']:{width}}  {state}".rstrip()
+    for inner in status.values():
+        if isinstance(inner, dict):
+            for name, value in inner.items():
+                yield f"{'':{width}}       {name}  {_pairs(value) if isinstance(value, dict) else _shown(value)}"
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return "  ".join(f"{name}={_shown(value)}" for name, value in values.items() if not isinstance(value, dict))
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        if value > _MOMENT:
+            return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return f"{value:.3g}"
+    return str(value)
