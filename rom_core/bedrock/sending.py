@@ -116,8 +116,8 @@ class _Interruptible:
 
     sock: Any
     timeout: float
-    close: Callable[[], None]
     _for: Sending | None = None
+    _handed_over = _unwanted = False
 
     def connect(self) -> None:
         sending: Sending | None = getattr(_THREAD, "sending", None)
@@ -125,8 +125,27 @@ class _Interruptible:
         if sending is None:
             connect()
             return
-        sending.connect(connect, self.close)
+
+        def connecting() -> None:
+            _THREAD.connects = self
+            try:
+                connect()
+            finally:
+                self._handed_over, _THREAD.connects = False, None
+                if self._unwanted:
+                    self.close()
+
+        self._handed_over, self._unwanted = True, False
+        sending.connect(connecting, self.close)
         self._held_by(sending)
+
+    def close(self) -> None:
+        if self._handed_over and getattr(_THREAD, "connects", None) is not self:
+            # urllib3 closes it for who gives up, under the hands of the thread that connects; that one will close it.
+            self._unwanted = True
+            if self._handed_over:
+                return
+        super().close()  # type: ignore[misc]
 
     def request(self, *arguments: Any, **options: Any) -> Any:
         sending: Sending | None = getattr(_THREAD, "sending", None)

@@ -146,7 +146,7 @@ class Wire:
                 saturated.append(error)
                 raise
 
-        # Nobody else watches the deadline here.
+        # A watchdog that cancels at the deadline comes a little late, and no request must depend on there being one.
         sending = Sending(connect, lambda: max(_SHORTEST_SECONDS, call.deadline.remaining()))
         try:
             with sending, call.cancel.calling(sending.cut):

@@ -10,6 +10,7 @@ import errno
 import heapq
 import json
 import socket
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -35,6 +36,9 @@ LET_IN = "rom.let_in"
 # A connection that has not taken a byte of what is ready for it for so long is closed.
 STALLED_SECONDS = 30.0
 _ACCEPT_AT_ONCE = 64
+# Without a descriptor left nobody can be let in: the next try is made so much later.
+_OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_ACCEPT_AGAIN_SECONDS = 0.5
 # This share of the connections is closed when the limit is reached, if so many rest.
 _ROOM = 0.05
 
@@ -188,6 +192,7 @@ class Listener(TcpWSGIServer):
         super().__init__(*args, **options)
         waitress: Any = self
         self.sockets = Sockets(waitress._map)
+        self._accept_again = 0.0
 
     def run(self) -> None:
         """Serve until every socket is closed."""
@@ -207,10 +212,20 @@ class Listener(TcpWSGIServer):
             if len(channels) == before:
                 return
 
+    def accept(self) -> Any:
+        """The next connection, or None. Where there is no descriptor for it the loop would try again without pause."""
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno in _OUT_OF_DESCRIPTORS:
+                self._accept_again = time.monotonic() + _ACCEPT_AGAIN_SECONDS
+                self._make_room()
+            raise
+
     def readable(self) -> bool:
         """Whether to take more connections; at the limit as soon as some of them rest."""
         if super().readable():
-            return True
+            return time.monotonic() >= self._accept_again
         if self.in_connection_overflow:
             self._make_room()
         return bool(super().readable())

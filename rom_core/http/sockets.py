@@ -7,7 +7,9 @@ something may have happened, and all of them once a second.
 
 from __future__ import annotations
 
+import contextlib
 import select
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -35,7 +37,8 @@ class Sockets:
         self._sockets = sockets
         self._known: dict[int, tuple[Any, int]] = {}
         self._changed: deque[Any] = deque()
-        self._busy: set[Any] = set()
+        # By thread: the next request of a connection may begin in one before the last has quite ended in another.
+        self._busy: dict[int, Any] = {}
         self._unclear = False
 
     def changed(self, channel: Any) -> None:
@@ -44,12 +47,12 @@ class Sockets:
             self._changed.append(channel)
 
     def busy(self, channel: Any) -> None:
-        """A thread works for this connection: it is asked in every round, until `idle`."""
-        self._busy.add(channel)
+        """The calling thread works for this connection, which is asked in every round, until `idle`."""
+        self._busy[threading.get_ident()] = channel
 
     def idle(self, channel: Any) -> None:
-        """That thread has done."""
-        self._busy.discard(channel)
+        """The calling thread has done."""
+        self._busy.pop(threading.get_ident(), None)
         self.changed(channel)
 
     def look_soon(self, channel: Any) -> None:
@@ -67,7 +70,7 @@ class Sockets:
                     look_at_all = now + _LOOK_AT_ALL_SECONDS
                     fds = {*self._known, *self._sockets}
                 else:
-                    fds = {one._fileno for one in (*always, *list(self._busy), *self._taken())}
+                    fds = {one._fileno for one in (*always, *list(self._busy.values()), *self._taken())}
                 self._tell(kernel, fds)
                 patience = _SOON_SECONDS if self._changed else max(0.0, look_at_all - time.monotonic())
                 events = kernel.poll(patience)
@@ -75,7 +78,12 @@ class Sockets:
                 # under the same number.
                 owners = [self._sockets.get(fd) for fd, _ in events]
                 for owner, (fd, happened) in zip(owners, events, strict=True):
-                    if owner is None or self._sockets.get(fd) is not owner:
+                    if owner is None:
+                        # Closed by another thread while the kernel was being told of it, and somebody else's by now.
+                        with contextlib.suppress(OSError):
+                            kernel.unregister(fd)
+                        continue
+                    if self._sockets.get(fd) is not owner:
                         continue
                     wasyncore.readwrite(owner, happened)  # type: ignore[arg-type]
                 self._tell(kernel, [fd for fd, _ in events])

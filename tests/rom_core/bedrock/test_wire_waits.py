@@ -25,6 +25,8 @@ from rom_core.bedrock import wire as wire_module
 from rom_core.bedrock.local import LocalBedrock
 from rom_core.bedrock.sending import Sending, install, may_ask_elsewhere
 from rom_core.bedrock.wire import make_client
+from rom_core.cancel import Deadline
+from rom_core.clock import SystemClock
 from rom_core.errors import (
     DeadlineExceeded,
     Draining,
@@ -160,6 +162,34 @@ def test_a_turn_that_ends_while_it_connects_does_not_wait_for_that(
     assert bedrock_local.requests == []
 
 
+def test_who_gives_up_leaves_the_connection_to_the_thread_that_connects(
+    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """urllib3 closes it at once for the one who leaves, in the middle of a proxy's or TLS's greetings; it stays whole
+    until the thread has done, which closes it also when it fails.
+    """
+    go, begun = threading.Event(), threading.Event()
+    made: list[Any] = []
+
+    def greeting(self: Any) -> None:
+        self.sock = socket.create_connection((self.host, self.port))
+        made.append(self.sock)
+        begun.set()
+        assert go.wait(10)
+        made.append(self.sock)
+        raise OSError("no tunnel")
+
+    wire, attempt = connect(bedrock_local.url), make_attempt()
+    monkeypatch.setattr(urllib3.connection.HTTPConnection, "connect", greeting)
+    with cancelling(attempt, "client_gone", begun.is_set), pytest.raises(TurnCancelled):
+        wire.converse(attempt, asking())
+    assert made[0].fileno() != -1
+    go.set()
+    assert until(lambda: wire.pool.outstanding == 0)
+    assert made[1] is made[0]
+    assert made[0].fileno() == -1
+
+
 def test_when_given_up_connects_fill_the_pool_the_next_is_refused(
     bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +249,78 @@ def test_giving_one_request_up_does_not_touch_another(
     assert wire.converse(make_attempt(), asking("[[latency=0.3]][[say=whole]]")).text == "whole"
     canceller.join()
     assert len(made) == 3
+
+
+def test_a_cut_in_the_moment_of_giving_the_connection_back_comes_too_late(
+    bedrock_local: LocalBedrock, connect: Connect, connected: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread may have taken the connection before the response knows that it is gone, whatever it answered."""
+    made: list[Sending] = []
+    back = urllib3.HTTPConnectionPool._put_conn
+
+    def noted(*arguments: Any) -> Sending:
+        made.append(Sending(*arguments))
+        return made[-1]
+
+    def giving_back(self: Any, connection: Any) -> None:
+        back(self, connection)
+        made[-1].cut()
+
+    monkeypatch.setattr(wire_module, "Sending", noted)
+    monkeypatch.setattr(urllib3.HTTPConnectionPool, "_put_conn", giving_back)
+    wire = connect(bedrock_local.url)
+    with pytest.raises(ModelThrottled):
+        wire.converse(make_attempt(), asking("[[fault=429]]"))
+    wire.converse(make_attempt(), asking())
+    wire.converse(make_attempt(), asking())
+    assert len(connected) == 1
+
+
+def test_a_cut_wakes_who_waits_behind_the_tls_of_a_proxy() -> None:
+    """TLS within TLS is an object of urllib3 that holds the socket, and cannot be shut down itself."""
+    here, there = socket.socketpair()
+    with here, there:
+        sending = Sending(lambda connecting, close: None, lambda: 1.0)
+        sending.waits_on(SimpleNamespace(socket=here))
+        sending.cut()
+        there.settimeout(5)
+        assert there.recv(1) == b""
+
+
+def test_a_cut_leaves_the_encryption_on() -> None:
+    """Else the thread that is about to write its request would write it as plain text, if it were quick enough."""
+    here, there = socket.socketpair()
+    context = ssl.create_default_context()
+    with there, context.wrap_socket(here, server_hostname="peer", do_handshake_on_connect=False) as tls:
+        sending = Sending(lambda connecting, close: None, lambda: 1.0)
+        sending.waits_on(tls)
+        sending.cut()
+        with pytest.raises(ssl.SSLError):
+            tls.unwrap()
+
+
+def test_a_peer_that_does_not_read_ends_with_the_deadline(connect: Connect) -> None:
+    """A large request may wait for its peer to take it, and nobody else watches the deadline there."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        timeouts = {"BEDROCK_CONNECT_TIMEOUT_SECONDS": 30, "BEDROCK_READ_TIMEOUT_SECONDS": 60}
+        wire = connect(f"http://127.0.0.1:{deaf.getsockname()[1]}", **timeouts)
+        with ends_within(10), pytest.raises(DeadlineExceeded):
+            wire.converse(make_attempt(seconds=0.3), asking("x" * 8_000_000))
+
+
+def test_what_connecting_took_is_not_waited_for_again(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline bounds the wait for the headers as it is then, not as it was before."""
+    new = urllib3.connection.HTTPConnection._new_conn
+    attempt = make_attempt(seconds=30)
+
+    def slow(self: Any) -> socket.socket:
+        attempt.call.deadline = Deadline(SystemClock(), 0.1)
+        return new(self)
+
+    monkeypatch.setattr(urllib3.connection.HTTPConnection, "_new_conn", slow)
+    with Peer(ending="wait") as peer, ends_within(4), pytest.raises(DeadlineExceeded):
+        connect(peer.url, BEDROCK_READ_TIMEOUT_SECONDS=30).converse(attempt, asking())
 
 
 def test_without_the_connections_that_we_know_a_thread_waits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import select
 import socket
@@ -340,6 +341,31 @@ def test_idle_connections_make_room_for_those_that_ask(serve: Serve) -> None:
     for client in (busy, *idle):
         client.close()
     assert until(lambda: not runtime.admitted)
+
+
+def test_out_of_descriptors_the_loop_makes_room_and_does_not_spin(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who waits to be let in keeps the listening socket ready; he is let in once there is a descriptor for him."""
+    accept, refused, short = socket.socket.accept, [], True
+
+    def scarce(self: socket.socket) -> Any:
+        if short:
+            refused.append(self)
+            raise OSError(errno.EMFILE, "Too many open files")
+        return accept(self)
+
+    _, server = serve(says("hello"))
+    with connect(server) as idle:
+        assert health(idle) == b"HTTP/1.1 200 OK"
+        monkeypatch.setattr(socket.socket, "accept", scarce)
+        with connect(server) as late:
+            assert until(lambda: refused)
+            assert until(lambda: closed(idle))
+            time.sleep(0.1)
+            assert len(refused) <= 2
+            short = False
+            assert health(late) == b"HTTP/1.1 200 OK"
 
 
 def test_with_nobody_idle_the_limit_holds(serve: Serve) -> None:

@@ -144,6 +144,33 @@ def test_a_connection_that_a_thread_works_for_is_asked_in_every_round(loop: Loop
         assert time.monotonic() - began < 0.5
 
 
+def test_a_thread_that_ends_late_does_not_hide_the_one_that_works_next(loop: Loop) -> None:
+    """Pipelined requests: the next one begins in another thread before the thread of the last one has quite ended."""
+    end = End(loop.map)
+    begun, over = threading.Event(), threading.Event()
+
+    def work() -> None:
+        loop.sockets.busy(end)
+        begun.set()
+        over.wait(5)
+        loop.sockets.idle(end)
+
+    last = threading.Thread(target=work)
+    last.start()
+    assert begun.wait(5)
+    loop.sockets.busy(end)
+    over.set()
+    last.join()
+    loop.wake()
+    loop.wake()
+    end.wants_to_write = lambda: not end.written
+    began = time.monotonic()
+    loop.wake()
+    assert until(lambda: end.written)
+    assert time.monotonic() - began < 0.5
+    loop.sockets.idle(end)
+
+
 def test_what_cannot_be_told_is_asked_again_soon_and_not_without_pause(loop: Loop) -> None:
     """While a thread is writing the loop neither spins nor forgets: some looks, then the rest goes out."""
     end = End(loop.map)
@@ -242,6 +269,22 @@ def test_a_socket_closed_by_another_thread_ends_nothing(loop: Loop) -> None:
     end.other.close()
     loop.wake()
     assert loop.thread.is_alive()
+
+
+def test_a_number_that_is_nobodys_any_more_does_not_keep_the_loop_awake(loop: Loop) -> None:
+    """Closed while the kernel was told of it, it may be a socket that has nothing to do with the server."""
+    end = End(loop.map)
+    loop.sockets.changed(end)
+    loop.wake()
+    del loop.map[end._fileno or 0]
+    end.other.send(b"for somebody else")
+    time.sleep(0.02)
+    before = loop.trigger.asked
+    time.sleep(0.1)
+    assert loop.trigger.asked - before <= 3
+    assert end.socket.recv(100) == b"for somebody else"
+    end.socket.close()
+    end.other.close()
 
 
 def test_the_events_have_the_numbers_by_which_waitress_reads_them() -> None:
