@@ -346,7 +346,7 @@ def test_switched_off_the_first_error_is_the_answer() -> None:
 
 @pytest.mark.parametrize(
     ("chain", "model", "silences"),
-    [([HAIKU], HAIKU, [0.15, 0.2]), ([], None, [0.2]), ([HAIKU, "anthropic.claude-sonnet-3-7"], HAIKU, [0.15, 0.15])],
+    [([HAIKU], HAIKU, [0.15, 1.2]), ([], None, [1.2]), ([HAIKU, "anthropic.claude-sonnet-3-7"], HAIKU, [0.15, 0.15])],
 )
 def test_a_model_that_hangs_leaves_the_next_one_its_time(
     bedrock_local: LocalBedrock, chain: list[str], model: str | None, silences: list[float]
