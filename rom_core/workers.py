@@ -30,7 +30,6 @@ class Job(Generic[T]):
     """One piece of work in a pool."""
 
     __slots__ = (
-        "_callbacks",
         "_context",
         "_lock",
         "abandoned",
@@ -40,6 +39,7 @@ class Job(Generic[T]):
         "on_late",
         "result",
         "started",
+        "woken",
     )
 
     def __init__(self, function: Callable[[], T], on_late: Callable[[T], None] | None) -> None:
@@ -51,16 +51,9 @@ class Job(Generic[T]):
         self.result: T | None = None
         self.error: BaseException | None = None
         self._lock = threading.Lock()
-        self._callbacks: list[Callable[[], None]] = []
         self._context = contextvars.copy_context()
-
-    def then(self, callback: Callable[[], None]) -> None:
-        """Call `callback` when the job is done (at once if it is)."""
-        with self._lock:
-            if not self.done:
-                self._callbacks.append(callback)
-                return
-        callback()
+        # Set when the job is done, or when whoever waits for it shall not wait any longer.
+        self.woken = Signal()
 
     def value(self) -> T:
         """The result, or the exception the function raised."""
@@ -88,15 +81,12 @@ class Job(Generic[T]):
         with self._lock:
             self.done = True
             late = self.abandoned
-            callbacks, self._callbacks = self._callbacks, []
         if late and self.on_late is not None and self.error is None and self.result is not None:
             try:
                 self.on_late(self.result)
             except Exception:
                 # The thread, and the count of those given up, must not be lost over what its result could not let go.
                 logger.exception("pool.release_failed")
-        for callback in callbacks:
-            callback()
 
 
 class WorkerPool:
@@ -142,21 +132,17 @@ class WorkerPool:
     def wait(self, job: Job[Any], clock: Clock, cancel: CancelToken, seconds: float) -> bool:
         """Wait until `job` is done, `cancel` is set, or `seconds` have passed; True if it is done.
 
-        A job that is not done stays as it is: the caller decides whether to `abandon` it.
+        A job that is not done stays as it is: the caller decides whether to `abandon` it. One thread waits for it.
         """
         if not job.done:
-            wake = Signal()
-            job.then(wake.set)
-            with cancel.calling(wake.set):
-                clock.wait(wake, seconds)
+            with cancel.calling(job.woken.set):
+                clock.wait(job.woken, seconds)
         return job.done
 
     def abandon(self, job: Job[Any]) -> None:
         """Give a job up and count its thread as abandoned until it returns."""
-        if job.abandon():
-            with self._lock:
-                self._abandoned += 1
-            job.then(self._returned)
+        with self._lock:
+            self._abandoned += job.abandon()
 
     def stop(self, seconds: float = 0.5) -> None:
         """Take no more jobs and let the threads end; those that are stuck are daemons and are left behind."""
@@ -179,10 +165,6 @@ class WorkerPool:
         else:
             self._threads.append(thread)
 
-    def _returned(self) -> None:
-        with self._lock:
-            self._abandoned -= 1
-
     def _work(self) -> None:
         while True:
             job = self._jobs.get()
@@ -191,3 +173,6 @@ class WorkerPool:
             job.run()
             with self._lock:
                 self._outstanding -= 1
+                self._abandoned -= job.abandoned
+            # PERF: the last thing before this thread rests, or the one that wakes would have to wait for it.
+            job.woken.set()
