@@ -83,7 +83,10 @@ def gate(
     try:
         prove(thresholds)
         if prometheus:
-            figures = prometheus_figures(prometheus, window, clock, job=job, cohort=cohort)
+            try:
+                figures = prometheus_figures(prometheus, window, clock, job=job, cohort=cohort)
+            except KeyboardInterrupt:
+                raise Interrupted("interrupted before the answer of Prometheus") from None
             verdict = judge(figures, thresholds, window)
         else:
             verdict = _watch(str(url), clock, thresholds, window=window, interval=interval, cohort=cohort)

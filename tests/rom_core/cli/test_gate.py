@@ -49,6 +49,18 @@ def gone(_: Served) -> None:
     raise ScrapeFailed("no connection")
 
 
+def test_an_interruption_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks a Prometheus and loses patience must not read that the server failed."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rom_core.gate.sources.prometheus_figures", interrupted)
+    result = CliRunner().invoke(gate, ["--prometheus", "http://127.0.0.1:2", "--json"])
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["outcome"] == "inconclusive"
+
+
 def test_exit_codes_say_pass_fail_or_cannot_judge(run: Callable[..., Result]) -> None:
     """0, 1, 2; and the verdict stands on the last line."""
     for serve, code, verdict in (
