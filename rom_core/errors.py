@@ -112,6 +112,10 @@ class MethodNotAllowed(RomError):
     should_retry = False
 
 
+# Official clients repeat every 5xx that does not tell them otherwise; these two mean that nobody will ever do it.
+_FOR_GOOD = (501, 505)
+
+
 class HttpError(RomError):
     """A route answers with a status that has no code of its own here; `status` is the instance's."""
 
@@ -120,6 +124,8 @@ class HttpError(RomError):
     def __init__(self, detail: str, status: int, *, retry_after: float | None = None) -> None:
         super().__init__(detail, retry_after=retry_after)
         self.status = status
+        if status in _FOR_GOOD:
+            self.should_retry = False
 
 
 class PluginDisabled(RomError):

@@ -215,6 +215,7 @@ def test_what_the_server_itself_refuses_is_a_problem_too(serve: Serve, request_:
     assert problem["user_message"] == told
     assert ("MAX_BODY_BYTES" in problem["detail"]) == (status == 413)
     assert headers["content-type"] == "application/problem+json"
+    assert headers.get("x-should-retry") == (None if status == 431 else "false")
     assert problem["trace_id"] == headers["x-trace-id"]
     assert problem["request_id"] == headers["x-request-id"] == headers["request-id"]
     assert [line["trace_id"] for line in logs if line["event"] == "http.refused"] == [problem["trace_id"]]
