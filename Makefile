@@ -21,10 +21,10 @@ bench: $(VENV)/.test ## speed, as ratios against a bare handler in the same run
 	$(BIN)/python -m bench
 
 docs: $(VENV)/.run ## write docs/hooks.md and docs/configuration.md from the declarations
-	$(BIN)/python -m rom_core.reference
+	$(BIN)/python -m rom_core.ops.reference
 
 env-example: $(VENV)/.run ## write .env.example from the declared settings
-	$(BIN)/python -m rom_core.config.example > .env.example.new && mv .env.example.new .env.example
+	$(BIN)/python -m rom_core.ops.env_example > .env.example.new && mv .env.example.new .env.example
 
 lock: $(VENV)/.test ## resolve the dependencies of setup.cfg anew into requirements/*.lock
 	scripts/lock.sh $(BIN)

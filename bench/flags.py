@@ -19,8 +19,8 @@ from typing import Any
 import requests
 
 from bench.harness import ROOT, bedrock, process, report, rom_url
-from rom_core.catalogue import Catalogue
-from rom_core.config import load_settings
+from rom_core.plugin.catalogue import Catalogue
+from rom_core.settings import load_settings
 
 RELOADS = 40
 ROLLBACKS = 5

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.plain import SYSTEM
-from rom_core.catalogue import Catalogue
+from rom_core.plugin.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 20
@@ -67,7 +67,7 @@ def process(arguments: Sequence[str], url_of: Callable[[str], str | None], **env
 
 def bedrock() -> tuple[list[str], Callable[[str], str | None]]:
     """Arguments and URL reader of the local Bedrock."""
-    code = "from rom_core.bedrock.local import main; main('127.0.0.1', 0, ready=lambda url: print(url, flush=True))"
+    code = "from local_bedrock import main; main('127.0.0.1', 0, ready=lambda url: print(url, flush=True))"
     return ["-c", code], lambda line: line if line.startswith("http://") else None
 
 

@@ -18,11 +18,11 @@ from typing import Any
 
 from bench.harness import bedrock, process, report, rom_url
 from plugins.limiter import Limiter
-from rom_core import log
-from rom_core.catalogue import Catalogue
-from rom_core.clock import SystemClock
-from rom_core.config import load_settings
+from rom_core.concurrency.clock import SystemClock
+from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
+from rom_core.settings import load_settings
+from rom_core.telemetry import log
 from rom_core.turn import Attempt
 from rom_core.turn_values import ChatRequest, ModelReply, Usage
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from bench.harness import bedrock, process
 from bench.plain import SYSTEM, loop, make_client
+from rom_core.agent.model_call import Transport
 from rom_core.bedrock.wire import Wire
-from rom_core.catalogue import Catalogue
-from rom_core.clock import SystemClock
-from rom_core.config import load_settings
+from rom_core.concurrency.clock import SystemClock
 from rom_core.hookspecs import hookimpl
-from rom_core.model_call import Transport
+from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
+from rom_core.settings import load_settings
 from rom_core.tools import Tool
 from rom_core.turn import Attempt
 from rom_core.turn_values import ChatRequest, ModelReply, Usage

@@ -13,13 +13,13 @@ from bench.harness import report
 from plugins.metrics import Metrics
 from plugins.metrics.figures import COHORTS, STATUSES
 from plugins.request_log import RequestLog
-from rom_core import log
-from rom_core.catalogue import Catalogue
-from rom_core.clock import SystemClock
-from rom_core.config import load_settings
+from rom_core.concurrency.clock import SystemClock
 from rom_core.events import RequestFinished, RequestStarted
 from rom_core.http.app import create_app
+from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
+from rom_core.settings import load_settings
+from rom_core.telemetry import log
 from rom_core.turn import Attempt
 from rom_core.turn_values import ChatRequest, ModelReply, Usage
 

@@ -1,9 +1,9 @@
 """Fallback: when a model is given up, the next alias of MODEL_FALLBACKS goes on with the same turn.
 
 A model is given up when its circuit is open, when its retries are spent, or when the service does not serve it; not for
-a mistake of the client, which the next model would refuse as well (rom_core/failures.py). The core sends the next model
-the same conversation, in the same call, with the same deadline and MAX_MODEL_REQUESTS, in the form that it accepts, and
-stays with it for the rest of the turn. The next turn begins with its own model again.
+a mistake of the client, which the next model would refuse as well (rom_core/resilience/verdicts.py). The core sends the
+next model the same conversation, in the same call, with the same deadline and MAX_MODEL_REQUESTS, in the form
+that it accepts, and stays with it for the rest of the turn. The next turn begins with its own model again.
 
 Settings: FALLBACK_ENABLED (switch), FALLBACK_SKIP_SECONDS; the core's MODEL_FALLBACKS and MODELS.
 Hooks: rom_settings, rom_model_attempt (passes over models that are not served), rom_model_failed (decides),
@@ -16,13 +16,13 @@ import threading
 from collections.abc import Generator
 from typing import Any
 
-from rom_core.clock import Clock
-from rom_core.config import Setting
+from rom_core.concurrency.clock import Clock
 from rom_core.errors import Draining, ModelError, ModelNotServed, RomError, TurnCancelled
 from rom_core.events import FallbackExhausted
-from rom_core.failures import failure_of, models_after
 from rom_core.hookspecs import hookimpl
+from rom_core.resilience.verdicts import failure_of, models_after
 from rom_core.runtime import Runtime
+from rom_core.settings import Setting
 from rom_core.turn import Attempt, ModelCall, Turn
 from rom_core.turn_values import ModelReply, TryAgain
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import structlog
 
-from rom_core import log
-from rom_core.accounts import ACCOUNTED, TurnAccount, turn_of
-from rom_core.config import Rule, Setting, Settings
 from rom_core.errors import ModelError, RomError
 from rom_core.events import AttemptFinished, Event, RequestFinished, SettingsChanged, ToolFinished, TurnFinished
 from rom_core.hookspecs import hookimpl
 from rom_core.http.requests import status_of
+from rom_core.settings import Rule, Setting, Settings
+from rom_core.telemetry import log
+from rom_core.telemetry.accounts import ACCOUNTED, TurnAccount, turn_of
 from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
 from rom_core.turn_values import StopLoop
 

@@ -1,8 +1,8 @@
 """Retry: asks the same model again after a failure that may pass, three times, after about 1, 2 and 4 seconds.
 
-What is worth a retry is in rom_core/failures.py. A retry is not made when the turn has no time for it, when it would
-take the time or the requests that another model needs, or when the process retries too much already: in an outage
-retries only add load, so they are a share of the first tries (the budget), over all turns together.
+What is worth a retry is in rom_core/resilience/verdicts.py. A retry is not made when the turn has no time for it,
+when it would take the time or the requests that another model needs, or when the process retries too much already: in
+an outage retries only add load, so they are a share of the first tries (the budget), over all turns together.
 
 Settings: RETRY_ENABLED (switch), RETRY_MAX_RETRIES, RETRY_BACKOFF_SECONDS, RETRY_JITTER, RETRY_BUDGET_*.
 Hooks: rom_settings, rom_start, rom_model_attempt (counts first tries), rom_model_failed (decides), rom_model_call (has
@@ -16,12 +16,12 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from rom_core.config import Setting
 from rom_core.errors import ModelError, RomError
 from rom_core.events import RetryDeclined
-from rom_core.failures import failure_of, reserve, standbys
 from rom_core.hookspecs import hookimpl
+from rom_core.resilience.verdicts import failure_of, reserve, standbys
 from rom_core.runtime import Runtime
+from rom_core.settings import Setting
 from rom_core.turn import Attempt, ModelCall
 from rom_core.turn_values import ModelReply, TryAgain
 

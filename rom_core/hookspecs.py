@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
-    from rom_core.config import Rule, Setting
     from rom_core.errors import RomError
     from rom_core.events import Event
-    from rom_core.pipeline import PluginRoutes
+    from rom_core.plugin.pipeline import PluginRoutes
     from rom_core.runtime import Runtime
+    from rom_core.settings import Rule, Setting
     from rom_core.tools import Tool, ToolResult
     from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
     from rom_core.turn_values import IterationResult, ModelReply, StopLoop, TryAgain, TurnResult

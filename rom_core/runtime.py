@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from rom_core.answers import answer_of
-from rom_core.cancel import Deadline
-from rom_core.catalogue import Catalogue, Plugin
-from rom_core.clock import Clock, SystemClock
-from rom_core.config import Settings
+from rom_core.agent.loop import ToolLoop
+from rom_core.agent.model_call import ModelCalls, Transport
+from rom_core.agent.tool_run import ToolRuns
+from rom_core.concurrency.cancel import Deadline
+from rom_core.concurrency.clock import Clock, SystemClock
+from rom_core.concurrency.places import Places
+from rom_core.concurrency.watchdog import Watchdog
+from rom_core.concurrency.workers import WorkerPool
 from rom_core.errors import Draining, InternalError, Overloaded, PluginError, RomError, UnknownModel
 from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished, TurnStarted
-from rom_core.ids import new_id
-from rom_core.loop import ToolLoop
-from rom_core.model_call import ModelCalls, Transport
-from rom_core.pipeline import Snapshot, build_snapshot
-from rom_core.places import Places
-from rom_core.plugin_times import PluginTimes
-from rom_core.tool_run import ToolRuns
+from rom_core.plugin.answers import answer_of
+from rom_core.plugin.catalogue import Catalogue, Plugin
+from rom_core.plugin.pipeline import Snapshot, build_snapshot
+from rom_core.plugin.plugin_times import PluginTimes
+from rom_core.settings import Settings
+from rom_core.telemetry.ids import new_id
 from rom_core.turn import Attempt, Sink, Turn
 from rom_core.turn_values import ChatRequest, ModelReply, TurnResult
-from rom_core.watchdog import Watchdog
-from rom_core.workers import WorkerPool
 
 if TYPE_CHECKING:
     from rom_core.flags import Flags
@@ -160,7 +160,7 @@ class Runtime:
 
         endpoint: str | None = settings.BEDROCK_ENDPOINT_URL or None
         if endpoint == "local":
-            from rom_core.bedrock.local import LocalBedrock
+            from local_bedrock import LocalBedrock
 
             local = LocalBedrock().start()
             self.closers.append(local.stop)

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from rom_core.cancel import CancelToken, Deadline
+from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.errors import PluginError
 from rom_core.json_schema import first_errors
-from rom_core.tracing import traceparent
+from rom_core.telemetry.tracing import traceparent
 
 _MAX_PROBLEMS = 5
 _MAX_PROBLEM_CHARS = 500

@@ -11,16 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rom_core.cancel import CancelToken, Deadline
-from rom_core.clock import Clock
+from rom_core.concurrency.cancel import CancelToken, Deadline
+from rom_core.concurrency.clock import Clock
 from rom_core.conversation import Memo
 from rom_core.conversation.values import clean_text
 from rom_core.turn_values import ChatRequest, Message, TurnResult, Usage
 
 if TYPE_CHECKING:
-    from rom_core.config import Model, Settings
     from rom_core.events import Event
-    from rom_core.pipeline import Snapshot
+    from rom_core.plugin.pipeline import Snapshot
+    from rom_core.settings import Model, Settings
     from rom_core.tools import Tool, ToolResult
 
 Sink = Callable[[str, dict[str, Any]], None]

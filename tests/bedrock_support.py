@@ -15,10 +15,10 @@ from typing import Any, Self
 
 from support import make_runtime, make_settings, make_turn
 
-from rom_core.bedrock.local.frames import event_frame
+from local_bedrock.frames import event_frame
 from rom_core.bedrock.wire import Wire
-from rom_core.cancel import Deadline
-from rom_core.clock import SystemClock
+from rom_core.concurrency.cancel import Deadline
+from rom_core.concurrency.clock import SystemClock
 from rom_core.turn import Attempt, ModelCall, Sink
 
 MODEL_ID = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"

@@ -15,7 +15,7 @@ from plugins.canary.phases import Phase
 from plugins.canary.rollout import Finding, Plan, Rollout
 from plugins.flags import FlagsPlugin
 from plugins.metrics import Metrics
-from rom_core.clock import FakeClock
+from rom_core.concurrency.clock import FakeClock
 from rom_core.events import CanaryAborted, CanaryChanged
 from rom_core.flags import Author
 from rom_core.gate import Scrape, Thresholds

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rom_core.config import InvalidSettings, Rule, Setting, Settings, load_settings
+from rom_core.settings import InvalidSettings, Rule, Setting, Settings, load_settings
 
 DECLARED = (
     Setting("NUMBER", int, 0, "A number.", minimum=0, maximum=1000),

@@ -9,8 +9,8 @@ from typing import Any
 import botocore.session
 from botocore.validate import ParamValidator
 
-from rom_core.bedrock.local.rules import check_conversation
-from rom_core.bedrock.local.validation import check_request
+from local_bedrock.rules import check_conversation
+from local_bedrock.validation import check_request
 from rom_core.conversation import Block, Message, ModelCapabilities, normalise
 
 MODEL = ModelCapabilities(max_tokens=8192, prompt_caching=True, alias="primary")

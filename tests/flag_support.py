@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from support import ScriptedTransport, says
 
-from rom_core.catalogue import Catalogue
-from rom_core.clock import FakeClock
-from rom_core.config import InvalidSettings, Rule, Setting
-from rom_core.config.store import OverrideStore, State, StoreConflict, Trouble, Version, replay
+from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import StoreUnavailable
 from rom_core.events import SettingsChanged
 from rom_core.flags import Author, Flags, Layers
 from rom_core.hookspecs import hookimpl
+from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
+from rom_core.settings import InvalidSettings, Rule, Setting
+from rom_core.store.overrides import OverrideStore, State, StoreConflict, Trouble, Version, replay
 
 ANA = Author("ana", "because", "trace-1")
 SETTINGS_TOML = '[default]\nBEDROCK_ENABLED = true\nSYSTEM_PROMPT = "You answer."\nMAX_TOKENS = 1000\n'

@@ -12,9 +12,9 @@ from typing import Any
 from support import Recorder, make_runtime, make_settings, make_turn, says
 
 from plugins.limiter import Limiter
-from rom_core.clock import FakeClock
-from rom_core.config import Settings
+from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import RomError
+from rom_core.settings import Settings
 from rom_core.turn import Attempt, Turn
 from rom_core.turn_values import ModelReply, TurnResult
 

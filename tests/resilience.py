@@ -12,16 +12,16 @@ from support import NOWHERE, Recorder, ScriptedTransport, Step, make_runtime, ma
 from plugins.breaker import Breaker
 from plugins.fallback import Fallback
 from plugins.retry import Retry
+from rom_core.agent.model_call import Transport
 from rom_core.bedrock.wire import Wire
-from rom_core.catalogue import Catalogue
-from rom_core.clock import Clock, FakeClock
-from rom_core.config import Settings, load_settings
+from rom_core.concurrency.clock import Clock, FakeClock
 from rom_core.errors import ModelServerError, RomError
 from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened
 from rom_core.http.app import create_app
-from rom_core.http.server import Server
-from rom_core.model_call import Transport
+from rom_core.http.server.server import Server
+from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
+from rom_core.settings import Settings, load_settings
 from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rom_core.config.sqlite_store import SqliteStore
-from rom_core.config.store import Change, Version
+from rom_core.store.overrides import Change, Version
+from rom_core.store.sqlite_store import SqliteStore
 
 NOW = 1_700_000_000.0
 

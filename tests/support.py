@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rom_core.catalogue import Catalogue
-from rom_core.clock import Clock, FakeClock
-from rom_core.config import Settings, load_settings
+from rom_core.concurrency.clock import Clock, FakeClock
 from rom_core.errors import RomError
 from rom_core.events import Event
 from rom_core.hookspecs import hookimpl
+from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
+from rom_core.settings import Settings, load_settings
 from rom_core.tools import Tool
 from rom_core.turn import Attempt, Turn
 from rom_core.turn_values import ChatRequest, ModelReply, Usage

@@ -13,14 +13,15 @@ import pytest
 from falcon import testing
 from support import Recorder, asks, make_runtime, make_settings, make_turn, says
 
+from local_bedrock import LocalBedrock
 from plugins.request_log import describe
-from rom_core import hookspecs, reference
-from rom_core.bedrock.local import LocalBedrock
-from rom_core.catalogue import Catalogue
-from rom_core.config import CORE_SETTINGS, texts
+from rom_core import hookspecs
 from rom_core.errors import RomError, TurnCancelled, family
 from rom_core.http.app import create_app
-from rom_core.http.chat import CHAT_REQUEST
+from rom_core.http.routes.chat import CHAT_REQUEST
+from rom_core.ops import reference
+from rom_core.plugin.catalogue import Catalogue
+from rom_core.settings import CORE_SETTINGS, texts
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 import pytest
 
-from rom_core.catalogue import Catalogue
 from rom_core.cli import main
 from rom_core.cli.gate import gate
+from rom_core.plugin.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("rollback.md", "go-live.md", "gate.md", "canary.md", "operate.md")

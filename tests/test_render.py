@@ -13,9 +13,9 @@ import click
 import pytest
 import yaml
 
-from rom_core.catalogue import Catalogue
 from rom_core.cli import main
-from rom_core.config import load_settings, parse_api_keys
+from rom_core.plugin.catalogue import Catalogue
+from rom_core.settings import load_settings, parse_api_keys
 
 ROOT = Path(__file__).parents[1]
 SERVICES: list[dict[str, Any]] = yaml.safe_load((ROOT / "render.yaml").read_text())["services"]
@@ -237,7 +237,7 @@ def test_only_render_is_named() -> None:
         check=True,
     )
     files = [path for path in listed.stdout.split("\0") if path and (ROOT / path).is_file()]
-    assert {"render.yaml", "README.md", "rom_core/deploy.py", ".github/workflows/deploy.yml"} <= set(files)
+    assert {"render.yaml", "README.md", "rom_core/ops/deploy.py", ".github/workflows/deploy.yml"} <= set(files)
     found = [
         path
         for path in files

@@ -17,8 +17,6 @@ from urllib.parse import urlsplit
 from plugins.alerts import messages
 from plugins.alerts.courier import Courier
 from plugins.alerts.messages import Message
-from rom_core.capacity import Hold, RollingCounts
-from rom_core.config import Rule, Setting, Settings
 from rom_core.events import (
     AlertSent,
     CanaryAborted,
@@ -34,6 +32,8 @@ from rom_core.events import (
 from rom_core.hookspecs import hookimpl
 from rom_core.http.requests import status_of
 from rom_core.runtime import Runtime
+from rom_core.settings import Rule, Setting, Settings
+from rom_core.telemetry.capacity import Hold, RollingCounts
 
 _NAME = "alerts"
 ERROR_RATE = 0.01

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from plugins.alerts.messages import Message
-from rom_core.clock import Clock
+from rom_core.concurrency.clock import Clock
 
 logger = structlog.get_logger("rom.alerts")
 MAX_WAITING = 100

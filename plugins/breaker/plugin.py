@@ -18,15 +18,15 @@ from typing import Any
 
 from plugins.breaker.circuit import Change, Circuit, Force, Limits, Permit
 from plugins.breaker.routes import BreakerResource
-from rom_core.config import Setting
-from rom_core.config.sqlite_file import iso
 from rom_core.errors import CircuitOpen, DeadlineExceeded, ModelError
 from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, Event, SettingsChanged
-from rom_core.failures import failure_of, telling_silence
 from rom_core.flags import Author
 from rom_core.hookspecs import hookimpl
-from rom_core.pipeline import PluginRoutes
+from rom_core.plugin.pipeline import PluginRoutes
+from rom_core.resilience.verdicts import failure_of, telling_silence
 from rom_core.runtime import Runtime
+from rom_core.settings import Setting
+from rom_core.store.sqlite_file import iso
 from rom_core.turn import Attempt, ModelCall
 from rom_core.turn_values import ModelReply
 

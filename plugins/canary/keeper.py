@@ -16,16 +16,16 @@ from plugins.canary.phases import phases_of, thresholds_of
 from plugins.canary.record import Record
 from plugins.canary.rollout import GATE, Plan, Rollout
 from plugins.canary.shapes import shown
-from rom_core.config import InvalidSettings, Problem
-from rom_core.config.journal import Entry
-from rom_core.config.store import CANARY
+from rom_core.concurrency.locks import alone
 from rom_core.errors import CanaryConflict, InvalidRequest, NotFound, RomError, StoreUnavailable
 from rom_core.events import CanaryAborted, CanaryChanged
 from rom_core.flags import Author, Flags
 from rom_core.flags.canary import CANARY_PERCENT, CanaryBlock
 from rom_core.gate import BadScrape, GateBroken, Scrape, parse, prove
-from rom_core.locks import alone
 from rom_core.runtime import Runtime
+from rom_core.settings import InvalidSettings, Problem
+from rom_core.store.journal import Entry
+from rom_core.store.overrides import CANARY
 
 DATABASE = "canary.db"
 # A decision changes settings, which takes at most about as long.

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rom_core.config import Settings
 from rom_core.gate import Thresholds
+from rom_core.settings import Settings
 
 _PHASE = re.compile(r"(\d{1,3}) ?%? ?[: ] ?(\d{1,6}(?:\.\d{1,3})?)(s|m|h|d)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

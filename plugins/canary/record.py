@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 
 from plugins.canary.rollout import Rollout
-from rom_core.clock import Clock
-from rom_core.config.journal import Entry, Journal
+from rom_core.concurrency.clock import Clock
 from rom_core.errors import StoreUnavailable
+from rom_core.store.journal import Entry, Journal
 
 logger = structlog.get_logger("rom.canary")
 

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from plugins.canary.phases import Phase
-from rom_core.clock import Clock
-from rom_core.config.journal import Entry
+from rom_core.concurrency.clock import Clock
 from rom_core.errors import CanaryConflict
 from rom_core.gate import Figures, Outcome, Scrape, Thresholds, Verdict, Window, condemned, judge
+from rom_core.store.journal import Entry
 
 COHORTS = ("canary", "stable")
 GATE = "gate"

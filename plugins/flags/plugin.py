@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plugins.flags.routes import FlagsResource, HistoryResource, ReloadResource, RollbackResource, StatusResource
-from rom_core.config import Setting
 from rom_core.hookspecs import hookimpl
-from rom_core.pipeline import PluginRoutes
+from rom_core.plugin.pipeline import PluginRoutes
 from rom_core.runtime import Runtime
+from rom_core.settings import Setting
 
 
 class FlagsPlugin:

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rom_core import __version__
-from rom_core.catalogue import describe
-from rom_core.config import Problem, Setting, Settings, thaw
-from rom_core.config.layers import OVERRIDE
-from rom_core.config.sqlite_file import iso
-from rom_core.config.store import CANARY, Trouble, Version
+from rom_core.concurrency.workers import WorkerPool
 from rom_core.flags import Applied, Flags
 from rom_core.flags.kills import KILL_SWITCH
-from rom_core.pipeline import Snapshot
+from rom_core.plugin.catalogue import describe
+from rom_core.plugin.pipeline import Snapshot
 from rom_core.runtime import Runtime
-from rom_core.workers import WorkerPool
+from rom_core.settings import Problem, Setting, Settings, thaw
+from rom_core.settings.layers import OVERRIDE
+from rom_core.store.overrides import CANARY, Trouble, Version
+from rom_core.store.sqlite_file import iso
 
 _ACTIONS = {"set": "set", "clear": "cleared"}
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from plugins.legal_tools.case_number import COURTS, CaseNumber
 from rom_core import __version__
-from rom_core.cancel import CancelToken, Deadline
+from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.tools import ToolError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rom_core.config import Settings
+from rom_core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,6 @@ from plugins.metrics.figures import (
 from plugins.metrics.route import MetricsResource
 from plugins.metrics.runtime_counters import RuntimeCounters
 from rom_core import __version__
-from rom_core.accounts import TurnAccount, cost_usd, turn_of, uncached_cost_usd, usage_is_missing
-from rom_core.config import Setting
 from rom_core.events import (
     AttemptFinished,
     Event,
@@ -48,8 +46,10 @@ from rom_core.events import (
 )
 from rom_core.hookspecs import hookimpl
 from rom_core.http.requests import status_of
-from rom_core.pipeline import PluginRoutes
+from rom_core.plugin.pipeline import PluginRoutes
 from rom_core.runtime import Runtime
+from rom_core.settings import Setting
+from rom_core.telemetry.accounts import TurnAccount, cost_usd, turn_of, uncached_cost_usd, usage_is_missing
 from rom_core.turn import Turn
 
 logger = structlog.get_logger("rom.metrics")

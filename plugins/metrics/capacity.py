@@ -7,10 +7,10 @@ from typing import Any
 
 import structlog
 
-from rom_core.capacity import LEVELS, Hold, Reading, RollingCounts, RollingQuantile
 from rom_core.events import CapacityChanged
-from rom_core.memory import MemoryGauge
 from rom_core.runtime import Runtime
+from rom_core.telemetry.capacity import LEVELS, Hold, Reading, RollingCounts, RollingQuantile
+from rom_core.telemetry.memory import MemoryGauge
 
 logger = structlog.get_logger("rom.capacity")
 PERIOD_SECONDS = 5.0

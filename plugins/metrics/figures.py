@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeVar
 from prometheus_client import CollectorRegistry
 
 from plugins.metrics.children import OTHER, Buckets, Counter, Gauge, Histogram, Number
-from rom_core.config import Settings
 from rom_core.http.requests import UNMATCHED
+from rom_core.settings import Settings
 
 STATUSES = ("ok", "error", "rejected", "client_error", "cancelled")
 COHORTS = ("stable", "canary")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from rom_core.catalogue import OBSERVERS
+from rom_core.plugin.catalogue import OBSERVERS
 from rom_core.runtime import Runtime
 
 

@@ -11,11 +11,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from rom_core.bedrock.failures import classify
+from rom_core.bedrock.classify import classify
 from rom_core.bedrock.reply import ReplyBuilder
 from rom_core.bedrock.sending import Sending, install, may_ask_elsewhere
-from rom_core.clock import Clock
-from rom_core.config import Settings
+from rom_core.concurrency.clock import Clock
+from rom_core.concurrency.watchdog import Watchdog
+from rom_core.concurrency.workers import PoolSaturated, WorkerPool
 from rom_core.conversation import NORMALISED
 from rom_core.errors import (
     ConfigurationError,
@@ -25,12 +26,11 @@ from rom_core.errors import (
     RomError,
     WireSaturated,
 )
-from rom_core.failures import reserve, standbys, telling_silence
-from rom_core.tracing import traceparent
+from rom_core.resilience.verdicts import reserve, standbys, telling_silence
+from rom_core.settings import Settings
+from rom_core.telemetry.tracing import traceparent
 from rom_core.turn import Attempt, ModelCall
 from rom_core.turn_values import ModelReply
-from rom_core.watchdog import Watchdog
-from rom_core.workers import PoolSaturated, WorkerPool
 
 # A request that was given up may finish this much later than its turn, and not more.
 _GRACE_SECONDS = 1.0

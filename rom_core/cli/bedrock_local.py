@@ -10,6 +10,6 @@ import click
 @click.option("--port", default=8001, show_default=True, type=click.IntRange(0, 65535))
 def bedrock_local(host: str, port: int) -> None:
     """Serve the bundled local Bedrock, for any AWS client (endpoint_url)."""
-    from rom_core.bedrock.local import main as serve_local
+    from local_bedrock import main as serve_local
 
     serve_local(host, port, ready=lambda url: click.echo(f"the local Bedrock answers at {url}"))

@@ -22,8 +22,8 @@ def chat(message: str | None, url: str, model: str | None, system: str) -> None:
 
     The API key is taken from the environment variable ROM_API_KEY.
     """
-    from rom_core.bearer import BadToken
     from rom_core.cli.chat_client import KEY_VARIABLE, ChatClient, ChatFailed
+    from rom_core.ops.bearer import BadToken
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -11,7 +11,7 @@ import requests
 from rich.console import Console
 from rich.text import Text
 
-from rom_core.bearer import Bearer
+from rom_core.ops.bearer import Bearer
 
 KEY_VARIABLE = "ROM_API_KEY"
 _CONNECT_SECONDS = 5

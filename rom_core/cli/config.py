@@ -10,7 +10,7 @@ import click
 from rom_core.cli.inspection import inspected
 
 if TYPE_CHECKING:
-    from rom_core.config import Settings
+    from rom_core.settings import Settings
 
 _SHOWN_CHARS = 80
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -73,7 +73,7 @@ def print_json(value: Any) -> None:
 
 
 def _known(settings: Settings, names: tuple[str, ...]) -> set[str]:
-    from rom_core.config.files import suggestion
+    from rom_core.settings.files import suggestion
 
     for name in names:
         if name not in settings.declared:

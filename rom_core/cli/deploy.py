@@ -12,7 +12,7 @@ import click
 from rom_core.cli.values import Duration
 
 if TYPE_CHECKING:
-    from rom_core.deploy import Deploy, Render
+    from rom_core.ops.deploy import Deploy, Render
 
 Answer = TypeVar("Answer")
 
@@ -44,7 +44,7 @@ def status(service: str, api_key: str, limit: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from rom_core.deploy import LIVE
+    from rom_core.ops.deploy import LIVE
 
     deploys = _asking(lambda: _render(api_key, service).deploys(limit))
     table = Table("deploy", "status", "commit", "created", "message", box=None, pad_edge=False)
@@ -79,7 +79,7 @@ def rollback(deploy_id: str | None, service: str, api_key: str, wait: float, yes
     Automatic deploys are switched off first, or the next push would bring back what was rolled back. What an earlier
     deploy built is used again, so this takes no build.
     """
-    from rom_core.deploy import ENDED, LIVE, rollback_target
+    from rom_core.ops.deploy import ENDED, LIVE, rollback_target
 
     render = _render(api_key, service)
     deploys = _asking(lambda: render.deploys(100))
@@ -114,14 +114,14 @@ def _finish(render: Render, begun: Deploy, seconds: float) -> None:
 
 
 def _render(api_key: str, service: str) -> Render:
-    from rom_core.clock import SystemClock
-    from rom_core.deploy import Render
+    from rom_core.concurrency.clock import SystemClock
+    from rom_core.ops.deploy import Render
 
     return _asking(lambda: Render(api_key, service, clock=SystemClock()))
 
 
 def _asking(question: Callable[[], Answer]) -> Answer:
-    from rom_core.deploy import RenderError
+    from rom_core.ops.deploy import RenderError
 
     try:
         return question()

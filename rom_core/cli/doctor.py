@@ -21,7 +21,7 @@ def doctor(as_json: bool) -> None:
     Exit code 0 if nothing fails (there may be warnings), 1 if something does. Settings that `rom serve` would not start
     with are among the findings; the other checks go by what could be read of them.
     """
-    from rom_core.doctor import FAIL, OK, WARN, Finding, examine
+    from rom_core.ops.doctor import FAIL, OK, WARN, Finding, examine
 
     try:
         found = inspected()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rom_core.bearer import BadToken, Bearer
 from rom_core.cli.status_view import status_lines
+from rom_core.ops.bearer import BadToken, Bearer
 
 if TYPE_CHECKING:
     import requests

@@ -14,7 +14,7 @@ import click
 from rom_core.cli.values import Address, Duration, Share
 
 if TYPE_CHECKING:
-    from rom_core.clock import Clock
+    from rom_core.concurrency.clock import Clock
     from rom_core.gate import Thresholds, Verdict
 
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 2}
@@ -57,7 +57,7 @@ def gate(
     """
     from rich.console import Console
 
-    from rom_core.clock import SystemClock
+    from rom_core.concurrency.clock import SystemClock
     from rom_core.gate import (
         Figures,
         GateBroken,
@@ -70,7 +70,7 @@ def gate(
         prove,
     )
     from rom_core.gate.report import show
-    from rom_core.gate.sources import prometheus_figures
+    from rom_core.ops.gate_sources import prometheus_figures
 
     if not url and not prometheus:
         url = Address().convert(os.environ.get("ROM_URL", ""), None, click.get_current_context())
@@ -114,7 +114,7 @@ def _watch(
 
     from rom_core.gate import watch
     from rom_core.gate.report import Progress
-    from rom_core.gate.sources import scraper
+    from rom_core.ops.gate_sources import scraper
 
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -19,8 +19,8 @@ import click
 from rom_core.cli.problems import SettingsInvalid
 
 if TYPE_CHECKING:
-    from rom_core.catalogue import Catalogue
-    from rom_core.config import Problem, Settings
+    from rom_core.plugin.catalogue import Catalogue
+    from rom_core.settings import Problem, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Inspection:
 
     def end(self) -> None:
         """Tell on stderr what is wrong. Raises SettingsInvalid if `rom serve` would not start."""
-        from rom_core.config import InvalidSettings
+        from rom_core.settings import InvalidSettings
 
         for problem in self.skipped:
             click.echo(f"override skipped: {problem.name}: {problem.message}", err=True)
@@ -70,13 +70,13 @@ def inspected() -> Inspection:
 
 def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
     """What is installed, and configured under `root`, stored overrides included. Raises ConfigurationError."""
-    from rom_core.catalogue import Catalogue
-    from rom_core.config import InvalidSettings, Problem, load_settings
-    from rom_core.config.sqlite_store import read_state
-    from rom_core.config.store import CANARY, State
     from rom_core.errors import PluginError
     from rom_core.flags.resolve import EVERYTHING, Layers, resolve
-    from rom_core.pipeline import build_snapshot
+    from rom_core.plugin.catalogue import Catalogue
+    from rom_core.plugin.pipeline import build_snapshot
+    from rom_core.settings import InvalidSettings, Problem, load_settings
+    from rom_core.store.overrides import CANARY, State
+    from rom_core.store.sqlite_store import read_state
 
     faults: list[PluginError] = []
     catalogue = Catalogue.installed(faults)

@@ -11,8 +11,8 @@ import click
 @click.argument("name")
 def new_plugin(name: str) -> None:
     """Write the plugin NAME, its test, its entry point and its switch, in the project in this folder."""
-    from rom_core.scaffold import CannotCreate, commands
-    from rom_core.scaffold import new_plugin as create
+    from rom_core.ops.scaffold import CannotCreate, commands
+    from rom_core.ops.scaffold import new_plugin as create
 
     root = Path.cwd()
     try:

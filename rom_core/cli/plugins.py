@@ -10,8 +10,8 @@ from rom_core.cli.config import JSON, print_json
 from rom_core.cli.inspection import inspected
 
 if TYPE_CHECKING:
-    from rom_core.catalogue import Catalogue
-    from rom_core.config import Settings
+    from rom_core.plugin.catalogue import Catalogue
+    from rom_core.settings import Settings
 
 
 @click.command("plugins")
@@ -47,7 +47,7 @@ def plugins(as_json: bool) -> None:
 
 def plugins_as_json(catalogue: Catalogue, settings: Settings) -> list[dict[str, Any]]:
     """Every plugin, outermost first: what `describe` tells, its place, its settings, and why it is on or off."""
-    from rom_core.catalogue import describe
+    from rom_core.plugin.catalogue import describe
 
     return [
         dict(plugin)

@@ -39,8 +39,8 @@ def release_check(staging: str, url: str, prometheus: str, backups: Path, skip_t
     """
     from rich.console import Console
 
-    from rom_core.doctor import FAIL, OK, WARN
-    from rom_core.release import Release, examine
+    from rom_core.ops.doctor import FAIL, OK, WARN
+    from rom_core.ops.release import Release, examine
 
     release = Release(
         Path.cwd(),

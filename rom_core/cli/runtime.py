@@ -18,8 +18,8 @@ def load_runtime(root: Path, environ: dict[str, str]) -> Runtime:
 
     Raises SettingsInvalid with every problem in it, written for a person.
     """
-    from rom_core.catalogue import Catalogue
     from rom_core.flags import Flags
+    from rom_core.plugin.catalogue import Catalogue
     from rom_core.runtime import Runtime
 
     try:

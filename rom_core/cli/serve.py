@@ -20,10 +20,10 @@ def serve(host: str | None, port: int | None) -> None:
     """Serve the HTTP API until SIGTERM or SIGINT."""
     # PERF: what start-up builds stays; looking for garbage in it costs a tenth of the start. serve_app enables it.
     gc.disable()
-    from rom_core import log
     from rom_core.http.app import create_app
-    from rom_core.http.server import Server, Signals
-    from rom_core.http.server import serve as serve_app
+    from rom_core.http.server.server import Server, Signals
+    from rom_core.http.server.server import serve as serve_app
+    from rom_core.telemetry import log
 
     signals = Signals()
     signals.install()

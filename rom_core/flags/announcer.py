@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from rom_core import log
-from rom_core.config import Problem
-from rom_core.config.store import OverrideStore, Trouble
 from rom_core.events import FlagsStoreTroubled, SettingsChanged
+from rom_core.settings import Problem
+from rom_core.store.overrides import OverrideStore, Trouble
+from rom_core.telemetry import log
 
 if TYPE_CHECKING:
-    from rom_core.pipeline import Pipeline
+    from rom_core.plugin.pipeline import Pipeline
     from rom_core.runtime import Runtime
 
 logger = structlog.get_logger("rom.flags")

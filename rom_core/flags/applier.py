@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from rom_core.config import InvalidSettings, Problem, Settings
-from rom_core.config.store import OverrideStore, State, StoreConflict, Version, replay
 from rom_core.errors import StoreUnavailable, VersionConflict
 from rom_core.events import SettingsChanged
 from rom_core.flags.changes import changes_between, differences, for_events
 from rom_core.flags.proposals import Proposal, Target
 from rom_core.flags.records import Applied, InForce
 from rom_core.flags.resolve import EVERYTHING, Layers, Resolved, resolve
+from rom_core.settings import InvalidSettings, Problem, Settings
+from rom_core.store.overrides import OverrideStore, State, StoreConflict, Version, replay
 
 if TYPE_CHECKING:
-    from rom_core.pipeline import Snapshot
+    from rom_core.plugin.pipeline import Snapshot
     from rom_core.runtime import Runtime
 
 _TRIES = 3

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from rom_core.config import InvalidSettings, InvalidValue, Problem, Setting, given_value, thaw
-from rom_core.config.files import suggestion
-from rom_core.config.store import CANARY
+from rom_core.settings import InvalidSettings, InvalidValue, Problem, Setting, given_value, thaw
+from rom_core.settings.files import suggestion
+from rom_core.store.overrides import CANARY
 
 if TYPE_CHECKING:
-    from rom_core.pipeline import Snapshot
+    from rom_core.plugin.pipeline import Snapshot
     from rom_core.turn_values import ChatRequest
 
 CANARY_PERCENT = "CANARY_PERCENT"

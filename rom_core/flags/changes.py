@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from rom_core.config import Settings
-from rom_core.config.store import CANARY, Change
 from rom_core.flags.canary import describe
+from rom_core.settings import Settings
+from rom_core.store.overrides import CANARY, Change
 
 if TYPE_CHECKING:
-    from rom_core.pipeline import Snapshot
+    from rom_core.plugin.pipeline import Snapshot
 
 
 def changes_between(

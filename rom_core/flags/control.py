@@ -10,11 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rom_core.catalogue import Catalogue
-from rom_core.clock import SystemClock
-from rom_core.config import InvalidSettings, Settings
-from rom_core.config.sqlite_store import SqliteStore
-from rom_core.config.store import OverrideStore, Trouble, Version
+from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import InvalidRequest
 from rom_core.flags import proposals
 from rom_core.flags.announcer import Announcer
@@ -23,9 +19,13 @@ from rom_core.flags.kills import Kills
 from rom_core.flags.records import Applied, Author, InForce
 from rom_core.flags.resolve import Layers
 from rom_core.flags.sequencer import Sequencer
+from rom_core.plugin.catalogue import Catalogue
+from rom_core.settings import InvalidSettings, Settings
+from rom_core.store.overrides import OverrideStore, Trouble, Version
+from rom_core.store.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
-    from rom_core.pipeline import Snapshot
+    from rom_core.plugin.pipeline import Snapshot
     from rom_core.runtime import Runtime
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from typing import Any
 
-from rom_core.config import InvalidSettings, InvalidValue, Problem, Setting, given_value, thaw
-from rom_core.config.files import suggestion
-from rom_core.config.store import CANARY
 from rom_core.flags.canary import CanaryBlock
+from rom_core.settings import InvalidSettings, InvalidValue, Problem, Setting, given_value, thaw
+from rom_core.settings.files import suggestion
+from rom_core.store.overrides import CANARY
 
 
 def check_edits(

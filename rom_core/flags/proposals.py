@@ -7,14 +7,14 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rom_core.config import Problem, Settings
-from rom_core.config.layers import OVERRIDE
-from rom_core.config.store import CANARY, State
 from rom_core.flags.canary import CANARY_PERCENT
 from rom_core.flags.edits import check_edits
 from rom_core.flags.kills import KILL_SWITCH
 from rom_core.flags.records import Author, InForce
 from rom_core.flags.resolve import EVERYTHING, Resolved
+from rom_core.settings import Problem, Settings
+from rom_core.settings.layers import OVERRIDE
+from rom_core.store.overrides import CANARY, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rom_core.config import Problem
-from rom_core.config.store import State, Version
+from rom_core.settings import Problem
+from rom_core.store.overrides import State, Version
 
 if TYPE_CHECKING:
-    from rom_core.pipeline import Snapshot
+    from rom_core.plugin.pipeline import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

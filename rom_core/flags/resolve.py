@@ -9,12 +9,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rom_core.catalogue import Catalogue
-from rom_core.config import InvalidSettings, Problem, Settings, load_settings
-from rom_core.config.store import CANARY
 from rom_core.errors import PluginError
 from rom_core.flags.canary import Canary, CanaryBlock
-from rom_core.pipeline import Snapshot
+from rom_core.plugin.catalogue import Catalogue
+from rom_core.plugin.pipeline import Snapshot
+from rom_core.settings import InvalidSettings, Problem, Settings, load_settings
+from rom_core.store.overrides import CANARY
 
 Build = Callable[[Settings], Snapshot]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from rom_core.concurrency.locks import alone
 from rom_core.errors import Overloaded
 from rom_core.events import SettingsChanged
 from rom_core.flags.announcer import Announcer
@@ -16,10 +17,9 @@ from rom_core.flags.applier import Applier
 from rom_core.flags.kills import KILL_SWITCH, Kill, Kills
 from rom_core.flags.proposals import Proposal, switch_off
 from rom_core.flags.records import Applied, Author
-from rom_core.locks import alone
 
 if TYPE_CHECKING:
-    from rom_core.pipeline import Pipeline
+    from rom_core.plugin.pipeline import Pipeline
 
 # A change takes some tens of milliseconds, and a store may be busy for two seconds.
 _TURN_SECONDS = 10.0

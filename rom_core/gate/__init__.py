@@ -1,7 +1,7 @@
 """The gate: whether a running service is good enough to go on with, by its own metrics over a window of time.
 
 A verdict is pass, fail or inconclusive; too little traffic, a gap in the figures or a missing series is never a pass.
-Where figures come from over HTTP is in `rom_core.gate.sources`.
+Where figures come from over HTTP is in `rom_core.ops.gate_sources`.
 """
 
 from rom_core.gate.figures import Figures, Window

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rom_core.clock import Clock
+from rom_core.concurrency.clock import Clock
 from rom_core.gate.figures import Figures, Window
 from rom_core.gate.scrape import Scrape, ScrapeFailed
 from rom_core.gate.verdict import Thresholds, Verdict, condemned, judge

@@ -10,13 +10,13 @@ import falcon.routing
 from rom_core.errors import PluginError
 from rom_core.http import problems
 from rom_core.http.auth import Authentication
-from rom_core.http.chat import ChatResource
-from rom_core.http.health import HealthResource, ReadyResource
 from rom_core.http.ids import RequestIds
-from rom_core.http.openai import CompletionsResource, ModelResource, ModelsResource
 from rom_core.http.openapi import OpenApiResource
 from rom_core.http.requests import RequestEvents
-from rom_core.pipeline import PluginRouteGuard, PluginRoutes
+from rom_core.http.routes.chat import ChatResource
+from rom_core.http.routes.health import HealthResource, ReadyResource
+from rom_core.http.routes.openai import CompletionsResource, ModelResource, ModelsResource
+from rom_core.plugin.pipeline import PluginRouteGuard, PluginRoutes
 from rom_core.runtime import Runtime
 
 

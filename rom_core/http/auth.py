@@ -11,9 +11,9 @@ from typing import Any
 
 import falcon
 
-from rom_core.clock import Clock
-from rom_core.config import Settings, parse_api_keys
+from rom_core.concurrency.clock import Clock
 from rom_core.errors import AdminClosed, TooManyAttempts, Unauthorized
+from rom_core.settings import Settings, parse_api_keys
 
 # Wrong admin tokens from one address within the window before it is told to wait, and addresses remembered.
 MAX_FAILURES = 10

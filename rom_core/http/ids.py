@@ -8,9 +8,9 @@ from typing import Any
 import falcon
 import structlog
 
-from rom_core.clock import Clock
-from rom_core.ids import new_id
-from rom_core.tracing import tracestate
+from rom_core.concurrency.clock import Clock
+from rom_core.telemetry.ids import new_id
+from rom_core.telemetry.tracing import tracestate
 
 # https://www.w3.org/TR/trace-context/#traceparent-header; an all-zero trace or parent id is invalid there, and so is
 # version 00 with more after the flags (55 characters); versions to come may have more.

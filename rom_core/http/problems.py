@@ -13,7 +13,6 @@ from typing import Any
 import falcon
 import structlog
 
-from rom_core.config import Settings
 from rom_core.errors import (
     Forbidden,
     HttpError,
@@ -27,6 +26,7 @@ from rom_core.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from rom_core.settings import Settings
 
 CONTENT_TYPE = "application/problem+json"
 MAX_RETRY_AFTER = 60

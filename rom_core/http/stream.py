@@ -11,12 +11,12 @@ from typing import Any
 
 import structlog
 
+from rom_core.concurrency.workers import PoolSaturated
 from rom_core.errors import InternalError, Overloaded, RomError
 from rom_core.http.problems import problem
 from rom_core.http.requests import Outcome
 from rom_core.runtime import Runtime
 from rom_core.turn import Turn
-from rom_core.workers import PoolSaturated
 
 KEEP_ALIVE = b": keep-alive\n\n"
 # Seconds after the deadline by which a turn has said how it ended, and by which the client has read it.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rom_core.bedrock.local import LocalBedrock
+from local_bedrock import LocalBedrock
 
 
 @pytest.fixture(scope="module")

@@ -112,7 +112,7 @@ _OTHER_4XX = "any other 4xx, TLS, invalid parameters"
 _BROKEN = "connection closed or reset in the stream"
 _EXCEPTION = "exception:{}"
 CASES = tuple(_cases())
-_FAILURES = "tests/rom_core/bedrock/test_failures.py"
+_FAILURES = "tests/rom_core/bedrock/test_classify.py"
 _TRANSPORT = f"{_FAILURES}::test_a_transport_failure_has_its_class_and_kind"
 # Lines of the table that no peer here brings about, and the test that does.
 UNDRIVEN: Mapping[str, str] = {
@@ -120,7 +120,7 @@ UNDRIVEN: Mapping[str, str] = {
     "read timeout, early to leave the fallback its time": (
         "tests/plugins/test_fallback.py::test_a_model_that_hangs_leaves_the_next_one_its_time"
     ),
-    "any other timeout": "tests/rom_core/test_failure_lines.py::test_the_most_particular_line_holds",
+    "any other timeout": "tests/rom_core/resilience/test_failure_lines.py::test_the_most_particular_line_holds",
     "any other broken connection": _TRANSPORT,
     "open circuit, nothing sent": "tests/plugins/test_breaker.py::test_without_retry_every_failed_request_counts",
     "too many given-up requests, nothing sent": (

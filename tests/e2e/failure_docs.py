@@ -1,7 +1,7 @@
 """The tables of docs/resilience.md that measurements make: `python tests/e2e/failure_docs.py` writes them anew.
 
-Three blocks: every kind of failure with each plugin on by itself; the lines of rom_core/failures.py that no peer can
-bring about, driven without sockets; and all cells, failures that came out alike on one row.
+Three blocks: every kind of failure with each plugin on by itself; the lines of rom_core/resilience/verdicts.py that no
+peer can bring about, driven without sockets; and all cells, failures that came out alike on one row.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from support import make_turn  # noqa: E402
 
 from rom_core.errors import ModelError  # noqa: E402
 from rom_core.events import RetryScheduled  # noqa: E402
-from rom_core.failures import FAILURES, Failure  # noqa: E402
+from rom_core.resilience.verdicts import FAILURES, Failure  # noqa: E402
 
 DOCS = ROOT / "docs" / "resilience.md"
 ALONE, UNIT, CELLS = "each plugin by itself", "without sockets", "every cell"

@@ -21,19 +21,19 @@ import requests
 from e2e.failure_cases import Case
 from support import NOWHERE, Recorder
 
+from local_bedrock import LocalBedrock
 from plugins.breaker import Breaker
 from plugins.fallback import Fallback
 from plugins.retry import Retry
-from rom_core.bedrock.local import LocalBedrock
 from rom_core.bedrock.wire import Wire
-from rom_core.catalogue import Catalogue
-from rom_core.clock import FakeClock
-from rom_core.config import Settings, load_settings
+from rom_core.concurrency.clock import FakeClock
 from rom_core.events import AttemptFinished, RetryScheduled
-from rom_core.failures import failure_of
 from rom_core.http.app import create_app
-from rom_core.http.server import Server
+from rom_core.http.server.server import Server
+from rom_core.plugin.catalogue import Catalogue
+from rom_core.resilience.verdicts import failure_of
 from rom_core.runtime import Runtime
+from rom_core.settings import Settings, load_settings
 from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply
 

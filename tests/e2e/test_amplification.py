@@ -10,11 +10,11 @@ import pytest
 import requests
 from resilience import served
 
+from local_bedrock import LocalBedrock
 from plugins.fallback import Fallback
 from plugins.retry import Retry
-from rom_core.bedrock.local import LocalBedrock
-from rom_core.catalogue import Catalogue
-from rom_core.clock import FakeClock
+from rom_core.concurrency.clock import FakeClock
+from rom_core.plugin.catalogue import Catalogue
 
 USERS, QUESTIONS = 10, 100
 FIRST, SECOND, THIRD = "sonnet-4-5-20250929", "haiku-4-5-20251001", "sonnet-4-20250514"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from e2e.serving import BARE, RomServer, serving, until
 
-from rom_core.bedrock.local import LocalBedrock
+from local_bedrock import LocalBedrock
 from rom_core.runtime import RESERVED_THREADS
 
 NUMBER = "0001234-08.2023.8.26.0100"

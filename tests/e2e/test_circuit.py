@@ -11,11 +11,11 @@ import requests
 from e2e.serving import RomServer, serving, until
 from resilience import served
 
+from local_bedrock import LocalBedrock
 from plugins.breaker import Breaker
-from rom_core.bedrock.local import LocalBedrock
-from rom_core.catalogue import Catalogue
-from rom_core.clock import FakeClock
-from rom_core.model_call import Transport
+from rom_core.agent.model_call import Transport
+from rom_core.concurrency.clock import FakeClock
+from rom_core.plugin.catalogue import Catalogue
 from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply
 

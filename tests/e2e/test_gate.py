@@ -14,10 +14,10 @@ import pytest
 import requests
 from e2e.serving import ROOT, RomServer, serving
 
-from rom_core.bedrock.local import LocalBedrock
-from rom_core.clock import FakeClock, SystemClock
+from local_bedrock import LocalBedrock
+from rom_core.concurrency.clock import FakeClock, SystemClock
 from rom_core.gate import Outcome, Scrape, Thresholds, Window, watch
-from rom_core.gate.sources import scraper
+from rom_core.ops.gate_sources import scraper
 
 KEY, SCRAPE, ADMIN = "k" * 24, "m" * 24, "a" * 24
 AUTH = {"Authorization": f"Bearer {KEY}"}

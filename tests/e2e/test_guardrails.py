@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from e2e.serving import RomServer, serving
 
-from rom_core.bedrock.local import LocalBedrock
-from rom_core.config.texts import CLOSING_INSTRUCTION, CUT_SHORT
+from local_bedrock import LocalBedrock
+from rom_core.settings.texts import CLOSING_INSTRUCTION, CUT_SHORT
 
 FOREVER = "[[tools=99]] [[tool=numero_processo]]"
 

@@ -20,7 +20,7 @@ import pytest
 import requests
 from e2e.serving import BARE, RomServer, Stream, serving, until
 
-from rom_core.bedrock.local import LocalBedrock
+from local_bedrock import LocalBedrock
 
 # A model that says nothing for as long as anybody waits.
 SILENT = "[[fault=hang]] conte"

@@ -13,7 +13,7 @@ import requests
 from e2e.serving import RomServer, serving, until
 from prometheus_client.parser import text_string_to_metric_families
 
-from rom_core.bedrock.local import LocalBedrock
+from local_bedrock import LocalBedrock
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SPOKEN = "segredo de justiça"

@@ -10,8 +10,8 @@ import pytest
 import requests
 from e2e.serving import BARE, RomServer, serving
 
-from rom_core.bedrock.local import LocalBedrock
-from rom_core.config import texts
+from local_bedrock import LocalBedrock
+from rom_core.settings import texts
 
 KEY = "sk-client-0123456789"
 MODEL = "anthropic.claude-sonnet-4-5"

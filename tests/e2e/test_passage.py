@@ -11,8 +11,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from e2e.serving import serving, until
 
 from bench.plain import SYSTEM, loop, make_client
-from rom_core.bedrock.local import LocalBedrock
-from rom_core.catalogue import Catalogue
+from local_bedrock import LocalBedrock
+from rom_core.plugin.catalogue import Catalogue
 
 TOOL = {
     "toolSpec": {

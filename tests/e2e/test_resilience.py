@@ -26,7 +26,7 @@ from e2e.failure_table import HAIKU, SONNET, Cell, Laboratory, Measured
 from plugins.breaker import Breaker
 from plugins.fallback import Fallback
 from plugins.retry import Retry
-from rom_core.failures import FAILURES
+from rom_core.resilience.verdicts import FAILURES
 
 TEXT = "um dois três quatro"
 OUT_OF_DATE = "docs/resilience.md is out of date: run `python tests/e2e/failure_docs.py`"
@@ -75,8 +75,8 @@ def test_a_failure_and_what_comes_of_it(laboratory: Laboratory, case: Case) -> N
 
 
 def test_the_tables_have_a_row_for_every_case_and_every_line_of_the_code() -> None:
-    """Nothing else stands in the documentation, and every line of rom_core/failures.py is driven by some case, or by
-    the unit test that stands beside it."""
+    """Nothing else stands in the documentation, and every line of rom_core/resilience/verdicts.py is driven by some
+    case, or by the unit test that stands beside it."""
     assert [cells[0] for cells in documented(ALONE)] == [case.name for case in CASES]
     cells = documented(CELLS)
     assert {name for name, _ in ungrouped(cells)} == {case.name for case in CASES}

@@ -15,8 +15,8 @@ import pytest
 import requests
 from e2e.serving import ROOT, serving, until
 
-from rom_core.bedrock.local import LocalBedrock
-from rom_core.config import texts
+from local_bedrock import LocalBedrock
+from rom_core.settings import texts
 
 KEY = "k" * 24
 STUBBORN = """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from e2e.serving import RomServer, serving, until
 
-from rom_core.bedrock.local import LocalBedrock
+from local_bedrock import LocalBedrock
 from rom_core.runtime import RESERVED_THREADS
 
 TOOL_SECONDS = 1.4

@@ -15,7 +15,7 @@ from plugins.alerts import Alerts
 from plugins.metrics import Metrics
 from plugins.metrics.figures import Figures
 from plugins.request_log import FAILED_ATTEMPT, LEVELS, RequestLog
-from rom_core.catalogue import Catalogue
+from rom_core.plugin.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/observability.md").read_text()

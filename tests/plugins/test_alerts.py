@@ -17,9 +17,7 @@ from support import failure, make_runtime, make_settings, make_turn, says
 from plugins.alerts import Alerts
 from plugins.alerts.courier import MAX_WAITING, Courier
 from plugins.alerts.messages import Message, of_settings
-from rom_core.catalogue import Catalogue
-from rom_core.clock import FakeClock
-from rom_core.config import InvalidSettings
+from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, RomError
 from rom_core.events import (
     AlertSent,
@@ -34,7 +32,9 @@ from rom_core.events import (
     SettingsChanged,
 )
 from rom_core.hookspecs import hookimpl
+from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
+from rom_core.settings import InvalidSettings
 
 HOOK = "http://hooks.test/services/T0/B0"
 MODEL = "anthropic.first"

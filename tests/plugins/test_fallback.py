@@ -10,15 +10,13 @@ import pytest
 from resilience import FIRST, SECOND, THIRD, Bench, server_error
 from support import NOWHERE, Toolkit, asks, make_runtime, make_turn, says, tool
 
+from local_bedrock import LocalBedrock
 from plugins.breaker import Breaker
 from plugins.fallback import Fallback
 from plugins.legal_tools import LegalTools
 from plugins.retry import Retry
-from rom_core.bedrock.local import LocalBedrock
 from rom_core.bedrock.wire import Wire
-from rom_core.catalogue import Catalogue
-from rom_core.clock import FakeClock, SystemClock
-from rom_core.config import load_settings
+from rom_core.concurrency.clock import FakeClock, SystemClock
 from rom_core.errors import (
     CircuitOpen,
     DeadlineExceeded,
@@ -37,7 +35,9 @@ from rom_core.errors import (
     WireSaturated,
 )
 from rom_core.events import FallbackExhausted, FallbackUsed
+from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
+from rom_core.settings import load_settings
 from rom_core.turn import Attempt
 from rom_core.turn_values import ChatRequest, ModelReply
 

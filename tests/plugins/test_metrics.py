@@ -13,7 +13,7 @@ from plugins.breaker import Breaker
 from plugins.metrics import Metrics
 from plugins.metrics.exposition import CONTENT_TYPE
 from plugins.metrics.figures import DIRECTIONS, OUTCOMES, STATUSES
-from rom_core.clock import FakeClock
+from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, ModelServerError, ModelThrottled, RomError
 from rom_core.events import (
     AlertSent,

@@ -17,15 +17,15 @@ from support import Toolkit, asks, failure, make_runtime, make_settings, make_tu
 from plugins.breaker import Breaker
 from plugins.fallback import Fallback
 from plugins.request_log import RequestLog
-from rom_core import log
-from rom_core.accounts import TurnAccount
-from rom_core.catalogue import Catalogue
-from rom_core.clock import FakeClock
-from rom_core.config import InvalidSettings, load_settings
+from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, ModelThrottled, QueueFull, RomError
 from rom_core.events import CircuitOpened, Event, RequestFinished, SettingsChanged, TurnFinished
 from rom_core.flags import Author
 from rom_core.hookspecs import hookimpl
+from rom_core.plugin.catalogue import Catalogue
+from rom_core.settings import InvalidSettings, load_settings
+from rom_core.telemetry import log
+from rom_core.telemetry.accounts import TurnAccount
 from rom_core.turn import Attempt
 from rom_core.turn_values import TryAgain, Usage
 

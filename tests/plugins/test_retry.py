@@ -11,7 +11,7 @@ from resilience import FIRST, SECOND, THIRD, Bench, server_error
 from support import Recorder, make_turn, says
 
 from plugins.retry import RetryBudget, backoff
-from rom_core.clock import FakeClock
+from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import (
     ModelConnectionError,
     ModelCredentialsError,

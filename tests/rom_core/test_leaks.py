@@ -13,7 +13,7 @@ from support import Toolkit, asks, make_runtime, make_turn, says, tool
 
 from plugins.guardrails import Guardrails
 from plugins.limiter import Limiter
-from rom_core.clock import SystemClock
+from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import ModelRefused, QueueFull, RomError
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt

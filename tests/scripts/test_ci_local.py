@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from repositories import SCRIPTS
 
-from rom_core.catalogue import Catalogue
+from rom_core.plugin.catalogue import Catalogue
 
 ROOT = SCRIPTS.parent
 STEPS = ["ruff check .", "ruff format --check .", "mypy", "promtool check", "promtool test", "python -m pytest -n auto"]

@@ -9,9 +9,9 @@ import pytest
 from canary_support import ANA, BLOCK, Bench
 from structlog.testing import capture_logs
 
-from rom_core.config import InvalidSettings, Problem
 from rom_core.errors import CanaryConflict, InvalidRequest, StoreUnavailable
 from rom_core.flags import Author
+from rom_core.settings import InvalidSettings, Problem
 
 
 def test_a_rollout_moves_the_flags(bench: Bench) -> None:

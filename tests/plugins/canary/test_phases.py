@@ -8,9 +8,9 @@ from support import make_settings
 
 from plugins.canary import CanaryPlugin
 from plugins.canary.phases import Phase, check_settings, phases_of, thresholds_of
-from rom_core.catalogue import Catalogue
-from rom_core.config import InvalidSettings
 from rom_core.gate import Thresholds
+from rom_core.plugin.catalogue import Catalogue
+from rom_core.settings import InvalidSettings
 
 
 def test_phases_are_read_strictly() -> None:

@@ -10,9 +10,9 @@ from canary_support import ANA, Bench
 from support import make_settings
 
 from plugins.canary import CanaryPlugin
-from rom_core.catalogue import Catalogue
-from rom_core.clock import FakeClock
+from rom_core.concurrency.clock import FakeClock
 from rom_core.http.app import create_app
+from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
 
 

@@ -13,6 +13,7 @@ from support import (
     tool,
 )
 
+from local_bedrock.rules import check_conversation
 from plugins.guardrails import (
     BUDGET,
     CYCLE,
@@ -20,11 +21,10 @@ from plugins.guardrails import (
     REPETITION,
     Guardrails,
 )
-from rom_core.bedrock.local.rules import check_conversation
-from rom_core.catalogue import Catalogue
-from rom_core.config import InvalidSettings
 from rom_core.errors import ModelServerError
 from rom_core.events import GuardrailTripped, GuardrailWarned, LoopStopped
+from rom_core.plugin.catalogue import Catalogue
+from rom_core.settings import InvalidSettings
 from rom_core.tools import ToolError
 from rom_core.turn_values import ModelReply
 

@@ -23,8 +23,8 @@ from plugins.legal_tools.case_number import (
     explain,
     parse,
 )
-from rom_core.cancel import CancelToken, Deadline
-from rom_core.clock import FakeClock
+from rom_core.concurrency.cancel import CancelToken, Deadline
+from rom_core.concurrency.clock import FakeClock
 from rom_core.tools import ToolContext, ToolResult
 
 TODAY = date(2026, 6, 30)

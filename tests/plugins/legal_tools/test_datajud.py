@@ -13,8 +13,8 @@ from responses import matchers
 
 from plugins.legal_tools.case_number import COURTS, CaseNumber, parse
 from plugins.legal_tools.datajud import MAX_MOVEMENTS, URL, index_of, look_up
-from rom_core.cancel import CancelToken, Deadline
-from rom_core.clock import FakeClock
+from rom_core.concurrency.cancel import CancelToken, Deadline
+from rom_core.concurrency.clock import FakeClock
 from rom_core.tools import ToolError
 
 NUMBER = parse("0000100-68.2008.8.26.0100")

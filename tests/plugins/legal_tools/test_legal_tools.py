@@ -11,8 +11,8 @@ import responses
 from support import asks, make_runtime, make_settings, make_turn, says
 
 from plugins.legal_tools import LegalTools
-from rom_core.catalogue import Catalogue, inspect_plugin
-from rom_core.config import InvalidSettings
+from rom_core.plugin.catalogue import Catalogue, inspect_plugin
+from rom_core.settings import InvalidSettings
 
 PAGE = Path(__file__).parents[3] / "docs" / "legal_tools.md"
 NUMBER = "0000100-68.2008.8.26.0100"

@@ -15,12 +15,12 @@ from structlog.testing import capture_logs
 from support import make_runtime, make_settings, make_turn, says
 
 from plugins.limiter import Limiter
-from rom_core.catalogue import Catalogue
-from rom_core.clock import SystemClock
-from rom_core.config import InvalidSettings
+from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import ModelServerError, RomError
 from rom_core.events import QueueEntered, QueueLeft, RequestRejected
 from rom_core.hookspecs import hookimpl
+from rom_core.plugin.catalogue import Catalogue
+from rom_core.settings import InvalidSettings
 from rom_core.turn import Attempt, Turn
 from rom_core.turn_values import ModelReply
 

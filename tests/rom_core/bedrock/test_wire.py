@@ -23,7 +23,7 @@ from bedrock_support import (
     make_wire,
 )
 
-from rom_core.bedrock.local import LocalBedrock
+from local_bedrock import LocalBedrock
 from rom_core.bedrock.wire import Wire
 from rom_core.errors import (
     ModelConnectionError,

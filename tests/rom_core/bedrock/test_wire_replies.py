@@ -9,12 +9,12 @@ from bedrock_support import END_OF_BODY, STREAM_HEAD, Connect, Peer, asking, chu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rom_core.bedrock.local import LocalBedrock
+from local_bedrock import LocalBedrock
 from rom_core.bedrock.wire import Wire
-from rom_core.clock import SystemClock
+from rom_core.concurrency.clock import SystemClock
+from rom_core.concurrency.watchdog import Watchdog
 from rom_core.errors import ModelError, ModelMalformedReply
 from rom_core.turn_values import Usage
-from rom_core.watchdog import Watchdog
 
 SAYING = "[[say=um dois três quatro]]"
 

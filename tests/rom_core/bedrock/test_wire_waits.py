@@ -21,12 +21,13 @@ from botocore.credentials import Credentials
 from botocore.tokens import FrozenAuthToken
 from support import make_settings
 
+from local_bedrock import LocalBedrock
 from rom_core.bedrock import wire as wire_module
-from rom_core.bedrock.local import LocalBedrock
 from rom_core.bedrock.sending import Sending, install, may_ask_elsewhere
 from rom_core.bedrock.wire import make_client
-from rom_core.cancel import Deadline
-from rom_core.clock import SystemClock
+from rom_core.concurrency.cancel import Deadline
+from rom_core.concurrency.clock import SystemClock
+from rom_core.concurrency.workers import WorkerPool
 from rom_core.errors import (
     DeadlineExceeded,
     Draining,
@@ -36,7 +37,6 @@ from rom_core.errors import (
     WireSaturated,
 )
 from rom_core.turn import Attempt
-from rom_core.workers import WorkerPool
 
 ENDED: dict[str, type[RomError]] = {"client_gone": TurnCancelled, "deadline": DeadlineExceeded, "draining": Draining}
 

@@ -17,7 +17,7 @@ from rom_core.cli import main
 from rom_core.cli.canary import _print
 from rom_core.cli.flags import AdminClient
 from rom_core.http.app import create_app
-from rom_core.http.server import Server
+from rom_core.http.server.server import Server
 
 TOKEN = "token-of-the-operator"
 

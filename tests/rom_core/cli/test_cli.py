@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from rom_core.catalogue import GROUP, Catalogue, Plugin
 from rom_core.cli import main
 from rom_core.cli.plugins import plugins_as_json
-from rom_core.config import Setting, load_settings
-from rom_core.config.sqlite_store import SqliteStore
-from rom_core.config.store import Change, Version
 from rom_core.errors import PluginError
 from rom_core.hookspecs import hookimpl
+from rom_core.plugin.catalogue import GROUP, Catalogue, Plugin
+from rom_core.settings import Setting, load_settings
+from rom_core.store.overrides import Change, Version
+from rom_core.store.sqlite_store import SqliteStore
 
 SETTINGS = """\
 [default]
@@ -200,7 +200,7 @@ def test_a_plugin_that_breaks_the_contract_is_shown(command: str, monkeypatch: p
         *entry_points(group=GROUP),
         SimpleNamespace(name="odd", value="odd:Odd", dist=None, load=lambda: Misspelt),
     ]
-    monkeypatch.setattr("rom_core.catalogue.entry_points", lambda group: points)
+    monkeypatch.setattr("rom_core.plugin.catalogue.entry_points", lambda group: points)
     result = rom(command)
     assert result.exit_code == (1 if command == "doctor" else 3)
     assert "plugin odd: " in result.output
@@ -251,7 +251,7 @@ def test_a_plugin_that_is_on_and_does_not_import_is_a_problem(monkeypatch: pytes
         raise ImportError("no module named odd")
 
     odd = SimpleNamespace(name="odd", value="odd:Odd", dist=None, load=load)
-    monkeypatch.setattr("rom_core.catalogue.entry_points", lambda group: [odd])
+    monkeypatch.setattr("rom_core.plugin.catalogue.entry_points", lambda group: [odd])
     monkeypatch.setenv("PLUGINS", "odd")
     (Path.cwd() / "settings.toml").write_text("")
     off = rom("plugins")

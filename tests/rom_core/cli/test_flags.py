@@ -19,7 +19,7 @@ from flag_support import SETTINGS_TOML, Site
 from plugins.flags import FlagsPlugin
 from rom_core.cli import main
 from rom_core.http.app import create_app
-from rom_core.http.server import Server
+from rom_core.http.server.server import Server
 
 TOKEN = "token-of-the-operator"
 

@@ -12,7 +12,7 @@ from scrapes import Served
 
 from rom_core.cli.gate import gate
 from rom_core.cli.values import Address, Duration, Share
-from rom_core.clock import Clock, FakeClock
+from rom_core.concurrency.clock import Clock, FakeClock
 from rom_core.gate import Scrape, ScrapeFailed
 
 URL = ("--url", "http://127.0.0.1:1")
@@ -32,8 +32,8 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 
             return scrape
 
-        monkeypatch.setattr("rom_core.clock.SystemClock", FakeClock)
-        monkeypatch.setattr("rom_core.gate.sources.scraper", scraper)
+        monkeypatch.setattr("rom_core.concurrency.clock.SystemClock", FakeClock)
+        monkeypatch.setattr("rom_core.ops.gate_sources.scraper", scraper)
         return CliRunner().invoke(gate, [*arguments])
 
     return run
@@ -55,7 +55,7 @@ def test_an_interruption_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rom_core.gate.sources.prometheus_figures", interrupted)
+    monkeypatch.setattr("rom_core.ops.gate_sources.prometheus_figures", interrupted)
     result = CliRunner().invoke(gate, ["--prometheus", "http://127.0.0.1:2", "--json"])
     assert result.exit_code == 2
     assert json.loads(result.stdout)["outcome"] == "inconclusive"

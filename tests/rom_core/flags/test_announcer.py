@@ -8,9 +8,9 @@ import pytest
 from flag_support import ANA, MemoryStore, Site, changes, start
 from structlog.testing import capture_logs
 
-from rom_core.config.store import Change, Version
 from rom_core.errors import StoreUnavailable
 from rom_core.events import FlagsStoreTroubled
+from rom_core.store.overrides import Change, Version
 
 
 def test_the_level_of_the_log_follows_its_setting(site: Site) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 from flag_support import ANA, Site, changes, start
 
-from rom_core.config.store import Change, Version
 from rom_core.errors import StoreUnavailable, VersionConflict
+from rom_core.store.overrides import Change, Version
 
 
 def test_an_override_is_in_force_stored_and_told(site: Site) -> None:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import Recorder, make_turn
 
-from rom_core.config import InvalidSettings, Rule, Setting
 from rom_core.events import SettingsChanged
 from rom_core.flags.canary import bucket
 from rom_core.hookspecs import hookimpl
 from rom_core.runtime import Runtime
+from rom_core.settings import InvalidSettings, Rule, Setting
 
 
 class Limits:

@@ -10,10 +10,10 @@ import pytest
 from flag_support import ANA, Site, problems, start
 from support import make_turn
 
-from rom_core.config.sqlite_store import DATABASE, SqliteStore
-from rom_core.config.store import StoreConflict, Version
 from rom_core.errors import BedrockDisabled, StoreUnavailable, VersionConflict
 from rom_core.flags import Flags
+from rom_core.store.overrides import StoreConflict, Version
+from rom_core.store.sqlite_store import DATABASE, SqliteStore
 
 
 def test_the_kill_switch_works_without_a_store_and_is_kept_as_soon_as_there_is_one(site: Site) -> None:

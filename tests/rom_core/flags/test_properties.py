@@ -10,10 +10,10 @@ from flag_support import ANA, SETTINGS_TOML, Site
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rom_core.config import InvalidSettings, Rule, Setting
-from rom_core.config.store import FIRST_VERSION, State, replay
 from rom_core.errors import InvalidRequest, StoreUnavailable
 from rom_core.hookspecs import hookimpl
+from rom_core.settings import InvalidSettings, Rule, Setting
+from rom_core.store.overrides import FIRST_VERSION, State, replay
 
 NAMES = ("SOFT", "HARD", "LIMITS_ENABLED", "MAX_TOKENS", "BEDROCK_ENABLED")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from flag_support import ANA, MemoryStore, Site, problems, start
 
-from rom_core.config.store import Change, Version
 from rom_core.errors import InvalidRequest
+from rom_core.store.overrides import Change, Version
 
 
 def test_rollback_puts_the_overrides_of_a_version_in_force_as_a_new_version(site: Site) -> None:

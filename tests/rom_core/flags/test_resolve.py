@@ -6,10 +6,10 @@ import pytest
 from flag_support import ANA, SETTINGS_TOML, MemoryStore, Site, problems, start
 from support import Toolkit, tool
 
-from rom_core.catalogue import Catalogue
-from rom_core.config import InvalidSettings
-from rom_core.config.store import Change, Version
 from rom_core.flags import Flags
+from rom_core.plugin.catalogue import Catalogue
+from rom_core.settings import InvalidSettings
+from rom_core.store.overrides import Change, Version
 
 # -- a change ----------------------------------------------------------------------------------------------------------
 

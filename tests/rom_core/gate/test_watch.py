@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from scrapes import Served
 
-from rom_core.clock import FakeClock, SystemClock
+from rom_core.concurrency.clock import FakeClock, SystemClock
 from rom_core.gate import (
     Interrupted,
     Look,
@@ -24,7 +24,7 @@ from rom_core.gate import (
     judge,
     watch,
 )
-from rom_core.gate.sources import prometheus_figures, scraper
+from rom_core.ops.gate_sources import prometheus_figures, scraper
 
 HOUR = 3600.0
 
@@ -226,7 +226,7 @@ def test_a_server_that_trickles_is_left(monkeypatch: pytest.MonkeyPatch) -> None
             gone.set()
     with pytest.raises(ScrapeFailed, match="no connection"):
         scraper(url, clock)()
-    monkeypatch.setattr("rom_core.fetch.MAX_BYTES", 10)
+    monkeypatch.setattr("rom_core.ops.fetch.MAX_BYTES", 10)
     with answering(lambda handler: send(handler, 200, "x" * 100)) as url, pytest.raises(ScrapeFailed, match="larger"):
         scraper(url, clock)()
 

@@ -13,7 +13,7 @@ from rom_core.errors import Rejected
 from rom_core.events import RequestFinished, RequestRejected, TurnStarted
 from rom_core.hookspecs import hookimpl
 from rom_core.http.app import create_app
-from rom_core.http.server import connection_limit
+from rom_core.http.server.server import connection_limit
 from rom_core.runtime import Runtime
 
 KEY = "client-key-0123456789"
@@ -111,5 +111,5 @@ def test_there_are_descriptors_for_all_connections(
     monkeypatch: pytest.MonkeyPatch, files: tuple[int, int], limit: int
 ) -> None:
     """A thousand connections, or as many as the process may have beside what else it opens; -1 is no limit."""
-    monkeypatch.setattr("rom_core.http.server.resource.getrlimit", lambda _: files)
+    monkeypatch.setattr("rom_core.http.server.server.resource.getrlimit", lambda _: files)
     assert connection_limit() == limit

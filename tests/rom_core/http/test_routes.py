@@ -12,7 +12,7 @@ from support import make_runtime
 from rom_core.errors import PluginError
 from rom_core.hookspecs import hookimpl
 from rom_core.http.app import create_app
-from rom_core.http.health import HealthResource
+from rom_core.http.routes.health import HealthResource
 
 KEY, TOKEN = "client-key-0123456789", "admin-token-0123456789"
 

@@ -13,7 +13,7 @@ from falcon import testing
 from structlog.testing import capture_logs
 from support import Recorder, make_runtime, make_turn, says
 
-from rom_core.clock import FakeClock
+from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import DeadlineExceeded, InternalError
 from rom_core.events import RequestFinished
 from rom_core.hookspecs import hookimpl

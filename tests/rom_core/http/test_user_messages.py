@@ -10,11 +10,11 @@ import pytest
 from falcon import testing
 from support import make_runtime, make_settings, says
 
-from rom_core.config import InvalidSettings, texts
 from rom_core.errors import CircuitOpen, HttpError, ModelNotServed, ModelThrottled, QueueFull, RomError, family
 from rom_core.http.app import create_app
 from rom_core.http.problems import problem, user_message
 from rom_core.runtime import Runtime
+from rom_core.settings import InvalidSettings, texts
 from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply
 

@@ -1,0 +1,160 @@
+"""The tool loop: ask the model, run the tools it asks for, ask again, until it answers or is stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from rom_core.concurrency.cancel import CancelToken, Deadline
+from rom_core.errors import RomError
+from rom_core.events import IterationFinished, IterationStarted, LoopStopped
+from rom_core.hookspecs import hookimpl
+from rom_core.plugin.answers import answer_of, opinion_of
+from rom_core.tools import ToolResult
+from rom_core.turn import Iteration, ModelCall, Turn
+from rom_core.turn_values import IterationResult, ModelReply, StopLoop, TurnResult
+
+if TYPE_CHECKING:
+    from rom_core.agent.tool_run import ToolRuns
+    from rom_core.concurrency.watchdog import Watchdog
+
+logger = structlog.get_logger("rom.loop")
+
+# Stop reasons with which a model may ask for tools; some models say end_turn although they do.
+_ASKS = ("tool_use", "end_turn", "stop_sequence")
+# What a person reads when an answer came without any text, by stop reason.
+_TEXTS = {
+    "max_tokens": "TEXT_MAX_TOKENS",
+    "model_context_window_exceeded": "TEXT_CONTEXT_TOO_LONG",
+    "content_filtered": "TEXT_FILTERED",
+    "guardrail_intervened": "TEXT_FILTERED",
+}
+LOOP_CAP = "loop_cap"
+# A closing request ends this long before the turn's deadline, so that our own text can still be handed over; with no
+# more than that left for itself it is not worth a request.
+_CLOSING_RESERVE_SECONDS = 1.0
+
+
+class ToolLoop:
+    """The core's innermost `rom_turn` and `rom_iteration`."""
+
+    def __init__(self, tools: ToolRuns, watchdog: Watchdog) -> None:
+        self._tools = tools
+        self._watchdog = watchdog
+
+    @hookimpl(trylast=True)
+    def rom_turn(self, turn: Turn) -> TurnResult:
+        """Iterate until the model has answered, a plugin stops the loop, or MAX_LOOPS_ABSOLUTE is reached."""
+        turn.messages = list(turn.request.messages)
+        while True:
+            turn.check()
+            turn.iterations += 1
+            iteration = Iteration(turn, turn.iterations)
+            result = self._observed(iteration)
+            if result.stop is not None:
+                turn.emit(LoopStopped(iteration, result.stop))
+                return self._close(turn, result.stop)
+            if result.finished:
+                if not turn.text.strip():
+                    turn.say(getattr(turn.settings, _TEXTS.get(result.reply.stop_reason, "TEXT_EMPTY_REPLY")))
+                    turn.degraded = True
+                return turn.result(result.reply.stop_reason)
+
+    @hookimpl(trylast=True)
+    def rom_iteration(self, iteration: Iteration) -> IterationResult:
+        """One model call and, if it asks for them and nobody objects, its tools."""
+        turn = iteration.turn
+        reply = self._ask(ModelCall(turn, iteration.number, turn.cancel, turn.deadline))
+        uses = reply.tool_uses if reply.stop_reason in _ASKS else []
+        if not uses:
+            return IterationResult(reply, finished=True)
+        hook = turn.snapshot.pipeline.hook
+        decision = hook.rom_tools_requested(iteration=iteration, tool_uses=uses)
+        stop = opinion_of("rom_tools_requested", decision, StopLoop)
+        if stop is None and iteration.number >= turn.settings.MAX_LOOPS_ABSOLUTE:
+            stop = StopLoop(LOOP_CAP)
+        if stop is not None:
+            instruction = ToolResult.error(stop.instruction or turn.settings.CLOSING_INSTRUCTION)
+            turn.messages.append({"role": "user", "content": [instruction.block(use["toolUseId"]) for use in uses]})
+            return IterationResult(reply, finished=False, stop=stop)
+        turn.messages.append({"role": "user", "content": self._tools.run(iteration, uses)})
+        return IterationResult(reply, finished=False)
+
+    def _observed(self, iteration: Iteration) -> IterationResult:
+        turn = iteration.turn
+        turn.emit(IterationStarted(iteration))
+        began = turn.clock.monotonic()
+        result: IterationResult | None = None
+        try:
+            given = turn.snapshot.pipeline.hook.rom_iteration(iteration=iteration)
+            result = answer_of("rom_iteration", given, IterationResult)
+        finally:
+            turn.emit(IterationFinished(iteration, result, turn.clock.monotonic() - began))
+        return result
+
+    def _ask(self, call: ModelCall) -> ModelReply:
+        """Ask the model, take its text into the answer and its message into the conversation."""
+        turn = call.turn
+        turn.next_paragraph()
+        reply = answer_of("rom_model_call", turn.snapshot.pipeline.hook.rom_model_call(call=call), ModelReply)
+        if not call.emitted:
+            turn.say(reply.text)
+        turn.messages.append({"role": "assistant", "content": list(reply.content), "_model": reply.model})
+        return reply
+
+    def _close(self, turn: Turn, stop: StopLoop) -> TurnResult:
+        """Ask once more, for an answer from what there is; our own text after it, or in its place, if it is not whole.
+
+        Bedrock has no "no tools" choice and refuses a history of tool blocks without `toolConfig`, so the tools stay in
+        the request and a reply that asks for them counts as none.
+        """
+        turn.degraded = True
+        said = len(turn.text)
+        reply = self._closing_reply(turn, stop)
+        if reply is None or not _whole(reply):
+            turn.next_paragraph()
+            turn.say(stop.text or turn.settings.TEXT_CUT_SHORT)
+            if reply is not None:
+                turn.messages.pop()
+            turn.messages.append({"role": "assistant", "content": [{"text": turn.text[said:].strip()}]})
+        return turn.result(stop.reason)
+
+    def _closing_reply(self, turn: Turn, stop: StopLoop) -> ModelReply | None:
+        """What the model answers to the closing request; None if that fails or there is no time for it.
+
+        Part of an answer may have reached the client when it fails. Raises only what ends the turn itself: the client
+        gone, its deadline, the end of the server.
+        """
+        seconds = turn.deadline.remaining() - _CLOSING_RESERVE_SECONDS
+        if seconds <= _CLOSING_RESERVE_SECONDS:
+            logger.warning("loop.closing_skipped", reason=stop.reason, seconds=seconds, trace_id=turn.trace_id)
+            return None
+        turn.iterations += 1
+        cancel = CancelToken()
+        deadline = Deadline(turn.clock, seconds)
+        call = ModelCall(turn, turn.iterations, cancel, deadline, closing=True)
+
+        def follow() -> None:
+            cancel.cancel(turn.cancel.reason or "client_gone")
+
+        def expire() -> None:
+            if deadline.passed:
+                cancel.cancel("deadline")
+
+        try:
+            with turn.cancel.calling(follow), self._watchdog.watching(expire):
+                return self._ask(call)
+        except RomError as error:
+            turn.check()
+            logger.warning("loop.closing_failed", reason=stop.reason, error=error.code, trace_id=turn.trace_id)
+        except Exception:  # A defect in some plugin costs the model's words, not the answer.
+            turn.check()
+            logger.exception("loop.closing_failed", reason=stop.reason, error="internal_error", trace_id=turn.trace_id)
+        return None
+
+
+def _whole(reply: ModelReply) -> bool:
+    """Whether a closing reply is an answer from beginning to end, and nothing but one."""
+    asks = bool(reply.tool_uses) or reply.cut_tool_use
+    return not asks and reply.stop_reason not in _TEXTS and bool(reply.text.strip())

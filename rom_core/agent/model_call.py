@@ -1,0 +1,146 @@
+"""The attempt loop: one logical model call, as many requests on the wire as plugins decide and the core allows.
+
+The same loop serves streamed and unstreamed turns, retry and fallback. The core holds the ceilings whatever a plugin
+answers: MAX_MODEL_REQUESTS on the wire, a bounded number of refusals before it, the deadline, and that nothing is
+tried again once text of the attempt has reached the client.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Protocol
+
+from rom_core.conversation import Memo, ModelCapabilities, normalise
+from rom_core.conversation.reasoning import fit_reasoning
+from rom_core.errors import BedrockDisabled, ModelError, RomError, WireSaturated
+from rom_core.events import AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
+from rom_core.hookspecs import hookimpl
+from rom_core.plugin.answers import answer_of, opinion_of
+from rom_core.settings import Model
+from rom_core.turn import Attempt, ModelCall
+from rom_core.turn_values import ModelReply, TryAgain
+
+# Attempts that a plugin refused before the wire cost nothing, but a plugin could refuse and try again for ever.
+_REFUSALS_PER_REQUEST = 4
+
+
+class Transport(Protocol):
+    """What carries a request to the model; the real one is `bedrock.wire.Wire`."""
+
+    def converse(self, attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        """Send one request, pass text to `attempt.text`, return the complete reply or raise a RomError."""
+
+
+class ModelCalls:
+    """The core's innermost `rom_model_call` and `rom_model_attempt`."""
+
+    def __init__(self, transport: Transport, bedrock_enabled: Callable[[], bool]) -> None:
+        """`bedrock_enabled` reads the kill switch as it stands now, not as the turn's snapshot has it."""
+        self._transport = transport
+        self._bedrock_enabled = bedrock_enabled
+
+    @hookimpl(trylast=True)
+    def rom_model_call(self, call: ModelCall) -> ModelReply:
+        """Attempt until a reply is complete or nobody wants to try again; raises the last attempt's error."""
+        turn = call.turn
+        hook = turn.snapshot.pipeline.hook
+        limit = turn.settings.MAX_MODEL_REQUESTS
+        while True:
+            call.check()
+            attempt = Attempt(call, len(call.attempts) + 1, turn.settings.models[turn.model])
+            call.attempts.append(attempt)
+            try:
+                reply = answer_of("rom_model_attempt", hook.rom_model_attempt(attempt=attempt), ModelReply)
+            except ModelError as error:
+                attempt.error = error
+                error.emitted = attempt.emitted
+                spent = call.requests >= limit or len(call.attempts) >= limit * _REFUSALS_PER_REQUEST
+                if attempt.emitted or spent or call.cancel.cancelled:
+                    raise
+                opinion = hook.rom_model_failed(call=call, attempt=attempt, error=error)
+                decision = opinion_of("rom_model_failed", opinion, TryAgain)
+                if decision is None or not self._carry_out(call, error, decision):
+                    raise
+            else:
+                return reply
+
+    @hookimpl(trylast=True)
+    def rom_model_attempt(self, attempt: Attempt) -> ModelReply:
+        """Build the request for this attempt's model, send it, and tell the observers how it went."""
+        call, turn = attempt.call, attempt.turn
+        call.check()
+        if not self._bedrock_enabled():
+            raise BedrockDisabled("BEDROCK_ENABLED is off")
+        request = build_request(attempt)
+        memo: Memo | None = turn.normalised
+        if turn.snapshot.pipeline.amends_requests:
+            # A copy for this attempt alone: what plugins change in it must not be remembered.
+            request, memo = copy.deepcopy(request), None
+            turn.snapshot.pipeline.hook.rom_model_request(attempt=attempt, request=request)
+        request = normalise(request, model=_capabilities(attempt.model), memo=memo)
+        request = fit_reasoning(request, supported=attempt.model.reasoning)
+        request["modelId"] = attempt.model.id
+        call.requests += 1
+        turn.model_requests += 1
+        attempt.on_wire = True
+        attempt.started_at = turn.clock.monotonic()
+        turn.emit(AttemptStarted(attempt))
+        try:
+            reply = self._transport.converse(attempt, request)
+        except ModelError as error:
+            self._finished(attempt, error.outcome, error)
+            raise
+        except RomError as error:
+            self._finished(attempt, "cancelled", error)
+            raise
+        self._finished(attempt, "ok", None)
+        return reply
+
+    def _finished(self, attempt: Attempt, outcome: str, error: RomError | None) -> None:
+        turn = attempt.turn
+        attempt.finished_at = turn.clock.monotonic()
+        if attempt.usage is not None:
+            turn.usage += attempt.usage
+        elif not isinstance(error, WireSaturated):
+            turn.usage_unknown += 1
+        turn.emit(AttemptFinished(attempt, outcome, error, attempt.finished_at - (attempt.started_at or 0.0)))
+
+    def _carry_out(self, call: ModelCall, error: ModelError, decision: TryAgain) -> bool:
+        """Wait and switch as decided; False if the deadline would cut the wait short or the model is unknown."""
+        turn = call.turn
+        model = decision.model or turn.model
+        if decision.after_seconds >= call.deadline.remaining() or model not in turn.settings.models:
+            return False
+        turn.emit(RetryScheduled(call, error, decision.after_seconds, model))
+        if decision.after_seconds > 0:
+            turn.clock.sleep(decision.after_seconds, call.cancel.event)
+        call.check()
+        if model != turn.model:
+            turn.emit(FallbackUsed(call, turn.model, model))
+            turn.model = model
+            turn.degraded = True
+        return True
+
+
+@lru_cache
+def _capabilities(model: Model) -> ModelCapabilities:
+    return ModelCapabilities(model.max_tokens, model.prompt_caching, model.alias)
+
+
+def build_request(attempt: Attempt) -> dict[str, Any]:
+    """The arguments of `converse_stream` for one attempt, before plugins and the normaliser see them.
+
+    Shares the turn's messages: whoever changes it works on a copy.
+    """
+    turn = attempt.turn
+    asked, settings = turn.request, turn.settings
+    system = [{"text": text} for text in (settings.SYSTEM_PROMPT, asked.system) if text.strip()]
+    inference: dict[str, Any] = {"maxTokens": asked.max_tokens or settings.MAX_TOKENS}
+    if asked.temperature is not None:
+        inference["temperature"] = asked.temperature
+    request: dict[str, Any] = {"messages": turn.messages, "system": system, "inferenceConfig": inference}
+    if turn.snapshot.tools:
+        request["toolConfig"] = {"tools": list(turn.snapshot.tools.specs)}
+    return request

@@ -1,0 +1,233 @@
+"""What can go wrong between us and Bedrock, and which of our errors it is.
+
+botocore, its event stream and urllib3 raise some thirty different exceptions for one request; in a stream even ones
+that are no botocore exception at all. Everything becomes a `ModelError`, decided by HTTP status where there is one and
+by the error's name where there is none (exception frames of a stream have no status). Classes are not compared:
+botocore makes new ones for every session.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import botocore.exceptions as boto
+import urllib3.exceptions as http
+from botocore.eventstream import ChecksumMismatch, ParserError
+from botocore.parsers import ResponseParserError
+
+from rom_core.concurrency.clock import Clock
+from rom_core.errors import (
+    ModelConnectionError,
+    ModelCredentialsError,
+    ModelError,
+    ModelNotServed,
+    ModelRefused,
+    ModelServerError,
+    ModelStreamTruncated,
+    ModelThrottled,
+    ModelTimeout,
+)
+
+_MESSAGE_LENGTH: Final = 1000
+_CREDENTIAL_CODES: Final = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "UnrecognizedClientException",
+        "InvalidSignatureException",
+        "InvalidClientTokenId",
+        "IncompleteSignature",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "AccessDenied",
+        "AccessDeniedException",
+    }
+)
+_CREDENTIAL_ERRORS: Final = (
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.NoAuthTokenError,
+    boto.TokenRetrievalError,
+    boto.SSOError,
+    boto.SSOTokenLoadError,
+    boto.MetadataRetrievalError,
+)
+# The status that a failure of this name has outside of a stream.
+_STATUS_OF: Final[Mapping[str, int]] = {
+    "ThrottlingException": 429,
+    "ModelNotReadyException": 429,
+    "ServiceUnavailableException": 503,
+    "InternalServerException": 500,
+    "ModelTimeoutException": 408,
+    "ModelStreamErrorException": 424,
+    "ModelErrorException": 424,
+    "ValidationException": 400,
+    "ServiceQuotaExceededException": 400,
+    "ConflictException": 409,
+    "AccessDeniedException": 403,
+    "ExpiredTokenException": 403,
+    "UnrecognizedClientException": 403,
+    "ResourceNotFoundException": 404,
+}
+# What Bedrock says, under several codes, of a model that it cannot or will no longer run.
+_NOT_SERVED_TEXTS: Final = (
+    "end of its life",
+    "model identifier is invalid",
+    "with on-demand throughput isn",
+    "marked by provider as legacy",
+)
+# Bedrock's 403 for a cache point that this model does not take: nothing is wrong with the credentials.
+_CACHING_TEXT: Final = "did not allow prompt caching"
+_VALUE: Final = re.compile(r"value: .*?(?=, (?:type|valid)\b)", re.DOTALL)
+
+
+def classify(error: Exception, clock: Clock) -> ModelError:
+    """The `ModelError` that stands for an exception from boto3 or from iterating its stream.
+
+    `clock` turns a Retry-After date into seconds. The error is not `emitted`; who knows better says so.
+    """
+    if isinstance(error, boto.EventStreamError):
+        return _in_stream(error)
+    if isinstance(error, boto.ClientError):
+        return _response(error, clock)
+    if isinstance(error, (ParserError, ResponseParserError)):
+        kind = "bad_checksum" if isinstance(error, ChecksumMismatch) else "bad_frame"
+        return ModelStreamTruncated(kind=kind, upstream_message=type(error).__name__)
+    if isinstance(error, http.HTTPError):
+        return _broken_stream(error)
+    return _before_answer(error)
+
+
+# -- answers ---------------------------------------------------------------------------------------------------------
+
+
+def _response(error: Any, clock: Clock) -> ModelError:
+    """An HTTP answer that is an error: status, headers and usually a code."""
+    code, message = _said(error)
+    meta = error.response.get("ResponseMetadata", {})
+    status = int(meta.get("HTTPStatusCode") or 0)
+    if code.isdigit():
+        code = ""  # botocore puts the status here when an answer has no code, such as a proxy's
+    return _class_of(status, code, message)(
+        kind=code or f"http_{status}",
+        http_status=status or None,
+        aws_code=code or None,
+        aws_request_id=meta.get("RequestId"),
+        retry_after=_retry_after(meta.get("HTTPHeaders", {}).get("retry-after"), clock),
+        upstream_message=message,
+    )
+
+
+def _in_stream(error: Any) -> ModelError:
+    """An exception or error frame: no status; the first letter of its name is small, and unknown names get lost."""
+    code, message = _said(error)
+    name = code[:1].upper() + code[1:]
+    status = _STATUS_OF.get(name)
+    made = ModelServerError if status is None else _class_of(status, name, message)
+    return made(kind=name or "unnamed_exception", aws_code=code or None, upstream_message=message)
+
+
+def _said(error: Any) -> tuple[str, str]:
+    said = error.response.get("Error", {})
+    return str(said.get("Code") or ""), str(said.get("Message") or "")[:_MESSAGE_LENGTH]
+
+
+def _class_of(status: int, code: str, message: str) -> type[ModelError]:
+    if status == 429:
+        return ModelThrottled
+    if status in (408, 504):
+        return ModelTimeout
+    if status >= 500:
+        return ModelServerError
+    if status == 424 or status < 300:
+        return ModelError  # the model failed at it, or no error at all; the request is not at fault
+    if code == "ResourceNotFoundException" or any(text in message.lower() for text in _NOT_SERVED_TEXTS):
+        return ModelNotServed
+    if status == 401 or (code in _CREDENTIAL_CODES and _CACHING_TEXT not in message):
+        return ModelCredentialsError
+    return ModelRefused
+
+
+def _retry_after(header: str | None, clock: Clock) -> float | None:
+    """Seconds from a Retry-After header, which holds either seconds or an HTTP date (RFC 9110, 10.2.3).
+
+    None for what is neither, for a date that has passed, and for numbers that are no waiting time.
+    """
+    if not header:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(header)
+        except (IndexError, OverflowError, TypeError, ValueError):
+            return None
+        seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - clock.time()
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+# -- transport -------------------------------------------------------------------------------------------------------
+
+
+def _broken_stream(error: http.HTTPError) -> ModelError:
+    """urllib3's own exceptions come out of a stream only: before the headers botocore translates them.
+
+    Their texts may quote bytes of the answer, so they are named and not quoted.
+    """
+    text = ": ".join(type(one).__name__ for one in _chain(error))
+    if isinstance(error, http.TimeoutError):
+        return ModelTimeout(kind="read_timeout", upstream_message=text)
+    return ModelStreamTruncated(kind="stream_broken", upstream_message=text)
+
+
+def _before_answer(error: Exception) -> ModelError:
+    text = str(error)[:_MESSAGE_LENGTH]
+    if isinstance(error, boto.ConnectTimeoutError):
+        return ModelTimeout(kind="connect_timeout", upstream_message=text)
+    # A socket's own TimeoutError, which is an OSError, has cost as long a wait as botocore's.
+    if isinstance(error, (boto.ReadTimeoutError, TimeoutError)):
+        return ModelTimeout(kind="read_timeout", upstream_message=text)
+    if isinstance(error, (boto.IncompleteReadError, boto.ResponseStreamingError)):
+        return ModelStreamTruncated(kind="stream_broken", upstream_message=type(error).__name__)
+    if isinstance(error, boto.SSLError):
+        if any(isinstance(one, ssl.SSLEOFError) for one in _chain(error)):
+            return ModelConnectionError(kind="connection_closed", upstream_message=text)
+        return ModelRefused(kind="tls", upstream_message=text)
+    if isinstance(error, boto.ProxyConnectionError):
+        return ModelConnectionError(kind="proxy", upstream_message=text)
+    if isinstance(error, boto.EndpointConnectionError):
+        return ModelConnectionError(kind=_no_connection(error), upstream_message=text)
+    if isinstance(error, boto.ConnectionClosedError):
+        return ModelConnectionError(kind="connection_closed", upstream_message=text)
+    if isinstance(error, (boto.HTTPClientError, OSError)):
+        return ModelConnectionError(kind="connection", upstream_message=text)
+    if isinstance(error, _CREDENTIAL_ERRORS):
+        return ModelCredentialsError(kind="no_credentials", upstream_message=text)
+    if isinstance(error, boto.ParamValidationError):
+        return ModelRefused(kind="invalid_parameters", upstream_message=_VALUE.sub("value: …", str(error)))
+    return ModelError(kind="unknown", upstream_message=f"{type(error).__name__}: {text}")
+
+
+def _no_connection(error: Exception) -> str:
+    chain = list(_chain(error))
+    if any(isinstance(one, (http.NameResolutionError, socket.gaierror)) for one in chain):
+        return "dns"
+    return "connection_refused" if any(isinstance(one, ConnectionRefusedError) for one in chain) else "connection"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and those inside it: urllib3 and botocore keep them in a cause, an argument or a keyword."""
+    seen: list[BaseException] = []
+    found: BaseException | None = error
+    while found is not None and found not in seen:
+        seen.append(found)
+        yield found
+        inside = (found.__cause__, getattr(found, "kwargs", {}).get("error"), *found.args, found.__context__)
+        found = next((one for one in inside if isinstance(one, BaseException)), None)

@@ -1,0 +1,1 @@
+"""Time, cancellation, threads and places, all of them bounded."""

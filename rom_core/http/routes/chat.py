@@ -1,0 +1,189 @@
+"""POST /api/chat: one turn, answered whole or as Server-Sent Events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import falcon
+
+from rom_core.http.answer import answer
+from rom_core.http.body import REFUSAL, BodySchema
+from rom_core.http.openapi import TURN_ERRORS, Operation
+from rom_core.http.stream import encode_event
+from rom_core.runtime import Runtime
+from rom_core.telemetry.ids import new_id
+from rom_core.turn import Turn
+from rom_core.turn_values import ChatRequest, TurnResult
+
+NEEDS_TEXT = "must be text, and not blank"
+CHAT_REQUEST = BodySchema(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["message"],
+        "properties": {
+            "message": {
+                "type": "string",
+                "pattern": r"\S",
+                "description": "the person's new message",
+                REFUSAL: NEEDS_TEXT,
+            },
+            "messages": {
+                "type": "array",
+                "maxItems": 1000,
+                "description": "the earlier conversation, oldest first, without `message`",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "required": ["role", "content"],
+                    "properties": {
+                        "role": {"enum": ["user", "assistant"]},
+                        "content": {"type": "string", "pattern": r"\S", REFUSAL: NEEDS_TEXT},
+                    },
+                },
+            },
+            "conversation_id": {"type": "string", "pattern": r"^[A-Za-z0-9._:-]{1,128}$"},
+            "user": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 256,
+                "description": "who asks, your own id",
+            },
+            "system": {"type": "string", "description": "appended to SYSTEM_PROMPT, never replaces it"},
+            "model": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 128,
+                "description": "an alias of MODELS",
+            },
+            "mode": {"enum": ["standard", "exhaustive"]},
+            "stream": {"type": "boolean"},
+            "max_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+            "temperature": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+    }
+)
+
+
+_COUNT = {"type": "integer", "minimum": 0}
+_TEXT = {"type": "string"}
+TOOL_CALLS = {
+    "type": "array",
+    "description": "the tools that ran, in order",
+    "items": {
+        "type": "object",
+        "required": ["id", "name", "status", "duration_ms"],
+        "properties": {
+            "id": _TEXT,
+            "name": _TEXT,
+            "status": {"enum": ["success", "error"]},
+            "duration_ms": _COUNT,
+        },
+    },
+}
+CHAT_ANSWER: Mapping[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": [
+        "id",
+        "conversation_id",
+        "reply",
+        "stop_reason",
+        "model",
+        "degraded",
+        "iterations",
+        "tool_calls",
+        "usage",
+        "trace_id",
+        "request_id",
+    ],
+    "properties": {
+        "id": _TEXT,
+        "conversation_id": _TEXT,
+        "reply": {"type": "string", "description": "all text of the turn, a blank line between iterations"},
+        "stop_reason": {"type": "string", "description": "Bedrock's own, or why the tool loop was stopped"},
+        "model": {"type": "string", "description": "the alias of the model that answered"},
+        "degraded": {
+            "type": "boolean",
+            "description": "another model than asked for, a tool loop that was stopped, or no text of the model's",
+        },
+        "iterations": _COUNT,
+        "tool_calls": TOOL_CALLS,
+        "usage": {
+            "type": "object",
+            "description": "tokens of four disjoint kinds; their sum was billed",
+            "required": ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"],
+            "properties": {
+                "input_tokens": _COUNT,
+                "output_tokens": _COUNT,
+                "cache_read_tokens": _COUNT,
+                "cache_write_tokens": _COUNT,
+            },
+        },
+        "trace_id": _TEXT,
+        "request_id": _TEXT,
+    },
+}
+
+
+def parse_chat(body: dict[str, Any], key_name: str) -> ChatRequest:
+    """The request of a body that CHAT_REQUEST accepts."""
+    earlier = [{"role": m["role"], "content": [{"text": m["content"]}]} for m in body.get("messages", ())]
+    return ChatRequest(
+        messages=(*earlier, {"role": "user", "content": [{"text": body["message"]}]}),
+        conversation_id=body.get("conversation_id") or f"conv-{new_id()}",
+        system=body.get("system", ""),
+        model=body.get("model"),
+        mode=body.get("mode", "standard"),
+        stream=body.get("stream", False),
+        max_tokens=whole_number(body.get("max_tokens")),
+        temperature=body.get("temperature"),
+        user=body.get("user"),
+        key_name=key_name,
+    )
+
+
+def whole_number(value: float | None) -> int | None:
+    """To JSON Schema 1.0 is an integer; to Bedrock's client it is not."""
+    return None if value is None else int(value)
+
+
+class OwnDialect:
+    """The answer and the events of /api/chat."""
+
+    def whole(self, result: TurnResult) -> dict[str, Any]:
+        """The turn's result as it is."""
+        return result.as_dict()
+
+    def event(self, turn: Turn, name: str, data: dict[str, Any]) -> bytes:
+        """start, delta, tool_call, tool_result, done, error."""
+        return encode_event(turn, name, data)
+
+
+class ChatResource:
+    """The route."""
+
+    auth = "key"
+    route = "/api/chat"
+    operations: Mapping[str, Operation] = {
+        "POST": Operation(
+            "Answer one message.",
+            CHAT_ANSWER,
+            CHAT_REQUEST,
+            TURN_ERRORS,
+            stream="with stream: true; events start, delta, tool_call, tool_result, and one of done and error",
+        )
+    }
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._dialect = OwnDialect()
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Answer the turn; see docs/api.md for the shapes."""
+        answer(self._runtime, req, resp, self.route, self._read)
+
+    def _read(self, req: falcon.Request) -> tuple[ChatRequest, OwnDialect]:
+        body = CHAT_REQUEST.read(req, self._runtime.current.settings.MAX_BODY_BYTES)
+        return parse_chat(body, req.context.key_name), self._dialect

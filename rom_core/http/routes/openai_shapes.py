@@ -1,0 +1,211 @@
+"""The shapes of OpenAI's API as far as it is served here: requests, completions, models.
+
+What cannot be honoured is in the schema with the reason for its refusal; a value that asks for nothing (`n: 1`,
+`tools: []`, null) may stand. Two fields are ours: `conversation_id` and `mode`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rom_core.http.body import REFUSAL, BodySchema, nullable
+from rom_core.http.routes.chat import CHAT_REQUEST, NEEDS_TEXT, TOOL_CALLS
+
+_OURS = CHAT_REQUEST.schema["properties"]
+
+
+def _only(allowed: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """A field of OpenAI's API that may have these values, which ask for nothing, and no other."""
+    return nullable({**allowed, REFUSAL: reason})
+
+
+_NOTHING: Mapping[str, Any] = {"type": "null"}
+_EMPTY_LIST = {"type": "array", "maxItems": 0}
+_EMPTY_OBJECT = {"type": "object", "maxProperties": 0}
+_UNSUPPORTED = "not supported here"
+_NO_TOOLS = "the tools are the server's own and run there; a client cannot supply any"
+_REFUSED: Mapping[str, dict[str, Any]] = {
+    "n": _only({"type": "integer", "minimum": 1, "maximum": 1}, "one request has one answer"),
+    "tools": _only(_EMPTY_LIST, _NO_TOOLS),
+    "tool_choice": _only({"enum": ["auto"]}, _NO_TOOLS),
+    "functions": _only(_EMPTY_LIST, _NO_TOOLS),
+    "function_call": _only({"enum": ["auto"]}, _NO_TOOLS),
+    "parallel_tool_calls": _only({"enum": [True]}, _NO_TOOLS),
+    "top_p": _only({"type": "number", "minimum": 1, "maximum": 1}, f"{_UNSUPPORTED}; use temperature"),
+    "frequency_penalty": _only({"type": "number", "minimum": 0, "maximum": 0}, _UNSUPPORTED),
+    "presence_penalty": _only({"type": "number", "minimum": 0, "maximum": 0}, _UNSUPPORTED),
+    "logit_bias": _only(_EMPTY_OBJECT, _UNSUPPORTED),
+    "logprobs": _only({"enum": [False]}, _UNSUPPORTED),
+    "top_logprobs": _only({"type": "integer", "minimum": 0, "maximum": 0}, _UNSUPPORTED),
+    "stop": _only(_EMPTY_LIST, _UNSUPPORTED),
+    "response_format": _only(
+        {
+            "type": "object",
+            "required": ["type"],
+            "additionalProperties": False,
+            "properties": {"type": {"enum": ["text"], REFUSAL: "answers are text; no other format is supported"}},
+        },
+        "an object such as {type: text}",
+    ),
+    "modalities": _only(
+        {"type": "array", "items": {"enum": ["text"], REFUSAL: "answers are text"}}, "answers are text"
+    ),
+    "service_tier": _only({"enum": ["auto", "default"]}, "the server chooses the tier"),
+    "store": _only({"enum": [False]}, "nothing is stored"),
+    "metadata": _only(_EMPTY_OBJECT, "nothing is stored, so there is nothing to attach metadata to"),
+    **{
+        name: {**_NOTHING, REFUSAL: _UNSUPPORTED}
+        for name in (
+            "audio",
+            "moderation",
+            "prediction",
+            "prompt_cache_key",
+            "prompt_cache_options",
+            "prompt_cache_retention",
+            "reasoning_effort",
+            "seed",
+            "verbosity",
+            "web_search_options",
+        )
+    },
+}
+_PART = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["type", "text"],
+    "properties": {
+        "type": {"enum": ["text"], REFUSAL: "only text parts are read"},
+        "text": {"type": "string", "pattern": r"\S", REFUSAL: NEEDS_TEXT},
+    },
+}
+_MESSAGE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["role", "content"],
+    "properties": {
+        "role": {
+            "enum": ["system", "developer", "user", "assistant"],
+            REFUSAL: "must be system, developer, user or assistant: tools run on the server",
+        },
+        "content": {
+            "type": ["string", "array"],
+            "pattern": r"\S",
+            "minItems": 1,
+            "items": _PART,
+            "description": "text, or parts of text",
+            REFUSAL: NEEDS_TEXT,
+        },
+        # A client that sends our own message back sends these with it.
+        "refusal": {**_NOTHING, REFUSAL: _UNSUPPORTED},
+        "annotations": _only(_EMPTY_LIST, _UNSUPPORTED),
+        "audio": {**_NOTHING, REFUSAL: _UNSUPPORTED},
+        "function_call": {**_NOTHING, REFUSAL: _NO_TOOLS},
+        "tool_calls": _only(_EMPTY_LIST, _NO_TOOLS),
+        "name": {**_NOTHING, REFUSAL: _UNSUPPORTED},
+    },
+}
+COMPLETION_REQUEST = BodySchema(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["messages"],
+        "properties": {
+            "model": nullable(
+                {"type": "string", "maxLength": 128, "description": "an alias of MODELS; empty or `default`: the first"}
+            ),
+            "messages": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": 1000,
+                "description": "the whole conversation; the last message is the person's new one",
+                "items": _MESSAGE,
+            },
+            "stream": nullable({"type": "boolean"}),
+            "stream_options": nullable(
+                {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        "include_usage": nullable({"type": "boolean"}),
+                        "include_obfuscation": _only({"enum": [False]}, _UNSUPPORTED),
+                    },
+                }
+            ),
+            "max_tokens": nullable(_OURS["max_tokens"]),
+            "max_completion_tokens": nullable(_OURS["max_tokens"]),
+            "temperature": nullable({**_OURS["temperature"], REFUSAL: "must be a number from 0 to 1"}),
+            "user": nullable({**_OURS["user"], "minLength": 0}),
+            "safety_identifier": nullable({**_OURS["user"], "minLength": 0}),
+            "conversation_id": nullable(_OURS["conversation_id"]),
+            "mode": nullable(_OURS["mode"]),
+            **_REFUSED,
+        },
+    }
+)
+
+_TEXT = {"type": "string"}
+_COUNT = {"type": "integer", "minimum": 0}
+COMPLETION: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["id", "object", "created", "model", "choices", "usage", "rom"],
+    "properties": {
+        "id": _TEXT,
+        "object": {"enum": ["chat.completion"]},
+        "created": {"type": "integer", "description": "seconds since 1970"},
+        "model": {"type": "string", "description": "the alias of the model that answered"},
+        "choices": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["index", "message", "finish_reason", "logprobs"],
+                "properties": {
+                    "index": {"enum": [0]},
+                    "message": {
+                        "type": "object",
+                        "required": ["role", "content", "refusal"],
+                        "properties": {"role": {"enum": ["assistant"]}, "content": _TEXT, "refusal": {"type": "null"}},
+                    },
+                    "finish_reason": {"enum": ["stop", "content_filter", "length"]},
+                    "logprobs": {"type": "null"},
+                },
+            },
+        },
+        "usage": {
+            "type": "object",
+            "required": ["prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details"],
+            "properties": {
+                "prompt_tokens": _COUNT,
+                "completion_tokens": _COUNT,
+                "total_tokens": _COUNT,
+                "prompt_tokens_details": {"type": "object", "properties": {"cached_tokens": _COUNT}},
+            },
+        },
+        "rom": {
+            "type": "object",
+            "description": "what /api/chat tells besides",
+            "required": ["conversation_id", "stop_reason", "degraded", "iterations", "tool_calls"],
+            "properties": {
+                "conversation_id": _TEXT,
+                "stop_reason": _TEXT,
+                "degraded": {"type": "boolean"},
+                "iterations": _COUNT,
+                "tool_calls": TOOL_CALLS,
+                "trace_id": _TEXT,
+                "request_id": _TEXT,
+            },
+        },
+    },
+}
+MODEL: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["id", "object", "created", "owned_by"],
+    "properties": {"id": _TEXT, "object": {"enum": ["model"]}, "created": {"type": "integer"}, "owned_by": _TEXT},
+}
+MODELS_ANSWER: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["object", "data"],
+    "properties": {"object": {"enum": ["list"]}, "data": {"type": "array", "items": MODEL}},
+}

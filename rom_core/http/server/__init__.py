@@ -1,0 +1,1 @@
+"""Serving with waitress: listener, socket loop, threads, shutdown."""

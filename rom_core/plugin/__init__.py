@@ -1,0 +1,1 @@
+"""Plugins: what is installed, what is switched on, what they answer."""

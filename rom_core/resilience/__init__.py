@@ -1,0 +1,1 @@
+"""What a failure of a model means, and what is kept for the models that may take over."""

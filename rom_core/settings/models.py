@@ -1,0 +1,88 @@
+"""The table of models: the aliases that clients and settings use, and what stands behind each."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
+from types import MappingProxyType
+from typing import Any
+
+from rom_core.settings.problems import Problem
+from rom_core.settings.values import shown
+
+_EXPECTED = {
+    str: "non-blank text",
+    int: "a whole number of at least 1",
+    float: "a number from 0 to 1000000",
+    bool: "true or false",
+}
+
+
+_MAX_PRICE = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of Amazon Bedrock.
+
+    alias: the name in settings, requests and answers. id: the model or inference profile that goes on the
+    wire. max_tokens: the most output tokens it gives. prompt_caching: it accepts cache points. The prices are
+    in USD per million tokens. end_of_life: the service no longer serves it. reasoning: it accepts settings for
+    extended thinking.
+    """
+
+    alias: str
+    id: str
+    max_tokens: int
+    prompt_caching: bool
+    price_input: float
+    price_output: float
+    price_cache_read: float = 0.0
+    price_cache_write: float = 0.0
+    end_of_life: bool = False
+    reasoning: bool = False
+
+
+_TYPES: Mapping[str, type[Any]] = {
+    field.name: {"str": str, "int": int, "bool": bool, "float": float}[str(field.type)] for field in fields(Model)
+}
+_REQUIRED = tuple(field.name for field in fields(Model) if field.default is MISSING)
+
+
+def build_models(
+    table: Sequence[Mapping[str, Any]], setting: str = "MODELS"
+) -> tuple[Mapping[str, Model], list[Problem]]:
+    """The models of `table` by alias, in its order, and what is wrong with the entries that were left out."""
+    models: dict[str, Model] = {}
+    problems: list[Problem] = []
+    for number, entry in enumerate(table, start=1):
+        where = f"entry {number} ({entry.get('alias', 'without alias')})"
+        wrong = list(_mistakes(entry))
+        if not wrong and entry["alias"] in models:
+            wrong = ["the alias is taken by an earlier entry"]
+        if wrong:
+            problems += [Problem(setting, f"{where}: {message}") for message in wrong]
+        else:
+            values: dict[str, Any] = {key: _TYPES[key](value) for key, value in entry.items()}
+            models[values["alias"]] = Model(**values)
+    return MappingProxyType(models), problems
+
+
+def _mistakes(entry: Mapping[str, Any]) -> list[str]:
+    mistakes = [f"{key} is missing" for key in _REQUIRED if key not in entry]
+    for key, value in entry.items():
+        if key not in _TYPES:
+            near = difflib.get_close_matches(key, _TYPES, n=1)
+            mistakes.append(f"unknown field {key}" + (f"; did you mean {near[0]}?" if near else ""))
+        elif not _fits(_TYPES[key], value):
+            mistakes.append(f"{key} must be {_EXPECTED[_TYPES[key]]}, not {shown(value)}")
+    return mistakes
+
+
+def _fits(kind: type[Any], value: Any) -> bool:
+    if kind is float:
+        return type(value) in (int, float) and 0 <= value <= _MAX_PRICE
+    if type(value) is not kind:
+        return False
+    return bool(value.strip()) if kind is str else kind is bool or value >= 1

@@ -1,0 +1,181 @@
+"""The account of one turn: what it cost and where its time went, kept by an observer from the turn's events.
+
+Every observer that needs one keeps its own (in `turn.stash`, under its own name): plugins are independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import Field, dataclass, field, fields
+from operator import attrgetter
+from typing import Any
+
+from rom_core.events import (
+    AttemptFinished,
+    AttemptStarted,
+    Event,
+    FallbackUsed,
+    IterationFinished,
+    RetryScheduled,
+    ToolFinished,
+    ToolStarted,
+    TurnFinished,
+)
+from rom_core.settings import Model
+from rom_core.turn import ToolCall, Turn
+from rom_core.turn_values import Usage
+
+# Outcomes after which Bedrock may have billed tokens that it never told us of. It does not bill what it refuses.
+_BILLED_BLIND = ("ok", "truncated", "timeout", "cancelled")
+_PER = 1_000_000
+
+
+def cost_usd(model: Model, usage: Usage) -> float:
+    """What Bedrock bills for this usage, in USD, by the prices of MODELS."""
+    return (
+        usage.input_tokens * model.price_input
+        + usage.output_tokens * model.price_output
+        + usage.cache_read_tokens * model.price_cache_read
+        + usage.cache_write_tokens * model.price_cache_write
+    ) / _PER
+
+
+def uncached_cost_usd(model: Model, usage: Usage) -> float:
+    """What the same tokens would have cost without prompt caching: all input at the price of input."""
+    prompt = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+    return (prompt * model.price_input + usage.output_tokens * model.price_output) / _PER
+
+
+def usage_is_missing(event: AttemptFinished) -> bool:
+    """Whether this request may have been billed although its usage never arrived."""
+    attempt = event.attempt
+    return attempt.usage is None and (event.outcome in _BILLED_BLIND or attempt.first_delta_at is not None)
+
+
+@dataclass(slots=True)
+class TurnAccount:
+    """Times are in seconds, money in USD.
+
+    `attempts` lists requests on the wire as (model alias, outcome). `first_delta` counts from the acceptance of the
+    request to the first text of an attempt that was kept; None while there is none. `tool_time` is the time during
+    which at least one tool ran: parallel ones count once.
+    """
+
+    attempts: list[tuple[str, str]] = field(default_factory=list)
+    retries: int = 0
+    fallbacks: int = 0
+    retry_wait: float = 0.0
+    model_time: float = 0.0
+    tool_time: float = 0.0
+    first_delta: float | None = None
+    usage_unknown: int = 0
+    cost: float = 0.0
+    _waiting: tuple[float, float] | None = None
+    _running: list[ToolCall] = field(default_factory=list)
+    _ran: list[tuple[float, float]] = field(default_factory=list)
+
+    def observe(self, event: Event) -> None:
+        """Take one event of the turn into account, in the order in which they happen; others are passed over."""
+        step = _STEPS.get(type(event))
+        if step is not None:
+            step(self, event)
+
+    def overhead(self, event: TurnFinished) -> float:
+        """The turn's own time: what is left of it without the model, the tools, the queue and waits for a retry."""
+        elsewhere = self.model_time + self.tool_time + self.retry_wait + event.turn.queue_wait
+        return max(0.0, event.duration - elsewhere)
+
+    def _attempt_started(self, event: AttemptStarted) -> None:
+        self._stop_waiting(event.attempt.turn)
+
+    def _attempt_finished(self, event: AttemptFinished) -> None:
+        attempt = event.attempt
+        self.attempts.append((attempt.model.alias, event.outcome))
+        self.model_time += event.duration
+        if self.first_delta is None and attempt.first_delta_at is not None and (attempt.emitted or event.error is None):
+            self.first_delta = attempt.first_delta_at - attempt.turn.deadline.started
+        if attempt.usage is not None:
+            self.cost += cost_usd(attempt.model, attempt.usage)
+        elif usage_is_missing(event):
+            self.usage_unknown += 1
+
+    def _tool_started(self, event: ToolStarted) -> None:
+        self._running.append(event.tool_call)
+
+    def _tool_finished(self, event: ToolFinished) -> None:
+        call = event.tool_call
+        self._running.remove(call)
+        if call.started_at is not None:
+            self._ran.append((call.started_at, call.started_at + call.duration))
+
+    def _retry_scheduled(self, event: RetryScheduled) -> None:
+        turn = event.call.turn
+        self._stop_waiting(turn)
+        self.retries += event.model == turn.model
+        self._waiting = (turn.clock.monotonic(), event.after_seconds)
+
+    def _fallback_used(self, event: FallbackUsed) -> None:
+        self._stop_waiting(event.call.turn)
+        self.fallbacks += 1
+
+    def _iteration_finished(self, event: IterationFinished) -> None:
+        self._stop_waiting(event.iteration.turn)
+
+    def _turn_finished(self, event: TurnFinished) -> None:
+        turn = event.turn
+        self._stop_waiting(turn)
+        now = turn.clock.monotonic()
+        self._ran += [(call.started_at, now) for call in self._running if call.started_at is not None]
+        self._running.clear()
+        self.tool_time = _union(self._ran)
+
+    def _stop_waiting(self, turn: Turn) -> None:
+        if self._waiting is not None:
+            since, planned = self._waiting
+            self._waiting = None
+            self.retry_wait += min(planned, turn.clock.monotonic() - since)
+
+
+def _union(spans: list[tuple[float, float]]) -> float:
+    """Seconds covered by at least one span."""
+    covered, end = 0.0, float("-inf")
+    for start, stop in sorted(spans):
+        if stop > end:
+            covered += stop - max(start, end)
+            end = stop
+    return covered
+
+
+_STEPS: dict[type[Event], Callable[[TurnAccount, Any], None]] = {
+    AttemptStarted: TurnAccount._attempt_started,
+    AttemptFinished: TurnAccount._attempt_finished,
+    ToolStarted: TurnAccount._tool_started,
+    ToolFinished: TurnAccount._tool_finished,
+    RetryScheduled: TurnAccount._retry_scheduled,
+    FallbackUsed: TurnAccount._fallback_used,
+    IterationFinished: TurnAccount._iteration_finished,
+    TurnFinished: TurnAccount._turn_finished,
+}
+ACCOUNTED = frozenset(_STEPS)
+"""The types of events that an account is made of."""
+
+
+def turn_of(event: Event) -> Turn | None:
+    """The turn an event belongs to, by the types its fields are declared with; None if there is none."""
+    kind = type(event)
+    if kind not in _TURNS:
+        _TURNS[kind] = next((_to_turn(field.name, str(field.type)) for field in fields(kind) if _leads(field)), None)
+    find = _TURNS[kind]
+    return None if find is None else find(event)
+
+
+_TURNS: dict[type[Event], Callable[[Event], Turn] | None] = {}
+_PARTS = ("Attempt", "Iteration", "ModelCall", "ToolCall")
+
+
+def _leads(field: Field[Any]) -> bool:
+    return str(field.type) in ("Turn", *_PARTS)
+
+
+def _to_turn(name: str, kind: str) -> Callable[[Event], Turn]:
+    return attrgetter(name if kind == "Turn" else f"{name}.turn")

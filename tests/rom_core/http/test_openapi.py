@@ -1,0 +1,112 @@
+"""GET /openapi.json says the truth: what it documents is what the app answers, for all installed plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from support import ScriptedTransport, make_settings, says
+
+from rom_core.concurrency.clock import SystemClock
+from rom_core.errors import RomError
+from rom_core.http import auth
+from rom_core.http.app import App, create_app
+from rom_core.http.openapi import TURN_ERRORS
+from rom_core.plugin.catalogue import Catalogue
+from rom_core.runtime import Runtime
+
+KEY, TOKEN = "client-key-0123456789", "admin-token-0123456789"
+# A question may be well-formed and name a model that there is not: no schema can say that.
+UNCHECKED = [positive_data_acceptance]
+CHATS = ("/api/chat", "/v1/chat/completions")
+MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+
+
+class Served:
+    """The app of all installed plugins, all switched on, with a model that answers or fails as told."""
+
+    def __init__(self) -> None:
+        catalogue = Catalogue.installed()
+        switches = {plugin.switch: True for plugin in catalogue.plugins.values()}
+        self.transport = ScriptedTransport(says("hello there"))
+        values = make_settings(
+            catalogue, **switches, API_KEYS=KEY, ADMIN_TOKEN=TOKEN, RETRY_MAX_RETRIES=0, BREAKER_FAILURES=1000
+        )
+        self.runtime = Runtime(catalogue, values, clock=SystemClock(), transport=self.transport)
+        self.app: App = create_app(self.runtime)
+        self.schema: Any = schemathesis.openapi.from_wsgi("/openapi.json", self.app)
+
+    def headers(self, path: str) -> dict[str, str]:
+        """What lets a request in."""
+        return {"Authorization": f"Bearer {TOKEN if path.startswith('/admin') else KEY}"}
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """One app for all tests; the threads of plugins run."""
+    made = Served()
+    made.runtime.start()
+    with pytest.MonkeyPatch.context() as patch:
+        # Each admin route is asked without a token too, all from one address, which would soon be told to wait.
+        patch.setattr(auth, "MAX_FAILURES", 10_000)
+        yield made
+    made.runtime.stop()
+
+
+def test_every_route_is_documented(served: Served) -> None:
+    """Every path that is served, the plugins' too, and every method of it, with all that may go wrong."""
+    paths = served.schema.raw_schema["paths"]
+    assert set(paths) == set(served.app.resources)
+    assert set(paths["/api/chat"]) == {"post"}
+    responses = paths["/api/chat"]["post"]["responses"]
+    assert set(responses) == {"200", "400", "401", "413", "415", "422", "500", "502", "503", "504"}
+    assert "queue_full" in responses["503"]["description"]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=["valid", "invalid"])
+def test_generated_requests_get_documented_answers(served: Served, mode: GenerationMode) -> None:
+    """No request, valid or not, gets a 5xx, an undocumented status or body, or in without a key."""
+    asked = []
+    for found in served.schema.get_all_operations():
+        operation = found.ok()
+        if mode is GenerationMode.NEGATIVE and not operation.definition.raw.get("requestBody"):
+            continue
+        _ask(served, operation, mode)
+        asked.append(operation.label)
+    assert {"POST /api/chat", "POST /v1/chat/completions"} <= set(asked)
+
+
+def _ask(served: Served, operation: Any, mode: GenerationMode) -> None:
+    examples = 30 if operation.path in CHATS else 8
+
+    @settings(
+        max_examples=examples, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(operation.as_strategy(generation_mode=mode))
+    def ask(case: Any) -> None:
+        case.call_and_validate(headers=served.headers(operation.path), excluded_checks=UNCHECKED)
+
+    ask()
+
+
+@pytest.mark.parametrize("error", sorted(set(TURN_ERRORS), key=str))
+def test_every_way_a_turn_fails_is_documented(served: Served, error: type[RomError]) -> None:
+    """Whatever a turn raises, the status, the media type and the body are as documented, on both chat routes."""
+    served.transport.steps = [error("it failed")]
+    try:
+        for path, body in (
+            ("/api/chat", {"message": "question"}),
+            ("/v1/chat/completions", {"messages": [{"role": "user", "content": "question"}]}),
+        ):
+            case = served.schema[path]["POST"].Case(body=body, media_type="application/json")
+            response = case.call(headers=served.headers(path))
+            assert response.status_code == error.status
+            case.validate_response(response, excluded_checks=[*UNCHECKED, not_a_server_error])
+    finally:
+        served.transport.steps = [says("hello there")]

@@ -1,0 +1,102 @@
+"""The table of failures: every error has its line, and the lines follow the rules."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import pytest
+from support import make_runtime, make_turn
+
+from plugins.fallback import Fallback
+from rom_core.errors import (
+    CircuitOpen,
+    ModelConnectionError,
+    ModelCredentialsError,
+    ModelCutShort,
+    ModelError,
+    ModelNotServed,
+    ModelRefused,
+    ModelServerError,
+    ModelStreamTruncated,
+    ModelThrottled,
+    ModelTimeout,
+    QueueFull,
+    WireSaturated,
+)
+from rom_core.resilience.verdicts import FAILURES, Failure, failure_of, models_after, reserve, standbys, telling_silence
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (ModelThrottled("", kind="ThrottlingException"), "429 ThrottlingException"),
+        (ModelThrottled("", kind="throttlingException"), "429 ThrottlingException"),
+        (ModelThrottled("", kind="http_429"), "any other 429"),
+        (ModelServerError("", kind="http_502"), "502, a proxy's HTML"),
+        (ModelServerError("", kind="http_599"), "any other 5xx"),
+        (ModelTimeout("", kind="read_timeout"), "read timeout"),
+        (ModelCutShort("", kind="read_timeout"), "read timeout, early to leave the fallback its time"),
+        (ModelTimeout("", kind="new_kind"), "any other timeout"),
+        (ModelConnectionError("", kind="proxy"), "any other broken connection"),
+        (ModelStreamTruncated("", kind="bad_event"), "any other broken stream"),
+        (ModelNotServed("", kind="ValidationException"), "model not known or no longer served"),
+        (ModelCredentialsError("", kind="AccessDeniedException"), "403 AccessDeniedException"),
+        (ModelCredentialsError("", kind="no_credentials"), "credentials expired, invalid or missing"),
+        (ModelRefused("", kind="tls"), "any other 4xx, TLS, invalid parameters"),
+        (CircuitOpen("", kind="circuit_open"), "open circuit, nothing sent"),
+        (WireSaturated("", kind="wire_saturated"), "too many given-up requests, nothing sent"),
+        (ModelError("", kind="http_424"), "unknown"),
+    ],
+)
+def test_the_most_particular_line_holds(error: ModelError, name: str) -> None:
+    """By class and kind, whichever case its first letter has; what no line names goes to its class's last line."""
+    assert failure_of(error).name == name
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name)
+def test_every_line_can_be_reached_and_follows_the_rule(failure: Failure) -> None:
+    """No line stands behind one that covers all of it. What is retried counts and goes to the fallback, and only that
+    counts; it is exactly what the error itself calls retryable."""
+    error = failure.error("", kind=failure.kinds[0] if failure.kinds else "something else")
+    assert failure_of(error) is failure
+    assert (failure.retry != "no") == failure.counts == error.retryable
+    assert failure.fallback != "no" or not failure.counts
+    assert failure.answer == f"{error.status} {error.code}"
+
+
+def test_other_errors_are_no_failures_of_a_model() -> None:
+    """A full queue, say, has no line."""
+    with pytest.raises(TypeError, match="QueueFull"):
+        failure_of(QueueFull())
+
+
+def test_models_after_the_turns_model() -> None:
+    """All fallbacks for a model that is none, else those after it: there is no way back."""
+    runtime, _ = make_runtime()
+    turn = make_turn(runtime)
+    assert models_after(turn) == ("anthropic.second", "anthropic.third")
+    turn.model = "anthropic.second"
+    assert models_after(turn) == ("anthropic.third",)
+    turn.model = "anthropic.third"
+    assert models_after(turn) == ()
+
+
+def test_what_is_kept_for_the_models_that_may_take_over() -> None:
+    """A quarter of the time, at most 30 s; nothing without a fallback plugin that is on."""
+    assert [reserve(seconds) for seconds in (40.0, 120.0, 600.0, -1.0)] == [10.0, 30.0, 30.0, 0.0]
+    off, _ = make_runtime(plugins={"fallback": Fallback()}, FALLBACK_ENABLED=False)
+    on, _ = make_runtime(plugins={"fallback": Fallback()})
+    assert standbys(make_turn(make_runtime()[0])) == standbys(make_turn(off)) == ()
+    assert standbys(make_turn(on)) == ("anthropic.second", "anthropic.third")
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [({}, 40.0), ({"mode": "exhaustive"}, 40.0), ({"client_timeout": 80.0}, 40.0), ({"client_timeout": 79.0}, inf)],
+    ids=["ordinary", "exhaustive", "as patient as we are", "impatient"],
+)
+def test_silence_speaks_against_a_model_from_half_a_turn_on(asked: dict[str, Any], seconds: float) -> None:
+    """Half of TURN_DEADLINE_SECONDS, in a longer turn too; never where the client shortened the deadline."""
+    runtime, _ = make_runtime(TURN_DEADLINE_SECONDS=80)
+    assert telling_silence(make_turn(runtime, **asked)) == seconds

@@ -1,0 +1,307 @@
+"""The store of overrides: durable, whole at any moment, never the reason why a process does not start."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from store_support import filled, opened, put, version
+
+from rom_core.errors import StoreUnavailable
+from rom_core.store import sqlite_file, sqlite_store
+from rom_core.store.overrides import StoreConflict
+from rom_core.store.sqlite_store import DATABASE, SqliteStore, read_state
+
+
+def test_an_append_is_whole_or_refused(tmp_path: Path) -> None:
+    """Whoever does not know the newest version appends nothing; two versions go in together or not at all."""
+    store = filled(tmp_path)
+    with pytest.raises(StoreConflict):
+        store.append(2, [version(3, put("MAX_TOKENS", 9))])
+    with pytest.raises(StoreUnavailable):
+        store.append(3, [version(4, put("A", 1)), version(4, put("B", 1))])
+    assert (store.load().version, store.load().values) == (3, {"MAX_TOKENS": 2})
+
+
+def test_two_processes_never_append_the_same_version(tmp_path: Path) -> None:
+    """Of those who append at the same time exactly one succeeds for each version."""
+    stores = [opened(tmp_path) for _ in range(4)]
+    won: list[int] = []
+
+    def work(store: SqliteStore) -> None:
+        for _ in range(5):
+            newest = store.load().version
+            try:
+                store.append(newest, [version(newest + 1)])
+            except StoreConflict:
+                continue
+            won.append(newest + 1)
+
+    threads = [threading.Thread(target=work, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(won) == list(range(2, len(won) + 2))
+    assert opened(tmp_path).load().version == len(won) + 1
+
+
+def test_a_store_that_loses_its_versions_while_it_is_used_is_unavailable(tmp_path: Path) -> None:
+    """Typed like every other failure; nothing is written on top of it."""
+    store = filled(tmp_path)
+    _without_versions(tmp_path / DATABASE)
+    with pytest.raises(StoreUnavailable, match="no versions"):
+        store.load()
+    with pytest.raises(StoreUnavailable, match="no versions"):
+        store.append(3, [version(4)])
+    assert store.trouble is not None
+
+
+# -- damage ------------------------------------------------------------------------------------------------------------
+
+
+def _flip_pages(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[4096:] = os.urandom(len(content) - 4096)
+    file.write_bytes(content)
+
+
+def _foreign(file: Path) -> None:
+    file.unlink()
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("CREATE TABLE notes (text)")
+
+
+def _without_tables(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DROP TABLE changes")
+
+
+def _without_versions(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DELETE FROM versions")
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "garbage": lambda file: file.write_bytes(b"garbage" * 1000),
+    "truncated": lambda file: os.truncate(file, 5000),
+    "empty": lambda file: os.truncate(file, 0),
+    "missing": Path.unlink,
+    "pages overwritten": _flip_pages,
+    "another program's": _foreign,
+    "a table is gone": _without_tables,
+    "its versions are gone": _without_versions,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_store_is_replaced_by_the_last_good_copy(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    """Every acknowledged change is in the copy; the trouble is told, kept in the history, and the file is kept."""
+    filled(tmp_path)
+    damage(tmp_path / DATABASE)
+    store = opened(tmp_path)
+    assert store.trouble is not None
+    assert store.trouble.state == "restored"
+    assert store.load().values == {"MAX_TOKENS": 2}
+    assert "copy" in store.history(1)[0].why
+    newest = store.load().version
+    store.append(newest, [version(newest + 1, put("MAX_TOKENS", 3))])
+    assert opened(tmp_path).trouble is None
+    assert opened(tmp_path).load().values == {"MAX_TOKENS": 3}
+    assert (tmp_path / f"{DATABASE}.damaged").exists() is (damage is not DAMAGES["missing"])
+
+
+@pytest.mark.parametrize("copy", [None, b"", b"garbage" * 1000], ids=["no copy", "empty copy", "damaged copy"])
+def test_without_a_good_copy_the_store_begins_anew_and_says_so(tmp_path: Path, copy: bytes | None) -> None:
+    """It never raises: the other layers count, and the history tells that overrides were lost."""
+    filled(tmp_path)
+    (tmp_path / DATABASE).write_bytes(b"garbage" * 1000)
+    if copy is None:
+        (tmp_path / f"{DATABASE}.copy").unlink()
+    else:
+        (tmp_path / f"{DATABASE}.copy").write_bytes(copy)
+    store = opened(tmp_path)
+    assert store.trouble is not None
+    assert (store.trouble.state, store.load().values) == ("lost", {})
+    assert "lost" in store.history(1)[0].why
+
+
+def test_an_empty_file_without_a_copy_is_told_as_a_loss(tmp_path: Path) -> None:
+    """Something has been there; a folder without any file is a first start."""
+    (tmp_path / DATABASE).touch()
+    store = opened(tmp_path)
+    assert store.trouble is not None
+    assert (store.trouble.state, store.load().values) == ("lost", {})
+    assert "lost" in store.history(1)[0].why
+    assert opened(tmp_path).trouble is None
+
+
+def test_the_journal_of_a_damaged_database_is_not_played_into_the_new_one(tmp_path: Path) -> None:
+    """It is put aside together with the database."""
+    filled(tmp_path)
+    (tmp_path / DATABASE).write_bytes(b"garbage" * 1000)
+    (tmp_path / f"{DATABASE}-journal").write_bytes(b"leftover" * 100)
+    assert opened(tmp_path).load().values == {"MAX_TOKENS": 2}
+    assert not (tmp_path / f"{DATABASE}-journal").exists()
+
+
+def test_a_store_that_cannot_be_opened_is_read_from_its_copy_and_refuses_changes(tmp_path: Path) -> None:
+    """The trouble ends with the first append that succeeds, without a restart."""
+    filled(tmp_path)
+    (tmp_path / DATABASE).rename(tmp_path / "away")
+    (tmp_path / DATABASE).mkdir()
+    store = opened(tmp_path)
+    assert store.trouble is not None
+    assert store.trouble.state == "unwritable"
+    assert store.load().values == {"MAX_TOKENS": 2}
+    with pytest.raises(StoreUnavailable):
+        store.append(3, [version(4)])
+    (tmp_path / DATABASE).rmdir()
+    (tmp_path / "away").rename(tmp_path / DATABASE)
+    store.append(3, [version(4, put("MAX_TOKENS", 4))])
+    assert store.load().values == {"MAX_TOKENS": 4}
+    assert not store.trouble
+
+
+def test_a_folder_that_cannot_be_made_is_trouble_and_no_exception(tmp_path: Path) -> None:
+    """STATE_DIR is a file, say."""
+    (tmp_path / "var").write_text("")
+    store = opened(tmp_path / "var")
+    assert store.trouble is not None
+    assert (store.trouble.state, store.load().values) == ("unwritable", {})
+
+
+def test_who_only_reads_makes_and_changes_nothing(tmp_path: Path) -> None:
+    """No folder, no database, no copy, no mending; what is there is read, from the copy if need be."""
+    assert read_state(tmp_path / "none").values == {}
+    assert not (tmp_path / "none").exists()
+    assert read_state(tmp_path).values == {}
+    assert not list(tmp_path.iterdir())
+    filled(tmp_path)
+    (tmp_path / f"{DATABASE}.new-1").write_text("half a copy")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert read_state(tmp_path).values == {"MAX_TOKENS": 2}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    (tmp_path / DATABASE).write_bytes(b"damaged")
+    assert read_state(tmp_path).values == {"MAX_TOKENS": 2}
+    assert (tmp_path / DATABASE).read_bytes() == b"damaged"
+
+
+def test_a_database_that_vanishes_while_it_is_used_does_not_look_empty(tmp_path: Path) -> None:
+    """Reading and writing fail; nothing makes a new, empty one behind the process's back."""
+    store = filled(tmp_path)
+    (tmp_path / DATABASE).unlink()
+    with pytest.raises(StoreUnavailable):
+        store.load()
+    with pytest.raises(StoreUnavailable):
+        store.append(3, [version(4)])
+    assert store.trouble is not None
+    assert not (tmp_path / DATABASE).exists()
+
+
+def test_waiting_for_somebody_elses_lock_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forgotten transaction in an sqlite3 shell makes changes fail, not hang; afterwards they work again."""
+    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 0.01)
+    store = filled(tmp_path)
+    with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as shell:
+        shell.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreUnavailable, match="locked"):
+            store.append(3, [version(4)])
+        shell.execute("ROLLBACK")
+    store.append(3, [version(4)])
+    assert store.trouble is None
+
+
+def test_a_store_in_trouble_is_not_waited_for_as_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a first failure a call gives up sooner, until one succeeds."""
+    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 0.02)
+    monkeypatch.setattr(sqlite_store, "TROUBLED_SECONDS", 0.01)
+    waited: list[float] = []
+    connect = sqlite_file.connect
+
+    def noted(path: Path, *, busy_seconds: float, **options: Any) -> sqlite3.Connection:
+        waited.append(busy_seconds)
+        return connect(path, busy_seconds=busy_seconds, **options)
+
+    store = filled(tmp_path)
+    monkeypatch.setattr(sqlite_store, "connect", noted)
+    with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as shell:
+        shell.execute("BEGIN IMMEDIATE")
+        for _ in range(2):
+            with pytest.raises(StoreUnavailable):
+                store.append(3, [version(4)])
+    store.append(3, [version(4)])
+    store.load()
+    assert waited[:3] == [0.02, 0.01, 0.01]
+    assert waited[-1] == 0.02
+
+
+def test_a_copy_that_fails_does_not_undo_the_change(tmp_path: Path) -> None:
+    """What was committed is acknowledged; only the copy stays behind."""
+    store = filled(tmp_path)
+    (tmp_path / f"{DATABASE}.copy").unlink()
+    (tmp_path / f"{DATABASE}.copy").mkdir()
+    store.append(3, [version(4, put("MAX_TOKENS", 4))])
+    assert store.load().values == {"MAX_TOKENS": 4}
+
+
+# -- kill -9 -----------------------------------------------------------------------------------------------------------
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from rom_core.store.sqlite_store import SqliteStore
+from rom_core.store.overrides import Change, Version
+
+store = SqliteStore(Path(sys.argv[1]), time.time)
+number = store.load().version
+while True:
+    number += 1
+    store.append(number - 1, [Version(number, time.time(), "loop", changes=(Change("N", "set", None, number),))])
+    sys.stdout.write(f"{number}\\n")
+    sys.stdout.flush()
+"""
+
+
+def test_kill_9_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    """After each kill in a write loop the store opens without trouble and has the last acknowledged change."""
+    chance = random.Random(4)
+    for _ in range(4):
+        command = [sys.executable, "-c", WRITER, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            assert child.stdout is not None
+            assert child.stderr is not None
+            first = child.stdout.readline()
+            assert first
+            timer = threading.Timer(chance.uniform(0.0, 0.15), child.send_signal, (signal.SIGKILL,))
+            timer.start()
+            # `communicate` would lose the lines that `readline` has already taken from the pipe.
+            rest, errors = child.stdout.read(), child.stderr.read()
+            timer.join()
+        assert not errors
+        acknowledged = int((first + rest).rsplit("\n", 2)[-2])
+        store = opened(tmp_path)
+        assert store.trouble is None
+        # One more may have been committed before its acknowledgement was printed.
+        assert store.load().values["N"] - acknowledged in (0, 1)
+        assert store.load().values["N"] == store.load().version
+        copied = opened_copy(tmp_path)
+        assert acknowledged - 1 <= copied <= acknowledged + 1
+
+
+def opened_copy(folder: Path) -> int:
+    """N as the copy has it."""
+    with closing(sqlite3.connect(folder / f"{DATABASE}.copy")) as connection:
+        return int(json.loads(connection.execute("SELECT value FROM overrides WHERE name = 'N'").fetchone()[0]))

@@ -1,0 +1,70 @@
+"""Capacity levels, how long they hold, and what is remembered of the last five minutes."""
+
+from __future__ import annotations
+
+import pytest
+
+from rom_core.telemetry.capacity import MIN_ATTEMPTS, Hold, Reading, RollingCounts, RollingQuantile
+
+
+@pytest.mark.parametrize(
+    ("memory", "throttled", "attempts", "level"),
+    [
+        (None, None, 0, "normal"),
+        (0.75, 0.05, 100, "normal"),
+        (0.751, 0.0, 100, "alert"),
+        (0.90, 0.0, 100, "alert"),
+        (0.901, 0.0, 100, "critical"),
+        (0.1, 0.051, 100, "alert"),
+        (0.1, 0.10, 100, "alert"),
+        (0.1, 0.101, 100, "critical"),
+        (0.76, 0.5, MIN_ATTEMPTS, "critical"),
+        (0.76, 0.5, MIN_ATTEMPTS - 1, "alert"),
+        (None, 1.0, MIN_ATTEMPTS, "critical"),
+    ],
+)
+def test_levels(memory: float | None, throttled: float | None, attempts: int, level: str) -> None:
+    """Above 75 % of memory or 5 % of 429 is alert, above 90 % or 10 % critical; a few requests are no rate."""
+    assert Reading(memory, throttled, attempts).level == level
+
+
+def test_a_level_rises_at_once_and_falls_after_a_minute() -> None:
+    """A value that swings around its threshold is one change, not many."""
+    hold = Hold(0.0)
+    assert hold.update(1, 1)
+    assert (hold.level, hold.since) == (1, 1)
+    assert not any(hold.update(now, now % 2) for now in range(2, 100))
+    assert hold.update(100, 2)
+    assert not hold.update(150, 0)
+    assert not hold.update(159.9, 1)
+    assert hold.update(160, 0)
+    assert hold.level == 1
+    assert not hold.update(219.8, 0)
+    assert hold.update(220, 0)
+    assert (hold.level, hold.since) == (0, 220)
+
+
+def test_counts_forget_after_five_minutes() -> None:
+    """What happened within 300 s counts, rounded to slots of 10 s, also after a long silence."""
+    counts = RollingCounts()
+    counts.add(5, "a")
+    counts.add(290, "a")
+    counts.add(290, "b")
+    assert counts.totals(299) == {"a": 2, "b": 1}
+    assert counts.totals(301) == {"a": 1, "b": 1}
+    assert counts.totals(600).total() == 0
+    for now in range(0, 10_000, 10):
+        counts.add(now, "c")
+    assert counts.totals(9_990)["c"] == 30
+
+
+def test_quantiles_are_those_of_the_last_five_minutes() -> None:
+    """The nearest-rank percentile; None without any sample."""
+    quantile = RollingQuantile()
+    assert quantile.quantile(0, 0.95) is None
+    for seconds in range(1, 101):
+        quantile.add(10, float(seconds))
+    assert quantile.quantile(10, 0.95) == 95
+    assert quantile.quantile(10, 1.0) == 100
+    quantile.add(311, 7.0)
+    assert quantile.quantile(311, 0.95) == 7
