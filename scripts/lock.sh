@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Resolve setup.cfg into requirements/run.lock (serving) and requirements/test.lock (serving and testing), with hashes.
+# Resolve setup.cfg into requirements/run.lock (serving), test.lock (serving and testing) and release.lock (building and
+# auditing a release), with hashes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=$1
@@ -8,5 +9,6 @@ bin=$1
 compile() { echo 'setuptools>=77' | "$bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@" setup.cfg -; }
 compile --output-file requirements/run.lock
 compile --extra test --constraint requirements/run.lock --output-file requirements/test.lock
+compile --extra release --constraint requirements/test.lock --output-file requirements/release.lock
 # Left by the build; Python would believe its list of plugins even when setup.cfg has changed.
 rm -rf rom_agent.egg-info
