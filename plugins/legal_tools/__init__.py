@@ -120,7 +120,7 @@ class LegalTools:
                 item=str,
             ),
             Setting("DATAJUD_API_KEY", str, "", "Key of CNJ's public DataJud API.", secret=True),
-            Setting("DATAJUD_URL", str, datajud.URL, "Where the DataJud API is."),
+            Setting("DATAJUD_URL", str, datajud.URL, "Where the DataJud API is.", sensitive=True),
             Rule(("LEGAL_EXTRA_HOLIDAYS",), _holidays_are_dates),
             Rule(("DATAJUD_URL",), _is_url),
             Rule(("DATAJUD_API_KEY",), _is_key),

@@ -38,7 +38,8 @@ with commas between them, a dict is a JSON object. `rom config` shows the values
 if the server would not start with them, also every reason (exit code 3). It writes nothing.
 
 A change takes effect: *new turns*, for turns that begin afterwards; *at once*, also for those that wait or run;
-*restart*, when the process starts again. A *secret* is never shown and belongs in `.secrets.local.toml` or in the
+*restart*, when the process starts again; *approved*: what decides where data or credentials go, or which model answers
+by which instructions, is changed at run time by one named administrator and approved by another. A *secret* is never shown and belongs in `.secrets.local.toml` or in the
 environment.
 """
 
@@ -115,7 +116,8 @@ def _table(settings: Iterable[Setting]) -> str:
 def _effect(setting: Setting) -> str:
     if not setting.runtime:
         return "restart"
-    return "new turns" if setting.scope == "turn" else "at once"
+    when = "new turns" if setting.scope == "turn" else "at once"
+    return f"{when}, approved" if setting.sensitive else when
 
 
 def _default(setting: Setting) -> str:

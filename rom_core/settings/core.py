@@ -88,6 +88,7 @@ _MODEL = (
         _MODELS,
         "Table of models: alias, Bedrock id, capabilities, USD per million tokens.",
         item=dict,
+        sensitive=True,
     ),
     Setting("MODEL_PRIMARY", str, "anthropic.claude-sonnet-4-5", "Alias of the model that is asked first."),
     Setting(
@@ -114,7 +115,13 @@ _MODEL = (
         minimum=0,
         maximum=100,
     ),
-    Setting("SYSTEM_PROMPT", str, texts.SYSTEM_PROMPT, "System text; a client's own is appended to it."),
+    Setting(
+        "SYSTEM_PROMPT",
+        str,
+        texts.SYSTEM_PROMPT,
+        "System text; a client's own is appended to it.",
+        sensitive=True,
+    ),
     Setting(
         "CLOSING_INSTRUCTION",
         str,

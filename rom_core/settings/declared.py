@@ -34,7 +34,9 @@ class Setting:
     number of a list. choices: the only values allowed, for each element of a list. item: type of a list's
     elements, None for any. secret: never shown. runtime: may be changed at run time. scope: "turn" is read
     from the turn's own snapshot, "process" from the newest one. merge: what the layers say of a dict is laid over
-    the entries of its default, which stay. switch: the on/off switch of the plugin that declares it. plugin: that
+    the entries of its default, which stay. sensitive: it decides where data or credentials go, or which model
+    answers and by which instructions; one person alone cannot change it at run time, a second named person approves
+    the change. switch: the on/off switch of the plugin that declares it. plugin: that
     plugin, filled in by the catalogue, None for the core.
     """
 
@@ -51,6 +53,7 @@ class Setting:
     scope: Scope = "turn"
     merge: bool = False
     switch: bool = False
+    sensitive: bool = False
     plugin: str | None = None
 
     def __post_init__(self) -> None:
@@ -105,5 +108,9 @@ def _contradictions(setting: Setting) -> list[str]:
         (setting.switch and setting.type is not bool, "a switch must be a bool"),
         (setting.scope not in ("turn", "process"), "the scope must be turn or process"),
         (setting.secret and bool(setting.default), "a secret cannot have a default"),
+        (
+            setting.sensitive and (setting.secret or not setting.runtime),
+            "what is secret or fixed at start cannot change at run time, so it needs no `sensitive`",
+        ),
     )
     return [reason for wrong, reason in checks if wrong]

@@ -29,7 +29,7 @@ class Model:
     alias: the name in settings, requests and answers. id: the model or inference profile that goes on the
     wire. max_tokens: the most output tokens it gives. prompt_caching: it accepts cache points. The prices are
     in USD per million tokens. end_of_life: the service no longer serves it. reasoning: it accepts settings for
-    extended thinking.
+    extended thinking. sampling: it accepts temperature and top_p; newer models refuse a request that has them.
     """
 
     alias: str
@@ -42,6 +42,7 @@ class Model:
     price_cache_write: float = 0.0
     end_of_life: bool = False
     reasoning: bool = False
+    sampling: bool = True
 
 
 _TYPES: Mapping[str, type[Any]] = {

@@ -40,6 +40,8 @@ def _setting(**changes: Any) -> Setting:
         ({"scope": "request"}, "the scope must be"),
         ({"type": list, "default": (), "merge": True}, "only a dict can be merged"),
         ({"type": str, "default": "k", "secret": True}, "a secret cannot have a default"),
+        ({"sensitive": True, "runtime": False}, "it needs no `sensitive`"),
+        ({"sensitive": True, "type": str, "default": "", "secret": True}, "it needs no `sensitive`"),
         ({"type": float, "default": float("inf")}, "the default must be a finite number"),
     ],
 )

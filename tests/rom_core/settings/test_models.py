@@ -28,6 +28,7 @@ def test_entry_becomes_a_model() -> None:
     assert models["a"] == Model("a", "global.a-v1:0", 100, False, 3.0, 15.0)
     assert type(models["a"].price_input) is float
     assert (models["b"].end_of_life, models["b"].price_cache_read) == (True, 1.0)
+    assert (models["a"].sampling, build_models([ENTRY | {"sampling": False}])[0]["a"].sampling) == (True, False)
     assert list(models) == ["a", "b"]
 
 
