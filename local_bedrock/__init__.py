@@ -1,9 +1,16 @@
-"""The bundled local Bedrock: a server that speaks the Bedrock Runtime protocol, for development, tests and load tests.
+"""A local Bedrock: a server that speaks the Bedrock Runtime protocol, for development, tests and load tests.
 
     with LocalBedrock() as bedrock:
         client = boto3.client("bedrock-runtime", endpoint_url=bedrock.url, ...)
 
-`directives` describes what a user message, or a test through `script`, can order.
+or as a process of its own, `python -m local_bedrock --port 8001`, or as the pytest fixture `bedrock_local`. Any AWS
+client can talk to it, in any language. The package needs nothing but botocore, whose service description it checks
+requests against, and imports nothing of the agent that it is bundled with.
+
+It serves `converse` and `converse-stream` on loopback, refuses what Bedrock refuses with Bedrock's own error names, and
+answers with a deterministic stand-in for a model. `directives` describes what a user message, or a test through
+`LocalBedrock.script`, can order: answers, tool calls, delays, faults. `models.KNOWN_MODELS` lists what it serves, and
+what each model refuses.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from types import FrameType
 
 from local_bedrock.server import LocalBedrock
 
-_log = logging.getLogger("rom.bedrock.local")
+_log = logging.getLogger("local_bedrock")
 
 
 def main(host: str = "127.0.0.1", port: int = 8001, *, ready: Callable[[str], None] | None = None) -> None:

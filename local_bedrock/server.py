@@ -16,6 +16,7 @@ from typing import Any, NoReturn, Self
 from urllib.parse import unquote
 
 from local_bedrock.behaviour import Behaviour, DirectiveError
+from local_bedrock.clock import Clock, SystemClock
 from local_bedrock.conversation import current_turn
 from local_bedrock.delivery import send_error, send_fault, send_json, send_stream
 from local_bedrock.model import answer
@@ -25,7 +26,6 @@ from local_bedrock.shapes import operation_check
 from local_bedrock.usage import UsageMeter
 from local_bedrock.validation import validate
 from local_bedrock.wire import BadRequestError, Connection, GoneError, Request
-from rom_core.concurrency.clock import Clock, SystemClock
 
 MAX_CONNECTIONS = 1024
 RECORDED = 10_000
@@ -35,7 +35,7 @@ _BACKLOG = 512
 _ROUTE = re.compile(r"/model/(?P<model>.+)/(?P<operation>converse|converse-stream)")
 _OPERATIONS = {"converse": "Converse", "converse-stream": "ConverseStream"}
 
-_log = logging.getLogger("rom.bedrock.local")
+_log = logging.getLogger("local_bedrock")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from local_bedrock.clock import Clock
 from local_bedrock.models import ModelInfo, has_cache_point
-from rom_core.concurrency.clock import Clock
 
 _LOOKBACK = 20
 _SECONDS = {"5m": 300.0, "1h": 3600.0}
