@@ -1,13 +1,21 @@
-"""The line before the slots: who runs, who waits, and who is next."""
+"""The line before the slots: who runs, who waits, and who is next.
+
+Keys share fairly. A slot goes to the key that has waited longest since its last one (round robin), within a key first
+in, first out. When too many wait, the newest turn of the key that holds most slots and places is sent away. One key
+alone sees neither: everybody is served in order, and the newest is sent away.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from rom_core.settings import Settings
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +45,18 @@ class Limits:
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """One turn before the limiter; `person` is whom the cap per user counts, `since` when it came or got its slot."""
+    """One turn before the limiter.
 
+    `key` is the name of its API key, among which slots and places are shared; `person` whom the cap per user counts;
+    `since` when it came or got its slot. `displaced` tells that its waiting place went to a key that held less.
+    """
+
+    key: str = ""
     person: Hashable = None
     exhaustive: bool = False
     since: float = 0.0
     state: Literal["new", "waiting", "running", "gone"] = "new"
+    displaced: bool = False
     wake: threading.Event | None = field(default=None, repr=False)
 
 
@@ -53,62 +67,103 @@ class Line:
         self.running: dict[Ticket, None] = {}
         self.waiting: dict[Ticket, None] = {}
         self.exhaustive = 0
-        self._persons: dict[Hashable, int] = {}
+        self._persons: Counter[Hashable] = Counter()
+        self._held: Counter[str] = Counter()
+        # When each key was last given a slot, in numbers of slots given; only of keys that hold something.
+        self._served: dict[str, int] = {}
+        self._given = 0
 
     def enter(self, ticket: Ticket, limits: Limits) -> list[Ticket]:
         """Put a new ticket at the end; it runs, waits, or is gone again because the line is full."""
+        self._held[ticket.key] += 1
         if not self.waiting and self._may_run(ticket, limits):
             self._run(ticket)
             return [ticket]
         ticket.state = "waiting"
         self.waiting[ticket] = None
-        return self.settle(limits)
+        return self.settle(limits, newcomer=ticket)
 
     def leave(self, ticket: Ticket, limits: Limits) -> list[Ticket]:
         """Take a ticket out, whether it runs or waits; one that is gone already changes nothing."""
         if ticket.state == "running":
             del self.running[ticket]
             self.exhaustive -= ticket.exhaustive
-            left = self._persons.pop(ticket.person) - 1
-            if left:
-                self._persons[ticket.person] = left
+            _subtract(self._persons, ticket.person)
+            self._release(ticket)
         elif ticket.state == "waiting":
             del self.waiting[ticket]
+            self._release(ticket)
         ticket.state = "gone"
         return self.settle(limits)
 
-    def settle(self, limits: Limits) -> list[Ticket]:
-        """Let everyone run who may, in order; then send the newest away while too many of a kind, or at all, wait."""
+    def settle(self, limits: Limits, newcomer: Ticket | None = None) -> list[Ticket]:
+        """Let everyone run who may, in turn; then send away who waits while too many of a kind, or at all, do."""
         changed = []
-        if self.waiting and len(self.running) < limits.running:
-            for ticket in list(self.waiting):
-                if self._may_run(ticket, limits):
-                    del self.waiting[ticket]
-                    self._run(ticket)
-                    changed.append(ticket)
-        for ticket in [ticket for ticket in self.waiting if ticket.exhaustive][limits.waiting_exhaustive :]:
+        while self.waiting and len(self.running) < limits.running:
+            ready = [ticket for ticket in self.waiting if self._may_run(ticket, limits)]
+            if not ready:
+                break
+            # The first of those that are equal, so first in, first out within a key and among keys never served.
+            ticket = min(ready, key=lambda ticket: self._served.get(ticket.key, 0))
             del self.waiting[ticket]
-            ticket.state = "gone"
+            self._run(ticket)
             changed.append(ticket)
-        while len(self.waiting) > limits.waiting:
-            ticket, _ = self.waiting.popitem()
-            ticket.state = "gone"
-            changed.append(ticket)
+        exhaustive = [ticket for ticket in self.waiting if ticket.exhaustive]
+        while len(exhaustive) > limits.waiting_exhaustive:
+            changed.append(self._send_away(exhaustive, newcomer))
+        waiting = list(self.waiting)
+        while len(waiting) > limits.waiting:
+            changed.append(self._send_away(waiting, newcomer))
         return changed
 
-    def full(self, limits: Limits) -> bool:
-        """Whether the next ticket will be gone at once, whatever it asks for."""
-        return len(self.running) >= limits.running and len(self.waiting) >= limits.waiting
+    def full(self, limits: Limits, key: str) -> bool:
+        """Whether the next ticket of this key will be gone at once, whatever it asks for."""
+        if len(self.running) < limits.running or len(self.waiting) < limits.waiting:
+            return False
+        would_hold = self._held[key] + 1
+        return all(self._held[ticket.key] <= would_hold for ticket in self.waiting)
+
+    def by_key(self) -> dict[str, tuple[int, int]]:
+        """How many run and how many wait, by the name of the key."""
+        running = Counter(ticket.key for ticket in self.running)
+        waiting = Counter(ticket.key for ticket in self.waiting)
+        return {key: (running[key], waiting[key]) for key in sorted({*running, *waiting})}
 
     def _may_run(self, ticket: Ticket, limits: Limits) -> bool:
         if len(self.running) >= limits.running:
             return False
         if ticket.exhaustive and self.exhaustive >= limits.exhaustive:
             return False
-        return not limits.per_user or self._persons.get(ticket.person, 0) < limits.per_user
+        return not limits.per_user or self._persons[ticket.person] < limits.per_user
 
     def _run(self, ticket: Ticket) -> None:
         ticket.state = "running"
         self.running[ticket] = None
         self.exhaustive += ticket.exhaustive
-        self._persons[ticket.person] = self._persons.get(ticket.person, 0) + 1
+        self._persons[ticket.person] += 1
+        self._given += 1
+        self._served[ticket.key] = self._given
+
+    def _send_away(self, candidates: list[Ticket], newcomer: Ticket | None) -> Ticket:
+        """The newest of the key that holds most; where keys hold the same, the newest of all of theirs."""
+        most = max(self._held[ticket.key] for ticket in candidates)
+        ticket = next(ticket for ticket in reversed(candidates) if self._held[ticket.key] == most)
+        candidates.remove(ticket)
+        del self.waiting[ticket]
+        ticket.state = "gone"
+        ticket.displaced = newcomer is not None and ticket.key != newcomer.key
+        self._release(ticket)
+        return ticket
+
+    def _release(self, ticket: Ticket) -> None:
+        if not _subtract(self._held, ticket.key):
+            self._served.pop(ticket.key, None)
+
+
+def _subtract(counter: Counter[Name], name: Name) -> int:
+    """Count one less, and forget what is at zero; what is left."""
+    counter[name] -= 1
+    left = counter[name]
+    if not left:
+        del counter[name]
+    return left

@@ -1,8 +1,9 @@
 """Limiter: so many turns run, so many wait for at most so long, the rest is told at once when to come back.
 
-A slot is taken for the whole turn, before any work, and given back when the turn has ended, however it ended. First in,
-first out, except that nobody waits behind a turn that is held back by a cap of its own (exhaustive mode, one person),
-and exhaustive turns may fill no more than half of the waiting places.
+A slot is taken for the whole turn, before any work, and given back when the turn has ended, however it ended. API keys
+share slots and waiting places fairly (line.py); a key alone has all of them, first in, first out. Nobody waits behind a
+turn that is held back by a cap of its own (exhaustive mode, one person), and exhaustive turns may fill no more than
+half of the waiting places.
 The limits are those of the newest settings, also for turns that wait already.
 
 Hooks: rom_settings, rom_start, rom_admit (refuses what no body could change), rom_turn (takes the slot), rom_status.
@@ -33,10 +34,11 @@ MAX_RETRY_AFTER = 60.0
 _MEMORY_RETRY_AFTER = 20.0
 _DRAINING_RETRY_AFTER = 10.0
 _FULL = "no slot and no waiting place is free"
+_DISPLACED = "its waiting place went to another API key, which held fewer"
 
 
 class Limiter:
-    """The plugin: a line behind a lock, which is never held while anybody waits or is told."""
+    """The plugin: a line behind a lock, which is never held while anybody waits or is answered."""
 
     _runtime: Runtime
 
@@ -89,12 +91,14 @@ class Limiter:
         self._runtime = runtime
 
     @hookimpl
-    def rom_admit(self) -> RomError | None:
-        """MemoryPressure, or QueueFull when every slot and every place is taken: no body would change that."""
+    def rom_admit(self, key_name: str) -> RomError | None:
+        """MemoryPressure, or QueueFull when this key would find neither a slot nor a place: no body changes that."""
         pressure = self._memory_pressure(self._runtime.clock.monotonic())
         if pressure is not None:
             return pressure
-        return self._queue_full(_FULL, Ticket()) if self._line.full(self._limits()) else None
+        with self._lock:
+            full = self._line.full(self._limits(), key_name)
+        return self._queue_full(_FULL, Ticket(key_name)) if full else None
 
     @hookimpl(wrapper=True)
     def rom_turn(self, turn: Turn) -> Generator[None, TurnResult, TurnResult]:
@@ -102,8 +106,8 @@ class Limiter:
         now, request = turn.clock.monotonic(), turn.request
         pressure = self._memory_pressure(now)
         if pressure is not None:
-            raise self._told(turn, pressure)
-        ticket = Ticket((request.key_name, request.user), request.mode == "exhaustive", now)
+            raise self._refused(turn, pressure)
+        ticket = Ticket(request.key_name, (request.key_name, request.user), request.mode == "exhaustive", now)
         try:
             self._enter(turn, ticket)
             return (yield)
@@ -112,14 +116,17 @@ class Limiter:
 
     @hookimpl
     def rom_status(self) -> dict[str, Any]:
-        """Who runs and waits, how long a turn lasts, how full the memory is."""
+        """Who runs and waits, by API key too, how long a turn lasts, how full the memory is."""
         limits, line = self._limits(), self._line
+        with self._lock:
+            keys = line.by_key()
         return {
             "running": len(line.running),
             "running_exhaustive": line.exhaustive,
             "waiting": len(line.waiting),
             "max_running": limits.running,
             "max_waiting": limits.waiting,
+            "keys": {key: {"running": runs, "waiting": waits} for key, (runs, waits) in keys.items()},
             "turn_seconds": round(self._hold, 3),
             "memory_ratio": self._gauge.ratio(),
         }
@@ -132,7 +139,7 @@ class Limiter:
             if ticket.state == "waiting":
                 ticket.wake = threading.Event()
         if ticket.state == "gone":
-            raise self._told(turn, self._queue_full(_FULL, ticket))
+            raise self._refused(turn, self._queue_full(_FULL, ticket))
         if ticket.wake is not None:
             self._wait(turn, ticket, ticket.wake)
 
@@ -179,15 +186,16 @@ class Limiter:
                     if runtime.draining.is_set():
                         outcome = "draining"
                         draining = Draining("the server is shutting down", retry_after=_DRAINING_RETRY_AFTER)
-                        raise self._told(turn, draining)
+                        raise self._refused(turn, draining)
                     if ticket.state == "gone":
                         outcome = "full"
-                        raise self._told(turn, self._queue_full("the queue was made shorter", ticket))
+                        detail = _DISPLACED if ticket.displaced else "the queue was made shorter"
+                        raise self._refused(turn, self._queue_full(detail, ticket))
                     left = seen.settings.QUEUE_TIMEOUT_SECONDS - turn.queue_wait
                     if left <= 0:
                         outcome = "timeout"
                         timeout = QueueTimeout("no slot came free in time", retry_after=self._comes_up_in(ticket))
-                        raise self._told(turn, timeout)
+                        raise self._refused(turn, timeout)
                     turn.clock.wait(wake, min(left, turn.deadline.remaining()))
         finally:
             if outcome != "started":
@@ -218,8 +226,8 @@ class Limiter:
         return QueueFull(detail, retry_after=self._comes_up_in(ticket))
 
     @staticmethod
-    def _told(turn: Turn, error: RomError) -> RomError:
-        """The error, told to the observers; the core tells those of `rom_admit`."""
+    def _refused(turn: Turn, error: RomError) -> RomError:
+        """The error, after its event; the core emits the event for those of `rom_admit`."""
         turn.emit(RequestRejected(turn.route, error.code))
         return error
 

@@ -176,3 +176,5 @@ class WorkerPool:
                 self._abandoned -= job.abandoned
             # PERF: the last thing before this thread rests, or the one that wakes would have to wait for it.
             job.woken.set()
+            # An idle thread must not keep the result of its last job alive.
+            del job

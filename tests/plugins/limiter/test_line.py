@@ -17,6 +17,25 @@ class Reference:
     def __init__(self) -> None:
         self.running: list[Ticket] = []
         self.waiting: list[Ticket] = []
+        self.given: list[str] = []
+
+    def held(self, key: str) -> int:
+        """Slots and places of a key together."""
+        return sum(ticket.key == key for ticket in [*self.running, *self.waiting])
+
+    def last_given(self, ticket: Ticket) -> int:
+        """When the ticket's key was last given a slot; -1 if it was not since it last held nothing."""
+        return max((turn for turn, key in enumerate(self.given) if key == ticket.key), default=-1)
+
+    def forget(self) -> None:
+        """A key that holds nothing begins anew."""
+        self.given = [key if key and self.held(key) else "" for key in self.given]
+
+    def send_away(self, candidates: list[Ticket]) -> None:
+        """The newest of those whose key holds most."""
+        most = max(self.held(ticket.key) for ticket in candidates)
+        self.waiting.remove([ticket for ticket in candidates if self.held(ticket.key) == most][-1])
+        self.forget()
 
     def blocked(self, ticket: Ticket, limits: Limits) -> bool:
         """Whether a cap of its own keeps the ticket back."""
@@ -28,16 +47,19 @@ class Reference:
         )
 
     def settle(self, limits: Limits) -> None:
-        """The first who may run does, again and again; the newest of too many go, exhaustive ones at half as many."""
+        """Of those who may run the key served longest ago is next; of too many the one who holds most loses one."""
         while len(self.running) < limits.running:
             ready = [ticket for ticket in self.waiting if not self.blocked(ticket, limits)]
             if not ready:
                 break
+            ready.sort(key=self.last_given)
             self.waiting.remove(ready[0])
             self.running.append(ready[0])
+            self.given.append(ready[0].key)
         while sum(ticket.exhaustive for ticket in self.waiting) > (limits.waiting + 1) // 2:
-            self.waiting.remove([ticket for ticket in self.waiting if ticket.exhaustive][-1])
-        del self.waiting[limits.waiting :]
+            self.send_away([ticket for ticket in self.waiting if ticket.exhaustive])
+        while len(self.waiting) > limits.waiting:
+            self.send_away(self.waiting)
 
 
 LIMITS = st.builds(Limits, st.integers(1, 4), st.integers(0, 4), st.integers(1, 3), st.integers(0, 2))
@@ -53,14 +75,19 @@ class LineMachine(RuleBasedStateMachine):
         self.limits = Limits(2, 2, 1, 0)
         self.inside: list[Ticket] = []
 
-    @rule(person=st.sampled_from("xyz"), exhaustive=st.booleans(), limits=st.none() | LIMITS)
-    def enter(self, person: str, exhaustive: bool, limits: Limits | None) -> None:
+    @rule(
+        key=st.sampled_from("abc"),
+        person=st.sampled_from("xyz"),
+        exhaustive=st.booleans(),
+        limits=st.none() | LIMITS,
+    )
+    def enter(self, key: str, person: str, exhaustive: bool, limits: Limits | None) -> None:
         """Somebody comes, perhaps the first to meet new limits."""
         self.limits = limits or self.limits
-        ticket = Ticket(person, exhaustive)
+        ticket = Ticket(key, person, exhaustive)
         self.inside.append(ticket)
         self.reference.waiting.append(ticket)
-        full = limits is None and self.line.full(self.limits)
+        full = limits is None and self.line.full(self.limits, key)
         self.settle(lambda: self.line.enter(ticket, self.limits))
         if full:
             assert ticket.state == "gone", "it was said beforehand"
@@ -74,6 +101,7 @@ class LineMachine(RuleBasedStateMachine):
         for place in (self.reference.running, self.reference.waiting):
             if ticket in place:
                 place.remove(ticket)
+        self.reference.forget()
         self.settle(lambda: self.line.leave(ticket, self.limits))
 
     @rule(limits=LIMITS)
@@ -106,9 +134,19 @@ class LineMachine(RuleBasedStateMachine):
 
     @invariant()
     def full_is_full(self) -> None:
-        """Exactly when no slot is free and no place either: a place that some may not take is still a place."""
-        slots, places = self.limits.running - len(self.reference.running), self.limits.waiting - len(self.line.waiting)
-        assert self.line.full(self.limits) == (slots <= 0 and places <= 0)
+        """When no slot is free, no place either, and no key that waits holds so much more that it has to make way."""
+        reference = self.reference
+        slots, places = self.limits.running - len(reference.running), self.limits.waiting - len(self.line.waiting)
+        for key in "abcd":
+            richer = any(reference.held(ticket.key) > reference.held(key) + 1 for ticket in reference.waiting)
+            assert self.line.full(self.limits, key) == (slots <= 0 and places <= 0 and not richer)
+
+    @invariant()
+    def a_key_is_shown_what_it_holds(self) -> None:
+        """The numbers of the status are those of the two lists."""
+        shown = self.line.by_key()
+        assert {key: sum(numbers) for key, numbers in shown.items()} == {key: self.reference.held(key) for key in shown}
+        assert sum(map(sum, shown.values())) == len(self.reference.running) + len(self.reference.waiting)
 
     @invariant()
     def nobody_waits_for_nothing(self) -> None:
@@ -121,8 +159,58 @@ class LineMachine(RuleBasedStateMachine):
         for ticket in self.inside:
             self.line.leave(ticket, self.limits)
         assert (self.line.running, self.line.waiting, self.line.exhaustive) == ({}, {}, 0)
-        assert not self.line._persons
+        assert not (self.line._persons)
+        assert not (self.line._held)
+        assert not (self.line._served)
 
 
 LineMachine.TestCase.settings = hypothesis_settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestLine = LineMachine.TestCase
+
+
+LIMITS_BY_DEFAULT = Limits(running=6, waiting=10, exhaustive=2)
+
+
+def crowd(line: Line, key: str, number: int) -> list[Ticket]:
+    """So many turns of one key, one after the other."""
+    tickets = [Ticket(key) for _ in range(number)]
+    for ticket in tickets:
+        line.enter(ticket, LIMITS_BY_DEFAULT)
+    return tickets
+
+
+def states(tickets: list[Ticket]) -> list[str]:
+    """What became of them."""
+    return [ticket.state for ticket in tickets]
+
+
+def test_one_key_alone_has_everything() -> None:
+    """Six run, ten wait, the next is gone; who waits runs in the order of coming."""
+    line = Line()
+    office = crowd(line, "office", 17)
+    assert states(office) == ["running"] * 6 + ["waiting"] * 10 + ["gone"]
+    assert not office[16].displaced
+    for number in range(10):
+        assert line.leave(office[number], LIMITS_BY_DEFAULT) == [office[6 + number]]
+
+
+def test_a_second_key_takes_the_newest_places_of_the_first_until_they_hold_the_same() -> None:
+    """Sixteen of one key, then those of another: each takes a place, down to eight and eight, and not one more."""
+    line = Line()
+    first = crowd(line, "first", 16)
+    second = crowd(line, "second", 9)
+    assert states(second) == ["waiting"] * 8 + ["gone"]
+    assert states(first) == ["running"] * 6 + ["waiting"] * 2 + ["gone"] * 8
+    assert all(ticket.displaced for ticket in first[8:])
+    assert line.full(LIMITS_BY_DEFAULT, "first")
+    assert line.full(LIMITS_BY_DEFAULT, "second")
+    assert not line.full(LIMITS_BY_DEFAULT, "third")
+
+
+def test_slots_go_round_among_keys_and_in_order_within_one() -> None:
+    """Three keys wait: each is given every third slot."""
+    line = Line()
+    running = crowd(line, "a", 6)
+    waiting = {key: crowd(line, key, 3) for key in "abc"}
+    order = [line.leave(ticket, LIMITS_BY_DEFAULT)[0] for ticket in running]
+    assert order == [waiting[key][number] for number in range(2) for key in "bca"]

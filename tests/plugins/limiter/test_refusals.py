@@ -81,10 +81,10 @@ def test_exhaustive_turns_leave_half_of_the_waiting_places(crowd: Make) -> None:
 # -- at the door, before the body is read ----------------------------------------------------------------------------
 
 
-def at_the_door(here: Crowd) -> str:
+def at_the_door(here: Crowd, key: str = "") -> str:
     """Ask for a place as the HTTP routes do: "in", or the code of the refusal; the place is given back."""
     try:
-        here.runtime.admit("/api/chat", "key")()
+        here.runtime.admit("/api/chat", key)()
     except RomError as error:
         return error.code
     return "in"
@@ -98,7 +98,7 @@ def test_with_every_slot_and_place_taken_nobody_is_let_in(crowd: Make) -> None:
     here.come("w")
     here.clock.advance(25)
     with pytest.raises(RomError) as refused:
-        here.runtime.admit("/api/chat", "key")
+        here.runtime.admit("/api/chat", "")
     assert refused.value.code == "queue_full"
     assert refused.value.retry_after == pytest.approx(12.5)
     told = [event for event in here.recorder.events if isinstance(event, RequestRejected)]
@@ -118,6 +118,13 @@ def test_a_free_slot_lets_everybody_in_although_some_may_not_take_it(crowd: Make
     here.come("o")
     assert here.inside == ["e1", "o"]
     assert at_the_door(here) == "queue_full"
+
+
+def test_the_door_decides_by_key(crowd: Make) -> None:
+    """A key that holds all of it is refused; another one is let in, since a turn has to make way for it."""
+    here = crowd(MAX_CONCURRENT_REQUESTS=1, MAX_QUEUE_SIZE=2)
+    here.come("r", "w1", "w2", key_name="first")
+    assert (at_the_door(here, "first"), at_the_door(here, "second")) == ("queue_full", "in")
 
 
 def test_too_little_memory_is_said_at_the_door(crowd: Make) -> None:

@@ -118,6 +118,20 @@ def test_one_person_holds_at_most_so_many_slots(crowd: Make) -> None:
     assert until(lambda: here.inside[-1] == "a3")
 
 
+def test_another_key_that_finds_the_queue_full_displaces_the_newest_of_the_one_that_holds_most(crowd: Make) -> None:
+    """Sixteen turns of one key, whatever users it names, leave another key its share; who makes way is told so."""
+    here = crowd()
+    for name in (*SIX, *TEN):
+        here.come(name, key_name="first", user=f"user of {name}")
+    here.come("other", key_name="second")
+    assert here.code("w9") == "queue_full"
+    assert "another API key" in here.error("w9").detail
+    assert here.status("keys") == {"first": {"running": 6, "waiting": 9}, "second": {"running": 0, "waiting": 1}}
+    here.finish("r0")
+    assert until(lambda: here.inside[-1] == "other"), "its turn has come: the first key had the six before"
+    assert here.code("r0") == "ok"
+
+
 def test_without_a_limit_per_person_one_may_take_all(crowd: Make) -> None:
     """The default."""
     here = crowd(MAX_CONCURRENT_REQUESTS=3)

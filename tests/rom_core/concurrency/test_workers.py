@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -131,3 +132,16 @@ def test_stop_ends_the_threads_and_refuses_jobs(pool: WorkerPool) -> None:
     assert until(lambda: not [t for t in threading.enumerate() if t.name.startswith("rom-test")])
     with pytest.raises(PoolSaturated):
         pool.submit(lambda: 1)
+
+
+def test_an_idle_thread_keeps_nothing_of_its_last_job(pool: WorkerPool) -> None:
+    """A large result is gone as soon as nobody but the pool could hold it."""
+
+    class Large:
+        """Can be watched, unlike bytes."""
+
+    job = pool.submit(Large)
+    assert pool.wait(job, CLOCK, CancelToken(), 5)
+    watched = weakref.ref(job.value())
+    del job
+    assert until(lambda: watched() is None)
