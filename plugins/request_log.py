@@ -45,6 +45,7 @@ LEVELS: Mapping[str, int] = {
     "loop.stopped": logging.WARNING,
     "retry.declined": logging.WARNING,
     "fallback.exhausted": logging.WARNING,
+    "circuit.reported": logging.DEBUG,
     "circuit.opened": logging.ERROR,
     "circuit.half_opened": logging.WARNING,
     "circuit.closed": logging.WARNING,

@@ -349,6 +349,19 @@ class CircuitClosed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CircuitReported(Event):
+    """What a model's circuit stands at, for observers that have missed its changes: after every change of settings.
+
+    `state`: closed, open, half_open; `forced`: an administrator holds it there.
+    """
+
+    name: ClassVar[str] = "circuit.reported"
+    model: str
+    state: str
+    forced: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CanaryChanged(Event):
     """A canary rollout went on. `percent` is the share of its phase, `by` a person, or "gate".
 

@@ -17,7 +17,7 @@ Force = Literal["auto", "open", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CircuitConfig:
     """So many `failures` within `window_seconds` open the circuit for `open_seconds`, which is also the lease."""
 
     failures: int
@@ -77,14 +77,14 @@ class Circuit:
         self._probe: Permit | None = None
         self._probe_since = 0.0
 
-    def admit(self, now: float, limits: Limits) -> Admission:
+    def admit(self, now: float, config: CircuitConfig) -> Admission:
         """Ask for leave to send one request."""
         with self._lock:
             if self._state == "closed":
                 return Admission(Permit(self._generation, probe=False))
             if self._forced:
                 return Admission(None, retry_after=None)
-            if wait := self._seconds_to_probe(now, limits):
+            if wait := self._seconds_to_probe(now, config):
                 return Admission(None, wait)
             change = None
             if self._state == "open":
@@ -102,14 +102,14 @@ class Circuit:
             self._enter("closed")
             return Change("closed", "probe_succeeded")
 
-    def failed(self, permit: Permit, now: float, limits: Limits) -> Change | None:
+    def failed(self, permit: Permit, now: float, config: CircuitConfig) -> Change | None:
         """The model failed: a probe opens the circuit again, other failures do once there are enough of them."""
         with self._lock:
             if permit.generation != self._generation or self._forced:
                 return None
             self._failures.append(now)
-            self._forget(now, limits)
-            if not permit.probe and len(self._failures) < limits.failures:
+            self._forget(now, config)
+            if not permit.probe and len(self._failures) < config.failures:
                 return None
             self._enter("open")
             self._opened_at = now
@@ -136,25 +136,25 @@ class Circuit:
                 return None
             return Change(state, "forced" if self._forced else "reset")
 
-    def view(self, now: float, limits: Limits) -> View:
+    def view(self, now: float, config: CircuitConfig) -> View:
         """The state at this moment."""
         with self._lock:
-            self._forget(now, limits)
+            self._forget(now, config)
             waiting = self._state != "closed" and not self._forced
             return View(
                 self._state,
                 self._forced,
                 len(self._failures),
-                self._seconds_to_probe(now, limits) if waiting else None,
+                self._seconds_to_probe(now, config) if waiting else None,
             )
 
-    def _seconds_to_probe(self, now: float, limits: Limits) -> float:
+    def _seconds_to_probe(self, now: float, config: CircuitConfig) -> float:
         since = self._opened_at
         if self._state == "half_open":
             if self._probe is None:
                 return 0.0
             since = self._probe_since
-        return max(0.0, since + limits.open_seconds - now)
+        return max(0.0, since + config.open_seconds - now)
 
     def _enter(self, state: State) -> None:
         self._state = state
@@ -163,6 +163,6 @@ class Circuit:
         if state == "closed":
             self._failures.clear()
 
-    def _forget(self, now: float, limits: Limits) -> None:
-        while self._failures and self._failures[0] <= now - limits.window_seconds:
+    def _forget(self, now: float, config: CircuitConfig) -> None:
+        while self._failures and self._failures[0] <= now - config.window_seconds:
             self._failures.popleft()

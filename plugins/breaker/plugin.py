@@ -16,10 +16,10 @@ import threading
 from collections.abc import Generator
 from typing import Any
 
-from plugins.breaker.circuit import Change, Circuit, Force, Limits, Permit
+from plugins.breaker.circuit import Change, Circuit, CircuitConfig, Force, Permit, View
 from plugins.breaker.routes import BreakerResource
 from rom_core.errors import CircuitOpen, DeadlineExceeded, ModelError
-from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, Event, SettingsChanged
+from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, CircuitReported, Event, SettingsChanged
 from rom_core.flags import Author
 from rom_core.hookspecs import hookimpl
 from rom_core.plugin.pipeline import PluginRoutes
@@ -125,8 +125,18 @@ class Breaker:
 
     @hookimpl
     def rom_event(self, event: Event) -> None:
-        """Switched off, forget everything: a circuit that nobody asks would stay open in the figures for ever."""
-        if not isinstance(event, SettingsChanged) or self._runtime.current.settings.CIRCUIT_BREAKER_ENABLED:
+        """After a change of settings, report every circuit; switched off, forget everything.
+
+        A circuit that no request comes to would otherwise stay open in the figures for ever, and an observer that was
+        off until now would not know of one that is open.
+        """
+        if not isinstance(event, SettingsChanged):
+            return
+        settings = self._runtime.current.settings
+        if settings.CIRCUIT_BREAKER_ENABLED:
+            for model in settings.models:
+                view = self._view(model)
+                self._runtime.emit(CircuitReported(model, view.state, view.forced))
             return
         with self._lock:
             models = list(self._circuits)
@@ -138,7 +148,7 @@ class Breaker:
 
         While it is forced also {by, at, why}.
         """
-        view = self._circuit(model).view(self._runtime.clock.monotonic(), self._limits())
+        view = self._view(model)
         seconds = view.seconds_to_probe
         with self._lock:
             holder = self._holders.get(model) if view.forced else None
@@ -160,16 +170,19 @@ class Breaker:
         if change is not None:
             self._runtime.emit(_event(model, change, seconds=None, author=author))
 
+    def _view(self, model: str) -> View:
+        return self._circuit(model).view(self._runtime.clock.monotonic(), self._config())
+
     def _circuit(self, model: str) -> Circuit:
         with self._lock:
             return self._circuits.setdefault(model, Circuit())
 
-    def _limits(self) -> Limits:
+    def _config(self) -> CircuitConfig:
         settings = self._runtime.current.settings
-        return Limits(settings.BREAKER_FAILURES, settings.BREAKER_WINDOW_SECONDS, settings.BREAKER_OPEN_SECONDS)
+        return CircuitConfig(settings.BREAKER_FAILURES, settings.BREAKER_WINDOW_SECONDS, settings.BREAKER_OPEN_SECONDS)
 
     def _admit(self, circuit: Circuit, attempt: Attempt) -> Permit:
-        admission = circuit.admit(attempt.turn.clock.monotonic(), self._limits())
+        admission = circuit.admit(attempt.turn.clock.monotonic(), self._config())
         self._tell(attempt, admission.change)
         if admission.permit is None:
             forced = admission.retry_after is None
@@ -185,11 +198,11 @@ class Breaker:
 
     def _failed(self, permit: Permit, attempt: Attempt) -> None:
         now = attempt.turn.clock.monotonic()
-        self._tell(attempt, self._circuit(attempt.model.alias).failed(permit, now, self._limits()))
+        self._tell(attempt, self._circuit(attempt.model.alias).failed(permit, now, self._config()))
 
     def _tell(self, attempt: Attempt, change: Change | None) -> None:
         if change is not None:
-            seconds = self._limits().open_seconds
+            seconds = self._config().open_seconds
             attempt.turn.emit(_event(attempt.model.alias, change, seconds, Author("", trace_id=attempt.turn.trace_id)))
 
 

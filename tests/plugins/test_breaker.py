@@ -25,7 +25,7 @@ from rom_core.errors import (
     RomError,
     TurnCancelled,
 )
-from rom_core.events import CircuitClosed
+from rom_core.events import CircuitClosed, CircuitReported
 from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply
 
@@ -278,3 +278,27 @@ def test_switched_off_while_it_runs_it_closes_all_circuits_and_forgets(
     ask()
     flags.change({"MAX_TOKENS": "3000"}, ANA)
     assert figure() == 2, "any other change of the settings leaves circuits alone"
+
+
+def test_every_circuit_is_reported_after_a_change_of_settings(tmp_path: Path) -> None:
+    """An observer that was off while circuits changed learns what they stand at; switched off, none is reported."""
+    breaker, recorder = Breaker(), Recorder()
+    site = Site(tmp_path, recorder=recorder, breaker=breaker)
+    site.environ |= {"RECORDER_ENABLED": "true", "CIRCUIT_BREAKER_ENABLED": "true", "BREAKER_FAILURES": "1"}
+    runtime, flags = site.start(fail)
+    for plugin in runtime.catalogue.plugins.values():
+        plugin.call("rom_start", runtime=runtime)
+    settings = runtime.current.settings
+    breaker.force(settings.MODEL_FALLBACKS[0], "open", ANA)
+    with pytest.raises(ModelServerError):
+        runtime.run(make_turn(runtime))
+    flags.change({"MAX_TOKENS": "2000"}, ANA)
+    reported = {e.model: (e.state, e.forced) for e in recorder.events if isinstance(e, CircuitReported)}
+    expected = dict.fromkeys(settings.models, ("closed", False))
+    assert reported == expected | {
+        settings.MODEL_PRIMARY: ("open", False),
+        settings.MODEL_FALLBACKS[0]: ("open", True),
+    }
+    recorder.events.clear()
+    flags.change({"CIRCUIT_BREAKER_ENABLED": "false"}, ANA)
+    assert not [event for event in recorder.events if isinstance(event, CircuitReported)]
