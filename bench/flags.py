@@ -19,6 +19,7 @@ from typing import Any
 import requests
 
 from bench.harness import ROOT, bedrock, process, report, rom_url
+from rom_core import hookspecs
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import load_settings
 
@@ -88,7 +89,7 @@ def _in_force(admin: _Admin, rollback: Callable[[_Admin, int], None]) -> float:
 
 def _lookup_ns() -> tuple[float, float]:
     """Nanoseconds for a setting, and for an attribute of a plain object."""
-    catalogue = Catalogue()
+    catalogue = Catalogue(hookspecs)
     settings = load_settings(catalogue.settings, catalogue.rules, root=Path("/nonexistent"), environ={})
     plain = SimpleNamespace(MAX_TOKENS=1)
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.plain import SYSTEM
+from rom_core import hookspecs
 from rom_core.plugin.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +79,7 @@ def rom_url(line: str) -> str | None:
 
 def rom_environ(endpoint: str) -> dict[str, str]:
     """Settings with which `rom serve` does what the bare handler does: every plugin off."""
-    off = {plugin.switch: "false" for plugin in Catalogue.installed().plugins.values()}
+    off = {plugin.switch: "false" for plugin in Catalogue.installed(hookspecs).plugins.values()}
     return off | {
         "ROM_ENV": "testing",
         "PORT": "0",

@@ -18,6 +18,7 @@ from typing import Any
 
 from bench.harness import bedrock, process, report, rom_url
 from plugins.limiter import Limiter
+from rom_core import hookspecs
 from rom_core.concurrency.clock import SystemClock
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
@@ -50,7 +51,7 @@ class _Instant:
 
 
 def _runtime(on: bool) -> Runtime:
-    catalogue = Catalogue.of(limiter=Limiter())
+    catalogue = Catalogue.of(hookspecs, limiter=Limiter())
     environ = {"BEDROCK_ENABLED": "true", "ROM_ENV": "testing", "BOTTLENECK_LIMITER_ENABLED": str(on).lower()}
     settings = load_settings(catalogue.settings, catalogue.rules, root=Path("/nonexistent"), environ=environ)
     return Runtime(catalogue, settings, clock=SystemClock(), transport=_Instant())

@@ -9,10 +9,11 @@ from typing import Any
 
 from bench.harness import bedrock, process
 from bench.plain import SYSTEM, loop, make_client
+from rom_core import hookspecs
 from rom_core.agent.model_call import Transport
 from rom_core.bedrock.wire import Wire
 from rom_core.concurrency.clock import SystemClock
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
 from rom_core.settings import load_settings
@@ -78,7 +79,7 @@ class Instant:
 
 def runtime(plugins: dict[str, Any], transport: Transport | None = None, endpoint: str = "") -> Runtime:
     """A runtime of these plugins alone, all on."""
-    catalogue = Catalogue.of(**plugins)
+    catalogue = Catalogue.of(hookspecs, **plugins)
     environ = {"BEDROCK_ENABLED": "true", "ROM_ENV": "testing", "SYSTEM_PROMPT": SYSTEM}
     environ |= {plugin.switch: "true" for plugin in catalogue.plugins.values()}
     settings = load_settings(catalogue.settings, catalogue.rules, root=Path("/nonexistent"), environ=environ)

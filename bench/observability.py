@@ -13,6 +13,7 @@ from bench.harness import report
 from plugins.metrics import Metrics
 from plugins.metrics.figures import COHORTS, STATUSES
 from plugins.request_log import RequestLog
+from rom_core import hookspecs
 from rom_core.concurrency.clock import SystemClock
 from rom_core.events import RequestFinished, RequestStarted
 from rom_core.http.app import create_app
@@ -40,7 +41,7 @@ class _Instant:
 
 
 def _runtime(plugins: dict[str, Any]) -> Runtime:
-    catalogue = Catalogue.of(**plugins)
+    catalogue = Catalogue.of(hookspecs, **plugins)
     environ = {"BEDROCK_ENABLED": "true", "ROM_ENV": "testing"}
     environ |= {plugin.switch: "true" for plugin in catalogue.plugins.values()}
     settings = load_settings(catalogue.settings, catalogue.rules, root=Path("/nonexistent"), environ=environ)

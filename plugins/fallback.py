@@ -19,7 +19,7 @@ from typing import Any
 from rom_core.concurrency.clock import Clock
 from rom_core.errors import Draining, ModelError, ModelNotServed, RomError, TurnCancelled
 from rom_core.events import FallbackExhausted
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.resilience.verdicts import failure_of, models_after
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rom_core.events import GuardrailTripped, GuardrailWarned
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.settings import Rule, Setting, Settings
 from rom_core.turn import Iteration
 from rom_core.turn_values import IterationResult, StopLoop, Usage

@@ -16,8 +16,8 @@ import structlog
 
 from rom_core.errors import ModelError, RomError
 from rom_core.events import AttemptFinished, Event, RequestFinished, SettingsChanged, ToolFinished, TurnFinished
-from rom_core.hookspecs import hookimpl
 from rom_core.http.requests import status_of
+from rom_core.markers import hookimpl
 from rom_core.settings import Rule, Setting, Settings
 from rom_core.telemetry import log
 from rom_core.telemetry.accounts import ACCOUNTED, TurnAccount, turn_of

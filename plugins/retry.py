@@ -18,7 +18,7 @@ from typing import Any
 
 from rom_core.errors import ModelError, RomError
 from rom_core.events import RetryDeclined
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.resilience.verdicts import failure_of, reserve, standbys
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting

@@ -11,17 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rom_core.turn_values import Event as Event
+
 if TYPE_CHECKING:
     from rom_core.errors import RomError
     from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
     from rom_core.turn_values import IterationResult, StopLoop, TurnResult
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Base of all events."""
-
-    name: ClassVar[str] = "event"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,21 +23,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import pluggy
+from rom_core.markers import hookspec
 
 if TYPE_CHECKING:
     from rom_core.errors import RomError
     from rom_core.events import Event
-    from rom_core.plugin.pipeline import PluginRoutes
-    from rom_core.runtime import Runtime
+    from rom_core.plugin.protocols import PluginRoutes, Runtime
     from rom_core.settings import Rule, Setting
     from rom_core.tools import Tool, ToolResult
     from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
     from rom_core.turn_values import IterationResult, ModelReply, StopLoop, TryAgain, TurnResult
-
-PROJECT = "rom"
-hookspec = pluggy.HookspecMarker(PROJECT)
-hookimpl = pluggy.HookimplMarker(PROJECT)
 
 # == the process =====================================================================================================
 

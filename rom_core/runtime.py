@@ -25,8 +25,7 @@ from rom_core.errors import Draining, InternalError, Overloaded, PluginError, Ro
 from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished, TurnStarted
 from rom_core.plugin.answers import answer_of
 from rom_core.plugin.catalogue import Catalogue, Plugin
-from rom_core.plugin.pipeline import Snapshot, build_snapshot
-from rom_core.plugin.plugin_times import PluginTimes
+from rom_core.plugin.snapshot import Snapshot, build_snapshot
 from rom_core.settings import Settings
 from rom_core.telemetry.ids import new_id
 from rom_core.turn import Attempt, Sink, Turn
@@ -69,7 +68,6 @@ class Runtime:
         self.catalogue = catalogue
         self.clock: Clock = clock or SystemClock()
         self.observer_errors: Counter[tuple[str, str]] = Counter()
-        self.plugin_times = PluginTimes()
         self.routes: tuple[str, ...] = ()
         self.exposition: Callable[[], bytes | None] = _nothing_counted
         self.watchdog = Watchdog()
@@ -95,13 +93,7 @@ class Runtime:
 
     def build(self, settings: Settings) -> Snapshot:
         """A snapshot of these settings for this runtime, not in force. Raises PluginError."""
-        return build_snapshot(
-            self.catalogue,
-            settings,
-            self._core,
-            observer_errors=self.observer_errors,
-            plugin_times=self.plugin_times,
-        )
+        return build_snapshot(self.catalogue, settings, self._core, observer_errors=self.observer_errors)
 
     # -- life cycle --------------------------------------------------------------------------------------------------
 

@@ -15,11 +15,10 @@ from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.concurrency.clock import Clock
 from rom_core.conversation import Memo
 from rom_core.conversation.values import clean_text
-from rom_core.turn_values import ChatRequest, Message, TurnResult, Usage
+from rom_core.turn_values import ChatRequest, Event, Message, TurnResult, Usage
 
 if TYPE_CHECKING:
-    from rom_core.events import Event
-    from rom_core.plugin.pipeline import Snapshot
+    from rom_core.plugin.snapshot import Snapshot
     from rom_core.settings import Model, Settings
     from rom_core.tools import Tool, ToolResult
 

@@ -6,10 +6,17 @@ What lives while a turn runs is in `rom_core.turn`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Message = dict[str, Any]
 """As Converse has it; `rom_core.conversation` says more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events (`rom_core.events`): what observers are told. `name` is dotted and stable."""
+
+    name: ClassVar[str] = "event"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from support import ScriptedTransport, says
 
+from rom_core import hookspecs
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import StoreUnavailable
 from rom_core.events import SettingsChanged
 from rom_core.flags import Author, Flags, Layers
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
 from rom_core.settings import InvalidSettings, Rule, Setting
@@ -85,7 +86,7 @@ class Site:
 
     def start(self, *steps: Any) -> tuple[Runtime, Flags]:
         """A process that starts: its runtime, not yet announced, and its flags."""
-        catalogue = Catalogue.of(**self.plugins)
+        catalogue = Catalogue.of(hookspecs, **self.plugins)
         flags = Flags(Layers(catalogue, self.root, self.environ), self.store)
         transport = ScriptedTransport(*(steps or (says("hello"),)))
         runtime = Runtime(catalogue, flags.at_start, clock=FakeClock(), transport=transport, flags=flags)

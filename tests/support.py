@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rom_core import hookspecs
 from rom_core.concurrency.clock import Clock, FakeClock
 from rom_core.errors import RomError
 from rom_core.events import Event
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
 from rom_core.settings import Settings, load_settings
@@ -35,7 +36,7 @@ Step = ModelReply | Exception | Callable[[Attempt, dict[str, Any]], ModelReply]
 
 def make_settings(catalogue: Catalogue | None = None, **values: Any) -> Settings:
     """Settings of the declared defaults and `values`, read from no file and no environment."""
-    catalogue = catalogue or Catalogue()
+    catalogue = catalogue or Catalogue(hookspecs)
     defaults: dict[str, Any] = {
         "BEDROCK_ENABLED": True,
         "MODELS": MODELS,
@@ -130,7 +131,7 @@ def make_runtime(
     *steps: Step, plugins: dict[str, Any] | None = None, clock: Clock | None = None, **values: Any
 ) -> tuple[Runtime, ScriptedTransport]:
     """A runtime with these plugins, all switched on, whose model plays `steps`."""
-    catalogue = Catalogue.of(**(plugins or {}))
+    catalogue = Catalogue.of(hookspecs, **(plugins or {}))
     switches = {plugin.switch: True for plugin in catalogue.plugins.values()}
     transport = ScriptedTransport(*(steps or (says("hello"),)))
     runtime = Runtime(

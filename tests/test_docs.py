@@ -75,7 +75,7 @@ def test_every_setting_is_documented() -> None:
     text = page("configuration.md")
     built_in = [
         setting
-        for plugin in Catalogue.installed().plugins.values()
+        for plugin in Catalogue.installed(hookspecs).plugins.values()
         if type(plugin.instance).__module__.startswith("plugins.")
         for setting in plugin.settings
     ]

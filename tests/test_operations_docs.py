@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from rom_core import hookspecs
 from rom_core.cli import main
 from rom_core.cli.gate import gate
 from rom_core.plugin.catalogue import Catalogue
@@ -53,7 +54,7 @@ def assert_command(words: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_settings_that_a_page_sets_are_declared(page: str) -> None:
     """Of the form NAME=value."""
-    declared = {setting.name for setting in Catalogue.installed().settings}
+    declared = {setting.name for setting in Catalogue.installed(hookspecs).settings}
     elsewhere = {"ROM_URL", "ROM_ADMIN_TOKEN", "RENDER_API_KEY", "RENDER_SERVICE_ID", "BACKUP_DIR"}
     for name in re.findall(r"\b([A-Z][A-Z_]{3,})=", (ROOT / "docs" / page).read_text()):
         assert name in declared | elsewhere, name
@@ -100,7 +101,7 @@ def test_the_settings_of_the_canary_are_documented_with_their_defaults() -> None
     """As declared."""
     declared = {
         setting.name: json.dumps(setting.default)
-        for setting in Catalogue.installed().settings
+        for setting in Catalogue.installed(hookspecs).settings
         if setting.plugin == "canary"
     }
     documented = {name: default for name, default, *_ in rows("canary.md", "Setting")}
@@ -110,7 +111,7 @@ def test_the_settings_of_the_canary_are_documented_with_their_defaults() -> None
 def test_going_live_is_the_plan() -> None:
     """The phases and their windows as declared, and a stop point before each of them is left."""
     text = (ROOT / "docs/go-live.md").read_text()
-    phases = next(s.default for s in Catalogue.installed().settings if s.name == "CANARY_PHASES")
+    phases = next(s.default for s in Catalogue.installed(hookspecs).settings if s.name == "CANARY_PHASES")
     assert ", ".join(f"{share[:-1]} % for {window[:-1]} h" for share, window in (p.split(":") for p in phases)) in text
     assert re.findall(r"\*\*STOP (\d)", text) == ["1", "2", "3", "4", "5"]
     assert "rom release-check" in text

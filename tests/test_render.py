@@ -13,6 +13,7 @@ import click
 import pytest
 import yaml
 
+from rom_core import hookspecs
 from rom_core.cli import main
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import load_settings, parse_api_keys
@@ -54,7 +55,7 @@ def test_a_service_has_what_it_needs(service: dict[str, Any]) -> None:
     assert (service["type"], service["runtime"], service["plan"]) == ("web", "python", "standard")
     assert service["healthCheckPath"] == "/health"
     assert service["startCommand"] == "rom serve"
-    grace = next(s for s in Catalogue.installed().settings if s.name == "SHUTDOWN_GRACE_SECONDS").default
+    grace = next(s for s in Catalogue.installed(hookspecs).settings if s.name == "SHUTDOWN_GRACE_SECONDS").default
     assert grace < service["maxShutdownDelaySeconds"] <= 300
     disk, state = service["disk"], variables(service)["STATE_DIR"]["value"]
     assert state == disk["mountPath"]
@@ -67,7 +68,7 @@ def test_a_service_has_what_it_needs(service: dict[str, Any]) -> None:
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: str(service["name"]))
 def test_every_variable_is_a_declared_setting(service: dict[str, Any]) -> None:
     """One that nobody reads would only look as if it did something; each has exactly one source."""
-    declared = {setting.name: setting for setting in Catalogue.installed().settings}
+    declared = {setting.name: setting for setting in Catalogue.installed(hookspecs).settings}
     for name, variable in variables(service).items():
         assert name in declared or name in NO_SETTINGS, name
         assert len(variable) == 2
@@ -94,7 +95,7 @@ def test_a_service_would_start_with_these_settings(environment: str) -> None:
     for name, variable in variables(service).items():
         if name not in NO_SETTINGS - {"ROM_ENV"}:
             environ[name] = generated if variable.get("generateValue") else variable.get("value", environ.get(name, ""))
-    catalogue = Catalogue.installed()
+    catalogue = Catalogue.installed(hookspecs)
     settings = load_settings(catalogue.settings, catalogue.rules, root=ROOT, environ=environ)
     assert settings.environment == environment
     assert (settings.HOST, settings.PORT, settings.STATE_DIR) == ("0.0.0.0", 10000, "/var/data")

@@ -29,8 +29,8 @@ from rom_core.events import (
     SettingsChanged,
     TurnFinished,
 )
-from rom_core.hookspecs import hookimpl
 from rom_core.http.requests import status_of
+from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
 from rom_core.settings import Rule, Setting, Settings
 from rom_core.telemetry.capacity import Hold, RollingCounts

@@ -21,8 +21,8 @@ from plugins.breaker.routes import BreakerResource
 from rom_core.errors import CircuitOpen, DeadlineExceeded, ModelError
 from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, CircuitReported, Event, SettingsChanged
 from rom_core.flags import Author
-from rom_core.hookspecs import hookimpl
-from rom_core.plugin.pipeline import PluginRoutes
+from rom_core.markers import hookimpl
+from rom_core.plugin.protocols import PluginRoutes
 from rom_core.resilience.verdicts import failure_of, telling_silence
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting

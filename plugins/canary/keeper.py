@@ -204,7 +204,7 @@ class Keeper:
         canary = runtime.current.canary
         if canary is None:
             return "the canary was ended by hand"
-        if canary.percent != rollout.phase.percent or canary.block.as_dict() != dict(rollout.plan.block):
+        if canary.percent != rollout.phase.percent or canary.as_dict() != dict(rollout.plan.block):
             return "the canary was changed by hand"
         return None
 

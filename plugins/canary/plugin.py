@@ -12,8 +12,8 @@ from typing import Any
 from plugins.canary.keeper import Keeper
 from plugins.canary.phases import check_settings
 from plugins.canary.routes import CanaryResource
-from rom_core.hookspecs import hookimpl
-from rom_core.plugin.pipeline import PluginRoutes
+from rom_core.markers import hookimpl
+from rom_core.plugin.protocols import PluginRoutes
 from rom_core.runtime import Runtime
 from rom_core.settings import Rule, Setting
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from plugins.flags.routes import FlagsResource, HistoryResource, ReloadResource, RollbackResource, StatusResource
-from rom_core.hookspecs import hookimpl
-from rom_core.plugin.pipeline import PluginRoutes
+from rom_core.markers import hookimpl
+from rom_core.plugin.protocols import PluginRoutes
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting
 

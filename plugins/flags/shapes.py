@@ -10,7 +10,7 @@ from rom_core.concurrency.workers import WorkerPool
 from rom_core.flags import Applied, Flags
 from rom_core.flags.kills import KILL_SWITCH
 from rom_core.plugin.catalogue import describe
-from rom_core.plugin.pipeline import Snapshot
+from rom_core.plugin.snapshot import Snapshot
 from rom_core.runtime import Runtime
 from rom_core.settings import Problem, Setting, Settings, thaw
 from rom_core.settings.layers import OVERRIDE
@@ -105,7 +105,7 @@ def status_of(runtime: Runtime) -> dict[str, Any]:
 def canary_of(snapshot: Snapshot) -> dict[str, Any] | None:
     """{percent, flags, include, salt} of the canary in force, None without one."""
     canary = snapshot.canary
-    return None if canary is None else {"percent": canary.percent, **canary.block.as_dict()}
+    return None if canary is None else {"percent": canary.percent, **canary.as_dict()}
 
 
 def store_of(trouble: Trouble | None, *, durable: bool) -> dict[str, Any]:

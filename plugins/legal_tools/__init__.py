@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from plugins.legal_tools import datajud
 from plugins.legal_tools.case_number import FORMAT, CaseNumber, explain, parse
 from plugins.legal_tools.deadlines import FIRST_DAY, LAST_DAY, MAX_DAYS, answer, parse_holidays
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.settings import Rule, Setting, Settings
 from rom_core.tools import Tool, ToolContext, ToolError
 

@@ -18,7 +18,7 @@ from typing import Any
 from plugins.limiter.line import Limits, Line, Ticket
 from rom_core.errors import Draining, MemoryPressure, QueueFull, QueueTimeout, RomError
 from rom_core.events import QueueEntered, QueueLeft, RequestRejected
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.runtime import RESERVED_THREADS, Runtime
 from rom_core.settings import Rule, Setting, Settings
 from rom_core.telemetry.memory import MemoryGauge

@@ -44,9 +44,9 @@ from rom_core.events import (
     ToolFinished,
     TurnFinished,
 )
-from rom_core.hookspecs import hookimpl
 from rom_core.http.requests import status_of
-from rom_core.plugin.pipeline import PluginRoutes
+from rom_core.markers import hookimpl
+from rom_core.plugin.protocols import PluginRoutes
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting
 from rom_core.telemetry.accounts import TurnAccount, cost_usd, turn_of, uncached_cost_usd, usage_is_missing

@@ -12,13 +12,13 @@ from rom_core.runtime import Runtime
 
 
 class RuntimeCounters(Collector):
-    """What the core counts by itself: failures of observers, and the time spent in plugins while that is measured."""
+    """What the core counts by itself: failures of observers."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """Both, as they stand."""
+        """As they stand."""
         errors = CounterMetricFamily(
             "rom_observer_errors", "Exceptions of observers, isolated and logged", labels=("plugin", "hook")
         )
@@ -28,11 +28,3 @@ class RuntimeCounters(Collector):
                 if hook in plugin.hooks:
                     errors.add_metric((plugin.name, hook), counts[plugin.name, hook])
         yield errors
-        seconds = CounterMetricFamily(
-            "rom_plugin_seconds",
-            "Seconds in a plugin's hooks, while PLUGIN_TIMES is on",
-            labels=("plugin", "hook"),
-        )
-        for labels, spent in self._runtime.plugin_times.items():
-            seconds.add_metric(labels, spent)
-        yield seconds

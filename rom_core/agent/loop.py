@@ -9,7 +9,7 @@ import structlog
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.errors import RomError
 from rom_core.events import IterationFinished, IterationStarted, LoopStopped
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.plugin.answers import answer_of, opinion_of
 from rom_core.tools import ToolResult
 from rom_core.turn import Iteration, ModelCall, Turn

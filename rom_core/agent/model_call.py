@@ -16,7 +16,7 @@ from rom_core.conversation import Memo, ModelCapabilities, normalise
 from rom_core.conversation.reasoning import fit_reasoning
 from rom_core.errors import BedrockDisabled, ModelError, RomError, WireSaturated
 from rom_core.events import AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.plugin.answers import answer_of, opinion_of
 from rom_core.settings import Model
 from rom_core.turn import Attempt, ModelCall

@@ -10,7 +10,7 @@ import structlog
 from rom_core.concurrency.cancel import Deadline
 from rom_core.concurrency.workers import Job, PoolSaturated, WorkerPool
 from rom_core.events import ToolFinished, ToolStarted
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.tools import ToolContext, ToolError, ToolResult
 from rom_core.turn import Iteration, ToolCall
 

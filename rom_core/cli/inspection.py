@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rom_core import hookspecs
 from rom_core.cli.problems import SettingsInvalid
 
 if TYPE_CHECKING:
@@ -73,13 +74,13 @@ def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
     from rom_core.errors import PluginError
     from rom_core.flags.resolve import EVERYTHING, Layers, resolve
     from rom_core.plugin.catalogue import Catalogue
-    from rom_core.plugin.pipeline import build_snapshot
+    from rom_core.plugin.snapshot import build_snapshot
     from rom_core.settings import InvalidSettings, Problem, load_settings
     from rom_core.store.overrides import CANARY, State
     from rom_core.store.sqlite_store import read_state
 
     faults: list[PluginError] = []
-    catalogue = Catalogue.installed(faults)
+    catalogue = Catalogue.installed(hookspecs, faults)
     broken = tuple(Problem(f"plugin {fault.plugin}", fault.reason) for fault in faults)
 
     def as_far_as_possible(overrides: Mapping[str, Any]) -> Settings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rom_core import hookspecs
 from rom_core.cli.problems import SettingsInvalid
 from rom_core.errors import ConfigurationError
 
@@ -23,7 +24,7 @@ def load_runtime(root: Path, environ: dict[str, str]) -> Runtime:
     from rom_core.runtime import Runtime
 
     try:
-        catalogue = Catalogue.installed()
+        catalogue = Catalogue.installed(hookspecs)
         flags = Flags.of(catalogue, root, environ)
         return Runtime(catalogue, flags.at_start, flags=flags)
     except ConfigurationError as error:

@@ -18,7 +18,7 @@ from rom_core.settings import InvalidSettings, Problem, Settings
 from rom_core.store.overrides import OverrideStore, State, StoreConflict, Version, replay
 
 if TYPE_CHECKING:
-    from rom_core.plugin.pipeline import Snapshot
+    from rom_core.plugin.snapshot import Snapshot
     from rom_core.runtime import Runtime
 
 _TRIES = 3
@@ -165,7 +165,5 @@ class Applier:
 
 
 def _numbered(snapshot: Snapshot, version: int) -> Snapshot:
-    canary = snapshot.canary
-    if canary is not None:
-        canary = dataclasses.replace(canary, snapshot=dataclasses.replace(canary.snapshot, version=version))
+    canary = None if snapshot.canary is None else snapshot.canary.numbered(version)
     return dataclasses.replace(snapshot, version=version, canary=canary)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from rom_core.settings.files import suggestion
 from rom_core.store.overrides import CANARY
 
 if TYPE_CHECKING:
-    from rom_core.plugin.pipeline import Snapshot
+    from rom_core.plugin.snapshot import Snapshot
     from rom_core.turn_values import ChatRequest
 
 CANARY_PERCENT = "CANARY_PERCENT"
@@ -86,6 +86,14 @@ class Canary:
             return True
         kind, identity = ("user", request.user) if request.user else ("conversation", request.conversation_id)
         return bucket(self.block.salt, request.key_name, kind, identity) < self.percent
+
+    def numbered(self, version: int) -> Canary:
+        """The same one, of this version of the settings."""
+        return replace(self, snapshot=replace(self.snapshot, version=version))
+
+    def as_dict(self) -> dict[str, Any]:
+        """What an administrator said of it."""
+        return self.block.as_dict()
 
 
 def bucket(salt: str, key_name: str, kind: str, identity: str) -> float:

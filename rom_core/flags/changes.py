@@ -11,7 +11,7 @@ from rom_core.settings import Settings
 from rom_core.store.overrides import CANARY, Change
 
 if TYPE_CHECKING:
-    from rom_core.plugin.pipeline import Snapshot
+    from rom_core.plugin.snapshot import Snapshot
 
 
 def changes_between(
@@ -42,7 +42,7 @@ def differences(before: Snapshot, after: Snapshot) -> dict[str, tuple[Any, Any]]
     old, new = before.settings, after.settings
     names = sorted({*old.declared, *new.declared})
     changed = {name: (_shown(old, name), _shown(new, name)) for name in names if _differs(old, new, name)}
-    blocks = tuple(s.canary.block.as_dict() if s.canary is not None else None for s in (before, after))
+    blocks = tuple(s.canary.as_dict() if s.canary is not None else None for s in (before, after))
     if blocks[0] != blocks[1]:
         changed[CANARY] = (blocks[0], blocks[1])
     return changed

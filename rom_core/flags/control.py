@@ -25,7 +25,7 @@ from rom_core.store.overrides import OverrideStore, Trouble, Version
 from rom_core.store.sqlite_store import SqliteStore
 
 if TYPE_CHECKING:
-    from rom_core.plugin.pipeline import Snapshot
+    from rom_core.plugin.snapshot import Snapshot
     from rom_core.runtime import Runtime
 
 

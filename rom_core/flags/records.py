@@ -10,7 +10,7 @@ from rom_core.settings import Problem
 from rom_core.store.overrides import State, Version
 
 if TYPE_CHECKING:
-    from rom_core.plugin.pipeline import Snapshot
+    from rom_core.plugin.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

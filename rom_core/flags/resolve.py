@@ -12,7 +12,7 @@ from typing import Any
 from rom_core.errors import PluginError
 from rom_core.flags.canary import Canary, CanaryBlock
 from rom_core.plugin.catalogue import Catalogue
-from rom_core.plugin.pipeline import Snapshot
+from rom_core.plugin.snapshot import Snapshot
 from rom_core.settings import InvalidSettings, Problem, Settings, load_settings
 from rom_core.store.overrides import CANARY
 

@@ -12,11 +12,11 @@ from rom_core.http import problems
 from rom_core.http.auth import Authentication
 from rom_core.http.ids import RequestIds
 from rom_core.http.openapi import OpenApiResource
+from rom_core.http.plugin_routes import PluginRouteGuard, PluginRoutes
 from rom_core.http.requests import RequestEvents
 from rom_core.http.routes.chat import ChatResource
 from rom_core.http.routes.health import HealthResource, ReadyResource
 from rom_core.http.routes.openai import CompletionsResource, ModelResource, ModelsResource
-from rom_core.plugin.pipeline import PluginRouteGuard, PluginRoutes
 from rom_core.runtime import Runtime
 
 

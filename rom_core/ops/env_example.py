@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rom_core import hookspecs
 from rom_core.settings import ENVIRONMENTS, Setting, thaw
 
 FILE = ".env.example"
@@ -74,7 +75,7 @@ def main(arguments: list[str], root: Path) -> int:
     """Print the file, or with --check compare; the exit code."""
     from rom_core.plugin.catalogue import Catalogue
 
-    text = env_example(Catalogue.installed().settings)
+    text = env_example(Catalogue.installed(hookspecs).settings)
     if arguments == ["--check"]:
         file = root / FILE
         if file.exists() and file.read_text(encoding="utf-8") == text:

@@ -69,8 +69,9 @@ def configuration_page(catalogue: Catalogue, root: Path) -> str:
 
 def pages(root: Path) -> Mapping[str, str]:
     """The pages of the built-in plugins and the core, by their path below `root`."""
-    installed = Catalogue.installed().plugins.values()
-    catalogue = Catalogue(plugin for plugin in installed if type(plugin.instance).__module__.startswith(_BUILT_IN))
+    installed = Catalogue.installed(hookspecs).plugins.values()
+    built_in = (plugin for plugin in installed if type(plugin.instance).__module__.startswith(_BUILT_IN))
+    catalogue = Catalogue(hookspecs, built_in)
     return {"docs/hooks.md": hooks_page(catalogue), "docs/configuration.md": configuration_page(catalogue, root)}
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from rom_core import hookspecs
 from rom_core.plugin.catalogue import Catalogue
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -25,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.settings import Setting
 from rom_core.turn import Attempt
 
@@ -146,7 +147,7 @@ def new_plugin(name: str, root: Path) -> list[Path]:
 
 def _refuse_taken(fields: Mapping[str, str]) -> None:
     """Raise CannotCreate for what an installed plugin or the core is called already: the server would not start."""
-    catalogue = Catalogue.installed([])
+    catalogue = Catalogue.installed(hookspecs, [])
     if fields["name"] in catalogue.plugins:
         raise CannotCreate(f"plugin {fields['name']!r} is installed: {catalogue.plugins[fields['name']].origin}")
     owners = {setting.name: setting.plugin for setting in catalogue.settings}

@@ -11,13 +11,14 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from types import ModuleType
 from typing import Any
 
 import pluggy
 import structlog
 
-from rom_core import hookspecs
 from rom_core.errors import PluginError
+from rom_core.markers import PROJECT
 from rom_core.settings import CORE_RULES, CORE_SETTINGS, Rule, Setting, Settings
 from rom_core.settings.files import suggestion
 
@@ -54,9 +55,13 @@ class Plugin:
 
 
 class Catalogue:
-    """All installed plugins by name; raises PluginError for one that breaks the contract of hookspecs.py."""
+    """All installed plugins by name; `specs` is the module of hook specifications (`rom_core.hookspecs`).
 
-    def __init__(self, plugins: Iterable[Plugin] = ()) -> None:
+    Raises PluginError for a plugin that breaks their contract.
+    """
+
+    def __init__(self, specs: ModuleType, plugins: Iterable[Plugin] = ()) -> None:
+        self.specs = specs
         self.plugins: dict[str, Plugin] = {}
         owners = {setting.name: "the core" for setting in CORE_SETTINGS}
         for plugin in plugins:
@@ -72,19 +77,20 @@ class Catalogue:
             self.plugins[plugin.name] = plugin
 
     @classmethod
-    def of(cls, **instances: Any) -> Catalogue:
+    def of(cls, specs: ModuleType, /, **instances: Any) -> Catalogue:
         """A catalogue of these instances and nothing else, for tests and embedding."""
-        return cls(inspect_plugin(name, instance, origin="given") for name, instance in instances.items())
+        return cls(specs, (inspect_plugin(specs, name, each, origin="given") for name, each in instances.items()))
 
     @classmethod
-    def installed(cls, faults: list[PluginError] | None = None) -> Catalogue:
+    def installed(cls, specs: ModuleType, faults: list[PluginError] | None = None) -> Catalogue:
         """Everything in the entry-point group `rom.plugins`, by name.
 
         An entry point names a class (or a function without arguments) that makes the plugin, or a module. One that
         does not import is kept with its error: it matters only if it is switched on. With `faults`, for who only looks,
         one that breaks the contract is kept likewise, and its error goes there.
         """
-        return cls(_load(point, faults) for point in sorted(entry_points(group=GROUP), key=lambda point: point.name))
+        points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+        return cls(specs, (_load(specs, point, faults) for point in points))
 
     @property
     def settings(self) -> tuple[Setting, ...]:
@@ -123,7 +129,7 @@ class Catalogue:
         return plugins
 
 
-def inspect_plugin(name: str, instance: Any, *, origin: str = "") -> Plugin:
+def inspect_plugin(specs: ModuleType, name: str, instance: Any, *, origin: str = "") -> Plugin:
     """Check an instance against the hook specifications and read what it declares.
 
     Raises PluginError: a class instead of an instance, a hook or an argument that does not exist, a `rom_` method
@@ -132,24 +138,24 @@ def inspect_plugin(name: str, instance: Any, *, origin: str = "") -> Plugin:
     """
     if inspect.isclass(instance):
         raise PluginError(name, "is a class; give an instance")
-    specs = [attribute for attribute in vars(hookspecs) if attribute.startswith("rom_")]
+    hooks_there_are = [attribute for attribute in vars(specs) if attribute.startswith("rom_")]
     for attribute in dir(instance):
         value = inspect.getattr_static(instance, attribute)
-        mark: Any = getattr(getattr(value, "__func__", value), f"{hookspecs.PROJECT}_impl", None)
+        mark: Any = getattr(getattr(value, "__func__", value), f"{PROJECT}_impl", None)
         if isinstance(mark, dict):
             hook = mark["specname"] or attribute
-            if hook not in specs and not mark["optionalhook"]:
-                raise PluginError(name, f"{hook} is no hook{suggestion(hook, specs)}")
+            if hook not in hooks_there_are and not mark["optionalhook"]:
+                raise PluginError(name, f"{hook} is no hook{suggestion(hook, hooks_there_are)}")
         elif attribute.startswith("rom_") and callable(value):
             raise PluginError(name, f"{attribute} is not marked with @hookimpl")
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(specs)
     try:
         manager.register(instance, name)
         manager.check_pending()
     except pluggy.PluginValidationError as error:
         raise PluginError(name, " ".join(str(error).split())) from None
-    hooks = tuple(spec for spec in specs if getattr(manager.hook, spec).get_hookimpls())
+    hooks = tuple(spec for spec in hooks_there_are if getattr(manager.hook, spec).get_hookimpls())
     for spec in hooks:
         for impl in getattr(manager.hook, spec).get_hookimpls():
             if reason := _misuse(spec, impl):
@@ -201,7 +207,7 @@ def _default_switch(name: str) -> Setting:
     )
 
 
-def _load(point: Any, faults: list[PluginError] | None) -> Plugin:
+def _load(specs: ModuleType, point: Any, faults: list[PluginError] | None) -> Plugin:
     origin = f"{point.value} ({point.dist.name} {point.dist.version})" if point.dist else point.value
     try:
         loaded = point.load()
@@ -211,7 +217,7 @@ def _load(point: Any, faults: list[PluginError] | None) -> Plugin:
         logger.warning("plugin.broken", plugin=point.name, origin=origin, reason=reason)
         return _broken(point.name, origin, reason)
     try:
-        return inspect_plugin(point.name, instance, origin=origin)
+        return inspect_plugin(specs, point.name, instance, origin=origin)
     except PluginError as error:
         if faults is None:
             raise

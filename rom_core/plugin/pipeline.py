@@ -9,26 +9,21 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 import structlog
 
-from rom_core import hookspecs
-from rom_core.errors import PluginDisabled, PluginError, RomError
+from rom_core.errors import PluginError, RomError
+from rom_core.markers import PROJECT
 from rom_core.plugin.answers import opinion_of
-from rom_core.plugin.catalogue import Catalogue, Plugin
-from rom_core.plugin.plugin_times import PluginTimes
-from rom_core.settings import Settings
+from rom_core.plugin.catalogue import Plugin
 from rom_core.tools import ToolBox
 
 if TYPE_CHECKING:
     from rom_core.events import Event
-    from rom_core.flags.canary import Canary
-    from rom_core.http.app import App
     from rom_core.turn import Turn
-    from rom_core.turn_values import ChatRequest
 
 logger = structlog.get_logger("rom.pipeline")
 
@@ -36,25 +31,23 @@ logger = structlog.get_logger("rom.pipeline")
 class Pipeline:
     """The enabled plugins behind pluggy hooks (`pipeline.hook.rom_turn(turn=turn)`), observers isolated.
 
-    `observer_errors` counts (plugin, hook) pairs whose observer raised, `plugin_times`, if given, the seconds each
-    plugin takes; both are shared by all pipelines of a process.
+    `specs` is the module of hook specifications. `core` are the core's own implementations. `observer_errors` counts
+    (plugin, hook) pairs whose observer raised; it is shared by all pipelines of a process.
     """
 
     def __init__(
         self,
+        specs: ModuleType,
         plugins: Sequence[Plugin],
         core: Sequence[object],
         observer_errors: Counter[tuple[str, str]] | None = None,
-        plugin_times: PluginTimes | None = None,
     ) -> None:
         self.plugins = tuple(plugin.name for plugin in plugins)
         self.observer_errors: Counter[tuple[str, str]] = Counter() if observer_errors is None else observer_errors
-        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
-        self._manager.add_hookspecs(hookspecs)
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(specs)
         for plugin in reversed(plugins):
             self._manager.register(plugin.instance, plugin.name)
-            if plugin_times is not None:
-                plugin_times.measure(self._manager, plugin.name)
         for part in core:
             self._manager.register(part)
         self.hook = self._manager.hook
@@ -129,88 +122,3 @@ def _taking(arguments: tuple[str, ...], impl: pluggy.HookImpl) -> Callable[..., 
         return function
     places = [arguments.index(name) for name in impl.argnames]
     return lambda *given: function(*[given[place] for place in places])
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything a turn sees from start to end: settings, pipeline, tools. `version` grows with every change.
-
-    The stable snapshot carries the canary that goes with it, so that one assignment puts both in force.
-    """
-
-    version: int
-    settings: Settings
-    pipeline: Pipeline
-    tools: ToolBox
-    canary: Canary | None = None
-
-    def for_request(self, request: ChatRequest) -> tuple[Snapshot, str]:
-        """What the turn of this request sees, this snapshot or its canary's, and its cohort: stable or canary."""
-        if self.canary is not None and self.canary.takes(request):
-            return self.canary.snapshot, "canary"
-        return self, "stable"
-
-    def refusal(self, route: str, key_name: str) -> RomError | None:
-        """Why a request is refused of which nobody has read yet which cohort it belongs to: both would refuse it."""
-        refusal = self.pipeline.refusal(route, key_name)
-        if refusal is not None and self.canary is not None:
-            return self.canary.snapshot.refusal(route, key_name)
-        return refusal
-
-
-def build_snapshot(
-    catalogue: Catalogue,
-    settings: Settings,
-    core: Sequence[object],
-    *,
-    version: int = 1,
-    observer_errors: Counter[tuple[str, str]] | None = None,
-    plugin_times: PluginTimes | None = None,
-) -> Snapshot:
-    """Build the pipeline these settings ask for. Raises PluginError if a plugin that is on cannot be used."""
-    times = plugin_times if settings.PLUGIN_TIMES else None
-    pipeline = Pipeline(catalogue.enabled(settings), core, observer_errors, times)
-    return Snapshot(version, settings, pipeline, pipeline.tools())
-
-
-# Who may use a resource: whoever has an API key, everybody, or an administrator.
-AUTH_KINDS = ("key", "open", "admin")
-
-
-class PluginRoutes:
-    """The Falcon app as one plugin sees it: its routes answer 404 `plugin_disabled` while it is off."""
-
-    def __init__(self, app: App, plugin: str, owners: dict[int, str]) -> None:
-        self._app = app
-        self._plugin = plugin
-        self._owners = owners
-
-    def add_route(self, path: str, resource: object, **options: Any) -> None:
-        """As `falcon.App.add_route`; the resource's `auth` says who may use it: "key" (the default), "open" or "admin".
-
-        A HEAD request is answered by `on_get` where there is no `on_head`. OPTIONS reaches the resource without
-        authentication. Raises PluginError for another `auth`, or a path or resource that is served already.
-        """
-        auth = getattr(resource, "auth", "key")
-        if auth not in AUTH_KINDS:
-            raise PluginError(self._plugin, f"route {path}: auth is {auth!r}, not one of {', '.join(AUTH_KINDS)}")
-        for taken, other in self._app.resources.items():
-            owner = self._owners.get(id(other), "the core")
-            if taken == path or (other is resource and owner != self._plugin):
-                raise PluginError(self._plugin, f"route {path}: {taken} belongs to {owner}")
-        self._app.add_route(path, resource, **options)
-        self._owners[id(resource)] = self._plugin
-
-
-class PluginRouteGuard:
-    """Falcon middleware: refuses a resource whose plugin is off in the snapshot in force."""
-
-    def __init__(self, enabled: Callable[[], Sequence[str]], owners: dict[int, str]) -> None:
-        self._enabled = enabled
-        self._owners = owners
-
-    def process_resource(self, _req: Any, _resp: Any, resource: object, _params: dict[str, Any]) -> None:
-        """Raise PluginDisabled unless the resource may be used."""
-        plugin = self._owners.get(id(resource))
-        if plugin is not None and plugin not in self._enabled():
-            raise PluginDisabled(f"this route belongs to plugin {plugin!r}, which is switched off")

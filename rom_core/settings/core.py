@@ -238,7 +238,6 @@ _SERVER = (
         "Least severity that is logged.",
         choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
     ),
-    _process("PLUGIN_TIMES", bool, False, "Measure the time spent in each plugin's hooks."),
     _fixed("LOG_FORMAT", str, "json", "How log lines are written.", choices=("json", "console")),
     _fixed(
         "PLUGINS",

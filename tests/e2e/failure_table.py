@@ -25,6 +25,7 @@ from local_bedrock import LocalBedrock
 from plugins.breaker import Breaker
 from plugins.fallback import Fallback
 from plugins.retry import Retry
+from rom_core import hookspecs
 from rom_core.bedrock.wire import Wire
 from rom_core.concurrency.clock import FakeClock
 from rom_core.events import AttemptFinished, RetryScheduled
@@ -138,7 +139,7 @@ class Laboratory:
         return routes
 
     def _wire(self, url: str, **values: Any) -> Wire:
-        wire = Wire(_settings(Catalogue(), **values), FakeClock(), endpoint_url=url)
+        wire = Wire(_settings(Catalogue(hookspecs), **values), FakeClock(), endpoint_url=url)
         self._stack.callback(wire.close)
         return wire
 
@@ -198,7 +199,9 @@ class _Bench:
         self.clock = FakeClock()
         self.recorder = Recorder()
         self.breaker, self.fallback = Breaker(), Fallback()
-        catalogue = Catalogue.of(recorder=self.recorder, retry=Retry(), breaker=self.breaker, fallback=self.fallback)
+        catalogue = Catalogue.of(
+            hookspecs, recorder=self.recorder, retry=Retry(), breaker=self.breaker, fallback=self.fallback
+        )
         settings = _settings(
             catalogue,
             RECORDER_ENABLED=True,

@@ -13,6 +13,7 @@ from resilience import served
 from local_bedrock import LocalBedrock
 from plugins.fallback import Fallback
 from plugins.retry import Retry
+from rom_core import hookspecs
 from rom_core.concurrency.clock import FakeClock
 from rom_core.plugin.catalogue import Catalogue
 
@@ -38,7 +39,7 @@ def test_ten_users_in_an_outage_of_all_models_stay_within_the_budget(
 
     Without a budget each question would take MAX_MODEL_REQUESTS with a fallback, and four requests without one.
     """
-    catalogue = Catalogue.of(retry=Retry(), fallback=Fallback())
+    catalogue = Catalogue.of(hookspecs, retry=Retry(), fallback=Fallback())
     values: dict[str, Any] = {
         "RETRY_ENABLED": True,
         "FALLBACK_ENABLED": True,

@@ -13,6 +13,7 @@ from resilience import served
 
 from local_bedrock import LocalBedrock
 from plugins.breaker import Breaker
+from rom_core import hookspecs
 from rom_core.agent.model_call import Transport
 from rom_core.concurrency.clock import FakeClock
 from rom_core.plugin.catalogue import Catalogue
@@ -116,7 +117,7 @@ def test_one_probe_however_many_users_ask_at_once(bedrock_local: LocalBedrock) -
         held.append(_Held(wire))
         return held[0]
 
-    catalogue = Catalogue.of(breaker=breaker)
+    catalogue = Catalogue.of(hookspecs, breaker=breaker)
     values = {"CIRCUIT_BREAKER_ENABLED": True, "HTTP_THREADS": 22}
     with served(catalogue, bedrock_local.url, clock, around=hold, **values) as server, ThreadPoolExecutor(10) as users:
 

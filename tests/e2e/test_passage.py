@@ -12,6 +12,7 @@ from e2e.serving import serving, until
 
 from bench.plain import SYSTEM, loop, make_client
 from local_bedrock import LocalBedrock
+from rom_core import hookspecs
 from rom_core.plugin.catalogue import Catalogue
 
 TOOL = {
@@ -23,7 +24,7 @@ TOOL = {
 }
 # A distribution as pip would install it: a module, and an entry point in the group that the project reads.
 THIRD_PARTY = """
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.tools import Tool
 
 class Weather:
@@ -47,7 +48,7 @@ def site(tmp_path: Path) -> Path:
 
 def switches_off() -> dict[str, str]:
     """Every installed plugin switched off."""
-    return {plugin.switch: "false" for plugin in Catalogue.installed().plugins.values()}
+    return {plugin.switch: "false" for plugin in Catalogue.installed(hookspecs).plugins.values()}
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -113,7 +114,7 @@ def test_a_third_partys_plugin_is_off_until_it_is_switched_on(site: Path, monkey
     """The core declares `<NAME>_ENABLED`, off, for a plugin that declares no switch of its own."""
     monkeypatch.syspath_prepend(str(site))
     try:
-        plugin = Catalogue.installed().plugins["sunny"]
+        plugin = Catalogue.installed(hookspecs).plugins["sunny"]
     finally:
         sys.modules.pop("sunny", None)
     assert (plugin.switch, plugin.settings[0].default) == ("SUNNY_ENABLED", False)

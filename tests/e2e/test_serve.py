@@ -21,7 +21,7 @@ from rom_core.settings import texts
 KEY = "k" * 24
 STUBBORN = """
 import threading
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 
 class Stubborn:
     @hookimpl

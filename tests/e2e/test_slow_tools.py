@@ -17,7 +17,7 @@ TOOL_SECONDS = 1.4
 THIRD_PARTY = f"""
 import time
 
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.tools import Tool
 
 class Slow:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 RULES = ROOT / "ops/prometheus/rom.rules.yml"
 DASHBOARD = ROOT / "ops/grafana/rom-agent.json"
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
-OF_THE_CORE = {"rom_observer_errors_total", "rom_plugin_seconds_total"}
+OF_THE_CORE = {"rom_observer_errors_total"}
 
 
 def exposed() -> set[str]:

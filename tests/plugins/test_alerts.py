@@ -17,6 +17,7 @@ from support import failure, make_runtime, make_settings, make_turn, says
 from plugins.alerts import Alerts
 from plugins.alerts.courier import MAX_WAITING, Courier
 from plugins.alerts.messages import Message, of_settings
+from rom_core import hookspecs
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, RomError
 from rom_core.events import (
@@ -31,7 +32,7 @@ from rom_core.events import (
     FlagsStoreTroubled,
     SettingsChanged,
 )
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
 from rom_core.settings import InvalidSettings
@@ -392,6 +393,6 @@ def test_it_stays_silent_while_it_is_off_and_counts_anew_afterwards() -> None:
 def test_an_unusable_url_stops_the_start_without_being_shown(url: str) -> None:
     """It is a secret: the message names the setting only."""
     with pytest.raises(InvalidSettings) as refused:
-        make_settings(Catalogue.of(alerts=Alerts()), ALERT_WEBHOOK_URL=url)
+        make_settings(Catalogue.of(hookspecs, alerts=Alerts()), ALERT_WEBHOOK_URL=url)
     assert "ALERT_WEBHOOK_URL" in str(refused.value)
     assert "hooks" not in str(refused.value)

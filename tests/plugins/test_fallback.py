@@ -15,6 +15,7 @@ from plugins.breaker import Breaker
 from plugins.fallback import Fallback
 from plugins.legal_tools import LegalTools
 from plugins.retry import Retry
+from rom_core import hookspecs
 from rom_core.bedrock.wire import Wire
 from rom_core.concurrency.clock import FakeClock, SystemClock
 from rom_core.errors import (
@@ -356,7 +357,7 @@ def test_a_model_that_hangs_leaves_the_next_one_its_time(
     Nothing is held against a model for it. The turn's clock stands still: what passes is the silence of the socket.
     """
     breaker = Breaker()
-    catalogue = Catalogue.of(retry=Retry(), breaker=breaker, fallback=Fallback())
+    catalogue = Catalogue.of(hookspecs, retry=Retry(), breaker=breaker, fallback=Fallback())
     values = {
         "BEDROCK_ENABLED": True,
         "RETRY_ENABLED": True,
@@ -418,7 +419,7 @@ def test_a_switch_in_the_middle_of_a_tool_loop_loses_and_repeats_nothing(
 
     Three iterations of two parallel tool uses each; the first model fails for good at its second request.
     """
-    catalogue = Catalogue.of(fallback=Fallback(), legal_tools=LegalTools())
+    catalogue = Catalogue.of(hookspecs, fallback=Fallback(), legal_tools=LegalTools())
     values = {"BEDROCK_ENABLED": True, "FALLBACK_ENABLED": True, "MODEL_FALLBACKS": [HAIKU]}
     environ = {name: json.dumps(value) for name, value in values.items()} | {"ROM_ENV": "testing"}
     settings = load_settings(catalogue.settings, catalogue.rules, root=NOWHERE, environ=environ)

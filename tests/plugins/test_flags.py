@@ -13,8 +13,8 @@ from flag_support import SETTINGS_TOML, Site, held
 from support import Recorder
 
 from plugins.flags import FlagsPlugin, shapes
-from rom_core.hookspecs import hookimpl
 from rom_core.http.app import create_app
+from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting
 from rom_core.store.overrides import Change, Trouble, Version

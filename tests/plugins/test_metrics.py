@@ -30,8 +30,8 @@ from rom_core.events import (
     SettingsChanged,
 )
 from rom_core.flags import Author
-from rom_core.hookspecs import hookimpl
 from rom_core.http.app import create_app
+from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply, TryAgain, Usage
@@ -362,14 +362,6 @@ def test_what_is_looked_up_is_current_at_each_scrape(monkeypatch: pytest.MonkeyP
     assert 0 < (value(metrics, "rom_memory_used_ratio") or 0) < 1
     assert total(metrics, "rom_instance_info", instance="srv-1") == 1
     assert total(metrics, "rom_build_info") == 1
-
-
-def test_time_spent_per_plugin_is_exposed_while_it_is_measured() -> None:
-    """PLUGIN_TIMES=true adds seconds by plugin and hook."""
-    runtime, metrics = measured(PLUGIN_TIMES=True)
-    runtime.run(make_turn(runtime))
-    runtime.stop()
-    assert (value(metrics, "rom_plugin_seconds_total", plugin="metrics", hook="rom_event") or 0) > 0
 
 
 # -- capacity ---------------------------------------------------------------------------------------------------------

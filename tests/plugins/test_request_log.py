@@ -17,11 +17,12 @@ from support import Toolkit, asks, failure, make_runtime, make_settings, make_tu
 from plugins.breaker import Breaker
 from plugins.fallback import Fallback
 from plugins.request_log import RequestLog
+from rom_core import hookspecs
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, ModelThrottled, QueueFull, RomError
 from rom_core.events import CircuitOpened, Event, RequestFinished, SettingsChanged, TurnFinished
 from rom_core.flags import Author
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import InvalidSettings, load_settings
 from rom_core.telemetry import log
@@ -344,7 +345,7 @@ def test_log_content_adds_what_was_said(written: Lines) -> None:
 
 def test_log_content_is_refused_in_production() -> None:
     """Staging may, production may not."""
-    catalogue = Catalogue.of(request_log=RequestLog())
+    catalogue = Catalogue.of(hookspecs, request_log=RequestLog())
     environ = {"LOG_CONTENT": "true", "API_KEYS": "k" * 24}
 
     def load(environment: str) -> Any:
@@ -498,4 +499,4 @@ def test_switched_off_it_writes_nothing(written: Lines) -> None:
     runtime, _ = make_runtime(says("ok"), plugins={"request_log": RequestLog()}, LOGGING_ENABLED=False)
     runtime.run(make_turn(runtime))
     assert written() == []
-    assert make_settings(Catalogue.of(request_log=RequestLog())).LOGGING_ENABLED is True
+    assert make_settings(Catalogue.of(hookspecs, request_log=RequestLog())).LOGGING_ENABLED is True

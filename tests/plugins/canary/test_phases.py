@@ -8,6 +8,7 @@ from support import make_settings
 
 from plugins.canary import CanaryPlugin
 from plugins.canary.phases import Phase, check_settings, phases_of, thresholds_of
+from rom_core import hookspecs
 from rom_core.gate import Thresholds
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import InvalidSettings
@@ -15,7 +16,7 @@ from rom_core.settings import InvalidSettings
 
 def test_phases_are_read_strictly() -> None:
     """Shares grow, windows have a length; the default is the one of the plan."""
-    declared = make_settings(Catalogue.of(canary=CanaryPlugin()))
+    declared = make_settings(Catalogue.of(hookspecs, canary=CanaryPlugin()))
     assert phases_of(declared.CANARY_PHASES) == PLAN.phases
     assert phases_of(["5:30s"]) == (Phase(5, 30.0),)
     for wrong in ([], ["10%"], ["0%:1h"], ["50%:1h", "10%:1h"], ["101%:1h"], ["10%:0s"], ["10%:1w"]):
@@ -23,12 +24,12 @@ def test_phases_are_read_strictly() -> None:
             phases_of(wrong)
     assert check_settings(declared) is None
     with pytest.raises(InvalidSettings):
-        make_settings(Catalogue.of(canary=CanaryPlugin()), CANARY_PHASES=["10%"])
+        make_settings(Catalogue.of(hookspecs, canary=CanaryPlugin()), CANARY_PHASES=["10%"])
 
 
 def test_every_limit_of_the_gate_is_a_setting() -> None:
     """With the gate's own defaults, and nothing fixed behind them."""
-    catalogue = Catalogue.of(canary=CanaryPlugin())
+    catalogue = Catalogue.of(hookspecs, canary=CanaryPlugin())
     assert thresholds_of(make_settings(catalogue)) == Thresholds()
     changed = make_settings(
         catalogue,

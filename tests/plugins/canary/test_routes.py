@@ -10,6 +10,7 @@ from canary_support import ANA, Bench
 from support import make_settings
 
 from plugins.canary import CanaryPlugin
+from rom_core import hookspecs
 from rom_core.concurrency.clock import FakeClock
 from rom_core.http.app import create_app
 from rom_core.plugin.catalogue import Catalogue
@@ -60,7 +61,7 @@ def test_where_it_stands_is_told_without_a_disk(bench: Bench, tmp_path: Path) ->
 
 def test_without_changeable_flags_there_is_no_rollout() -> None:
     """A runtime that was only given settings starts, and answers 404."""
-    catalogue = Catalogue.of(canary=CanaryPlugin())
+    catalogue = Catalogue.of(hookspecs, canary=CanaryPlugin())
     runtime = Runtime(catalogue, make_settings(catalogue, ADMIN_TOKEN="ana=first-token-of-ana"), clock=FakeClock())
     client = falcon.testing.TestClient(create_app(runtime))
     runtime.start()

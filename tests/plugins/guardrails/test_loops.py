@@ -21,6 +21,7 @@ from plugins.guardrails import (
     REPETITION,
     Guardrails,
 )
+from rom_core import hookspecs
 from rom_core.errors import ModelServerError
 from rom_core.events import GuardrailTripped, GuardrailWarned, LoopStopped
 from rom_core.plugin.catalogue import Catalogue
@@ -234,5 +235,5 @@ def test_a_turn_remembers_nothing_of_another() -> None:
 def test_limits_that_make_no_sense_are_refused(values: dict[str, Any], blamed: str) -> None:
     """A mistake is refused with the setting's name."""
     with pytest.raises(InvalidSettings) as refused:
-        make_settings(Catalogue.of(guardrails=Guardrails()), GUARDRAILS_ENABLED=True, **values)
+        make_settings(Catalogue.of(hookspecs, guardrails=Guardrails()), GUARDRAILS_ENABLED=True, **values)
     assert [problem.name for problem in refused.value.problems] == [blamed]

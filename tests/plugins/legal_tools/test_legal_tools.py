@@ -11,6 +11,7 @@ import responses
 from support import asks, make_runtime, make_settings, make_turn, says
 
 from plugins.legal_tools import LegalTools
+from rom_core import hookspecs
 from rom_core.plugin.catalogue import Catalogue, inspect_plugin
 from rom_core.settings import InvalidSettings
 
@@ -35,7 +36,7 @@ def run(name: str, arguments: dict[str, Any], **values: Any) -> tuple[str, Any]:
 
 def test_the_plugin_keeps_the_contract() -> None:
     """It is switched by LEGAL_TOOLS_ENABLED, on by default; its three tools are valid and repeatable."""
-    plugin = inspect_plugin("legal_tools", LegalTools())
+    plugin = inspect_plugin(hookspecs, "legal_tools", LegalTools())
     assert plugin.hooks == ("rom_settings", "rom_tools")
     assert plugin.switch == "LEGAL_TOOLS_ENABLED"
     assert plugin.settings[0].default is True
@@ -57,7 +58,7 @@ def test_the_model_reads_what_deadlines_the_tool_is_not_for() -> None:
 def test_the_page_describes_the_plugin() -> None:
     """docs/legal_tools.md has a section for every tool, and names every input field and setting."""
     page = PAGE.read_text(encoding="utf-8")
-    plugin = inspect_plugin("legal_tools", LegalTools())
+    plugin = inspect_plugin(hookspecs, "legal_tools", LegalTools())
     for tool in plugin.instance.rom_tools():
         assert f"## `{tool.name}`" in page
         assert all(f'"{field}"' in page for field in tool.input_schema["properties"])
@@ -126,6 +127,6 @@ def test_a_wrong_number_is_not_looked_up() -> None:
 def test_settings_that_mean_nothing_stop_the_start(name: str, value: Any) -> None:
     """A holiday that is no date, an address that is no URL, a key that cannot be sent: found before a turn is."""
     with pytest.raises(InvalidSettings, match=name) as caught:
-        make_settings(Catalogue.of(legal_tools=LegalTools()), **{name: value})
+        make_settings(Catalogue.of(hookspecs, legal_tools=LegalTools()), **{name: value})
     assert name != "DATAJUD_API_KEY" or value not in str(caught.value)
-    make_settings(Catalogue.of(legal_tools=LegalTools()), DATAJUD_API_KEY=" a-key\n")
+    make_settings(Catalogue.of(hookspecs, legal_tools=LegalTools()), DATAJUD_API_KEY=" a-key\n")

@@ -15,10 +15,11 @@ from structlog.testing import capture_logs
 from support import make_runtime, make_settings, make_turn, says
 
 from plugins.limiter import Limiter
+from rom_core import hookspecs
 from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import ModelServerError, RomError
 from rom_core.events import QueueEntered, QueueLeft, RequestRejected
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import InvalidSettings
 from rom_core.turn import Attempt, Turn
@@ -263,7 +264,7 @@ def test_off_costs_nothing_and_limits_nothing(crowd: Make) -> None:
 def refusals(**values: Any) -> list[str]:
     """The settings that are blamed."""
     try:
-        make_settings(Catalogue.of(limiter=Limiter()), **values)
+        make_settings(Catalogue.of(hookspecs, limiter=Limiter()), **values)
     except InvalidSettings as error:
         return [problem.name for problem in error.problems]
     return []

@@ -14,7 +14,7 @@ from local_bedrock.rules import check_conversation
 from rom_core.bedrock.reply import MALFORMED
 from rom_core.errors import BedrockDisabled, DeadlineExceeded, ModelServerError
 from rom_core.events import LoopStopped
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.turn import Iteration
 from rom_core.turn_values import ModelReply, StopLoop
 

@@ -10,7 +10,7 @@ from support import Recorder, Step, make_runtime, make_turn, says
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import BedrockDisabled, ModelRefused, ModelServerError, ModelThrottled
 from rom_core.events import AttemptFinished, FallbackUsed, RetryScheduled
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.turn import Attempt, ModelCall, Turn
 from rom_core.turn_values import ModelReply, TryAgain
 

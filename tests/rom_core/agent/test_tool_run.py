@@ -12,7 +12,7 @@ from support import Toolkit, asks, make_runtime, make_turn, says, tool
 
 from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import TurnCancelled
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.tools import Tool, ToolContext, ToolError, ToolResult, cut
 from rom_core.turn import ToolCall
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from rom_core import hookspecs
 from rom_core.cli import main
 from rom_core.cli.plugins import plugins_as_json
 from rom_core.errors import PluginError
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.plugin.catalogue import GROUP, Catalogue, Plugin
 from rom_core.settings import Setting, load_settings
 from rom_core.store.overrides import Change, Version
@@ -209,7 +210,7 @@ def test_a_plugin_that_breaks_the_contract_is_shown(command: str, monkeypatch: p
         assert "odd: broken" in result.stdout
         assert "retry: on" in result.stdout
     with pytest.raises(PluginError, match="rom_trun"):
-        Catalogue.installed()
+        Catalogue.installed(hookspecs)
     monkeypatch.setenv("MAX_TOKENS", "0")
     both = rom(command).output
     assert "plugin odd: " in both
@@ -238,7 +239,9 @@ def test_plugins_are_shown_in_their_order_with_the_reason(monkeypatch: pytest.Mo
 def test_a_plugin_that_does_not_load_is_shown_with_its_error(tmp_path: Path) -> None:
     """Broken is not the same as off."""
     switch = Setting("ODD_ENABLED", bool, False, "plugin odd", switch=True, plugin="odd")
-    catalogue = Catalogue([Plugin("odd", None, "ODD_ENABLED", (switch,), error="it does not load: no module")])
+    catalogue = Catalogue(
+        hookspecs, [Plugin("odd", None, "ODD_ENABLED", (switch,), error="it does not load: no module")]
+    )
     settings = load_settings(catalogue.settings, root=tmp_path / "nowhere", environ={})
     (shown,) = plugins_as_json(catalogue, settings)
     assert (shown["enabled"], shown["error"]) == (False, "it does not load: no module")

@@ -9,7 +9,7 @@ from resilience import FIRST, Bench, server_error
 from support import MODELS, make_turn, says
 
 from rom_core.conversation.reasoning import fit_reasoning
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 
 THINKING = {"type": "enabled", "budget_tokens": 2048}
 QUESTION = {"role": "user", "content": [{"text": "question"}]}

@@ -14,7 +14,7 @@ from support import Recorder, make_turn
 
 from rom_core.events import SettingsChanged
 from rom_core.flags.canary import bucket
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
 from rom_core.settings import InvalidSettings, Rule, Setting
 
@@ -218,7 +218,7 @@ def test_the_canary_is_kept_shown_and_rolled_back_like_an_override(site: Site) -
     assert dict(event.changes) == {"canary": (None, "SOFT=3, 1 included")}
     restarted, _ = site.start()
     assert restarted.current.canary is not None
-    assert restarted.current.canary.block.as_dict() == block
+    assert restarted.current.canary.as_dict() == block
     assert flags.change({"canary": None}, ANA).version == 3
     assert runtime.current.canary is None
     flags.rollback(2, ANA)

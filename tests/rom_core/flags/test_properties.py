@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rom_core.errors import InvalidRequest, StoreUnavailable
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.settings import InvalidSettings, Rule, Setting
 from rom_core.store.overrides import FIRST_VERSION, State, replay
 

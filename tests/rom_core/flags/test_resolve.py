@@ -6,6 +6,7 @@ import pytest
 from flag_support import ANA, SETTINGS_TOML, MemoryStore, Site, problems, start
 from support import Toolkit, tool
 
+from rom_core import hookspecs
 from rom_core.flags import Flags
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import InvalidSettings
@@ -136,7 +137,10 @@ def test_what_is_wrong_in_the_files_stops_the_start(site: Site) -> None:
 def test_everything_that_is_wrong_at_start_is_told_at_once(site: Site) -> None:
     """Values, names and relations together, so that nobody has to start again and again to see the next."""
     site.write(SETTINGS_TOML + 'SOFT = 99\nMAX_TOKNES = 5\nMODEL_PRIMARY = "nobody"\nRATIOS = ["x"]\n')
-    for begin in (lambda: start(site), lambda: Flags.of(Catalogue.of(**site.plugins), site.root, site.environ)):
+    for begin in (
+        lambda: start(site),
+        lambda: Flags.of(Catalogue.of(hookspecs, **site.plugins), site.root, site.environ),
+    ):
         with pytest.raises(InvalidSettings) as caught:
             begin()
         assert {problem.name for problem in caught.value.problems} == {"SOFT", "MAX_TOKNES", "MODEL_PRIMARY", "RATIOS"}

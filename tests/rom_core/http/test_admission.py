@@ -11,9 +11,9 @@ from support import Recorder, make_runtime
 
 from rom_core.errors import Rejected
 from rom_core.events import RequestFinished, RequestRejected, TurnStarted
-from rom_core.hookspecs import hookimpl
 from rom_core.http.app import create_app
 from rom_core.http.server.server import connection_limit
+from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
 
 KEY = "client-key-0123456789"

@@ -10,9 +10,9 @@ from falcon import testing
 from support import make_runtime
 
 from rom_core.concurrency.clock import FakeClock
-from rom_core.hookspecs import hookimpl
 from rom_core.http.app import create_app
 from rom_core.http.auth import FAILURE_WINDOW_SECONDS, MAX_FAILURES
+from rom_core.markers import hookimpl
 
 
 class WhoAmI:

@@ -13,6 +13,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from support import ScriptedTransport, make_settings, says
 
+from rom_core import hookspecs
 from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import RomError
 from rom_core.http import auth
@@ -32,7 +33,7 @@ class Served:
     """The app of all installed plugins, all switched on, with a model that answers or fails as told."""
 
     def __init__(self) -> None:
-        catalogue = Catalogue.installed()
+        catalogue = Catalogue.installed(hookspecs)
         switches = {plugin.switch: True for plugin in catalogue.plugins.values()}
         self.transport = ScriptedTransport(says("hello there"))
         values = make_settings(

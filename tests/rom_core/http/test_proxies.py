@@ -11,10 +11,10 @@ import pytest
 import requests
 from support import make_runtime
 
-from rom_core.hookspecs import hookimpl
 from rom_core.http.app import create_app
 from rom_core.http.auth import MAX_FAILURES
 from rom_core.http.server.server import Server
+from rom_core.markers import hookimpl
 
 
 class Echo:

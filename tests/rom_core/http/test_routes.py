@@ -10,9 +10,9 @@ from falcon import testing
 from support import make_runtime
 
 from rom_core.errors import PluginError
-from rom_core.hookspecs import hookimpl
 from rom_core.http.app import create_app
 from rom_core.http.routes.health import HealthResource
+from rom_core.markers import hookimpl
 
 KEY, TOKEN = "client-key-0123456789", "admin-token-0123456789"
 

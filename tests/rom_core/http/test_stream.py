@@ -16,11 +16,11 @@ from support import Recorder, make_runtime, make_turn, says
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import DeadlineExceeded, InternalError
 from rom_core.events import RequestFinished
-from rom_core.hookspecs import hookimpl
 from rom_core.http.app import create_app
 from rom_core.http.ids import RequestIds
 from rom_core.http.requests import Outcome
 from rom_core.http.stream import ENDING_SECONDS, READING_SECONDS, TurnStream
+from rom_core.markers import hookimpl
 from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply
 

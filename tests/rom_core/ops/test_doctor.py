@@ -15,6 +15,7 @@ from support import make_settings
 
 from local_bedrock import LocalBedrock
 from plugins.fallback import Fallback
+from rom_core import hookspecs
 from rom_core.bedrock.wire import make_client
 from rom_core.ops.doctor import FAIL, OK, WARN, Aws, examine, here
 from rom_core.ops.doctor.residency import check_data_path
@@ -36,7 +37,7 @@ def settings_for(
         model | {"alias": "first", "id": model_id, "end_of_life": end_of_life},
         model | {"alias": "second", "id": "x.y"},
     ]
-    catalogue = Catalogue.of(fallback=Fallback())
+    catalogue = Catalogue.of(hookspecs, fallback=Fallback())
     values = {
         "MODELS": models,
         "MODEL_PRIMARY": "first",

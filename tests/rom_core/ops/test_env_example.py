@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rom_core import hookspecs
 from rom_core.ops.env_example import FILE, env_example, main
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import Setting, load_settings
@@ -19,12 +20,12 @@ PROJECT = Path(__file__).parents[3]
 
 def test_the_file_is_up_to_date() -> None:
     """`make env-example` writes it anew after a declaration has changed."""
-    assert (PROJECT / FILE).read_text(encoding="utf-8") == env_example(Catalogue.installed().settings)
+    assert (PROJECT / FILE).read_text(encoding="utf-8") == env_example(Catalogue.installed(hookspecs).settings)
 
 
 def test_uncommented_it_gives_the_declared_defaults(tmp_path: Path) -> None:
     """Every setting is there, in a form that reads back as its default."""
-    catalogue = Catalogue.installed()
+    catalogue = Catalogue.installed(hookspecs)
     text = "\n".join(
         line.removeprefix("# ") if "=" in line and line.startswith("# ") and line[2:].split("=")[0].isupper() else line
         for line in env_example(catalogue.settings).splitlines()

@@ -15,8 +15,8 @@ from rom_core.concurrency.cancel import CancelToken
 from rom_core.concurrency.clock import SystemClock
 from rom_core.concurrency.workers import PoolSaturated, WorkerPool
 from rom_core.errors import Draining, InternalError, ModelServerError, RomError, TurnCancelled, WireSaturated
-from rom_core.hookspecs import hookimpl
 from rom_core.json_schema import first_errors
+from rom_core.markers import hookimpl
 from rom_core.tools import ToolError, ToolResult
 from rom_core.turn import Attempt, ModelCall, Turn
 from rom_core.turn_values import ModelReply, StopLoop

@@ -13,9 +13,9 @@ from support import Recorder, Toolkit, asks, failure, make_runtime, make_setting
 
 from rom_core import hookspecs
 from rom_core.errors import InternalError, ModelThrottled, PluginError
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.plugin.catalogue import Catalogue, Plugin, describe
-from rom_core.plugin.pipeline import build_snapshot
+from rom_core.plugin.snapshot import build_snapshot
 from rom_core.settings import Setting
 
 AROUND = ("rom_turn", "rom_iteration", "rom_model_call", "rom_model_attempt", "rom_tool_call")
@@ -244,7 +244,7 @@ class NotASetting:
 def test_a_plugin_that_breaks_the_contract_is_refused_by_name(plugin: Any, reason: str) -> None:
     """The refusal names the plugin and the reason."""
     with pytest.raises(PluginError, match=reason) as caught:
-        Catalogue.of(odd=plugin)
+        Catalogue.of(hookspecs, odd=plugin)
     assert caught.value.plugin == "odd"
 
 
@@ -325,7 +325,9 @@ def test_a_plugin_that_does_not_stop_is_left_behind(monkeypatch: pytest.MonkeyPa
 def test_a_broken_plugin_matters_only_when_it_is_on() -> None:
     """A plugin that does not load is reported; switched on it refuses the start, with its name and the reason."""
     switch = Setting("LOST_ENABLED", bool, False, "x", switch=True, plugin="lost")
-    catalogue = Catalogue([Plugin("lost", None, "LOST_ENABLED", (switch,), error="it does not load: ImportError")])
+    catalogue = Catalogue(
+        hookspecs, [Plugin("lost", None, "LOST_ENABLED", (switch,), error="it does not load: ImportError")]
+    )
     settings = make_settings(catalogue)
     assert build_snapshot(catalogue, settings, ()).pipeline.plugins == ()
     assert describe(catalogue, settings)[0]["error"] == "it does not load: ImportError"
@@ -339,7 +341,7 @@ def test_entry_points_that_fail_to_import_are_kept_with_their_error(monkeypatch:
 
     points = [EntryPoint("ghost", "no_such_module:Plugin", "rom.plugins")]
     monkeypatch.setattr("rom_core.plugin.catalogue.entry_points", lambda group: points)
-    catalogue = Catalogue.installed()
+    catalogue = Catalogue.installed(hookspecs)
     assert catalogue.has_broken
     assert "no_such_module" in catalogue.plugins["ghost"].error
     assert catalogue.plugins["ghost"].switch == "GHOST_ENABLED"
@@ -347,7 +349,7 @@ def test_entry_points_that_fail_to_import_are_kept_with_their_error(monkeypatch:
 
 def test_the_built_in_plugins_are_found_by_entry_point() -> None:
     """setup.cfg registers the built-in plugins in the same group as everybody else's."""
-    assert "legal_tools" in Catalogue.installed().plugins
+    assert "legal_tools" in Catalogue.installed(hookspecs).plugins
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
@@ -438,7 +440,7 @@ def test_one_object_under_two_names_is_refused() -> None:
     """A plugin has one name; the refusal says which two it was given."""
     plugin = Recorder()
     with pytest.raises(PluginError, match="same object as 'a'"):
-        Catalogue.of(a=plugin, b=plugin)
+        Catalogue.of(hookspecs, a=plugin, b=plugin)
 
 
 def test_a_hook_may_be_any_marked_callable() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rom_core import hookspecs
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import (
     CORE_RULES,
@@ -30,7 +31,7 @@ def load(root: Path, **environ: str) -> Settings:
 
 def shipped(**environ: str) -> Settings:
     """The project's own files, with every installed plugin's declarations."""
-    catalogue = Catalogue.installed()
+    catalogue = Catalogue.installed(hookspecs)
     return load_settings(catalogue.settings, catalogue.rules, root=PROJECT, environ=environ)
 
 

@@ -11,7 +11,7 @@ from support import Toolkit, asks, make_runtime, make_turn, says, tool
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelError, ModelServerError, ModelThrottled, RomError
 from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.settings import Model
 from rom_core.telemetry.accounts import TurnAccount, cost_usd, turn_of, uncached_cost_usd
 from rom_core.turn import Attempt, Turn

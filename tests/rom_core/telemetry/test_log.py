@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import structlog
 
+from rom_core import hookspecs
 from rom_core.errors import ModelRefused
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import load_settings
@@ -90,7 +91,7 @@ def test_the_console_form_is_for_people(stream: io.StringIO) -> None:
 )
 def test_development_is_read_by_people_and_the_rest_by_machines(environ: dict[str, str], form: str) -> None:
     """What the settings that are shipped say; LOG_FORMAT says otherwise anywhere."""
-    catalogue = Catalogue.installed()
+    catalogue = Catalogue.installed(hookspecs)
     settings = load_settings(catalogue.settings, catalogue.rules, root=Path(__file__).parents[3], environ=environ)
     assert form == settings.LOG_FORMAT
 

@@ -13,9 +13,9 @@ from support import make_runtime, says
 
 from rom_core.concurrency.clock import SystemClock
 from rom_core.events import Event, RequestFinished
-from rom_core.hookspecs import hookimpl
 from rom_core.http.app import create_app
 from rom_core.http.server.server import Server
+from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
 
 LONG, SOON = 60.0, 10.0

@@ -1,0 +1,52 @@
+"""What a plugin is given in hooks of the process: the runtime and the app, as far as a plugin may rely on them."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Protocol
+
+from rom_core.concurrency.clock import Clock
+from rom_core.concurrency.watchdog import Watchdog
+from rom_core.plugin.snapshot import Snapshot
+from rom_core.turn_values import Event
+
+
+class Runtime(Protocol):
+    """The process: its clock, what it runs with, and whom it tells.
+
+    `clock` gives time and chance. `watchdog` calls a function ten times a second while something runs. `draining` is
+    set once the process takes no new turns; wait for it, never set it.
+    """
+
+    clock: Clock
+    watchdog: Watchdog
+    draining: threading.Event
+
+    @property
+    def current(self) -> Snapshot:
+        """The snapshot in force: `current.settings` are the newest settings. Read it anew each time."""
+
+    @property
+    def active_turns(self) -> int:
+        """Turns that run at this moment."""
+
+    def bedrock_enabled(self) -> bool:
+        """The kill switch as it stands now."""
+
+    def emit(self, event: Event) -> None:
+        """Tell the observers of the snapshot in force."""
+
+
+class PluginRoutes(Protocol):
+    """The Falcon app as one plugin sees it: its routes answer 404 `plugin_disabled` while it is off."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The templates of all routes of the process that have been added so far, sorted."""
+
+    def add_route(self, path: str, resource: object, **options: Any) -> None:
+        """As `falcon.App.add_route`; the resource's `auth` says who may use it: "key" (the default), "open" or "admin".
+
+        A HEAD request is answered by `on_get` where there is no `on_head`. OPTIONS reaches the resource without
+        authentication. Raises PluginError for another `auth`, or a path or resource that is served already.
+        """
