@@ -5,8 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import hypothesis
 import pytest
 import structlog
+
+# A machine may be busy: how long an example takes says nothing of what it shows.
+hypothesis.settings.register_profile("rom", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("rom")
 
 # Without this structlog draws the local variables of every frame of a traceback, which takes seconds.
 structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])

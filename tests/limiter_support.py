@@ -109,11 +109,11 @@ class Crowd:
     def _answer(self, attempt: Attempt, request: dict[str, Any]) -> ModelReply:
         name = attempt.turn.request.messages[0]["content"][0]["text"]
         self.inside.append(name)
-        assert self.gates[name].wait(20)
+        assert self.gates[name].wait(100)
         return says("done")
 
 
-def until(condition: Callable[[], Any], seconds: float = 10) -> bool:
+def until(condition: Callable[[], Any], seconds: float = 30) -> bool:
     """Wait for another thread, in real time."""
     end = time.monotonic() + seconds
     while not condition():

@@ -164,7 +164,7 @@ class Stream:
         self.close()
 
 
-def until(condition: Callable[[], Any], seconds: float = 10) -> bool:
+def until(condition: Callable[[], Any], seconds: float = 30) -> bool:
     """Wait for something another process does."""
     end = time.monotonic() + seconds
     while not condition():

@@ -7,7 +7,6 @@ import json
 import resource
 import selectors
 import socket
-import statistics
 import threading
 import time
 from collections import Counter
@@ -39,11 +38,17 @@ def small(bedrock: LocalBedrock) -> Iterator[RomServer]:
         "MAX_QUEUE_SIZE": 1,
         "MAX_CONCURRENT_EXHAUSTIVE": 1,
         "MAX_CONCURRENT_PER_USER": 1,
-        "QUEUE_TIMEOUT_SECONDS": 1.5,
+        "QUEUE_TIMEOUT_SECONDS": 300,
         "ADMIN_TOKEN": ADMIN,
     }
     with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **BARE, **limits) as server:
         yield server
+
+
+def change(server: RomServer, **settings: Any) -> None:
+    """Set overrides at run time; an empty value clears one."""
+    answer = requests.post(f"{server.url}/admin/reload-flags", data=settings, headers=AS_ADMIN, timeout=30)
+    assert answer.status_code == 200, answer.text
 
 
 class Visitors:
@@ -102,12 +107,13 @@ def test_the_queue_is_bounded_in_length_and_time(small: RomServer, visitors: Vis
     assert visitors.active(2)
     waiter = visitors.come("caio")
     assert waiting(small, 1)
-    began = time.monotonic()
     refused = small.chat("oi", user="davi")
-    assert time.monotonic() - began < 1
     assert (refused.status_code, refused.json()["code"]) == (503, "queue_full")
     assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert waiting(small, 1), "the one who waits is not disturbed"
+    change(small, QUEUE_TIMEOUT_SECONDS="0.1")
     assert waiter.head[0] == 503
+    change(small, QUEUE_TIMEOUT_SECONDS="")
     assert 1 <= int(waiter.head[1]["retry-after"]) <= 60
     assert problem_of(waiter)["code"] == "queue_timeout"
 
@@ -129,7 +135,9 @@ def test_one_person_does_not_take_the_slots_of_others(small: RomServer, visitors
     assert visitors.active(1)
     again = visitors.come("ana")
     assert next(visitors.come("bia").events())[0] == "start"
-    assert again.head[0] == 503
+    assert waiting(small, 1)
+    again.close()
+    assert waiting(small, 0)
 
 
 def test_a_stream_holds_its_slot_until_its_last_event(small: RomServer, visitors: Visitors) -> None:
@@ -139,14 +147,12 @@ def test_a_stream_holds_its_slot_until_its_last_event(small: RomServer, visitors
     assert visitors.active(2)
     third = visitors.come("caio")
     names = [name for name, _ in short.events()]
-    ended = time.monotonic()
     assert names[-1] == "done"
     assert next(third.events())[0] == "start"
-    assert time.monotonic() - ended < 1
 
 
 def test_a_client_that_leaves_the_queue_frees_its_place(small: RomServer, visitors: Visitors) -> None:
-    """Streamed or not, within a second."""
+    """Streamed or not; it would have waited for minutes."""
     visitors.come("ana")
     visitors.come("bia")
     assert visitors.active(2)
@@ -154,9 +160,7 @@ def test_a_client_that_leaves_the_queue_frees_its_place(small: RomServer, visito
         waiter = visitors.come("caio", stream=streamed)
         assert waiting(small, 1)
         waiter.close()
-        began = time.monotonic()
         assert waiting(small, 0)
-        assert time.monotonic() - began < 1
 
 
 def test_who_came_first_is_served_first(bedrock: LocalBedrock) -> None:
@@ -179,18 +183,13 @@ def test_limits_changed_at_run_time_apply_to_those_who_wait(bedrock: LocalBedroc
     """One slot, two waiting: an administrator adds a slot and the first runs; with less patience the other goes."""
     limits: dict[str, Any] = {"MAX_CONCURRENT_REQUESTS": 1, "ADMIN_TOKEN": ADMIN, "STATE_DIR": tmp_path}
     with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **limits) as server:
-
-        def change(**settings: Any) -> None:
-            answer = requests.post(f"{server.url}/admin/reload-flags", data=settings, headers=AS_ADMIN, timeout=30)
-            assert answer.status_code == 200, answer.text
-
         streams = []
         for _ in range(3):
             streams.append(server.stream(TALKING))
             assert until(lambda: status(server)["running"] + status(server)["waiting"] == len(streams))
-        change(MAX_CONCURRENT_REQUESTS=2)
+        change(server, MAX_CONCURRENT_REQUESTS=2)
         assert next(streams[1].events())[0] == "start"
-        change(QUEUE_TIMEOUT_SECONDS="0.1")
+        change(server, QUEUE_TIMEOUT_SECONDS="0.1")
         assert problem_of(streams[2])["code"] == "queue_timeout"
         for stream in streams:
             stream.close()
@@ -225,11 +224,6 @@ class Process:
         return len(list((self._folder / "fd").iterdir()))
 
     @property
-    def cpu_seconds(self) -> float:
-        """CPU time so far of the threads that are alive."""
-        return sum(int(one.read_text().split()[0]) for one in self._folder.glob("task/*/schedstat")) / 1e9
-
-    @property
     def memory_mb(self) -> float:
         """Resident memory in MB."""
         return int((self._folder / "statm").read_text().split()[1]) * 4096 / 1e6
@@ -261,44 +255,19 @@ def flood(url: str, number: int) -> Counter[tuple[int, str]]:
     return counts
 
 
-class Prober(threading.Thread):
-    """Asks what operators and orchestrators ask, each time over a new connection, until it is told to stop."""
-
-    PATHS = ("/health", "/ready", "/metrics", "/admin/flags")
-
-    def __init__(self, url: str) -> None:
-        super().__init__()
-        self.seconds: dict[str, list[float]] = {path: [] for path in self.PATHS}
-        self.statuses: Counter[tuple[str, int]] = Counter()
-        self._url = url
-        self._stop_asking = threading.Event()
-
-    def run(self) -> None:
-        """Ask and measure."""
-        while not self._stop_asking.is_set():
-            for path in self.PATHS:
-                began = time.monotonic()
-                status = requests.get(self._url + path, headers=AS_ADMIN, timeout=30).status_code
-                self.seconds[path].append(time.monotonic() - began)
-                self.statuses[path, status] += 1
-
-    def stop(self) -> None:
-        """Ask no more."""
-        self._stop_asking.set()
-        self.join(60)
-
-
-def reload_flags(server: RomServer) -> float:
-    """Seconds of one POST /admin/reload-flags, which must succeed."""
-    began = time.monotonic()
-    answer = requests.post(f"{server.url}/admin/reload-flags", headers=AS_ADMIN, timeout=30)
-    assert answer.status_code == 200, answer.text
-    return time.monotonic() - began
+def probe(server: RomServer) -> None:
+    """Ask what operators and orchestrators ask, each time over a new connection."""
+    for path in ("/health", "/ready", "/metrics", "/admin/flags"):
+        assert requests.get(server.url + path, headers=AS_ADMIN, timeout=30).status_code == 200, path
+    change(server)
 
 
 @pytest.mark.parametrize(("limiter", "places", "code"), [(True, 16, "queue_full"), (False, 20, "overloaded")])
 def test_a_flood_is_refused_and_disturbs_nobody(bedrock: LocalBedrock, limiter: bool, places: int, code: str) -> None:
-    """Every place taken and 3 × 300 more: probes are answered, all are refused in milliseconds, nothing remains."""
+    """Every place taken and a flood that goes on until all probes are answered: all are refused, nothing remains.
+
+    How fast is measured by `python -m bench limiter`.
+    """
     settings: dict[str, Any] = {
         "BOTTLENECK_LIMITER_ENABLED": limiter,
         "QUEUE_TIMEOUT_SECONDS": 120,
@@ -309,30 +278,16 @@ def test_a_flood_is_refused_and_disturbs_nobody(bedrock: LocalBedrock, limiter: 
         assert until(lambda: bedrock.active == (6 if limiter else 20))
         assert not limiter or waiting(server, 10)
         process = Process(server.process.pid)
-        flood(server.url, 300)
-        cpu = process.cpu_seconds
         assert flood(server.url, 300) == {(503, code): 300}
-        # Nearly all of a refusal is work for the processor, and other processes do not lengthen that.
-        assert (process.cpu_seconds - cpu) / 300 < 0.002, "seconds of the server's CPU for one refusal"
         assert until(lambda: process.files < 100)
         before = (process.threads, process.files, process.memory_mb)
-        prober = Prober(server.url)
-        prober.start()
-        began = time.monotonic()
+        counts: Counter[tuple[int, str]] = Counter()
         with ThreadPoolExecutor(1) as pool:
-            reloading = pool.submit(lambda: [reload_flags(server) for _ in range(3)])
-            counts = sum((flood(server.url, 300) for _ in range(3)), Counter())
-            took = time.monotonic() - began
-            reloads = reloading.result(30)
-        prober.stop()
-        assert counts == {(503, code): 900}, "nobody is told less than what is known: which place is missing"
-        assert took / 900 < 0.02, "seconds for one refusal"
-        assert {status for _, status in prober.statuses} == {200}, prober.statuses
-        # The budget is 100 ms on a machine of its own; here the flood's clients and other tests use the same two cores.
-        for path, seconds in prober.seconds.items():
-            assert statistics.median(seconds) < 0.06, (path, sorted(seconds))
-            assert sorted(seconds)[len(seconds) * 95 // 100] < 0.3, (path, sorted(seconds))
-        assert [slow < 1 for slow in reloads] == [True] * 3, reloads
+            probing = pool.submit(lambda: [probe(server) for _ in range(5)])
+            while not probing.done():
+                counts += flood(server.url, 300)
+            probing.result()
+        assert set(counts) == {(503, code)}, "nobody is told less than what is known: which place is missing"
         assert until(lambda: process.files <= before[1] + 2)
         assert process.threads == before[0]
         assert process.memory_mb < before[2] + 10
@@ -353,12 +308,8 @@ def test_more_idle_connections_than_may_be_keep_nobody_out(bedrock: LocalBedrock
             process = Process(server.process.pid)
             for _ in range(min(1200, files - 100)):
                 idle.append(socket.create_connection((host, int(port)), timeout=30))
-            seconds = []
             for _ in range(20):
-                began = time.monotonic()
                 assert server.get("/health").status_code == 200
-                seconds.append(time.monotonic() - began)
-            assert statistics.median(seconds) < 0.1, sorted(seconds)
             assert server.chat("oi").status_code == 200
             assert process.files < 1100
             assert server.events("http.connections_full")

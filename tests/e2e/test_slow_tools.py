@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +11,8 @@ from e2e.serving import RomServer, serving, until
 from local_bedrock import LocalBedrock
 from rom_core.runtime import RESERVED_THREADS
 
-TOOL_SECONDS = 1.4
 # As pip would install it. The tool neither looks at its cancel token nor can be interrupted.
-THIRD_PARTY = f"""
+THIRD_PARTY = """
 import time
 
 from rom_core.markers import hookimpl
@@ -23,9 +21,13 @@ from rom_core.tools import Tool
 class Slow:
     @hookimpl
     def rom_tools(self):
-        return [Tool("search", "searches for a while", {{"type": "object"}}, lambda *given: time.sleep({TOOL_SECONDS}))]
+        return [Tool("search", "searches", {"type": "object"}, lambda value, context: time.sleep(value["seconds"]))]
 """
-QUESTION = "[[tool=search]] procure"
+
+
+def question(seconds: float) -> str:
+    """A message that makes the tool take so long."""
+    return f'[[tool=search]] [[input={{"seconds": {seconds}}}]] procure'
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RomServer]:
 
 def test_heartbeats_while_a_tool_runs(server: RomServer) -> None:
     """A proxy between us sees a comment though nobody says anything, and the answer comes whole after it."""
-    stream = server.stream(QUESTION)
+    stream = server.stream(question(1.4))
     names = []
     for name, _ in stream.events():
         if name == "tool_result":
@@ -71,13 +73,9 @@ def test_heartbeats_while_a_tool_runs(server: RomServer) -> None:
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_client_that_leaves_while_a_tool_runs_frees_the_place(server: RomServer, streamed: bool) -> None:
     """The only place is free at once, not when the tool returns."""
-    stream = server.stream(QUESTION, stream=streamed)
+    stream = server.stream(question(600), stream=streamed)
     assert until(lambda: server.chat("oi").json().get("code") == "overloaded")
     if streamed:
         assert [name for name, _ in zip(stream.events(), range(2), strict=False)]
-    else:
-        time.sleep(0.2)
-    left = time.monotonic()
     stream.close()
-    assert until(lambda: server.chat("oi").status_code == 200, 3)
-    assert time.monotonic() - left < TOOL_SECONDS / 2
+    assert until(lambda: server.chat("oi").status_code == 200)

@@ -61,10 +61,8 @@ def test_waiting_ends_when_the_token_is_cancelled(pool: WorkerPool) -> None:
     go, cancel = threading.Event(), CancelToken()
     job = pool.submit(go.wait)
     threading.Timer(0.02, lambda: cancel.cancel("client_gone")).start()
-    began = time.monotonic()
-    assert not pool.wait(job, CLOCK, cancel, 30)
-    assert not pool.wait(job, CLOCK, cancel, 30)
-    assert time.monotonic() - began < 5
+    assert not pool.wait(job, CLOCK, cancel, 3600)
+    assert not pool.wait(job, CLOCK, cancel, 3600)
     go.set()
     pool.stop()
 
