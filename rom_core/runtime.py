@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from rom_core.agent.loop import ToolLoop
 from rom_core.agent.model_call import ModelCalls, Transport
@@ -46,9 +47,8 @@ class Runtime:
     """One per process. `current` is the snapshot new turns take; replacing it is one assignment.
 
     `routes` are the templates of all HTTP routes, once there is an app. `flags` change the settings at run time; None
-    if the runtime was given nothing to read them from. `exposition` gives what is counted as Prometheus text, None
-    while nobody counts. At the end `settled` is set when every turn has been counted, and `scraped` by whoever hands
-    the counts out after that.
+    if the runtime was given nothing to read them from. `registry` holds what is counted: a plugin registers its
+    collectors there when it starts.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Runtime:
         clock: Clock | None = None,
         transport: Transport | None = None,
         flags: Flags | None = None,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         """With `flags`, theirs are the settings in force, and `settings` only what is read once (`flags.at_start`).
 
@@ -69,14 +70,12 @@ class Runtime:
         self.clock: Clock = clock or SystemClock()
         self.observer_errors: Counter[tuple[str, str]] = Counter()
         self.routes: tuple[str, ...] = ()
-        self.exposition: Callable[[], bytes | None] = _nothing_counted
+        self.registry = registry if registry is not None else CollectorRegistry()
         self.watchdog = Watchdog()
         self.max_turns = int(settings.HTTP_THREADS) - RESERVED_THREADS
         self.tool_pool = WorkerPool("tools", settings.TOOL_THREADS, waiting=2 * settings.TOOL_THREADS)
         self.turn_pool = WorkerPool("turns", self.max_turns)
         self.draining = threading.Event()
-        self.settled = threading.Event()
-        self.scraped = threading.Event()
         self.closers: list[Callable[[], None]] = []
         self._places = Places(self.max_turns)
         self._stopped = False
@@ -313,7 +312,3 @@ class _LateTransport:
 
     def converse(self, attempt: Attempt, request: dict[str, Any]) -> ModelReply:
         return self._runtime.transport.converse(attempt, request)
-
-
-def _nothing_counted() -> None:
-    return None

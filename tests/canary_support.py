@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from flag_support import Site
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 from scrapes import Served
 from support import Recorder
 
@@ -65,6 +69,16 @@ class World:
         self.rollout = Rollout.of(kept, self.clock)
 
 
+class _Exposed(Collector):
+    """What a text says, as a registry holds it."""
+
+    def __init__(self, text: Callable[[], str]) -> None:
+        self._text = text
+
+    def collect(self) -> Iterable[Metric]:
+        return text_string_to_metric_families(self._text())
+
+
 class Bench:
     """Processes one after another on one folder, each with a keeper that looks when told to."""
 
@@ -88,7 +102,7 @@ class Bench:
             "metrics": Metrics(),
         }
         self.runtime, self.flags = self.site.start()
-        self.runtime.exposition = self._text
+        self.runtime.registry.register(_Exposed(self._text))
         # By hand: the looks of a test are its own.
         self.keeper._watch = lambda: None  # type: ignore[method-assign]
         self.keeper.start(self.runtime)
@@ -98,8 +112,8 @@ class Bench:
         """The plugin's."""
         return self.plugin.keeper
 
-    def _text(self) -> bytes:
-        return (self.served.stable.text + self.served.canary.text).encode()
+    def _text(self) -> str:
+        return self.served.stable.text + self.served.canary.text
 
     def look(self, times: int = 1, ok: int = 200, error: int = 0) -> None:
         """Looks five minutes apart, with so many turns of the canary before each."""

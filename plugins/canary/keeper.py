@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any
 
 import structlog
+from prometheus_client import generate_latest
 
 from plugins.canary.phases import phases_of, thresholds_of
 from plugins.canary.record import Record
@@ -23,7 +24,7 @@ from rom_core.flags import Author, Flags
 from rom_core.flags.canary import CANARY_PERCENT, CanaryBlock
 from rom_core.gate import BadScrape, GateBroken, Scrape, parse, prove
 from rom_core.runtime import Runtime
-from rom_core.settings import InvalidSettings, Problem
+from rom_core.settings import InvalidSettings, Problem, Settings
 from rom_core.store.journal import Entry
 from rom_core.store.overrides import CANARY
 
@@ -95,7 +96,7 @@ class Keeper:
                 raise CanaryConflict("a rollout is under way; abort it first")
             if runtime.current.canary is not None:
                 raise CanaryConflict("a canary set by hand is in force; `rom flags clear canary` ends it")
-            if not settings.METRICS_ENABLED or runtime.exposition() is None:
+            if not _counting(settings):
                 raise CanaryConflict(f"nobody counts: the gate needs {_COUNTING}")
             parsed = CanaryBlock.parse(block, settings.declared)
             if not parsed.flags:
@@ -211,11 +212,10 @@ class Keeper:
     def _scrape(self) -> Scrape | None:
         runtime, _ = self._ready()
         try:
-            text = runtime.exposition()
-            if text is None:
+            if not _counting(runtime.current.settings):
                 logger.warning("canary.look_failed", reason=f"nothing is counted: {_COUNTING} is off")
                 return None
-            return parse(text.decode(), runtime.clock.monotonic())
+            return parse(generate_latest(runtime.registry).decode(), runtime.clock.monotonic())
         except BadScrape:
             logger.exception("canary.look_failed")
             return None
@@ -319,3 +319,8 @@ class Keeper:
 
 def _because(author: Author, what: str) -> Author:
     return Author(author.by, f"canary {what}: {author.why}" if author.why else f"canary {what}", author.trace_id)
+
+
+def _counting(settings: Settings) -> bool:
+    """Whether anybody counts: the switch belongs to a plugin that need not be installed."""
+    return bool(getattr(settings, _COUNTING, False))

@@ -1,8 +1,8 @@
 """Metrics: what happened, as Prometheus counters at GET /metrics, and the capacity of this process.
 
 Settings: METRICS_ENABLED (switch), METRICS_TOKEN. Hooks: rom_settings, rom_routes, rom_start, rom_stop, rom_status,
-rom_event. A pure observer. Figures of other plugins come from their events, and the state of
-circuits from rom_status, so that any of them may be missing.
+rom_event. A pure observer: figures of other plugins come from their events, so that any of them may be missing. All of
+it is in `runtime.registry`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,13 @@ from __future__ import annotations
 import os
 import platform
 import socket
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.registry import Collector
+from prometheus_client import ProcessCollector, disable_created_metrics, generate_latest
 
 from plugins.metrics.capacity import CapacityWatch
-from plugins.metrics.children import one_of
-from plugins.metrics.exposition import Exposition, totals
 from plugins.metrics.figures import (
     CIRCUIT_STATES,
     COHORTS,
@@ -31,9 +27,10 @@ from plugins.metrics.figures import (
     TOOL_OUTCOMES,
     UNKNOWN_TOOL,
     Figures,
+    one_of,
 )
 from plugins.metrics.route import MetricsResource
-from plugins.metrics.runtime_counters import RuntimeCounters
+from plugins.metrics.state import RuntimeState
 from rom_core import __version__
 from rom_core.events import (
     AttemptFinished,
@@ -55,23 +52,18 @@ from rom_core.turn import Turn
 logger = structlog.get_logger("rom.metrics")
 
 _NAME = "metrics"
-_BREAKER = "breaker"
+# When a series began is a line more for each; Prometheus itself does not need it.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 Handler = Callable[[Any], None]
 
 
 class Metrics:
-    """The plugin; it owns the registry of this application."""
+    """The plugin."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.figures = Figures(self.registry)
-        self._others = CollectorRegistry()
-        self._exposition = Exposition(self._others, self.figures.all)
-        self._register(ProcessCollector(registry=None))
+        self.figures = Figures()
         self._runtime: Runtime | None = None
         self._watch: CapacityWatch | None = None
-        self._counting = threading.Lock()
-        self._expected: tuple[int, tuple[str, ...]] | None = None
         self._handlers: dict[str, Handler] = {
             "request.finished": self._request_finished,
             "turn.finished": self._turn_finished,
@@ -82,12 +74,13 @@ class Metrics:
             "tool.finished": self._tool_finished,
             "retry.scheduled": self._retry_scheduled,
             "fallback.used": self._fallback_used,
-            "circuit.opened": lambda event: self.figures.circuit_changes(event.model, "open").inc(),
-            "circuit.half_opened": lambda event: self.figures.circuit_changes(event.model, "half_open").inc(),
-            "circuit.closed": lambda event: self.figures.circuit_changes(event.model, "closed").inc(),
-            "queue.entered": lambda _: self.figures.queue_depth().inc(),
+            "circuit.opened": lambda event: self._circuit(event.model, "open"),
+            "circuit.half_opened": lambda event: self._circuit(event.model, "half_open"),
+            "circuit.closed": lambda event: self._circuit(event.model, "closed"),
+            "circuit.reported": lambda event: self._circuit_is(event.model, event.state),
+            "queue.entered": lambda _: self.figures.queue_depth.inc(),
             "queue.left": self._queue_left,
-            "guardrail.warned": lambda _: self.figures.guardrail_warnings().inc(),
+            "guardrail.warned": lambda _: self.figures.guardrail_warnings.inc(),
             "guardrail.tripped": lambda event: self.figures.guardrail_trips(one_of(event.reason, GUARDRAILS)).inc(),
             "flags.changed": self._flags_changed,
             "canary.changed": lambda event: self.figures.canary_changes(event.action).inc(),
@@ -114,7 +107,7 @@ class Metrics:
     @hookimpl
     def rom_routes(self, app: PluginRoutes, runtime: Runtime) -> None:
         """GET /metrics."""
-        app.add_route("/metrics", MetricsResource(runtime, self.render))
+        app.add_route("/metrics", MetricsResource(runtime))
 
     @hookimpl
     def rom_start(self, runtime: Runtime) -> None:
@@ -122,8 +115,9 @@ class Metrics:
         self._runtime = runtime
         self._watch = CapacityWatch(runtime, _NAME)
         self._watch.start()
-        self._register(RuntimeCounters(runtime))
-        runtime.exposition = lambda: self.render() if runtime.current.settings.METRICS_ENABLED else None
+        for collector in (RuntimeState(runtime, self._watch, self._expect), *self.figures.all):
+            runtime.registry.register(collector)
+        ProcessCollector(registry=runtime.registry)
         instance = os.environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
         self.figures.instance(instance, __version__).set(1)
         self.figures.build(__version__, platform.python_version()).set(1)
@@ -133,8 +127,7 @@ class Metrics:
         """Stop watching, and leave the counters in the log: perhaps nobody has scraped them since the last turn."""
         if self._watch is not None:
             self._watch.stop()
-        counters = totals(self.registry)
-        if counters:
+        if self._runtime is not None and (counters := _counters(generate_latest(self._runtime.registry))):
             logger.info("metrics.final", counters=counters)
 
     @hookimpl
@@ -147,62 +140,23 @@ class Metrics:
         """Count it."""
         handler = self._handlers.get(event.name)
         if handler is not None:
-            with self._counting:
-                handler(event)
+            handler(event)
 
-    def render(self) -> bytes:
-        """The text of GET /metrics, with what is looked up rather than counted brought up to date."""
-        if self._runtime is not None and self._watch is not None:
-            self._refresh(self._runtime, self._watch)
-        return self._exposition.render()
-
-    def _register(self, collector: Collector) -> None:
-        for registry in (self.registry, self._others):
-            registry.register(collector)
-
-    def _refresh(self, runtime: Runtime, watch: CapacityWatch) -> None:
-        figures, snapshot = self.figures, runtime.current
-        state = (snapshot.version, runtime.routes)
-        if state != self._expected:
-            self._expected = state
-            figures.expect(snapshot.settings, runtime.routes, snapshot.tools.names)
-            for name, setting in snapshot.settings.declared.items():
-                if setting.type in (bool, int, float):
-                    figures.flag_value(name).set(float(getattr(snapshot.settings, name)))
-        figures.flags_version().set(snapshot.version)
-        figures.flags_store_ok().set(runtime.flags is None or runtime.flags.trouble is None)
-        self._circuits(runtime)
-        figures.active().set(runtime.admitted)
-        for name, pool in (("tools", runtime.tool_pool), ("turns", runtime.turn_pool)):
-            figures.abandoned(name).set(pool.abandoned)
-        wire = getattr(runtime.transport, "pool", None)
-        figures.abandoned("wire").set(wire.abandoned if wire is not None else 0)
-        gauge = watch.memory
-        figures.memory_used().set(gauge.used_bytes() or 0)
-        figures.memory_limit().set(gauge.limit_bytes() or 0)
-        figures.memory_ratio().set(gauge.ratio() or 0)
-        figures.capacity().set(watch.level)
-
-    def _circuits(self, runtime: Runtime) -> None:
-        """By what the breaker says now: it may have been switched off, and then no circuit holds anything back."""
-        snapshot = runtime.current
-        known = snapshot.pipeline.status(_BREAKER).get(_BREAKER, {}).get("models", {})
-        models = snapshot.settings.models
-        for model in models:
-            state = known.get(model, {}).get("state", "closed")
-            self.figures.circuit_state(model).set(CIRCUIT_STATES.index(state))
-        for (model,), _ in self.figures.circuit_state.children():
-            if model not in models:
-                # Nobody looks at its circuit any more: a last state "open" would keep an alert firing for ever.
-                self.figures.circuit_state.forget(model)
+    def _expect(self) -> None:
+        """Expose what the settings, routes and tools in force can lead to."""
+        if self._runtime is not None:
+            snapshot = self._runtime.current
+            self.figures.expect(snapshot.settings, self._runtime.routes, snapshot.tools.names)
 
     # -- events ------------------------------------------------------------------------------------------------------
 
     def _flags_changed(self, event: SettingsChanged) -> None:
-        self.figures.flag_changes().inc()
+        self.figures.flag_changes.inc()
         # What switched it off reached nobody here, and neither did what happened until now: a gate has to know.
         if event.changes.get("METRICS_ENABLED") == (False, True):
-            self.figures.resumed().inc()
+            self.figures.resumed.inc()
+            # Nor did what became of the circuits meanwhile; a breaker that is on reports them after every change.
+            self.figures.circuit_state.reset()
 
     def _request_finished(self, event: RequestFinished) -> None:
         cohort = one_of(event.cohort, COHORTS)
@@ -221,7 +175,7 @@ class Metrics:
         # In the order of TIME_PARTS.
         parts = (account.model_time, account.tool_time, turn.queue_wait, account.retry_wait, own)
         for total, seconds in zip(figures.time_parts, parts, strict=True):
-            total.value += seconds
+            total.inc(seconds)
         of_cohort.iterations.observe(turn.iterations)
         if account.first_delta is not None:
             of_cohort.first_delta.observe(account.first_delta)
@@ -242,12 +196,12 @@ class Metrics:
         usage = attempt.usage
         if usage is not None:
             sent, answered, cache_read, cache_write = of_model.tokens
-            sent.value += usage.input_tokens
-            answered.value += usage.output_tokens
-            cache_read.value += usage.cache_read_tokens
-            cache_write.value += usage.cache_write_tokens
-            of_model.cost.value += cost_usd(attempt.model, usage)
-            of_model.cost_uncached.value += uncached_cost_usd(attempt.model, usage)
+            sent.inc(usage.input_tokens)
+            answered.inc(usage.output_tokens)
+            cache_read.inc(usage.cache_read_tokens)
+            cache_write.inc(usage.cache_write_tokens)
+            of_model.cost.inc(cost_usd(attempt.model, usage))
+            of_model.cost_uncached.inc(uncached_cost_usd(attempt.model, usage))
         elif usage_is_missing(event):
             figures.usage_unknown(model).inc()
         if self._watch is not None:
@@ -271,14 +225,21 @@ class Metrics:
         if event.model == turn.model:
             outcome = getattr(event.error, "outcome", "")
             self.figures.retries(turn.model, one_of(outcome, OUTCOMES)).inc()
-            self.figures.retry_wait().inc(event.after_seconds)
+            self.figures.retry_wait.inc(event.after_seconds)
 
     def _fallback_used(self, event: Any) -> None:
         _account(event.call.turn).observe(event)
         self.figures.fallbacks(event.from_model, event.to_model).inc()
 
+    def _circuit(self, model: str, state: str) -> None:
+        self.figures.circuit_changes(model, state).inc()
+        self._circuit_is(model, state)
+
+    def _circuit_is(self, model: str, state: str) -> None:
+        self.figures.circuit_state(model).set(CIRCUIT_STATES.index(state))
+
     def _queue_left(self, event: Any) -> None:
-        self.figures.queue_depth().dec()
+        self.figures.queue_depth.dec()
         self.figures.queue_wait(one_of(event.turn.cohort, COHORTS)).observe(event.waited)
 
     def _in_turn(self, event: Event) -> None:
@@ -293,3 +254,9 @@ def _account(turn: Turn) -> TurnAccount:
     if account is None:
         account = turn.stash[_NAME] = TurnAccount()
     return account
+
+
+def _counters(text: bytes) -> dict[str, float]:
+    """Our own counters above zero, by name and labels as they are exposed."""
+    samples = (line.rpartition(" ") for line in text.decode().splitlines() if line.startswith("rom_"))
+    return {name: float(value) for name, _, value in samples if "_total" in name.partition("{")[0] and float(value)}

@@ -5,13 +5,13 @@ The names are part of the contract (docs/observability.md). No label takes a val
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import combinations, product
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.registry import Collector
 
-from plugins.metrics.children import OTHER, Buckets, Counter, Gauge, Histogram, Number
 from rom_core.http.requests import UNMATCHED
 from rom_core.settings import Settings
 
@@ -41,35 +41,86 @@ TIME_PARTS = ("model", "tools", "queue", "retry_wait", "own")
 CIRCUIT_STATES = ("closed", "half_open", "open")
 TURN_ROUTES = ("/api/chat", "/v1/chat/completions")
 
-_SECONDS = (0.01, 0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 120, 300, 900)
+OTHER = "other"
+MAX_CHILDREN = 1000
+"""A ceiling for labels whose values are named by the configuration (models, tools): never reached by right use."""
 
+# A histogram has at most ten buckets, +Inf included: each is a line of every scrape, for every set of labels.
+_SECONDS = (0.1, 1, 2.5, 5, 10, 20, 30, 45, 120)
 
 M = TypeVar("M", Counter, Gauge, Histogram)
+
+
+def one_of(value: str, known: Container[str]) -> str:
+    """The value if it is known, else "other"."""
+    return value if value in known else OTHER
+
+
+class Children(Generic[M]):
+    """The children of a metric by their label values, in the order of its labels.
+
+    They are kept here because `labels()` of prometheus-client costs three times as much as counting. Beyond
+    MAX_CHILDREN every new set of values becomes "other", so that nothing a client or a model chooses can grow the
+    process.
+    """
+
+    def __init__(self, metric: M, labels: int) -> None:
+        self.metric: M = metric
+        self._labels = labels
+        self._children: dict[tuple[str, ...], M] = {}
+
+    def __call__(self, *values: str) -> M:
+        """The child; made when it is first asked for. Raises ValueError for a wrong number of values."""
+        child = self._children.get(values)
+        if child is None:
+            if len(self._children) >= MAX_CHILDREN:
+                values = (OTHER,) * self._labels
+            child = self._children[values] = self.metric.labels(*values)
+        return child
+
+    def expect(self, known: Iterable[tuple[str, ...]]) -> None:
+        """Expose these sets of values too, as zero until something happens."""
+        for values in known:
+            self(*values)
+
+    def reset(self) -> None:
+        """Every child at zero again."""
+        for values in list(self._children):
+            self.metric.remove(*values)
+            self._children[values] = self.metric.labels(*values)
+
+    def keep_only(self, known: Container[str]) -> None:
+        """Expose no child any more whose first label value is not known."""
+        for values in [values for values in self._children if values[0] not in known]:
+            del self._children[values]
+            self.metric.remove(*values)
 
 
 class OfModel(NamedTuple):
     """What every request to a model counts. `tokens` in the order of DIRECTIONS."""
 
-    seconds: Buckets
-    tokens: tuple[Number, Number, Number, Number]
-    cost: Number
-    cost_uncached: Number
+    seconds: Histogram
+    tokens: tuple[Counter, Counter, Counter, Counter]
+    cost: Counter
+    cost_uncached: Counter
 
 
 class OfCohort(NamedTuple):
     """What every turn of a cohort counts."""
 
-    overhead: Buckets
-    iterations: Buckets
-    first_delta: Buckets
+    overhead: Histogram
+    iterations: Histogram
+    first_delta: Histogram
 
 
 class Figures:
-    """The metrics in one registry; attributes are called with label values, in order, and give the bound child."""
+    """What is counted: `all` metrics, in no registry yet.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.registry = registry
-        self.all: list[Counter | Gauge | Histogram] = []
+    Those with labels are called with label values, in order, and give the child.
+    """
+
+    def __init__(self) -> None:
+        self.all: list[Collector] = []
         self.requests = self._counter(
             "rom_requests_total",
             "HTTP requests answered, by route template, outcome and cohort",
@@ -86,14 +137,14 @@ class Figures:
             "rom_overhead_seconds",
             "Seconds of a turn that were our own: not the model's, the tools', the queue's or waits before a retry",
             ("cohort",),
-            (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+            (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
         )
         self.turn_time = self._counter("rom_turn_time_seconds_total", "Seconds of turns, by where they went", ("part",))
         self.first_delta = self._histogram(
             "rom_first_delta_seconds",
             "Seconds from the acceptance of a request to the first text of the model",
             ("cohort",),
-            (0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60),
+            (0.25, 0.5, 1, 2, 5, 10, 20, 30, 60),
         )
         self.stop_reasons = self._counter("rom_turns_stopped_total", "Answers, by stop reason", ("stop_reason",))
         self.degraded = self._counter("rom_turns_degraded_total", "Answers marked degraded", ("cohort",))
@@ -110,7 +161,7 @@ class Figures:
             "rom_model_attempt_seconds",
             "Seconds of a request on the wire, to its last event",
             ("model",),
-            (0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 120, 300),
+            (0.5, 1, 2.5, 5, 10, 20, 30, 45, 120),
         )
         self.tokens = self._counter(
             "rom_bedrock_tokens_total", "Tokens billed, in four disjoint directions", ("model", "direction")
@@ -131,13 +182,13 @@ class Figures:
             "rom_tool_seconds", "Seconds of a run of a tool", ("tool",), (0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30)
         )
         self.retries = self._counter("rom_retries_total", "Retries, by what caused them", ("model", "outcome"))
-        self.retry_wait = self._counter("rom_retry_wait_seconds_total", "Seconds of back-off that were planned", ())
+        self.retry_wait = self._plain(Counter, "rom_retry_wait_seconds_total", "Seconds of back-off that were planned")
         self.fallbacks = self._counter(
             "rom_fallbacks_total", "Turns given to another model", ("from_model", "to_model")
         )
         self.circuit_state = self._gauge("rom_circuit_state", "0 closed, 1 half-open, 2 open", ("model",))
         self.circuit_changes = self._counter("rom_circuit_transitions_total", "Changes of a circuit", ("model", "to"))
-        self.queue_depth = self._gauge("rom_queue_depth", "Turns that wait for a slot", ())
+        self.queue_depth = self._plain(Gauge, "rom_queue_depth", "Turns that wait for a slot")
         self.queue_wait = self._histogram(
             "rom_queue_wait_seconds",
             "Seconds of waiting for a slot",
@@ -145,29 +196,16 @@ class Figures:
             (0.1, 0.5, 1, 2.5, 5, 10, 20, 30),
         )
         self.guardrail_trips = self._counter("rom_guardrail_trips_total", "Loops stopped by a guardrail", ("reason",))
-        self.guardrail_warnings = self._counter(
-            "rom_guardrail_warnings_total", "Turns that reached MAX_LOOPS_SOFT iterations", ()
+        self.guardrail_warnings = self._plain(
+            Counter, "rom_guardrail_warnings_total", "Turns that reached MAX_LOOPS_SOFT iterations"
         )
-        self.flag_changes = self._counter("rom_flag_changes_total", "New versions of the settings put in force", ())
-        self.resumed = self._counter(
-            "rom_metrics_resumed_total", "Times METRICS_ENABLED was switched on again; nothing was counted before", ()
+        self.flag_changes = self._plain(Counter, "rom_flag_changes_total", "New versions of the settings put in force")
+        self.resumed = self._plain(
+            Counter,
+            "rom_metrics_resumed_total",
+            "Times METRICS_ENABLED was switched on again; nothing was counted before",
         )
         self.canary_changes = self._counter("rom_canary_changes_total", "What happened to canary rollouts", ("action",))
-        self.flags_version = self._gauge("rom_flags_version", "Version of the settings in force", ())
-        self.flags_store_ok = self._gauge(
-            "rom_flags_store_ok", "1 while overrides are whole and can be kept, 0 if the store is in trouble", ()
-        )
-        self.flag_value = self._gauge(
-            "rom_flag_value", "Settings in force that are numbers or switches (1 on, 0 off)", ("name",)
-        )
-        self.active = self._gauge("rom_active_requests", "Chat requests that run or wait", ())
-        self.abandoned = self._gauge(
-            "rom_abandoned_threads", "Threads still busy with something nobody waits for any more", ("pool",)
-        )
-        self.memory_used = self._gauge("rom_memory_used_bytes", "Resident memory", ())
-        self.memory_limit = self._gauge("rom_memory_limit_bytes", "What this process may use", ())
-        self.memory_ratio = self._gauge("rom_memory_used_ratio", "Resident memory by its limit, 1 = all of it", ())
-        self.capacity = self._gauge("rom_capacity_level", "0 normal, 1 alert, 2 critical", ())
         self.capacity_changes = self._counter("rom_capacity_changes_total", "Changes of the capacity level", ("to",))
         self.alerts = self._counter("rom_alerts_total", "Messages to the alert webhook", ("outcome",))
         self.instance = self._gauge("rom_instance_info", "1, labelled with who answers", ("instance", "version"))
@@ -207,6 +245,8 @@ class Figures:
         chain = (settings.MODEL_PRIMARY, *settings.MODEL_FALLBACKS)
         # A turn goes to any model further down: those between may be held open by their circuits.
         self.fallbacks.expect(combinations(dict.fromkeys(chain), 2))
+        # Nobody asks a model that is gone: a last state "open" would keep an alert firing for ever.
+        self.circuit_state.keep_only(models)
         self.tools.expect(product(tools, TOOL_OUTCOMES))
         self.tool_seconds.expect((tool,) for tool in tools)
 
@@ -224,18 +264,21 @@ class Figures:
         self.capacity_changes.expect((level,) for level in ("normal", "alert", "critical"))
         self.canary_changes.expect((action,) for action in CANARY_ACTIONS)
         self.alerts.expect((outcome,) for outcome in ("delivered", "failed", "dropped"))
-        self.abandoned.expect((pool,) for pool in ("tools", "turns", "wire"))
 
-    def _counter(self, name: str, help_: str, labels: Sequence[str]) -> Counter:
-        return self._registered(Counter(name, help_, labels))
-
-    def _gauge(self, name: str, help_: str, labels: Sequence[str]) -> Gauge:
-        return self._registered(Gauge(name, help_, labels))
-
-    def _histogram(self, name: str, help_: str, labels: Sequence[str], bounds: Sequence[float]) -> Histogram:
-        return self._registered(Histogram(name, help_, labels, bounds))
-
-    def _registered(self, metric: M) -> M:
-        self.registry.register(metric)
+    def _plain(self, kind: type[M], name: str, help_: str) -> M:
+        metric = kind(name, help_, registry=None)
         self.all.append(metric)
         return metric
+
+    def _counter(self, name: str, help_: str, labels: Sequence[str]) -> Children[Counter]:
+        return self._labelled(Counter(name, help_, labels, registry=None), labels)
+
+    def _gauge(self, name: str, help_: str, labels: Sequence[str]) -> Children[Gauge]:
+        return self._labelled(Gauge(name, help_, labels, registry=None), labels)
+
+    def _histogram(self, name: str, help_: str, labels: Sequence[str], bounds: Sequence[float]) -> Children[Histogram]:
+        return self._labelled(Histogram(name, help_, labels, registry=None, buckets=bounds), labels)
+
+    def _labelled(self, metric: M, labels: Sequence[str]) -> Children[M]:
+        self.all.append(metric)
+        return Children(metric, len(labels))

@@ -6,13 +6,15 @@ from typing import Any
 
 import falcon.testing
 import pytest
+import structlog
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.parser import text_string_to_metric_families
 from support import Toolkit, asks, failure, make_runtime, make_settings, make_turn, says, tool
 
 from plugins.breaker import Breaker
 from plugins.metrics import Metrics
-from plugins.metrics.exposition import CONTENT_TYPE
-from plugins.metrics.figures import DIRECTIONS, OUTCOMES, STATUSES
+from plugins.metrics.figures import DIRECTIONS, MAX_CHILDREN, OUTCOMES, STATUSES, Children
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, ModelServerError, ModelThrottled, RomError
 from rom_core.events import (
@@ -21,6 +23,7 @@ from rom_core.events import (
     CircuitClosed,
     CircuitHalfOpened,
     CircuitOpened,
+    CircuitReported,
     Event,
     GuardrailTripped,
     GuardrailWarned,
@@ -55,16 +58,17 @@ def measured(*steps: Any, plugins: dict[str, Any] | None = None, **options: Any)
     return runtime, metrics
 
 
-def value(metrics: Metrics, name: str, /, **labels: str) -> float | None:
+def value(runtime: Runtime, name: str, /, **labels: str) -> float | None:
     """One sample; None if it is not exposed."""
-    return metrics.registry.get_sample_value(name, labels)
+    found: float | None = runtime.registry.get_sample_value(name, labels)
+    return found
 
 
-def total(metrics: Metrics, name: str, **labels: str) -> float:
+def total(runtime: Runtime, name: str, **labels: str) -> float:
     """The sum over all samples of a name that have these labels."""
     return sum(
         sample.value
-        for family in metrics.registry.collect()
+        for family in runtime.registry.collect()
         for sample in family.samples
         if sample.name == name and labels.items() <= sample.labels.items()
     )
@@ -89,7 +93,7 @@ def test_a_turn_with_retries_a_fallback_and_a_tool_counts_exactly(stream: bool) 
 
         return step
 
-    runtime, metrics = measured(
+    runtime, _ = measured(
         failure(ModelThrottled),
         failure(ModelServerError),
         failure(ModelThrottled),
@@ -100,35 +104,35 @@ def test_a_turn_with_retries_a_fallback_and_a_tool_counts_exactly(stream: bool) 
     runtime.run(make_turn(runtime, sink=(lambda *_: None) if stream else None))
     runtime.stop()
     second = {"model": "anthropic.second"}
-    assert value(metrics, "rom_model_attempts_total", model=FIRST, outcome="throttled") == 2
-    assert value(metrics, "rom_model_attempts_total", model=FIRST, outcome="server_error") == 1
-    assert value(metrics, "rom_model_attempts_total", **second, outcome="ok") == 2
-    assert total(metrics, "rom_model_attempts_total") == 5
-    assert [value(metrics, "rom_bedrock_tokens_total", **second, direction=d) for d in DIRECTIONS] == [300, 30, 30, 47]
-    assert total(metrics, "rom_bedrock_tokens_total") == 407
-    assert total(metrics, "rom_bedrock_usage_unknown_total") == 0
-    assert value(metrics, "rom_bedrock_cost_usd_total", **second) == pytest.approx((300 * 3 + 30 * 15) / 1e6)
-    assert value(metrics, "rom_bedrock_cost_uncached_usd_total", **second) == pytest.approx((377 * 3 + 30 * 15) / 1e6)
-    assert value(metrics, "rom_retries_total", model=FIRST, outcome="throttled") == 1
-    assert total(metrics, "rom_retries_total") == 2
-    assert value(metrics, "rom_retry_wait_seconds_total") == 4
-    assert value(metrics, "rom_fallbacks_total", from_model=FIRST, to_model="anthropic.second") == 1
-    assert value(metrics, "rom_tool_calls_total", tool="look", outcome="success") == 1
-    assert value(metrics, "rom_tool_calls_total", tool="unknown", outcome="unknown_tool") == 1
-    assert value(metrics, "rom_turns_stopped_total", stop_reason="end_turn") == 1
-    assert value(metrics, "rom_turns_degraded_total", cohort="stable") == 1
-    assert value(metrics, "rom_turn_iterations_sum", cohort="stable") == 2
+    assert value(runtime, "rom_model_attempts_total", model=FIRST, outcome="throttled") == 2
+    assert value(runtime, "rom_model_attempts_total", model=FIRST, outcome="server_error") == 1
+    assert value(runtime, "rom_model_attempts_total", **second, outcome="ok") == 2
+    assert total(runtime, "rom_model_attempts_total") == 5
+    assert [value(runtime, "rom_bedrock_tokens_total", **second, direction=d) for d in DIRECTIONS] == [300, 30, 30, 47]
+    assert total(runtime, "rom_bedrock_tokens_total") == 407
+    assert total(runtime, "rom_bedrock_usage_unknown_total") == 0
+    assert value(runtime, "rom_bedrock_cost_usd_total", **second) == pytest.approx((300 * 3 + 30 * 15) / 1e6)
+    assert value(runtime, "rom_bedrock_cost_uncached_usd_total", **second) == pytest.approx((377 * 3 + 30 * 15) / 1e6)
+    assert value(runtime, "rom_retries_total", model=FIRST, outcome="throttled") == 1
+    assert total(runtime, "rom_retries_total") == 2
+    assert value(runtime, "rom_retry_wait_seconds_total") == 4
+    assert value(runtime, "rom_fallbacks_total", from_model=FIRST, to_model="anthropic.second") == 1
+    assert value(runtime, "rom_tool_calls_total", tool="look", outcome="success") == 1
+    assert value(runtime, "rom_tool_calls_total", tool="unknown", outcome="unknown_tool") == 1
+    assert value(runtime, "rom_turns_stopped_total", stop_reason="end_turn") == 1
+    assert value(runtime, "rom_turns_degraded_total", cohort="stable") == 1
+    assert value(runtime, "rom_turn_iterations_sum", cohort="stable") == 2
 
 
 def test_usage_that_never_came_is_counted_and_never_estimated() -> None:
     """An answer without usage counts as unknown; a refusal, which is not billed, does not."""
-    runtime, metrics = measured(ModelReply(({"text": "x"},), "end_turn", FIRST), failure(ModelRefused))
+    runtime, _ = measured(ModelReply(({"text": "x"},), "end_turn", FIRST), failure(ModelRefused))
     runtime.run(make_turn(runtime))
     with pytest.raises(RomError):
         runtime.run(make_turn(runtime))
     runtime.stop()
-    assert value(metrics, "rom_bedrock_usage_unknown_total", model=FIRST) == 1
-    assert total(metrics, "rom_bedrock_tokens_total") == 0
+    assert value(runtime, "rom_bedrock_usage_unknown_total", model=FIRST) == 1
+    assert total(runtime, "rom_bedrock_tokens_total") == 0
 
 
 def test_overhead_is_apart_from_model_tools_and_queue() -> None:
@@ -145,21 +149,21 @@ def test_overhead_is_apart_from_model_tools_and_queue() -> None:
             clock.advance(0.5)
             return (yield)
 
-    runtime, metrics = measured(slow, plugins={"h": Hesitant()}, clock=clock)
+    runtime, _ = measured(slow, plugins={"h": Hesitant()}, clock=clock)
     turn = make_turn(runtime)
     clock.advance(3)
     turn.queue_wait = 3
     runtime.run(turn)
     runtime.stop()
-    parts = {part: value(metrics, "rom_turn_time_seconds_total", part=part) for part in ("model", "queue", "own")}
+    parts = {part: value(runtime, "rom_turn_time_seconds_total", part=part) for part in ("model", "queue", "own")}
     assert parts == {"model": 8, "queue": 3, "own": 0.5}
-    assert value(metrics, "rom_overhead_seconds_sum", cohort="stable") == 0.5
-    assert value(metrics, "rom_first_delta_seconds_sum", cohort="stable") == 11.5
+    assert value(runtime, "rom_overhead_seconds_sum", cohort="stable") == 0.5
+    assert value(runtime, "rom_first_delta_seconds_sum", cohort="stable") == 11.5
 
 
 def test_requests_by_route_status_and_cohort() -> None:
     """One count and one duration for each; our own refusals also by reason."""
-    runtime, metrics = measured()
+    runtime, _ = measured()
     for event in (
         finished(),
         finished(cohort="canary"),
@@ -170,61 +174,70 @@ def test_requests_by_route_status_and_cohort() -> None:
         runtime.emit(event)
     runtime.stop()
     counted = {"route": "/api/chat", "status": "rejected", "cohort": "stable"}
-    assert value(metrics, "rom_requests_total", **counted) == 2
-    assert value(metrics, "rom_requests_duration_seconds_sum", **counted) == 0.5
-    assert value(metrics, "rom_requests_total", route="/api/chat", status="ok", cohort="canary") == 1
-    assert total(metrics, "rom_requests_total") == total(metrics, "rom_requests_duration_seconds_count") == 5
-    assert value(metrics, "rom_rejections_total", code="queue_full") == total(metrics, "rom_rejections_total") == 2
+    assert value(runtime, "rom_requests_total", **counted) == 2
+    assert value(runtime, "rom_requests_duration_seconds_sum", **counted) == 0.5
+    assert value(runtime, "rom_requests_total", route="/api/chat", status="ok", cohort="canary") == 1
+    assert total(runtime, "rom_requests_total") == total(runtime, "rom_requests_duration_seconds_count") == 5
+    assert value(runtime, "rom_rejections_total", code="queue_full") == total(runtime, "rom_rejections_total") == 2
 
 
-def test_the_state_of_a_circuit_is_the_breakers_own_also_after_it_was_switched() -> None:
-    """At each scrape: a circuit that a breaker holds open, none while it is off, and what it says when it is back."""
-    runtime, metrics = measured(plugins={"breaker": Breaker()}, METRICS_ENABLED=True)
-    breaker: Breaker = runtime.catalogue.plugins["breaker"].instance
+def test_the_state_of_a_circuit_is_what_the_breaker_said_last() -> None:
+    """Opened, half-open, closed; and closed again once the breaker is switched off, which forgets its circuits."""
+    breaker = Breaker()
+    runtime, _ = measured(plugins={"breaker": breaker}, METRICS_ENABLED=True, CIRCUIT_BREAKER_ENABLED=True)
+
+    def states() -> list[float | None]:
+        return [value(runtime, "rom_circuit_state", model=model) for model in (FIRST, "anthropic.second")]
+
+    assert states() == [0, 0]
     breaker.force(FIRST, "open", Author("ops"))
-
-    def states(*, breaker_on: bool) -> list[float | None]:
-        settings = make_settings(runtime.catalogue, METRICS_ENABLED=True, CIRCUIT_BREAKER_ENABLED=breaker_on)
-        runtime.current = runtime.build(settings)
-        metrics.render()
-        return [value(metrics, "rom_circuit_state", model=model) for model in (FIRST, "anthropic.second")]
-
-    assert states(breaker_on=True) == [2, 0]
-    assert states(breaker_on=False) == [0, 0]
-    breaker.force(FIRST, "closed", Author("ops"))
-    breaker.force("anthropic.second", "open", Author("ops"))
-    assert states(breaker_on=True) == [0, 2]
+    assert states() == [2, 0]
+    runtime.emit(CircuitHalfOpened("anthropic.second"))
+    assert states() == [2, 1]
+    runtime.current = runtime.build(
+        make_settings(runtime.catalogue, METRICS_ENABLED=True, CIRCUIT_BREAKER_ENABLED=False)
+    )
+    breaker.rom_event(SettingsChanged(2, {"CIRCUIT_BREAKER_ENABLED": (True, False)}, "ops", "", ""))
+    assert states() == [0, 1]
     runtime.stop()
-    assert total(metrics, "rom_circuit_transitions_total", to="open") == 2
+    assert total(runtime, "rom_circuit_transitions_total", to="open") == 1
+
+
+def test_a_circuit_that_changed_while_nobody_counted_is_not_said_to_be_open() -> None:
+    """The last state known may be over, and would keep an alert firing until the circuit changes again."""
+    runtime, _ = measured()
+    runtime.emit(CircuitOpened(FIRST, "failures", 5, 30.0))
+    runtime.emit(SettingsChanged(3, {"METRICS_ENABLED": (False, True)}, "ops", "", ""))
+    assert value(runtime, "rom_circuit_state", model=FIRST) == 0
+    runtime.emit(CircuitReported(FIRST, "open", forced=True))
+    runtime.stop()
+    assert value(runtime, "rom_circuit_state", model=FIRST) == 2
+    assert value(runtime, "rom_circuit_transitions_total", model=FIRST, to="open") == 1
 
 
 def test_the_circuit_of_a_model_that_is_gone_is_exposed_no_more() -> None:
     """Its last state would stay for ever, and an alert on an open circuit with it."""
     runtime, metrics = measured()
-    metrics.render()
-    metrics.figures.circuit_state("anthropic.first").set(2)
+    metrics.figures.circuit_state(FIRST).set(2)
     metrics.figures.circuit_state("removed").set(2)
-    text = metrics.render().decode()
+    assert value(runtime, "rom_circuit_state", model=FIRST) == 2
+    assert value(runtime, "rom_circuit_state", model="removed") is None
     runtime.stop()
-    assert 'rom_circuit_state{model="anthropic.first"} 0.0' in text
-    assert "removed" not in text
-    assert value(metrics, "rom_circuit_state", model="removed") is None
 
 
 def test_a_fallback_to_any_model_further_down_the_chain_is_there_as_zero() -> None:
     """The models between may be held open: the first fallback of all may skip some."""
-    runtime, metrics = measured()
-    metrics.render()
+    runtime, _ = measured()
     runtime.stop()
     first, second, third = (f"anthropic.{place}" for place in ("first", "second", "third"))
     for pair in ((first, second), (first, third), (second, third)):
-        assert value(metrics, "rom_fallbacks_total", from_model=pair[0], to_model=pair[1]) == 0
-    assert value(metrics, "rom_fallbacks_total", from_model=third, to_model=first) is None
+        assert value(runtime, "rom_fallbacks_total", from_model=pair[0], to_model=pair[1]) == 0
+    assert value(runtime, "rom_fallbacks_total", from_model=third, to_model=first) is None
 
 
 def test_figures_of_the_other_plugins_come_from_their_events() -> None:
     """Circuits, queue, guardrails, settings, capacity, alerts: each change is counted."""
-    runtime, metrics = measured()
+    runtime, _ = measured()
     turn = make_turn(runtime)
     events: list[Event] = [
         CircuitOpened(FIRST, "failures", 5, 30.0),
@@ -245,16 +258,16 @@ def test_figures_of_the_other_plugins_come_from_their_events() -> None:
     for event in events:
         runtime.emit(event)
     runtime.stop()
-    assert value(metrics, "rom_circuit_transitions_total", model=FIRST, to="half_open") == 1
-    assert value(metrics, "rom_queue_depth") == 1
-    assert value(metrics, "rom_queue_wait_seconds_sum", cohort="stable") == 4
-    assert value(metrics, "rom_guardrail_warnings_total") == 1
-    assert value(metrics, "rom_guardrail_trips_total", reason="guardrail_cycle") == 1
-    assert value(metrics, "rom_guardrail_trips_total", reason="other") == 1
-    assert value(metrics, "rom_flag_changes_total") == 2
-    assert value(metrics, "rom_metrics_resumed_total") == 1
-    assert value(metrics, "rom_capacity_changes_total", to="critical") == 1
-    assert value(metrics, "rom_alerts_total", outcome="delivered") == 1
+    assert value(runtime, "rom_circuit_transitions_total", model=FIRST, to="half_open") == 1
+    assert value(runtime, "rom_queue_depth") == 1
+    assert value(runtime, "rom_queue_wait_seconds_sum", cohort="stable") == 4
+    assert value(runtime, "rom_guardrail_warnings_total") == 1
+    assert value(runtime, "rom_guardrail_trips_total", reason="guardrail_cycle") == 1
+    assert value(runtime, "rom_guardrail_trips_total", reason="other") == 1
+    assert value(runtime, "rom_flag_changes_total") == 2
+    assert value(runtime, "rom_metrics_resumed_total") == 1
+    assert value(runtime, "rom_capacity_changes_total", to="critical") == 1
+    assert value(runtime, "rom_alerts_total", outcome="delivered") == 1
 
 
 # -- label sets -------------------------------------------------------------------------------------------------------
@@ -262,37 +275,64 @@ def test_figures_of_the_other_plugins_come_from_their_events() -> None:
 
 def test_label_sets_are_exposed_as_zero_before_anything_happens() -> None:
     """Known routes, models, outcomes and tools are there from the first scrape, so that rates see the first event."""
-    runtime, metrics = measured(plugins={"kit": Toolkit(tool())})
+    runtime, _ = measured(plugins={"kit": Toolkit(tool())})
     create_app(runtime)
-    metrics.render()
     runtime.stop()
     for status in STATUSES:
         for route in ("/api/chat", "/health", "/metrics", "unmatched"):
-            assert value(metrics, "rom_requests_total", route=route, status=status, cohort="stable") == 0
+            assert value(runtime, "rom_requests_total", route=route, status=status, cohort="stable") == 0
         chat = {"route": "/api/chat", "status": status, "cohort": "canary"}
-        assert value(metrics, "rom_requests_total", **chat) == 0
-        assert value(metrics, "rom_requests_duration_seconds_bucket", **chat, le="45.0") == 0
-        assert value(metrics, "rom_requests_duration_seconds_bucket", **chat, le="30.0") == 0
+        assert value(runtime, "rom_requests_total", **chat) == 0
+        assert value(runtime, "rom_requests_duration_seconds_bucket", **chat, le="45.0") == 0
+        assert value(runtime, "rom_requests_duration_seconds_bucket", **chat, le="30.0") == 0
     for model in (FIRST, "anthropic.second", "anthropic.third"):
-        assert {value(metrics, "rom_model_attempts_total", model=model, outcome=o) for o in OUTCOMES} == {0}
-        assert {value(metrics, "rom_bedrock_tokens_total", model=model, direction=d) for d in DIRECTIONS} == {0}
-    assert value(metrics, "rom_tool_calls_total", tool="look", outcome="timeout") == 0
-    assert value(metrics, "rom_observer_errors_total", plugin="metrics", hook="rom_event") == 0
+        assert {value(runtime, "rom_model_attempts_total", model=model, outcome=o) for o in OUTCOMES} == {0}
+        assert {value(runtime, "rom_bedrock_tokens_total", model=model, direction=d) for d in DIRECTIONS} == {0}
+    assert value(runtime, "rom_tool_calls_total", tool="look", outcome="timeout") == 0
+    assert value(runtime, "rom_observer_errors_total", plugin="metrics", hook="rom_event") == 0
 
 
 def test_no_label_takes_a_value_that_a_client_or_a_model_chooses() -> None:
     """Paths, ids, users, made-up tool names and stop reasons do not become labels."""
-    runtime, metrics = measured(asks(("made-up-tool", {})), says("x", stop_reason="made-up-reason"))
+    runtime, _ = measured(asks(("made-up-tool", {})), says("x", stop_reason="made-up-reason"))
     app = falcon.testing.TestClient(create_app(runtime))
     for number in range(5):
         app.simulate_get(f"/made-up-path-{number}", headers={"X-Request-Id": f"made-up-id-{number}"})
     body = {"message": "oi", "user": "made-up-user", "conversation_id": "made-up-conv"}
     assert app.simulate_post("/api/chat", json=body).status_code == 200
-    text = metrics.render().decode()
+    text = generate_latest(runtime.registry).decode()
     runtime.stop()
     assert "made-up" not in text
-    assert value(metrics, "rom_requests_total", route="unmatched", status="client_error", cohort="stable") == 5
-    assert value(metrics, "rom_turns_stopped_total", stop_reason="other") == 1
+    assert value(runtime, "rom_requests_total", route="unmatched", status="client_error", cohort="stable") == 5
+    assert value(runtime, "rom_turns_stopped_total", stop_reason="other") == 1
+
+
+def test_a_label_set_has_a_ceiling() -> None:
+    """Beyond it every new value counts as "other"; a wrong number of values is a mistake of ours, found at once."""
+    registry = CollectorRegistry()
+    children = Children(Counter("x", "x", ["a", "b"], registry=registry), 2)
+    for number in range(MAX_CHILDREN + 50):
+        children(str(number), "b").inc()
+    assert registry.get_sample_value("x_total", {"a": "other", "b": "other"}) == 50
+    assert registry.get_sample_value("x_total", {"a": "3", "b": "b"}) == 1
+    with pytest.raises(ValueError, match="label"):
+        Children(Counter("y", "y", ["a", "b"], registry=None), 2)("1")
+
+
+def test_a_histogram_has_at_most_ten_buckets_and_no_series_tells_when_it_began() -> None:
+    """Every bucket of every label set is a line of each scrape; 30 and 45 s are what gate and alerts ask for."""
+    runtime, _ = measured()
+    runtime.emit(finished())
+    buckets: dict[str, set[str]] = {}
+    for family in runtime.registry.collect():
+        for sample in family.samples:
+            assert not sample.name.endswith("_created"), sample
+            if family.type == "histogram" and "le" in sample.labels:
+                buckets.setdefault(family.name, set()).add(sample.labels["le"])
+    runtime.stop()
+    assert len(buckets) > 5
+    assert max(map(len, buckets.values())) <= 10
+    assert {"30.0", "45.0", "+Inf"} <= buckets["rom_requests_duration_seconds"]
 
 
 # -- the route --------------------------------------------------------------------------------------------------------
@@ -318,50 +358,99 @@ def test_the_route_is_open_unless_a_token_closes_it(token: str, header: str | No
     runtime.stop()
     assert answer.status_code == status
     if status == 200:
-        assert answer.headers["Content-Type"] == CONTENT_TYPE
+        assert answer.headers["Content-Type"] == CONTENT_TYPE_PLAIN_0_0_4
         names = {family.name for family in text_string_to_metric_families(answer.text)}
         assert {"rom_requests", "rom_requests_duration_seconds", "rom_instance_info", "rom_overhead_seconds"} <= names
         assert "process_resident_memory_bytes" in names
 
 
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (None, CONTENT_TYPE_PLAIN_0_0_4),
+        ("*/*", CONTENT_TYPE_PLAIN_0_0_4),
+        ("text/plain; version=made-up, */*", CONTENT_TYPE_PLAIN_0_0_4),
+        ("text/plain;version=1.0.0", "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+        ),
+    ],
+)
+def test_a_scraper_gets_the_format_that_it_asks_for(accept: str | None, content_type: str) -> None:
+    """As prometheus-client negotiates it; what nobody can read is answered in the format that everybody reads."""
+    runtime, _ = measured()
+    client = falcon.testing.TestClient(create_app(runtime))
+    answer = client.simulate_get("/metrics", headers={} if accept is None else {"Accept": accept})
+    runtime.stop()
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, content_type)
+    assert answer.text.endswith("# EOF\n") == ("openmetrics" in content_type)
+    assert 'rom_requests_total{cohort="stable",route="/api/chat",status="ok"} 0.0' in answer.text
+
+
+def test_what_another_plugin_registers_is_exposed_beside_ours() -> None:
+    """The registry is the runtime's, and may be handed to it."""
+
+    class Own:
+        @hookimpl
+        def rom_start(self, runtime: Runtime) -> None:
+            Counter("acme_orders", "Orders", registry=runtime.registry).inc(3)
+
+    runtime, _ = measured(plugins={"own": Own()})
+    client = falcon.testing.TestClient(create_app(runtime))
+    text = client.simulate_get("/metrics").text
+    runtime.stop()
+    assert "acme_orders_total 3.0" in text
+
+
+def test_the_last_counts_are_in_the_log() -> None:
+    """Perhaps nobody has scraped them since the last turn: counters above zero, named as they are exposed."""
+    runtime, _ = measured()
+    runtime.emit(finished())
+    with structlog.testing.capture_logs() as lines:
+        runtime.stop()
+    [final] = [line for line in lines if line["event"] == "metrics.final"]
+    counters = final["counters"]
+    assert counters['rom_requests_total{cohort="stable",route="/api/chat",status="ok"}'] == 1
+    assert all(name.startswith("rom_") and value > 0 for name, value in counters.items())
+
+
 def test_switched_off_it_neither_counts_nor_answers() -> None:
     """METRICS_ENABLED=false: /metrics is 404 plugin_disabled, and events pass by."""
-    runtime, metrics = measured(METRICS_ENABLED=False)
+    runtime, _ = measured(METRICS_ENABLED=False)
     client = falcon.testing.TestClient(create_app(runtime))
     answer = client.simulate_get("/metrics")
     runtime.run(make_turn(runtime))
     runtime.stop()
     assert (answer.status_code, answer.json["code"]) == (404, "plugin_disabled")
-    assert total(metrics, "rom_model_attempts_total") == 0
+    assert total(runtime, "rom_model_attempts_total") == 0
 
 
 def test_two_applications_have_two_registries() -> None:
     """What one counts the other does not see."""
-    (first, one), (second, other) = measured(), measured()
+    (first, _), (second, _) = measured(), measured()
     first.run(make_turn(first))
     first.stop()
     second.stop()
-    assert (total(one, "rom_model_attempts_total"), total(other, "rom_model_attempts_total")) == (1, 0)
+    assert (total(first, "rom_model_attempts_total"), total(second, "rom_model_attempts_total")) == (1, 0)
 
 
 def test_what_is_looked_up_is_current_at_each_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
     """Places taken, settings in force, memory, the instance and the build."""
     monkeypatch.setenv("RENDER_INSTANCE_ID", "srv-1")
-    runtime, metrics = measured(MEMORY_LIMIT_MB=100_000)
+    runtime, _ = measured(MEMORY_LIMIT_MB=100_000)
     release = runtime.admit("/api/chat")
-    metrics.render()
-    assert value(metrics, "rom_active_requests") == 1
+    assert value(runtime, "rom_active_requests") == 1
     release()
-    metrics.render()
     runtime.stop()
-    assert value(metrics, "rom_active_requests") == 0
-    assert value(metrics, "rom_flag_value", name="BEDROCK_ENABLED") == 1
-    assert value(metrics, "rom_flag_value", name="MAX_TOKENS") == 4096
-    assert value(metrics, "rom_flags_version") == 1
-    assert value(metrics, "rom_memory_limit_bytes") == 100_000 * 1024 * 1024
-    assert 0 < (value(metrics, "rom_memory_used_ratio") or 0) < 1
-    assert total(metrics, "rom_instance_info", instance="srv-1") == 1
-    assert total(metrics, "rom_build_info") == 1
+    assert value(runtime, "rom_active_requests") == 0
+    assert value(runtime, "rom_flag_value", name="BEDROCK_ENABLED") == 1
+    assert value(runtime, "rom_flag_value", name="MAX_TOKENS") == 4096
+    assert value(runtime, "rom_flags_version") == 1
+    assert value(runtime, "rom_memory_limit_bytes") == 100_000 * 1024 * 1024
+    assert 0 < (value(runtime, "rom_memory_used_ratio") or 0) < 1
+    assert total(runtime, "rom_instance_info", instance="srv-1") == 1
+    assert total(runtime, "rom_build_info") == 1
 
 
 # -- capacity ---------------------------------------------------------------------------------------------------------
@@ -398,7 +487,7 @@ def test_capacity_is_part_of_the_status_and_each_change_is_an_event() -> None:
     assert metrics.rom_status()["capacity"] == "normal"
     runtime.stop()
     assert [(event.before, event.after) for event in changes.seen] == [("normal", "critical"), ("critical", "normal")]
-    assert value(metrics, "rom_capacity_changes_total", to="critical") == 1
+    assert value(runtime, "rom_capacity_changes_total", to="critical") == 1
 
 
 def test_memory_decides_against_the_limit_in_force() -> None:

@@ -16,6 +16,7 @@ import structlog
 from rom_core.http.routes.chat import ChatResource
 from rom_core.http.routes.openai import CompletionsResource
 from rom_core.http.server.lanes import Lanes
+from rom_core.http.server.last_scrape import LastScrape
 from rom_core.http.server.listener import listen
 from rom_core.runtime import Runtime
 
@@ -46,6 +47,7 @@ class Server:
         """Binds to HOST and PORT (0 = any free one). Raises OSError if that is not possible."""
         settings = runtime.current.settings
         self._runtime = runtime
+        self.last_scrape = LastScrape(app)
         self._lanes = Lanes(
             settings.HTTP_THREADS,
             runtime.max_turns + REFUSING_THREADS,
@@ -53,7 +55,7 @@ class Server:
             door=REFUSING_THREADS,
         )
         self._server: Any = listen(
-            app,
+            self.last_scrape,
             self._lanes,
             lambda: runtime.current.settings,
             host=settings.HOST,
@@ -66,8 +68,8 @@ class Server:
             max_request_body_size=max(settings.MAX_BODY_BYTES * _BODY_CAP_FACTOR, 1 << 20),
             connection_limit=connection_limit(),
             ident="rom",
-            # The app heeds and clears them (rom_core/http/addresses.py); waitress knows no mapped addresses or ports.
-            clear_untrusted_proxy_headers=False,
+            clear_untrusted_proxy_headers=True,
+            **_proxies(settings.TRUSTED_PROXY_COUNT),
         )
         self._thread = threading.Thread(target=self._server.run, name="rom-http", daemon=True)
 
@@ -106,9 +108,9 @@ class Server:
             _until(lambda: not self._runtime.admitted, _LAST_WORDS_SECONDS)
         # A turn gives its place back a moment before its request is counted.
         _until(lambda: not self._lanes.chats, _LAST_WORDS_SECONDS)
-        self._runtime.settled.set()
+        self.last_scrape.settled.set()
         linger = min(linger_seconds, end - time.monotonic())
-        _until(lambda: self._runtime.scraped.is_set() or hurry.is_set(), linger)
+        _until(lambda: self.last_scrape.done.is_set() or hurry.is_set(), linger)
         self._server.trigger.pull_trigger(self._stop_listening)
         _until(lambda: not self._busy(), _LAST_WORDS_SECONDS)
         self._lanes.shutdown(timeout=0.5)
@@ -162,11 +164,11 @@ def serve(server: Server, runtime: Runtime, signals: Signals) -> None:
         pass
     grace = float(runtime.current.settings.SHUTDOWN_GRACE_SECONDS)
     logger.info("server.draining", active_turns=runtime.active_turns, grace_seconds=grace)
-    counting = runtime.exposition() is not None
-    linger = float(runtime.current.settings.SHUTDOWN_LINGER_SECONDS) if counting else 0.0
+    settings = runtime.current.settings
+    linger = float(settings.SHUTDOWN_LINGER_SECONDS) if getattr(settings, "METRICS_ENABLED", False) else 0.0
     clean = server.stop(grace, signals.at_once, linger_seconds=linger)
     runtime.stop()
-    logger.info("server.stopped", clean=clean, scraped=runtime.scraped.is_set())
+    logger.info("server.stopped", clean=clean, scraped=server.last_scrape.done.is_set())
 
 
 def connection_limit() -> int:
@@ -175,6 +177,18 @@ def connection_limit() -> int:
     if files == resource.RLIM_INFINITY:
         return _CONNECTION_LIMIT
     return max(1, min(_CONNECTION_LIMIT, files - _OTHER_FILES))
+
+
+def _proxies(count: int) -> dict[str, Any]:
+    """What makes the client's address that of the `count`-th X-Forwarded-For entry from the right, and nothing else."""
+    if not count:
+        return {}
+    # Named, or waitress would also believe the scheme, host and port that a client may write into other headers.
+    return {
+        "trusted_proxy": "*",
+        "trusted_proxy_count": count,
+        "trusted_proxy_headers": {"x-forwarded-for"},
+    }
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -228,7 +228,7 @@ def test_while_nothing_is_counted_the_window_stands_still(bench: Bench) -> None:
     """Said in the log; a process that ends like that has lost what it did not count, as if it had been killed."""
     bench.keeper.begin(BLOCK, ANA)
     bench.look(2)
-    bench.runtime.exposition = lambda: None
+    bench.flags.change({"METRICS_ENABLED": False}, ANA)
     with capture_logs() as logs:
         bench.look(3)
     assert [line["event"] for line in logs].count("canary.look_failed") == 3
@@ -237,6 +237,7 @@ def test_while_nothing_is_counted_the_window_stands_still(bench: Bench) -> None:
     bench.keeper.stop()
     bench.served.restart(closed=True)
     bench.start()
+    bench.flags.change({"METRICS_ENABLED": None}, ANA)
     bench.look(2)
     assert bench.keeper.view["rollout"]["judged"]["cohorts"]["canary"]["restarts"] == 1
 

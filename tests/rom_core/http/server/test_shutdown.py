@@ -16,7 +16,6 @@ from rom_core.events import Event, RequestFinished
 from rom_core.http.app import create_app
 from rom_core.http.server.server import Server
 from rom_core.markers import hookimpl
-from rom_core.runtime import Runtime
 
 LONG, SOON = 60.0, 10.0
 
@@ -89,18 +88,18 @@ def ending() -> Iterator[Make]:
         one.close()
 
 
-def settled(runtime: Runtime) -> bool:
+def settled(server: Server) -> bool:
     """Whether every turn is said to be counted, soon."""
-    return runtime.settled.wait(SOON)
+    return server.last_scrape.settled.wait(SOON)
 
 
 def test_the_scrape_ends_the_wait_for_it(ending: Make) -> None:
     """Not the seconds that were agreed, which are the most it may last."""
     here = ending()
     here.begin()
-    assert settled(here.runtime)
+    assert settled(here.server)
     assert not here.over(0.1), "nobody has scraped yet"
-    here.runtime.scraped.set()
+    here.server.last_scrape.done.set()
     assert here.over(SOON)
     assert here.clean
 
@@ -109,7 +108,7 @@ def test_a_second_signal_ends_the_wait_for_a_scrape(ending: Make) -> None:
     """Who asks twice is in a hurry."""
     here = ending()
     here.begin()
-    assert settled(here.runtime)
+    assert settled(here.server)
     assert not here.over(0.1)
     here.at_once.set()
     assert here.over(SOON)
@@ -137,9 +136,9 @@ def test_settled_is_said_only_when_the_last_request_has_been_counted(ending: Mak
         assert here.runtime.admitted == 0
         here.begin()
         time.sleep(0.2)
-        assert not here.runtime.settled.is_set()
+        assert not here.server.last_scrape.settled.is_set()
         here.count.go.set()
-        assert settled(here.runtime)
+        assert settled(here.server)
         assert here.count.counted == 1
         assert client.recv(15) == b"HTTP/1.1 200 OK"
 
