@@ -116,3 +116,15 @@ def test_going_live_is_the_plan() -> None:
     assert re.findall(r"\*\*STOP (\d)", text) == ["1", "2", "3", "4", "5"]
     assert "rom release-check" in text
     assert text.count("rom canary approve") == len(phases)
+
+
+def test_values_are_written_the_same_way_everywhere() -> None:
+    """As they are shown: a switch is `true` or `false` in what a person copies, never on, off, yes or no."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "ops").rglob("*.yml")]
+    code = [path for folder in ("rom_core", "plugins") for path in (ROOT / folder).rglob("*.py")]
+    found = [
+        f"{path.relative_to(ROOT)}: {wrong}"
+        for path in (*pages, *code, *(ROOT / ".github").rglob("*.yml"))
+        for wrong in re.findall(r"\b[A-Z_]{3,}_ENABLED=(?:on|off|yes|no|1|0)\b", path.read_text())
+    ]
+    assert found == []

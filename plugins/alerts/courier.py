@@ -109,10 +109,13 @@ class Courier:
         """Whether it was taken; if not, the seconds the webhook asks for, None where another try is useless."""
         import requests
 
+        from rom_core.ops.requesting import DirectSession
+
         try:
-            with requests.post(
-                url, json=message.payload(self._origin()), timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True
-            ) as answer:
+            with (
+                DirectSession() as session,
+                session.post(url, json=message.payload(self._origin()), timeout=TIMEOUT_SECONDS, stream=True) as answer,
+            ):
                 status, wait = answer.status_code, answer.headers.get("Retry-After", "")
         except requests.RequestException as error:
             # Its text holds the URL, and the URL is the secret.

@@ -92,14 +92,17 @@ def _search(
 ) -> Any:
     import requests
 
+    from rom_core.ops.requesting import DirectSession
+
     left = deadline.remaining()
     if left <= 0:
         raise ToolError("Não há mais tempo para consultar o DataJud nesta resposta.")
     timeouts = (min(_CONNECT_SECONDS, left), min(_READ_SECONDS, left))
     try:
-        with requests.post(
-            url, json=body, headers=dict(headers), timeout=timeouts, stream=True, allow_redirects=False
-        ) as response:
+        with (
+            DirectSession() as session,
+            session.post(url, json=body, headers=dict(headers), timeout=timeouts, stream=True) as response,
+        ):
             _check(response.status_code)
             return json.loads(_read(response, deadline, cancel))
     except requests.Timeout:

@@ -5,12 +5,16 @@ Exit codes: rom_core.cli.problems.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rom_core import __version__
+from rom_core.cli.terminal import clean
 
 _COMMANDS = (
     "bedrock-local",
@@ -42,6 +46,26 @@ class _Commands(click.Group):
         name = cmd_name.replace("-", "_")
         command: click.Command = getattr(import_module(f"{__name__}.{name}"), name)
         return command
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        """As in click; what an error quotes is cleaned."""
+        with _cleaned():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As in click; what an error quotes, of a server or a command line, is cleaned."""
+        with _cleaned():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _cleaned() -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:
+        # click calls the attribute final, and shows nothing else.
+        vars(error)["message"] = clean(error.message)
+        raise
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

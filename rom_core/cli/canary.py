@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from rom_core.cli.flags import TOKEN_VARIABLE, AdminClient, assigned
+from rom_core.cli.admin_client import CLIENT, JSON, AdminClient, ServerGroup
+from rom_core.cli.flags import assigned
+from rom_core.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _PATH = "/admin/canary"
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print what the server answers, as JSON.")
 _REASON = click.option("--reason", default="", help="Why, for the audit trail.")
-_client: Callable[..., Any] = click.pass_obj
 
 
-@click.group()
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, envvar="ROM_URL", help="The server.")
-@click.pass_context
-def canary(context: click.Context, url: str) -> None:
+@click.group(cls=ServerGroup)
+def canary() -> None:
     """Roll flags out to a growing share of the traffic: start, status, approve, hold, abort.
 
     The admin token is taken from the environment variable ROM_ADMIN_TOKEN; start and approve take a named one.
     """
-    context.obj = AdminClient(url, os.environ.get(TOKEN_VARIABLE, ""))
 
 
 @canary.command()
@@ -36,20 +32,20 @@ def canary(context: click.Context, url: str) -> None:
 @click.option("--include", multiple=True, metavar="USER", help="A user, or API key, that is always in.")
 @click.option("--salt", default="", help="Another salt draws another sample.")
 @_REASON
-@_JSON
-@_client
+@JSON
+@CLIENT
 def start(
     client: AdminClient, assignments: Sequence[str], include: Sequence[str], salt: str, reason: str, as_json: bool
 ) -> None:
-    """Start: `rom canary start RETRY_ENABLED=on --reason "go-live"`. The phases are those of CANARY_PHASES."""
+    """Start: `rom canary start RETRY_ENABLED=true --reason "go-live"`. The phases are those of CANARY_PHASES."""
     block = {"flags": assigned(assignments), "include": list(include), "salt": salt}
     _decide(client, "start", reason, as_json, **block)
 
 
 @canary.command()
 @click.option("--limit", default=10, show_default=True, type=click.IntRange(1, 1000), help="Entries of the trail.")
-@_JSON
-@_client
+@JSON
+@CLIENT
 def status(client: AdminClient, limit: int, as_json: bool) -> None:
     """Where it stands: figures of the canary beside the stable cohort's, and who did what."""
     _print(client, client.get(_PATH, limit=limit), as_json)
@@ -57,8 +53,8 @@ def status(client: AdminClient, limit: int, as_json: bool) -> None:
 
 @canary.command()
 @_REASON
-@_JSON
-@_client
+@JSON
+@CLIENT
 def approve(client: AdminClient, reason: str, as_json: bool) -> None:
     """Go on to the next phase; after the last one the flags are everybody's.
 
@@ -70,8 +66,8 @@ def approve(client: AdminClient, reason: str, as_json: bool) -> None:
 @canary.command()
 @click.option("--release", is_flag=True, help="Allow approvals again.")
 @_REASON
-@_JSON
-@_client
+@JSON
+@CLIENT
 def hold(client: AdminClient, release: bool, reason: str, as_json: bool) -> None:
     """Refuse approvals; the share stays, and the gate goes on watching."""
     _decide(client, "release" if release else "hold", reason, as_json)
@@ -79,8 +75,8 @@ def hold(client: AdminClient, release: bool, reason: str, as_json: bool) -> None
 
 @canary.command()
 @_REASON
-@_JSON
-@_client
+@JSON
+@CLIENT
 def abort(client: AdminClient, reason: str, as_json: bool) -> None:
     """Withdraw the flags at once and end the rollout."""
     _decide(client, "abort", reason, as_json)
@@ -92,7 +88,7 @@ def _decide(client: AdminClient, action: str, reason: str, as_json: bool, **more
 
 def _print(client: AdminClient, answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(answer, ensure_ascii=False, indent=2))
+        print_json(answer)
         return
     rollout = answer["rollout"]
     if rollout is None:
@@ -110,25 +106,28 @@ def _print(client: AdminClient, answer: dict[str, Any], as_json: bool) -> None:
 
 def _side_by_side(cohorts: dict[str, Any]) -> Table:
     """The judged window: the canary's checks, and what the stable cohort came to over the same time."""
-    from rich.table import Table
-    from rich.text import Text
-
+    from rom_core.cli.console import add_row, table
     from rom_core.gate.report import value_text
 
-    table = Table("check", "canary", "", "stable", "", "limit", box=None)
+    rows = table("check", "canary", "", "stable", "", "limit")
     for canary, stable in zip(cohorts["canary"]["checks"], cohorts["stable"]["checks"], strict=True):
         name = canary["name"]
         cells = [text for check in (canary, stable) for text in (value_text(name, check["value"]), check["outcome"])]
-        table.add_row(*(Text(cell) for cell in (name, *cells, value_text(name, canary["limit"]))))
-    return table
+        add_row(rows, (name, *cells, value_text(name, canary["limit"])))
+    return rows
 
 
 def _print_rollout(client: AdminClient, rollout: dict[str, Any]) -> None:
     flags = ", ".join(f"{name}={json.dumps(value)}" for name, value in rollout["block"]["flags"].items())
     client.say(f"{flags}, started by {rollout['by']}: {rollout['status']}", style="bold")
-    watched, window = f"{rollout['watched_seconds']:g} s", f"{rollout['window_seconds']:g} s"
+    watched, window = rollout["watched_seconds"], rollout["window_seconds"]
     # Once the gate has held for a window it watches a further one: its seconds say nothing about the approval.
-    seen = f"{window} watched, and {watched} since" if rollout["gate"] == "pass" else f"{watched} of {window} watched"
+    if rollout["gate"] == "pass":
+        seen = f"{window:g} s watched, and {watched:g} s since"
+    elif watched > window:
+        seen = f"the window of {window:g} s is over, and {watched - window:g} s more were watched"
+    else:
+        seen = f"{watched:g} s of {window:g} s watched"
     client.say(
         f"phase {rollout['phase']} of {len(rollout['phases'])}, {rollout['percent']} % of the traffic, {seen}"
         + (", held" if rollout["held"] else "")

@@ -9,10 +9,22 @@ import sys
 
 import click
 
+from rom_core.cli.admin_client import DEFAULT_URL
+from rom_core.cli.terminal import say
+from rom_core.cli.values import Address
+
 
 @click.command()
 @click.argument("message", required=False)
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, envvar="ROM_URL", help="The server.")
+@click.option(
+    "--url",
+    type=Address(),
+    default=DEFAULT_URL,
+    show_default=True,
+    envvar="ROM_URL",
+    show_envvar=True,
+    help="The server.",
+)
 @click.option("--model", help="A model alias.")
 @click.option("--system", default="", help="Added to the system prompt.")
 def chat(message: str | None, url: str, model: str | None, system: str) -> None:
@@ -34,8 +46,11 @@ def chat(message: str | None, url: str, model: str | None, system: str) -> None:
         if message is not None:
             client.ask(message)
         else:
+            client.check()
             client.converse()
     except (BadToken, ChatFailed) as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:
+        # Whatever was being written ends here; the shell begins on a line of its own.
+        say()
         sys.exit(130)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
-from rich.console import Console
 from rich.text import Text
 
+from rom_core.cli.console import Console
 from rom_core.ops.bearer import Bearer
+from rom_core.ops.requesting import DirectSession
 
 KEY_VARIABLE = "ROM_API_KEY"
 _CONNECT_SECONDS = 5
 # Heartbeats come every few seconds; this much silence means that the server is gone.
 _SILENCE_SECONDS = 120
+_CHECK_SECONDS = 10
 
 
 class ChatFailed(Exception):
@@ -36,20 +38,24 @@ class ChatClient:
         console: Console | None = None,
     ) -> None:
         """`api_key` is what KEY_VARIABLE holds. Raises BadToken for one that cannot be sent."""
-        self._url = url.rstrip("/") + "/api/chat"
+        self._server = url.rstrip("/")
+        self._url = self._server + "/api/chat"
         self._model = model
         self._system = system
-        self._console = console or Console(highlight=False)
-        self._session = requests.Session()
+        self._console = console or Console()
+        self._session = DirectSession()
         self._session.auth = Bearer(api_key, KEY_VARIABLE)
         self.messages: list[dict[str, str]] = []
         self.conversation_id = ""
 
     def converse(self) -> None:
         """Ask what the person types, until end of input. An interrupt ends the answer; at the prompt it is raised."""
+        with contextlib.suppress(ImportError):
+            # With it loaded, input() edits the line and remembers earlier ones.
+            import readline  # noqa: F401
         while True:
             try:
-                message = self._console.input("[bold cyan]> [/]").strip()
+                message = input("> ").strip()
             except EOFError:
                 self._console.print()
                 return
@@ -62,6 +68,16 @@ class ChatClient:
             except KeyboardInterrupt:
                 self._console.print()
 
+    def check(self) -> None:
+        """See that somebody answers and lets us in, before a question is typed in vain. Raises ChatFailed."""
+        try:
+            response = self._session.get(self._server + "/v1/models", timeout=(_CONNECT_SECONDS, _CHECK_SECONDS))
+        except requests.RequestException as error:
+            raise ChatFailed(self._unanswered(error)) from None
+        # Other answers are for the chat itself to explain: this list may be switched off.
+        if response.status_code == 401:
+            raise ChatFailed(_reason(response))
+
     def ask(self, message: str) -> None:
         """Ask once and print the answer as it comes. Raises ChatFailed."""
         body: dict[str, Any] = {"message": message, "messages": self.messages, "stream": True}
@@ -70,7 +86,7 @@ class ChatClient:
         body |= {"conversation_id": self.conversation_id} if self.conversation_id else {}
         for name, data in self._events(body):
             if name == "delta":
-                self._console.out(_harmless(data["text"]), end="")
+                self._console.out(data["text"], end="")
             elif name == "tool_result":
                 self._console.print(Text(f"[{data['name']}: {data['status']}, {data['duration_ms']} ms]", style="dim"))
             elif name == "done":
@@ -79,8 +95,16 @@ class ChatClient:
                 return
             elif name == "error":
                 self._console.print()
-                raise ChatFailed(_told(data))
+                raise ChatFailed(_problem_text(data))
         raise ChatFailed("the connection ended in the middle of the answer")
+
+    def _unanswered(self, error: requests.RequestException) -> str:
+        if isinstance(error, requests.ConnectionError):
+            return (
+                f"no server answers at {self._server}; start one with `make run` or `rom serve`, "
+                "or give --url or ROM_URL"
+            )
+        return f"the request failed: {error}"
 
     def _note(self, message: str, done: dict[str, Any]) -> None:
         self.conversation_id = done["conversation_id"]
@@ -99,7 +123,6 @@ class ChatClient:
                 json=body,
                 stream=True,
                 timeout=(_CONNECT_SECONDS, _SILENCE_SECONDS),
-                allow_redirects=False,
             ) as response:
                 answered = True
                 if response.is_redirect:
@@ -111,18 +134,9 @@ class ChatClient:
         except requests.RequestException as error:
             if answered:
                 raise ChatFailed(f"the connection broke in the middle of the answer: {error}") from None
-            if isinstance(error, requests.ConnectionError):
-                raise ChatFailed(
-                    f"no server answers at {self._url}; start one with `make run` or `rom serve`"
-                ) from None
-            raise ChatFailed(f"the request failed: {error}") from None
+            raise ChatFailed(self._unanswered(error)) from None
         except (ValueError, KeyError, TypeError):
             raise ChatFailed(f"what answers at {self._url} is no ROM Agent") from None
-
-
-def _harmless(text: str) -> str:
-    """Without what a terminal obeys: a document that the model quotes must not retitle it, or write elsewhere on it."""
-    return "".join(character for character in text if character in "\n\t" or unicodedata.category(character) != "Cc")
 
 
 def _parse(lines: Iterator[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -137,11 +151,12 @@ def _parse(lines: Iterator[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _reason(response: requests.Response) -> str:
     try:
-        return _told(response.json())
+        return _problem_text(response.json())
     except (ValueError, KeyError, TypeError):
         return f"HTTP {response.status_code} from {response.url}"
 
 
-def _told(problem: Mapping[str, Any]) -> str:
+def _problem_text(problem: Mapping[str, Any]) -> str:
     """The sentence for the person, and below it what an engineer asks for."""
-    return "{user_message}\n{code} (HTTP {status}, request {request_id}): {detail}".format_map(problem)
+    text = "{user_message}\n{code} (HTTP {status}, request {request_id}): {detail}".format_map(problem)
+    return f"{text}; the key is taken from {KEY_VARIABLE}" if problem["status"] == 401 else text

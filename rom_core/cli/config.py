@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rom_core.cli.inspection import inspected
+from rom_core.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from rom_core.settings import Settings
@@ -39,11 +40,12 @@ def config(names: tuple[str, ...], changed: bool, as_json: bool) -> None:
         print_json(found.as_dict() | {"settings": shown})
         found.end()
         return
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"environment: {settings.environment}", markup=False)
+    from rom_core.cli.console import Console
+
+    console = Console(soft_wrap=True)
+    console.print(f"environment: {settings.environment}")
     width = max(map(len, shown), default=0)
     for name, entry in shown.items():
         line = Text.assemble((f"{name:{width}}", "bold"), f"  {_cell(entry['value'])}  ", (entry["source"], "dim"))
@@ -65,11 +67,6 @@ def settings_as_json(settings: Settings) -> dict[str, dict[str, Any]]:
         }
         for name, setting in settings.declared.items()
     }
-
-
-def print_json(value: Any) -> None:
-    """Print for a program."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def _known(settings: Settings, names: tuple[str, ...]) -> set[str]:

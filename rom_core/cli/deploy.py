@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from rom_core.cli.terminal import say
 from rom_core.cli.values import Duration
 
 if TYPE_CHECKING:
@@ -40,19 +41,15 @@ def deploy() -> None:
 @click.option("--limit", type=click.IntRange(1, 100), default=10, show_default=True)
 def status(service: str, api_key: str, limit: int) -> None:
     """The newest deploys: which is live, which could be gone back to."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
+    from rom_core.cli.console import Console, add_row, table
     from rom_core.ops.deploy import LIVE
 
     deploys = _asking(lambda: _render(api_key, service).deploys(limit))
-    table = Table("deploy", "status", "commit", "created", "message", box=None, pad_edge=False)
+    rows = table("deploy", "status", "commit", "created", "message")
     for entry in deploys:
         style = "green" if entry.status == LIVE else ""
-        cells = (entry.id, entry.status, entry.commit[:10], entry.created, entry.message)
-        table.add_row(*(Text(cell) for cell in cells), style=style)
-    Console(highlight=False).print(table)
+        add_row(rows, (entry.id, entry.status, entry.commit[:10], entry.created, entry.message), style)
+    Console().print(rows)
 
 
 @deploy.command()
@@ -90,11 +87,11 @@ def rollback(deploy_id: str | None, service: str, api_key: str, wait: float, yes
             lambda: render.deploy(deploy_id)
         )
     live = next((entry for entry in deploys if entry.status == LIVE), None)
-    click.echo(f"live: {_line(live) if live is not None else 'nothing'}")
-    click.echo(f"back to: {_line(target)}")
+    say(f"live: {_line(live) if live is not None else 'nothing'}")
+    say(f"back to: {_line(target)}")
     for entry in deploys:
         if entry.status not in ENDED:
-            click.echo(f"NOTE: {_line(entry)} is under way and may become live afterwards; cancel it at Render")
+            say(f"NOTE: {_line(entry)} is under way and may become live afterwards; cancel it at Render")
     if not yes:
         click.confirm("Go back, with automatic deploys switched off?", abort=True)
     _asking(render.stop_auto_deploy)
@@ -105,9 +102,9 @@ def rollback(deploy_id: str | None, service: str, api_key: str, wait: float, yes
 def _finish(render: Render, begun: Deploy, seconds: float) -> None:
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    click.echo(_line(begun))
+    say(_line(begun))
     try:
-        _asking(lambda: render.wait(begun, seconds, stop, on_change=lambda entry: click.echo(_line(entry))))
+        _asking(lambda: render.wait(begun, seconds, stop, on_change=lambda entry: say(_line(entry))))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -7,8 +7,9 @@ import sys
 
 import click
 
-from rom_core.cli.config import JSON, print_json
+from rom_core.cli.config import JSON
 from rom_core.cli.inspection import inspected
+from rom_core.cli.terminal import print_json
 
 _TODO = "correct it: `rom serve` would not start"
 
@@ -40,9 +41,9 @@ def doctor(as_json: bool) -> None:
     if as_json:
         print_json({"environment": environment, "ok": not failed, "findings": [f.as_dict() for f in findings]})
     else:
-        from rich.console import Console
+        from rom_core.cli.console import Console
 
-        console = Console(highlight=False, markup=False, soft_wrap=True)
+        console = Console(soft_wrap=True)
         styles = {OK: "green", WARN: "yellow", FAIL: "bold red"}
         console.print(f"environment: {environment}")
         for finding in findings:

@@ -3,110 +3,46 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import click
 
+from rom_core.cli.admin_client import CLIENT, JSON, AdminClient, ServerGroup
 from rom_core.cli.status_view import status_lines
-from rom_core.ops.bearer import BadToken, Bearer
+from rom_core.cli.terminal import print_json, say
 
-if TYPE_CHECKING:
-    import requests
-    from rich.table import Table
-
-TOKEN_VARIABLE = "ROM_ADMIN_TOKEN"  # noqa: S105 - its name
-_SECONDS = (5, 20)
 _MAX_CELL = 60
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print what the server answers, as JSON.")
-_WHY = click.option("--reason", default="", help="Why, for the history.")
-_IF = click.option("--if-version", type=click.IntRange(min=1), help="Only if this version is in force.")
+_REASON = click.option("--reason", default="", help="Why, for the history.")
+_IF_VERSION = click.option("--if-version", type=click.IntRange(min=1), help="Only if this version is in force.")
 
 
-class AdminClient:
-    """Speaks to the admin routes of one server. Every call raises click.ClickException with the server's reason."""
-
-    def __init__(self, url: str, token: str) -> None:
-        # Imported here: `rom serve` has no use for either.
-        import requests
-        from rich.console import Console
-
-        self._console = Console(highlight=False)
-        self._url = url.rstrip("/")
-        self._session = requests.Session()
-        try:
-            self._session.auth = Bearer(token, TOKEN_VARIABLE)
-        except BadToken as error:
-            raise click.ClickException(str(error)) from None
-
-    def get(self, path: str, **params: Any) -> dict[str, Any]:
-        """GET a path."""
-        return self._ask("GET", path, params=params)
-
-    def post(self, path: str, body: Mapping[str, Any], reason: str, if_version: int | None) -> dict[str, Any]:
-        """POST JSON, with the reason and the version that must be in force."""
-        headers = {"If-Match": f'"{if_version}"'} if if_version is not None else {}
-        return self._ask("POST", path, json=dict(body) | ({"reason": reason} if reason else {}), headers=headers)
-
-    def say(self, text: str, style: str = "") -> None:
-        """Print a line, whatever brackets are in it."""
-        self._console.print(text, style=style, markup=False)
-
-    def show(self, table: Table) -> None:
-        """Print a table."""
-        self._console.print(table)
-
-    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        import requests
-
-        try:
-            with self._session.request(
-                method, self._url + path, timeout=_SECONDS, allow_redirects=False, **options
-            ) as response:
-                if response.is_redirect:
-                    target = response.headers["Location"]
-                    raise click.ClickException(
-                        f"{self._url} redirects to {target}: give --url the address that answers"
-                    )
-                answer: Any = response.json()
-        # Before RequestException, which it is as well.
-        except requests.JSONDecodeError:
-            raise click.ClickException(
-                f"{self._url}{path} answers HTTP {response.status_code} without JSON: is it a ROM Agent, and is it up?"
-            ) from None
-        except requests.RequestException as error:
-            raise click.ClickException(_silence(self._url, method, error)) from None
-        if not response.ok or not isinstance(answer, dict):
-            raise click.ClickException(_refusal(answer, response.status_code))
-        return answer
-
-
-@click.group(invoke_without_command=True)
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, envvar="ROM_URL", help="The server.")
+@click.group(cls=ServerGroup, invoke_without_command=True)
 @click.pass_context
-def flags(context: click.Context, url: str) -> None:
-    """Settings of a running server: list, set, clear, history, rollback.
+def flags(context: click.Context) -> None:
+    """Settings of a running server: list, set, clear, history, rollback, status.
 
     The admin token is taken from the environment variable ROM_ADMIN_TOKEN.
 
-    Without a command it lists; for JSON, `rom flags list --json`.
+    Without a command it lists the switches and what is not at its default; `rom flags list --all` lists every setting.
     """
-    context.obj = AdminClient(url, os.environ.get(TOKEN_VARIABLE, ""))
     if context.invoked_subcommand is None:
         context.invoke(show)
 
 
-_client: Callable[..., Any] = click.pass_obj
-
-
 @flags.command("list")
 @click.argument("pattern", default="")
+@click.option("--all", "everything", is_flag=True, help="Settings at their default too.")
 @click.option("--overridden", is_flag=True, help="Only overrides.")
-@_JSON
-@_client
-def show(client: AdminClient, pattern: str = "", overridden: bool = False, as_json: bool = False) -> None:
-    """Every setting, or those with PATTERN in their name: its value and where that comes from."""
+@JSON
+@CLIENT
+def show(
+    client: AdminClient, pattern: str = "", everything: bool = False, overridden: bool = False, as_json: bool = False
+) -> None:
+    """Settings by plugin: the switches and what is not at its default, or all with PATTERN in their name.
+
+    With --json every setting, or those with PATTERN in their name.
+    """
     answer = client.get("/admin/flags")
     chosen = {
         name: flag
@@ -114,46 +50,58 @@ def show(client: AdminClient, pattern: str = "", overridden: bool = False, as_js
         if pattern.upper() in name and (flag["source"] == "override" or not overridden)
     }
     if as_json:
-        _print_json(answer | {"flags": chosen})
+        print_json(answer | {"flags": chosen})
         return
-    table = _table(f"version {answer['version']}, {answer['environment']}", "name", "value", "from", "set by", "why")
-    for name, flag in chosen.items():
+    shown = chosen if everything or pattern else {name: f for name, f in chosen.items() if _worth_a_row(name, f)}
+    from rom_core.cli.console import add_row, table
+
+    title = f"version {answer['version']}, {answer['environment']}"
+    rows = table("name", "value", "plugin", "from", "set by", "why", title=title)
+    owners = {name: flag["plugin"] or "core" for name, flag in shown.items()}
+    order = list(dict.fromkeys(owners.values()))
+    for name, flag in sorted(shown.items(), key=lambda entry: order.index(owners[entry[0]])):
         style = "bold" if flag["source"] == "override" else ""
-        cells = (name, _cell(flag["value"]), flag["source"], flag.get("by", ""), flag.get("why", ""))
-        _add_row(table, cells, style)
-    client.show(table)
+        cells = (name, _cell(flag["value"]), owners[name], flag["source"], flag.get("by", ""), flag.get("why", ""))
+        add_row(rows, cells, style)
+    client.show(rows)
+    if len(shown) < len(chosen):
+        client.say(f"and {len(chosen) - len(shown)} at their default; `rom flags list --all` shows them", style="dim")
     if answer["canary"]:
         client.say(f"canary: {json.dumps(answer['canary'], ensure_ascii=False)}")
     _print_notes(client, answer)
 
 
+def _worth_a_row(name: str, flag: Mapping[str, Any]) -> bool:
+    return name.endswith("_ENABLED") or flag["source"] != "default"
+
+
 @flags.command("set")
 @click.argument("assignments", nargs=-1, required=True, metavar="NAME=VALUE...")
-@_WHY
-@_IF
-@_JSON
-@_client
+@_REASON
+@_IF_VERSION
+@JSON
+@CLIENT
 def set_(client: AdminClient, assignments: Sequence[str], reason: str, if_version: int | None, as_json: bool) -> None:
-    """Override settings, all or none: `rom flags set RETRY_ENABLED=on MAX_TOKENS=2048`."""
+    """Override settings, all or none: `rom flags set RETRY_ENABLED=true MAX_TOKENS=2048`."""
     _change(client, assigned(assignments), reason, if_version, as_json)
 
 
 @flags.command()
 @click.argument("names", nargs=-1, required=True)
-@_WHY
-@_IF
-@_JSON
-@_client
+@_REASON
+@_IF_VERSION
+@JSON
+@CLIENT
 def clear(client: AdminClient, names: Sequence[str], reason: str, if_version: int | None, as_json: bool) -> None:
     """Remove overrides: the layers below count again. `canary` names the canary."""
     _change(client, dict.fromkeys(names), reason, if_version, as_json)
 
 
 @flags.command("reload")
-@_WHY
-@_IF
-@_JSON
-@_client
+@_REASON
+@_IF_VERSION
+@JSON
+@CLIENT
 def reload_(client: AdminClient, reason: str, if_version: int | None, as_json: bool) -> None:
     """Read settings files and .env afresh."""
     _change(client, {}, reason, if_version, as_json)
@@ -164,10 +112,10 @@ def reload_(client: AdminClient, reason: str, if_version: int | None, as_json: b
 @click.option("--percent", type=click.IntRange(0, 100), help="Set CANARY_PERCENT too.")
 @click.option("--include", multiple=True, metavar="USER", help="A user, or API key, that is always in.")
 @click.option("--salt", default="", help="Another salt draws another sample.")
-@_WHY
-@_IF
-@_JSON
-@_client
+@_REASON
+@_IF_VERSION
+@JSON
+@CLIENT
 def canary(
     client: AdminClient,
     assignments: Sequence[str],
@@ -186,28 +134,30 @@ def canary(
 
 @flags.command()
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
-@_JSON
-@_client
+@JSON
+@CLIENT
 def history(client: AdminClient, limit: int, as_json: bool) -> None:
     """Who changed what, when and why; newest first."""
     answer = client.get("/admin/flags/history", limit=limit)
     if as_json:
-        _print_json(answer)
+        print_json(answer)
         return
-    table = _table("", "version", "at (UTC)", "by", "why", "changes")
+    from rom_core.cli.console import add_row, table
+
+    rows = table("version", "at (UTC)", "by", "why", "changes")
     for version in answer["versions"]:
         changes = "\n".join(_change_line(name, change) for name, change in version["changes"].items())
         cells = (str(version["version"]), version["at"][:19], version["by"], version["why"], changes)
-        _add_row(table, cells)
-    client.show(table)
+        add_row(rows, cells)
+    client.show(rows)
 
 
 @flags.command()
 @click.argument("version", type=click.IntRange(min=1))
-@_WHY
-@_IF
-@_JSON
-@_client
+@_REASON
+@_IF_VERSION
+@JSON
+@CLIENT
 def rollback(client: AdminClient, version: int, reason: str, if_version: int | None, as_json: bool) -> None:
     """Put the overrides of VERSION in force again."""
     answer = client.post("/admin/flags/rollback", {"version": version}, reason, if_version)
@@ -215,16 +165,16 @@ def rollback(client: AdminClient, version: int, reason: str, if_version: int | N
 
 
 @flags.command()
-@_JSON
-@_client
+@JSON
+@CLIENT
 def status(client: AdminClient, as_json: bool) -> None:
     """What the server is doing: Bedrock, turns, store, canary, and every plugin."""
     answer = client.get("/admin/status")
     if as_json:
-        _print_json(answer)
+        print_json(answer)
         return
     for line in status_lines(answer):
-        click.echo(line)
+        say(line)
 
 
 def _change(client: AdminClient, edits: Mapping[str, Any], reason: str, if_version: int | None, as_json: bool) -> None:
@@ -233,7 +183,7 @@ def _change(client: AdminClient, edits: Mapping[str, Any], reason: str, if_versi
 
 def _print_change(client: AdminClient, answer: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
-        _print_json(answer)
+        print_json(answer)
         return
     changed = answer["changed"]
     client.say(f"version {answer['version']} is in force" + ("" if changed else ", nothing changed"))
@@ -279,47 +229,3 @@ def _cell(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = " ".join(text.split())
     return text if len(text) <= _MAX_CELL else text[:_MAX_CELL] + "…"
-
-
-def _table(title: str, *columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title or None, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _add_row(table: Table, cells: Sequence[str], style: str = "") -> None:
-    from rich.text import Text
-
-    table.add_row(*map(Text, cells), style=style)
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
-
-
-def _silence(url: str, method: str, error: requests.RequestException) -> str:
-    """Why there is no answer; whoever wanted a change is told where it may have been made all the same."""
-    import requests
-    from urllib3.exceptions import ProtocolError
-
-    if isinstance(error, requests.ReadTimeout):
-        said = f"{url} took the request and did not answer within {_SECONDS[1]} s"
-    elif isinstance(error, requests.exceptions.ChunkedEncodingError) or isinstance(
-        next(iter(error.args), None), ProtocolError
-    ):
-        said = f"{url} took the request, and the connection broke off"
-    elif isinstance(error, requests.ConnectionError):
-        return f"no server answers at {url}; another address is given with --url or ROM_URL"
-    else:
-        return f"the request failed: {error}"
-    return said if method == "GET" else f"{said}: it may have been carried out, look before you repeat it"
-
-
-def _refusal(answer: Any, status_code: int) -> str:
-    if not isinstance(answer, dict) or "detail" not in answer:
-        return f"HTTP {status_code}"
-    hint = f"; the token is taken from {TOKEN_VARIABLE}" if status_code == 401 else ""
-    return f"{answer['detail']}{hint} ({answer.get('code')}, trace {answer.get('trace_id')})"

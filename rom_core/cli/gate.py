@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rom_core.cli.terminal import print_json
 from rom_core.cli.values import Address, Duration, Share
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ def gate(
 
     Only turns count, and only what happened in the window. Too little traffic to judge by is never a pass.
     """
-    from rich.console import Console
-
+    from rom_core.cli.console import Console
     from rom_core.concurrency.clock import SystemClock
     from rom_core.gate import (
         Figures,
@@ -92,12 +91,12 @@ def gate(
             verdict = _watch(str(url), clock, thresholds, window=window, interval=interval, cohort=cohort)
     except (GateBroken, ScrapeFailed, Interrupted) as error:
         if as_json:
-            click.echo(json.dumps(Verdict(Outcome.INCONCLUSIVE, (), (str(error),), Figures()).as_dict()))
+            print_json(Verdict(Outcome.INCONCLUSIVE, (), (str(error),), Figures()).as_dict(), indent=None)
         raise _CannotJudge(str(error)) from None
     if as_json:
-        click.echo(json.dumps(verdict.as_dict()))
+        print_json(verdict.as_dict(), indent=None)
     else:
-        show(verdict, Console(highlight=False))
+        show(verdict, Console())
     sys.exit(EXIT_CODES[verdict.outcome.value])
 
 
@@ -110,8 +109,7 @@ def _watch(
 ) -> Verdict:
     from contextlib import ExitStack
 
-    from rich.console import Console
-
+    from rom_core.cli.console import Console
     from rom_core.gate import watch
     from rom_core.gate.report import Progress
     from rom_core.ops.gate_sources import scraper
@@ -129,7 +127,7 @@ def _watch(
                 interval=interval,
                 thresholds=thresholds,
                 cohort=cohort,
-                on_look=Progress(Console(stderr=True, highlight=False), window, stack),
+                on_look=Progress(Console(stderr=True), window, stack),
             )
     finally:
         for number, handler in before.items():

@@ -14,10 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from rom_core import hookspecs
 from rom_core.cli.problems import SettingsInvalid
+from rom_core.cli.terminal import say
 
 if TYPE_CHECKING:
     from rom_core.plugin.catalogue import Catalogue
@@ -50,7 +49,7 @@ class Inspection:
         from rom_core.settings import InvalidSettings
 
         for problem in self.skipped:
-            click.echo(f"override skipped: {problem.name}: {problem.message}", err=True)
+            say(f"override skipped: {problem.name}: {problem.message}", err=True)
         if self.problems:
             raise SettingsInvalid(str(InvalidSettings(self.problems)))
 

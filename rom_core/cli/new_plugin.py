@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from rom_core.cli.terminal import say
+
 
 @click.command("new-plugin")
 @click.argument("name")
@@ -20,7 +22,7 @@ def new_plugin(name: str) -> None:
     except CannotCreate as error:
         raise click.UsageError(str(error)) from None
     for path in written:
-        click.echo(f"wrote {path.relative_to(root)}")
-    click.echo("next:")
+        say(f"wrote {path.relative_to(root)}")
+    say("next:")
     for command in commands(name):
-        click.echo(f"  {command}")
+        say(f"  {command}")

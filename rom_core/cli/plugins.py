@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rom_core.cli.config import JSON, print_json
+from rom_core.cli.config import JSON
 from rom_core.cli.inspection import inspected
+from rom_core.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from rom_core.plugin.catalogue import Catalogue
@@ -28,9 +29,9 @@ def plugins(as_json: bool) -> None:
         print_json(found.as_dict() | {"plugins": described})
         found.end()
         return
-    from rich.console import Console
+    from rom_core.cli.console import Console
 
-    console = Console(highlight=False, markup=False, soft_wrap=True)
+    console = Console(soft_wrap=True)
     console.print(f"environment: {settings.environment}; outermost first")
     for plugin in described:
         state = "broken" if plugin["error"] else "on" if plugin["enabled"] else "off"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from rom_core.cli.config import JSON, print_json
+from rom_core.cli.config import JSON
+from rom_core.cli.terminal import print_json
 from rom_core.cli.values import Address
 
 
@@ -37,8 +38,7 @@ def release_check(staging: str, url: str, prometheus: str, backups: Path, skip_t
     ROM_API_KEY and STAGING_METRICS_TOKEN.
     Exit code 0 if nothing stands in the way, 1 if something does.
     """
-    from rich.console import Console
-
+    from rom_core.cli.console import Console
     from rom_core.ops.doctor import FAIL, OK, WARN
     from rom_core.ops.release import Release, examine
 
@@ -53,7 +53,7 @@ def release_check(staging: str, url: str, prometheus: str, backups: Path, skip_t
         prometheus,
         not skip_tests,
     )
-    console, styles = Console(highlight=False, markup=False, soft_wrap=True), {OK: "green", WARN: "yellow", FAIL: "red"}
+    console, styles = Console(soft_wrap=True), {OK: "green", WARN: "yellow", FAIL: "red"}
     findings = []
     for finding in examine(release):
         findings.append(finding)

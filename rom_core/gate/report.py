@@ -70,7 +70,7 @@ def show(verdict: Verdict, console: Console) -> None:
         colour = COLOURS[check.outcome]
         value = value_text(check.name, check.value, verdict.figures.buckets)
         limit = value_text(check.name, check.limit)
-        table.add_row(check.name, f"[{colour}]{check.outcome}[/]", value, limit, check.why)
+        table.add_row(check.name, Text(check.outcome, style=colour), value, limit, check.why)
     console.print(table)
     # A fail needs no whole window: what is missing then did not keep the gate from judging.
     what = "incomplete" if verdict.outcome == Outcome.FAIL else "cannot judge"

@@ -16,6 +16,7 @@ import requests
 
 from rom_core.concurrency.clock import Clock
 from rom_core.ops.bearer import BadToken, Bearer
+from rom_core.ops.requesting import DirectSession
 
 API = "https://api.render.com/v1"
 KEY_VARIABLE = "RENDER_API_KEY"
@@ -74,7 +75,7 @@ class Render:
     def __init__(self, api_key: str, service: str, *, clock: Clock, api: str = API) -> None:
         self._clock = clock
         self._address = f"{api.rstrip('/')}/services/{quote(service, safe='')}"
-        self._session = requests.Session()
+        self._session = DirectSession()
         self._session.headers["Accept"] = "application/json"
         try:
             self._session.auth = Bearer(api_key, KEY_VARIABLE)
@@ -153,9 +154,7 @@ class Render:
 
     def _ask(self, method: str, path: str, **arguments: Any) -> Any:
         try:
-            response = self._session.request(
-                method, self._address + path, timeout=_TIMEOUT, allow_redirects=False, **arguments
-            )
+            response = self._session.request(method, self._address + path, timeout=_TIMEOUT, **arguments)
         except requests.RequestException as error:
             raise RenderError(f"no answer from Render: {type(error).__name__}") from None
         if response.is_redirect:

@@ -8,6 +8,7 @@ import requests
 import urllib3
 
 from rom_core.concurrency.clock import Clock
+from rom_core.ops.requesting import DirectSession
 
 # Far more than any server answers here; a body without end must not fill the memory.
 MAX_BYTES = 32 * 1024 * 1024
@@ -23,7 +24,7 @@ class FetchFailed(Exception):
 
 
 def fetch(
-    session: requests.Session, address: str, clock: Clock, timeout: float, params: dict[str, str] | None = None
+    session: DirectSession, address: str, clock: Clock, timeout: float, params: dict[str, str] | None = None
 ) -> str:
     """The body of a 200, as text, after at most about `timeout` seconds. Raises FetchFailed.
 
@@ -32,7 +33,7 @@ def fetch(
     give_up = clock.monotonic() + timeout
     body = bytearray()
     try:
-        with session.get(address, params=params, timeout=timeout, stream=True, allow_redirects=False) as response:
+        with session.get(address, params=params, timeout=timeout, stream=True) as response:
             status = response.status_code
             if response.is_redirect:
                 target = response.headers["Location"]

@@ -11,13 +11,12 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-import requests
-
 from rom_core.concurrency.clock import Clock
 from rom_core.gate.figures import Figures, Window
 from rom_core.gate.scrape import NAMES, BadScrape, Labels, Scrape, ScrapeFailed, Series, parse
 from rom_core.ops.bearer import BadToken, Bearer
 from rom_core.ops.fetch import FetchFailed, fetch
+from rom_core.ops.requesting import DirectSession
 
 _NOT_LET_IN = frozenset({401, 403})
 # Answers that trying again does not change: a redirect, a wrong token, no such page.
@@ -29,7 +28,7 @@ def scraper(url: str, clock: Clock, *, token: str = "", timeout: float = 10.0) -
 
     `token` is the server's METRICS_TOKEN, if it has one.
     """
-    session = requests.Session()
+    session = DirectSession()
     address = url.rstrip("/") + "/metrics"
     try:
         session.auth = Bearer(token, "METRICS_TOKEN")
@@ -60,7 +59,7 @@ def prometheus_figures(
     if not re.fullmatch(r"[\w.:/-]+", job):
         raise ScrapeFailed(f"{job!r} cannot be the name of a job")
     query = f'{{__name__=~"{"|".join(NAMES)}",job="{job}"}}[{round(window * 1000)}ms]'
-    session = requests.Session()
+    session = DirectSession()
     address = url.rstrip("/") + "/api/v1/query"
     answer = _ask(session, address, query, clock, timeout)
     try:
@@ -94,7 +93,7 @@ def _by_process(answer: list[Any]) -> Mapping[tuple[str, str], Mapping[float, di
     return processes
 
 
-def _ask(session: requests.Session, address: str, query: str, clock: Clock, timeout: float) -> list[Any]:
+def _ask(session: DirectSession, address: str, query: str, clock: Clock, timeout: float) -> list[Any]:
     try:
         text = fetch(session, address, clock, timeout, params={"query": query, "timeout": f"{round(timeout)}s"})
         answer = json.loads(text)

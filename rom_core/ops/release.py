@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from rom_core.concurrency.clock import SystemClock
 from rom_core.gate import BadScrape, parse
 from rom_core.gate.scrape import MEMORY
@@ -26,6 +24,7 @@ from rom_core.ops.commands import run
 from rom_core.ops.doctor import FAIL, OK, WARN
 from rom_core.ops.doctor.findings import Finding
 from rom_core.ops.fetch import FetchFailed, fetch
+from rom_core.ops.requesting import DirectSession
 
 OFF_AT_FIRST = (
     "BEDROCK_ENABLED",
@@ -171,7 +170,7 @@ def production(release: Release) -> Iterator[Finding]:
         yield Finding("flags", FAIL, f"{release.url} runs as {environment}", "set ROM_ENV=production there")
     elif on:
         yield Finding(
-            "flags", FAIL, f"on already: {', '.join(on)}", f"rom flags set {' '.join(f'{name}=off' for name in on)}"
+            "flags", FAIL, f"on already: {', '.join(on)}", f"rom flags set {' '.join(f'{name}=false' for name in on)}"
         )
     elif canary:
         yield Finding(
@@ -260,7 +259,7 @@ def _checksum(path: Path) -> str:
 
 def _get(url: str, path: str, token: str = "", variable: str = "") -> str:
     """The body of a 200. Raises FetchFailed, also for a token that cannot be one."""
-    with requests.Session() as session:
+    with DirectSession() as session:
         try:
             session.auth = Bearer(token, variable)
         except BadToken as error:

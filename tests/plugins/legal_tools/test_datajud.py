@@ -15,6 +15,7 @@ from plugins.legal_tools.case_number import COURTS, CaseNumber, parse
 from plugins.legal_tools.datajud import MAX_MOVEMENTS, URL, index_of, look_up
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.concurrency.clock import FakeClock
+from rom_core.ops.requesting import DirectSession
 from rom_core.tools import ToolError
 
 NUMBER = parse("0000100-68.2008.8.26.0100")
@@ -233,13 +234,13 @@ def test_the_timeouts_are_never_longer_than_the_time_left(
 ) -> None:
     """Connecting and reading are bounded by what is left, and by limits of their own."""
     given: list[Any] = []
-    real = requests.post
+    real = DirectSession.post
 
     def noting(*arguments: Any, **options: Any) -> Any:
         given.append(options["timeout"])
         return real(*arguments, **options)
 
-    monkeypatch.setattr(requests, "post", noting)
+    monkeypatch.setattr(DirectSession, "post", noting)
     network.post(ADDRESS, json=hits())
     network.post(ADDRESS, json=hits())
     ask(seconds=3.0)

@@ -14,8 +14,8 @@ from flag_support import SETTINGS_TOML, Site
 from plugins.canary import CanaryPlugin
 from plugins.metrics import Metrics
 from rom_core.cli import main
+from rom_core.cli.admin_client import AdminClient
 from rom_core.cli.canary import _print
-from rom_core.cli.flags import AdminClient
 from rom_core.http.app import create_app
 from rom_core.http.server.server import Server
 

@@ -84,12 +84,13 @@ def test_a_key_that_cannot_be_sent_is_named_and_not_shown() -> None:
 
 def test_a_conversation_keeps_its_id_and_what_was_said(network: responses.RequestsMock) -> None:
     """The server tells the id with the first answer; a question that failed leaves no trace in the next one."""
+    network.get(f"{URL}/v1/models", json={"data": []})
     answers(network, event("done", DONE))
     network.post(f"{URL}/api/chat", body=json.dumps(PROBLEM), status=503)
     answers(network, event("done", DONE | {"reply": "certo"}))
     result = CliRunner().invoke(main, ["chat", "--url", URL], input="um\n\n dois\ntrês\n")
     assert (result.exit_code, "A fila está cheia." in result.stdout) == (0, True), result.output
-    sent = [json.loads(call.request.body or "") for call in network.calls]
+    sent = [json.loads(call.request.body or "") for call in network.calls if call.request.method == "POST"]
     said = [{"role": "user", "content": "um"}, {"role": "assistant", "content": "sim"}]
     assert [(body.get("conversation_id"), body["message"], body["messages"]) for body in sent] == [
         (None, "um", []),
@@ -104,6 +105,7 @@ def test_an_interrupt_ends_the_answer_and_not_the_conversation(network: response
     def interrupted(_request: Any) -> Any:
         raise KeyboardInterrupt
 
+    network.get(f"{URL}/v1/models", json={"data": []})
     answers(network, event("done", DONE))
     network.add_callback("POST", f"{URL}/api/chat", interrupted)
     answers(network, event("done", DONE))
@@ -149,7 +151,7 @@ def test_an_error_is_told_in_the_persons_words(network: responses.RequestsMock, 
         ({"body": "event: start\ndata: nothing\n\n"}, "is no ROM Agent"),
         ({"body": event("start", {})}, "ended in the middle of the answer"),
         ({"body": "", "status": 301, "headers": {"Location": "https://rom.test/api/chat"}}, "redirects to https:"),
-        ({"body": requests.ConnectionError("refused")}, "no server answers at http://rom.test/api/chat"),
+        ({"body": requests.ConnectionError("refused")}, "no server answers at http://rom.test;"),
         ({"body": requests.ReadTimeout("late")}, "the request failed: late"),
     ],
 )
@@ -160,3 +162,41 @@ def test_whatever_answers_there_is_no_traceback(
     answers(network, **options)
     result = rom_chat()
     assert (result.exit_code, words in result.stderr) == (1, True), result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"json": PROBLEM | {"status": 401, "code": "unauthorized"}, "status": 401}, "taken from ROM_API_KEY"),
+        ({"body": requests.ConnectionError("refused")}, "or give --url or ROM_URL"),
+    ],
+)
+def test_a_conversation_that_cannot_be_had_does_not_begin(
+    network: responses.RequestsMock, options: dict[str, Any], words: str
+) -> None:
+    """A missing key or server shows before the first question is typed."""
+    network.get(f"{URL}/v1/models", **options)
+    result = CliRunner().invoke(main, ["chat", "--url", URL], input="uma pergunta longa\n")
+    assert (result.exit_code, words in result.stderr) == (1, True), result.output
+    assert "> " not in result.stdout
+
+
+def test_an_interrupt_at_the_prompt_ends_its_line(
+    network: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell's prompt comes on a line of its own."""
+
+    def interrupted(_prompt: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", interrupted)
+    network.get(f"{URL}/v1/models", status=404)
+    result = CliRunner().invoke(main, ["chat", "--url", URL])
+    assert (result.exit_code, result.stdout) == (130, "\n")
+
+
+def test_the_help_names_the_variables() -> None:
+    """Of the address and of the key."""
+    shown = CliRunner().invoke(main, ["chat", "--help"]).output
+    assert "ROM_URL" in shown
+    assert "ROM_API_KEY" in shown

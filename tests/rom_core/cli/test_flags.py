@@ -243,3 +243,28 @@ def test_notes_of_the_answer_are_printed(url: str, site: Site, start: int) -> No
     finally:
         site.store.broken = False
         rom(url, "clear", "BEDROCK_ENABLED")
+
+
+def test_the_address_may_stand_before_or_behind_the_command(url: str) -> None:
+    """Or in ROM_URL; the one behind the command counts most."""
+    environ = {"ROM_ADMIN_TOKEN": TOKEN, "ROM_URL": "http://127.0.0.1:9"}
+    for arguments in (("flags", "--url", url, "status"), ("flags", "status", "--url", url), ("canary", "--url", url)):
+        result = CliRunner().invoke(main, [*arguments], env=environ)
+        assert "no server answers" not in result.output, arguments
+    both = ["flags", "--url", "http://127.0.0.1:9", "status", "--url", url]
+    assert CliRunner().invoke(main, both, env=environ).exit_code == 0
+    assert CliRunner().invoke(main, ["flags", "status", "--url", "rom.example"], env=environ).exit_code == 2
+
+
+def test_without_a_pattern_only_what_tells_something_is_listed(url: str, start: int) -> None:
+    """The switches, and what is not at its default, by plugin; the rest is counted, and --all shows it."""
+    rom(url, "set", "MAX_TOKENS=77")
+    short, whole = rom(url, "list").stdout, rom(url, "list", "--all").stdout
+    known = answer(url, "list")["flags"]
+    listed = {line.split()[0] for line in short.splitlines() if line.split()[0] in known}
+    assert {"MAX_TOKENS", "BEDROCK_ENABLED"} <= listed
+    assert all(name.endswith("_ENABLED") or known[name]["source"] != "default" for name in listed)
+    assert f"and {len(known) - len(listed)} at their default; `rom flags list --all` shows them" in short
+    assert {line.split()[0] for line in whole.splitlines()} >= set(known)
+    plugins = [known[line.split()[0]]["plugin"] for line in whole.splitlines() if line.split()[0] in known]
+    assert [name for n, name in enumerate(plugins) if n == 0 or plugins[n - 1] != name] == list(dict.fromkeys(plugins))

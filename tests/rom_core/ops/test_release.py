@@ -164,7 +164,7 @@ def test_each_hint_is_a_command_that_is_enough() -> None:
     """All that is on goes off with it; a canary ends also where no rollout has set it."""
     responses.get(f"{URL}/admin/flags", json=flags(RETRY_ENABLED=True, BEDROCK_ENABLED=True))
     responses.get(f"{URL}/admin/flags", json=flags() | {"canary": {"percent": 10, "flags": {"RETRY_ENABLED": True}}})
-    for command in ("rom flags set BEDROCK_ENABLED=off RETRY_ENABLED=off", "rom flags clear canary"):
+    for command in ("rom flags set BEDROCK_ENABLED=false RETRY_ENABLED=false", "rom flags clear canary"):
         found = checks.production(Release(Path(), url=URL, admin_token=TOKEN))
         assert [finding.todo for finding in found if finding.status == "fail"] == [command]
 
