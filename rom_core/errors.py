@@ -92,7 +92,7 @@ class Forbidden(RomError):
 
 
 class TooManyAttempts(RomError):
-    """This address has sent too many wrong admin tokens lately."""
+    """Too many wrong keys or tokens lately, from this address or in all: nothing is compared for a while."""
 
     code, status, title = "too_many_attempts", 429, "Too many failed attempts"
     should_retry = False

@@ -69,9 +69,10 @@ def rom_routes(app: PluginRoutes, runtime: Runtime) -> None:
     """Add HTTP routes with `app.add_route(path, resource)` (Falcon). Kind: call all.
 
     Called once at start, switched on or not; while the plugin is off its routes answer 404 `plugin_disabled`. The
-    resource's `auth` says who may use it: "key" (the default), "open" or "admin". A HEAD request is answered by
-    `on_get`; OPTIONS passes without credentials. The return value is ignored. An exception, another `auth`, or a path
-    that is served already stops the start.
+    resource's `auth` says who may use it: "key" (the default), "open", "admin", or "token": who has the secret of the
+    setting that `token_setting` names, and everybody while it is empty. A HEAD request is answered by `on_get`; OPTIONS
+    passes without credentials. The return value is ignored. An exception, another `auth`, or a path that is served
+    already stops the start.
 
         @hookimpl
         def rom_routes(self, app, runtime):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import falcon
 import falcon.routing
 
+from rom_core.concurrency.clock import Clock
 from rom_core.errors import PluginError
 from rom_core.http import problems
-from rom_core.http.auth import Authentication
+from rom_core.http.addresses import ClientAddress
+from rom_core.http.auth import Authentication, Authenticator
+from rom_core.http.canonical_path import CanonicalPath, plain_template
 from rom_core.http.ids import RequestIds
 from rom_core.http.openapi import OpenApiResource
 from rom_core.http.plugin_routes import PluginRouteGuard, PluginRoutes
@@ -18,6 +22,7 @@ from rom_core.http.routes.chat import ChatResource
 from rom_core.http.routes.health import HealthResource, ReadyResource
 from rom_core.http.routes.openai import CompletionsResource, ModelResource, ModelsResource
 from rom_core.runtime import Runtime
+from rom_core.settings import Settings
 
 
 class Router(falcon.routing.CompiledRouter):
@@ -32,26 +37,35 @@ class Router(falcon.routing.CompiledRouter):
 
 
 class App(falcon.App[Any, Any]):
-    """A Falcon app that remembers its resources by path, in `resources`."""
+    """A Falcon app that remembers its resources by path, in `resources`; `authenticator` decides who may come in."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(router=Router(), **options)
+    def __init__(self, settings: Callable[[], Settings], clock: Clock) -> None:
+        self._routes = Router()
+        super().__init__(router=self._routes)
         self.resources: dict[str, object] = {}
+        self.authenticator = Authenticator(settings, clock, self._resource)
 
     def add_route(self, uri_template: str, resource: object, **options: Any) -> None:
         """As `falcon.App.add_route`."""
         super().add_route(uri_template, resource, **options)
-        self.resources[uri_template] = resource
+        self.resources[plain_template(uri_template)] = resource
+
+    def _resource(self, path: str) -> tuple[object, str] | None:
+        found = self._routes.find(path)
+        return None if found is None else (found[0], found[3] or path)
 
 
 def create_app(runtime: Runtime) -> App:
     """A WSGI app that serves `runtime`. Raises PluginError if a plugin's routes cannot be added."""
     owners: dict[int, str] = {}
-    app = App(
-        middleware=[
+    app = App(lambda: runtime.current.settings, runtime.clock)
+    app.add_middleware(
+        [
+            ClientAddress(runtime.current.settings.TRUSTED_PROXY_COUNT),
             RequestIds(runtime.clock),
+            CanonicalPath(),
             RequestEvents(runtime),
-            Authentication(lambda: runtime.current.settings, runtime.clock),
+            Authentication(app.authenticator),
             PluginRouteGuard(lambda: runtime.current.pipeline.plugins, owners),
         ]
     )

@@ -1,76 +1,140 @@
-"""Who may come in: API keys for chats, named tokens for the admin routes. Core, in force before any snapshot."""
+"""Who may come in: API keys for chats, named tokens for the admin routes. Core, in force before any snapshot.
+
+`Authenticator.check` needs nothing but the head of a request, so that the listener can ask it before the body is here;
+the middleware asks the same questions of every request that reaches the app.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import threading
-from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import falcon
+import structlog
 
 from rom_core.concurrency.clock import Clock
-from rom_core.errors import AdminClosed, TooManyAttempts, Unauthorized
+from rom_core.errors import AdminClosed, NotFound, RomError, TooManyAttempts, Unauthorized
+from rom_core.http.canonical_path import is_canonical, raw_path
+from rom_core.http.guesses import Guesses, Throttled
 from rom_core.settings import Settings, parse_api_keys
 
-# Wrong admin tokens from one address within the window before it is told to wait, and addresses remembered.
-MAX_FAILURES = 10
-FAILURE_WINDOW_SECONDS = 60.0
-_MAX_ADDRESSES = 1024
+# In a request's WSGI environment: the RomError with which the listener has refused it from its head; the body is not
+# here then.
+REFUSAL = "rom.refusal"
+_MISSING: Mapping[str, str] = {
+    "key": "a valid API key is needed, as `Authorization: Bearer <key>` or `X-Api-Key: <key>`",
+    "admin": "the admin routes need `Authorization: Bearer <ADMIN_TOKEN>`",
+    "token": "a valid token is needed, as `Authorization: Bearer <token>`",
+}
+_SHOWN_CHARS = 100
+
+Header = Callable[[str], str | None]
+Found = tuple[object, str]
+logger = structlog.get_logger("rom.http")
 
 
-class Authentication:
-    """Falcon middleware. A resource says who may use it: `auth` is "key" (the default), "open" or "admin".
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks: the name of the API key, or of the admin token; "" for nobody in particular."""
 
-    The key or token comes as `Authorization: Bearer`, a key also as `X-Api-Key`. Its name, never itself, goes to
-    `req.context.key_name` or `req.context.admin_name`. With no keys configured everyone may chat, as the nameless key
-    ""; with no token configured nobody is an admin. OPTIONS passes: it tells the methods of a route, and browsers send
-    it without credentials.
+    key_name: str = ""
+    admin_name: str = ""
+
+
+class Authenticator:
+    """Decides from the head of a request whether it may pass.
+
+    A resource says who may use it: `auth` is "key" (the default), "open", "admin", or "token" with the name of a secret
+    setting in `token_setting`; while that is empty the route is open. The credential comes as `Authorization: Bearer`,
+    a key also as `X-Api-Key`. With no keys configured everyone may chat, as the nameless key ""; with no admin token
+    configured nobody is an admin. OPTIONS passes: it tells the methods of a route, and browsers send it without
+    credentials.
     """
 
-    def __init__(self, settings: Callable[[], Settings], clock: Clock) -> None:
-        """`settings` gives the stable ones in force: new API_KEYS or an ADMIN_TOKEN count from the next request on."""
+    def __init__(self, settings: Callable[[], Settings], clock: Clock, route: Callable[[str], Found | None]) -> None:
+        """`settings` gives the stable ones in force: new secrets count from the next request on.
+
+        `route` finds the resource that is served under a decoded path, and its URI template.
+        """
         self._settings = settings
-        self._known: tuple[Settings, _Secrets, _Secrets] | None = None
-        self._failures = _Failures(clock)
+        self._route = route
+        self._known: tuple[Settings, dict[str, _Secrets]] | None = None
+        self._guesses = Guesses(clock)
 
-    def process_resource(self, req: falcon.Request, _resp: Any, resource: object, _params: dict[str, Any]) -> None:
-        """Raise Unauthorized, AdminClosed or TooManyAttempts unless the request may pass."""
-        req.context.key_name = req.context.admin_name = ""
-        if req.method == "OPTIONS":
-            return
+    def check(self, method: str, path: str, headers: Mapping[str, str], address: str) -> RomError | None:
+        """Why a request of which only the head is here is refused; None if it may go on to the app.
+
+        `path` is the request target as it came; `headers` go by names as WSGI has them without HTTP_ (`X_API_KEY`);
+        `address` is the client's (`addresses.client_address`). A wrong credential counts as a guess, so ask once and
+        hand the answer on as REFUSAL in the environment of the request. Never blocks; callable from any thread.
+        """
+        found = self._route(falcon.uri.decode(path.partition("?")[0], unquote_plus=False))
+        if found is None or not is_canonical(raw_path(path), found[1]):
+            return NotFound(f"nothing is served under {path[:_SHOWN_CHARS]}")
+        try:
+            self.identify(found[0], method, lambda name: headers.get(name.upper().replace("-", "_")), address)
+        except RomError as error:
+            return error
+        return None
+
+    def identify(self, resource: object, method: str, header: Header, address: str) -> Identity:
+        """Who asks. Raises Unauthorized, AdminClosed or TooManyAttempts unless the request may pass."""
         kind = getattr(resource, "auth", "key")
-        keys, admins = self._secrets()
-        if kind == "key" and keys:
-            name = keys.find(_bearer(req) or req.get_header("X-Api-Key"))
-            if name is None:
-                raise Unauthorized("a valid API key is needed, as `Authorization: Bearer <key>` or `X-Api-Key: <key>`")
-            req.context.key_name = name
-        elif kind == "admin":
-            req.context.admin_name = self._admin(req, admins)
-        elif kind not in ("key", "open"):
+        if kind == "open" or method == "OPTIONS":
+            return Identity()
+        if kind not in _MISSING:
             raise Unauthorized("this route does not say who may use it, so nobody may")
+        secrets = self._secrets(kind, getattr(resource, "token_setting", ""))
+        if not secrets and kind == "admin":
+            raise AdminClosed("set ADMIN_TOKEN (one token, or name=token pairs) and restart to open the admin routes")
+        if not secrets:
+            return Identity()
+        given = _bearer(header("Authorization"))
+        if kind == "key":
+            given = given or (header("X-Api-Key") or "").strip()
+        if not given:
+            raise Unauthorized(_MISSING[kind])
+        name = self._guesses.compare(address, lambda: secrets.find(given))
+        if isinstance(name, Throttled):
+            if name.first:
+                logger.warning("auth.refused", credential=kind, address=address, code=TooManyAttempts.code)
+            raise TooManyAttempts("too many wrong keys or tokens lately; wait", retry_after=name.retry_after)
+        if name is None:
+            logger.warning("auth.refused", credential=kind, address=address, code=Unauthorized.code)
+            raise Unauthorized(_MISSING[kind])
+        return Identity(admin_name=name) if kind == "admin" else Identity(key_name=name if kind == "key" else "")
 
-    def _secrets(self) -> tuple[_Secrets, _Secrets]:
-        """Keys and admin tokens; hashed once for each snapshot of the settings."""
+    def _secrets(self, kind: str, setting: str) -> _Secrets:
+        """The secrets of this kind; hashed once for each snapshot of the settings."""
         settings, known = self._settings(), self._known
         if known is None or known[0] is not settings:
             keys, admins = (_Secrets(parse_api_keys(text)) for text in (settings.API_KEYS, settings.ADMIN_TOKEN))
-            self._known = known = settings, keys, admins
-        return known[1], known[2]
+            self._known = known = settings, {"key": keys, "admin": admins}
+        cached = known[1]
+        name = f"token:{setting}" if kind == "token" else kind
+        if name not in cached:
+            token = str(getattr(settings, setting))
+            cached[name] = _Secrets({setting: token} if token else {})
+        return cached[name]
 
-    def _admin(self, req: falcon.Request, admins: _Secrets) -> str:
-        if not admins:
-            raise AdminClosed("set ADMIN_TOKEN (one token, or name=token pairs) and restart to open the admin routes")
-        name = admins.find(_bearer(req))
-        if name is not None:
-            return name
-        wait = self._failures.note(req.remote_addr or "")
-        if wait is not None:
-            raise TooManyAttempts("too many wrong admin tokens from this address", retry_after=wait)
-        raise Unauthorized("the admin routes need `Authorization: Bearer <ADMIN_TOKEN>`")
+
+class Authentication:
+    """Falcon middleware: asks `authenticator`; names go to `req.context.key_name` and `req.context.admin_name`."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+
+    def process_resource(self, req: falcon.Request, _resp: Any, resource: object, _params: dict[str, Any]) -> None:
+        """Raise what the listener has refused the request with, or as `Authenticator.identify`."""
+        req.context.key_name = req.context.admin_name = ""
+        refusal: RomError | None = req.env.get(REFUSAL)
+        if refusal is not None:
+            raise refusal
+        who = self._authenticator.identify(resource, req.method, req.get_header, req.remote_addr or "")
+        req.context.key_name, req.context.admin_name = who.key_name, who.admin_name
 
 
 class _Secrets:
@@ -82,40 +146,16 @@ class _Secrets:
     def __len__(self) -> int:
         return len(self._digests)
 
-    def find(self, given: str | None) -> str | None:
+    def find(self, given: str) -> str | None:
         """The name of the secret that `given` is."""
-        digest = _digest((given or "").strip())
+        digest = _digest(given)
         names = [name for name, known in self._digests.items() if hmac.compare_digest(known, digest)]
         return names[0] if names else None
 
 
-class _Failures:
-    """Recent failures by address; bounded, the address that failed longest ago is forgotten first."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._times: OrderedDict[str, deque[float]] = OrderedDict()
-
-    def note(self, address: str) -> float | None:
-        """Count a failure; the seconds to wait once there are too many, None before that."""
-        now = self._clock.monotonic()
-        with self._lock:
-            times = self._times.setdefault(address, deque(maxlen=MAX_FAILURES + 1))
-            self._times.move_to_end(address)
-            if len(self._times) > _MAX_ADDRESSES:
-                self._times.popitem(last=False)
-            while times and times[0] <= now - FAILURE_WINDOW_SECONDS:
-                times.popleft()
-            times.append(now)
-            if len(times) <= MAX_FAILURES:
-                return None
-            return times[0] + FAILURE_WINDOW_SECONDS - now
-
-
-def _bearer(req: falcon.Request) -> str | None:
-    scheme, _, token = (req.get_header("Authorization") or "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+def _bearer(authorization: str | None) -> str:
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _digest(secret: str) -> bytes:

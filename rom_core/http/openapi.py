@@ -49,13 +49,15 @@ from rom_core.http.problems import CONTENT_TYPE, TYPES
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _OF_AUTH: Mapping[str, tuple[type[RomError], ...]] = {
     "open": (),
-    "key": (Unauthorized,),
+    "key": (Unauthorized, TooManyAttempts),
+    "token": (Unauthorized, TooManyAttempts),
     "admin": (Unauthorized, AdminClosed, TooManyAttempts),
 }
 _OF_BODY = (MalformedRequest, PayloadTooLarge, UnsupportedMediaType, InvalidRequest)
 _SECURITY: Mapping[str, list[dict[str, list[str]]]] = {
     "key": [{"bearer": []}, {"apiKey": []}],
     "admin": [{"admin": []}],
+    "token": [{}, {"token": []}],
     "open": [],
 }
 
@@ -135,6 +137,7 @@ def document(resources: Mapping[str, object], plugin_of: Mapping[int, str]) -> d
                 "bearer": {"type": "http", "scheme": "bearer", "description": "a key of API_KEYS"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "a key of API_KEYS"},
                 "admin": {"type": "http", "scheme": "bearer", "description": "a token of ADMIN_TOKEN"},
+                "token": {"type": "http", "scheme": "bearer", "description": "METRICS_TOKEN, where it is set"},
             },
         },
     }
@@ -179,7 +182,7 @@ def problem_schema() -> dict[str, Any]:
 
 def _path(path: str, resource: object, plugin: str | None) -> dict[str, Any]:
     described: Mapping[str, Operation] = getattr(resource, "operations", {})
-    names = re.findall(r"{(\w+)(?::\w+(?:\(.*?\))?)?}", path)
+    names = re.findall(r"{(\w+)}", path)
     item: dict[str, Any] = {}
     if names:
         item["parameters"] = [

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from rom_core.errors import PluginDisabled, PluginError
+from rom_core.http.canonical_path import plain_template
 
-# Who may use a resource: whoever has an API key, everybody, or an administrator.
-AUTH_KINDS = ("key", "open", "admin")
+# Who may use a resource: whoever has an API key, everybody, an administrator, or whoever has the secret of a setting.
+AUTH_KINDS = ("key", "open", "admin", "token")
 
 
 class App(Protocol):
@@ -36,17 +37,21 @@ class PluginRoutes:
         return tuple(sorted(self._app.resources))
 
     def add_route(self, path: str, resource: object, **options: Any) -> None:
-        """As `falcon.App.add_route`; the resource's `auth` says who may use it: "key" (the default), "open" or "admin".
+        """As `falcon.App.add_route`; the resource's `auth` says who may use it.
 
-        A HEAD request is answered by `on_get` where there is no `on_head`. OPTIONS reaches the resource without
-        authentication. Raises PluginError for another `auth`, or a path or resource that is served already.
+        "key" is the default; then "open", "admin", and "token": who has the secret of the setting that `token_setting`
+        names, everybody while it is empty. A HEAD request is answered by `on_get` where there is no `on_head`. OPTIONS
+        reaches the resource without authentication. Raises PluginError for another `auth`, a "token" without
+        `token_setting`, or a path or resource that is served already.
         """
         auth = getattr(resource, "auth", "key")
         if auth not in AUTH_KINDS:
             raise PluginError(self._plugin, f"route {path}: auth is {auth!r}, not one of {', '.join(AUTH_KINDS)}")
+        if auth == "token" and not getattr(resource, "token_setting", ""):
+            raise PluginError(self._plugin, f"route {path}: auth is 'token', and no token_setting names its secret")
         for taken, other in self._app.resources.items():
             owner = self._owners.get(id(other), "the core")
-            if taken == path or (other is resource and owner != self._plugin):
+            if taken == plain_template(path) or (other is resource and owner != self._plugin):
                 raise PluginError(self._plugin, f"route {path}: {taken} belongs to {owner}")
         self._app.add_route(path, resource, **options)
         self._owners[id(resource)] = self._plugin

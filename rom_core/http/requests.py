@@ -8,6 +8,7 @@ import falcon
 
 from rom_core.errors import Rejected, RomError, TurnCancelled
 from rom_core.events import RequestFinished, RequestStarted
+from rom_core.http.canonical_path import plain_template
 from rom_core.runtime import Runtime
 
 UNMATCHED = "unmatched"
@@ -25,7 +26,7 @@ class RequestEvents:
 
     def process_resource(self, req: falcon.Request, _resp: falcon.Response, _resource: object, _params: Any) -> None:
         """Note the route's template."""
-        req.context.outcome.begin(req.uri_template or UNMATCHED)
+        req.context.outcome.begin(plain_template(req.uri_template or UNMATCHED))
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: Any, _ok: bool) -> None:
         """Finish, unless the answer is a stream that is about to begin."""

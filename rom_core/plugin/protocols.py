@@ -45,8 +45,10 @@ class PluginRoutes(Protocol):
         """The templates of all routes of the process that have been added so far, sorted."""
 
     def add_route(self, path: str, resource: object, **options: Any) -> None:
-        """As `falcon.App.add_route`; the resource's `auth` says who may use it: "key" (the default), "open" or "admin".
+        """As `falcon.App.add_route`; the resource's `auth` says who may use it.
 
-        A HEAD request is answered by `on_get` where there is no `on_head`. OPTIONS reaches the resource without
-        authentication. Raises PluginError for another `auth`, or a path or resource that is served already.
+        "key" is the default; then "open", "admin", and "token": who has the secret of the setting that `token_setting`
+        names, everybody while it is empty. A HEAD request is answered by `on_get` where there is no `on_head`. OPTIONS
+        reaches the resource without authentication. Raises PluginError for another `auth`, a "token" without
+        `token_setting`, or a path or resource that is served already.
         """

@@ -193,7 +193,7 @@ class ModelResource:
     """GET /v1/models/{model}."""
 
     auth = "key"
-    route = "/v1/models/{model}"
+    route = "/v1/models/{model:path}"
     operations: Mapping[str, Operation] = {"GET": Operation("One model.", MODEL, errors=(NotFound,))}
 
     def __init__(self, runtime: Runtime) -> None:

@@ -68,8 +68,8 @@ class Server:
             max_request_body_size=max(settings.MAX_BODY_BYTES * _BODY_CAP_FACTOR, 1 << 20),
             connection_limit=connection_limit(),
             ident="rom",
-            clear_untrusted_proxy_headers=True,
-            **_proxies(settings.TRUSTED_PROXY_COUNT),
+            # The app heeds and clears them (rom_core/http/addresses.py); waitress knows no mapped addresses or ports.
+            clear_untrusted_proxy_headers=False,
         )
         self._thread = threading.Thread(target=self._server.run, name="rom-http", daemon=True)
 
@@ -177,18 +177,6 @@ def connection_limit() -> int:
     if files == resource.RLIM_INFINITY:
         return _CONNECTION_LIMIT
     return max(1, min(_CONNECTION_LIMIT, files - _OTHER_FILES))
-
-
-def _proxies(count: int) -> dict[str, Any]:
-    """What makes the client's address that of the `count`-th X-Forwarded-For entry from the right, and nothing else."""
-    if not count:
-        return {}
-    # Named, or waitress would also believe the scheme, host and port that a client may write into other headers.
-    return {
-        "trusted_proxy": "*",
-        "trusted_proxy_count": count,
-        "trusted_proxy_headers": {"x-forwarded-for"},
-    }
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> bool:

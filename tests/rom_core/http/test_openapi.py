@@ -16,7 +16,7 @@ from support import ScriptedTransport, make_settings, says
 from rom_core import hookspecs
 from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import RomError
-from rom_core.http import auth
+from rom_core.http import guesses
 from rom_core.http.app import App, create_app
 from rom_core.http.openapi import TURN_ERRORS
 from rom_core.plugin.catalogue import Catalogue
@@ -55,7 +55,8 @@ def served() -> Iterator[Served]:
     made.runtime.start()
     with pytest.MonkeyPatch.context() as patch:
         # Each admin route is asked without a token too, all from one address, which would soon be told to wait.
-        patch.setattr(auth, "MAX_FAILURES", 10_000)
+        patch.setattr(guesses, "MAX_WRONG", 10_000)
+        patch.setattr(guesses, "MAX_WRONG_IN_ALL", 10_000)
         yield made
     made.runtime.stop()
 
@@ -66,7 +67,7 @@ def test_every_route_is_documented(served: Served) -> None:
     assert set(paths) == set(served.app.resources)
     assert set(paths["/api/chat"]) == {"post"}
     responses = paths["/api/chat"]["post"]["responses"]
-    assert set(responses) == {"200", "400", "401", "413", "415", "422", "500", "502", "503", "504"}
+    assert set(responses) == {"200", "400", "401", "413", "415", "422", "429", "500", "502", "503", "504"}
     assert "queue_full" in responses["503"]["description"]
 
 

@@ -12,7 +12,7 @@ import requests
 from support import make_runtime
 
 from rom_core.http.app import create_app
-from rom_core.http.auth import MAX_FAILURES
+from rom_core.http.guesses import MAX_WRONG
 from rom_core.http.server.server import Server
 from rom_core.markers import hookimpl
 
@@ -65,17 +65,20 @@ def serving(count: int) -> Iterator[str]:
         (1, "10.0.0.1", "10.0.0.1"),
         (1, "6.6.6.6, 10.0.0.1", "10.0.0.1"),
         (2, "6.6.6.6, 10.0.0.1, 10.0.0.2", "10.0.0.1"),
+        (1, "[2001:db8::3]:4711", "2001:db8::3"),
+        (1, "::ffff:10.1.0.1", "10.1.0.1"),
+        (1, "unknown", "127.0.0.1"),
     ],
 )
 def test_the_address_is_that_which_the_outermost_trusted_proxy_saw(
     count: int, forwarded: str | None, address: str
 ) -> None:
-    """Entries further left are the client's own words; scheme and host are never taken from a header."""
+    """Entries further left are the client's own words; the scheme is believed as far, and the host never."""
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "evil", "Forwarded": "for=6.6.6.6"}
     headers |= {"X-Forwarded-For": forwarded} if forwarded else {}
     with serving(count) as url:
         seen = requests.get(f"{url}/echo", headers=headers, timeout=5).json()
-    assert (seen["address"], seen["scheme"]) == (address, "http")
+    assert (seen["address"], seen["scheme"]) == (address, "https" if count else "http")
     assert seen["host"] == "127.0.0.1"
 
 
@@ -89,6 +92,6 @@ def test_who_guesses_tokens_cannot_hide_behind_a_header() -> None:
                     headers={"Authorization": "Bearer wrong", "X-Forwarded-For": f"10.0.0.{n}"},
                     timeout=5,
                 ).status_code
-                for n in range(MAX_FAILURES + 1)
+                for n in range(MAX_WRONG + 1)
             ]
-        assert statuses == [401] * MAX_FAILURES + [last]
+        assert statuses == [401] * MAX_WRONG + [last]
