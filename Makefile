@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-prometheus bench docs env-example lock clean
+.PHONY: help run test test-prometheus bench docs env-example dist lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -26,11 +26,17 @@ docs: $(VENV)/.run ## write docs/hooks.md and docs/configuration.md from the dec
 env-example: $(VENV)/.run ## write .env.example from the declared settings
 	$(BIN)/python -m rom_core.ops.env_example > .env.example.new && mv .env.example.new .env.example
 
+dist: $(VENV)/.test ## wheel and source distribution in dist/, checked
+	rm -rf dist build
+	$(BIN)/python -m build --quiet --no-isolation
+	@rm -rf build rom_agent.egg-info
+	$(BIN)/python -m twine check --strict dist/*
+
 lock: $(VENV)/.test ## resolve the dependencies of setup.cfg anew into requirements/*.lock
 	scripts/lock.sh $(BIN)
 
 clean: ## remove the virtual environment and the caches
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rom_core.cli.inspection import inspected
+from rom_core.cli.root import ROOT
 from rom_core.cli.terminal import print_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rom_core.settings import Settings
 
 _SHOWN_CHARS = 80
@@ -20,14 +23,15 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.command("config")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--changed", is_flag=True, help="Only what is not at its default.")
+@ROOT
 @JSON
-def config(names: tuple[str, ...], changed: bool, as_json: bool) -> None:
+def config(names: tuple[str, ...], changed: bool, as_json: bool, root: Path) -> None:
     """Show the settings in force, or those NAMEd, and where each comes from; secrets are masked.
 
     The process that serves may have been started with another environment: see `rom flags` for that one. Exit code 3
     and the reasons, behind what could be read, if `rom serve` would not start with these settings.
     """
-    found = inspected()
+    found = inspected(root)
     settings = found.settings
     wrong = {problem.name for problem in found.problems}
     shown = {

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from rom_core.cli.config import JSON
 from rom_core.cli.inspection import inspected
+from rom_core.cli.root import ROOT
 from rom_core.cli.terminal import print_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _TODO = "correct it: `rom serve` would not start"
 
 
 @click.command("doctor")
+@ROOT
 @JSON
-def doctor(as_json: bool) -> None:
+def doctor(as_json: bool, root: Path) -> None:
     """Check credentials, region, models, permission, clock, proxies, and where data goes. Costs nothing.
 
     Exit code 0 if nothing fails (there may be warnings), 1 if something does. Settings that `rom serve` would not start
@@ -25,7 +31,7 @@ def doctor(as_json: bool) -> None:
     from rom_core.ops.doctor import FAIL, OK, WARN, Finding, examine
 
     try:
-        found = inspected()
+        found = inspected(root)
     except click.ClickException as error:
         environment = os.environ.get("ROM_ENV", "")
         findings = [Finding("settings", FAIL, error.message, _TODO)]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rom_core import hookspecs
 from rom_core.cli.problems import SettingsInvalid
+from rom_core.cli.root import missing_settings
 from rom_core.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class Inspection:
             raise SettingsInvalid(str(InvalidSettings(self.problems)))
 
 
-def inspected() -> Inspection:
-    """What the folder and environment of this process say.
+def inspected(root: Path) -> Inspection:
+    """What the folder `root` and the environment of this process say.
 
     Raises SettingsInvalid only where nothing could be shown.
     """
@@ -63,7 +64,7 @@ def inspected() -> Inspection:
 
     with _logging_aside():
         try:
-            return inspect(Path.cwd(), dict(os.environ))
+            return inspect(root, dict(os.environ))
         except ConfigurationError as error:
             raise SettingsInvalid(str(error)) from None
 
@@ -81,6 +82,8 @@ def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
     faults: list[PluginError] = []
     catalogue = Catalogue.installed(hookspecs, faults)
     broken = tuple(Problem(f"plugin {fault.plugin}", fault.reason) for fault in faults)
+    if reason := missing_settings(root, environ):
+        broken += (Problem("settings.toml", reason),)
 
     def as_far_as_possible(overrides: Mapping[str, Any]) -> Settings:
         return load_settings(
@@ -89,7 +92,7 @@ def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
             environ=environ,
             overrides=overrides,
             lenient_switches=catalogue.has_broken,
-            put_up_with=[],
+            collect_problems=[],
         )
 
     folder: str = as_far_as_possible({}).STATE_DIR

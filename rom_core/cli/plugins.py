@@ -8,21 +8,25 @@ import click
 
 from rom_core.cli.config import JSON
 from rom_core.cli.inspection import inspected
+from rom_core.cli.root import ROOT
 from rom_core.cli.terminal import print_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rom_core.plugin.catalogue import Catalogue
     from rom_core.settings import Settings
 
 
 @click.command("plugins")
+@ROOT
 @JSON
-def plugins(as_json: bool) -> None:
+def plugins(as_json: bool, root: Path) -> None:
     """Show every plugin, outermost first: on or off and why, its hooks, its settings and where it comes from.
 
     Exit code 3 and the reasons, behind what could be read, if `rom serve` would not start.
     """
-    found = inspected()
+    found = inspected(root)
     settings = found.settings
     described = plugins_as_json(found.catalogue, settings)
     if as_json:

@@ -1,11 +1,14 @@
-"""The runtime a command works with: of the folder it is run in and of its environment."""
+"""The runtime a command works with: of a folder and of the environment of its process."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from rom_core import hookspecs
 from rom_core.cli.problems import SettingsInvalid
+from rom_core.cli.root import missing_settings
 from rom_core.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -17,8 +20,11 @@ if TYPE_CHECKING:
 def load_runtime(root: Path, environ: dict[str, str]) -> Runtime:
     """A runtime of what is installed and configured under `root`.
 
-    Raises SettingsInvalid with every problem in it, written for a person.
+    Raises SettingsInvalid with every problem in it, written for a person, and ClickException for a folder in which
+    this environment does not start.
     """
+    if reason := missing_settings(root, environ):
+        raise click.ClickException(reason)
     from rom_core.flags import Flags
     from rom_core.plugin.catalogue import Catalogue
     from rom_core.runtime import Runtime

@@ -7,16 +7,22 @@ import os
 from pathlib import Path
 
 import click
+import structlog
 
 from rom_core.cli.problems import SettingsInvalid
+from rom_core.cli.root import ROOT
 from rom_core.cli.runtime import load_runtime
 from rom_core.errors import ConfigurationError
+from rom_core.settings.files import files_of
+
+logger = structlog.get_logger("rom.settings")
 
 
 @click.command()
 @click.option("--host", help="Address to listen on, instead of HOST.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on, instead of PORT; 0 takes a free one.")
-def serve(host: str | None, port: int | None) -> None:
+@ROOT
+def serve(host: str | None, port: int | None, root: Path) -> None:
     """Serve the HTTP API until SIGTERM or SIGINT."""
     # PERF: what start-up builds stays; looking for garbage in it costs a tenth of the start. serve_app enables it.
     gc.disable()
@@ -30,7 +36,7 @@ def serve(host: str | None, port: int | None) -> None:
     environ = dict(os.environ)
     environ.update({"HOST": host} if host is not None else {})
     environ.update({"PORT": str(port)} if port is not None else {})
-    runtime = load_runtime(Path.cwd(), environ)
+    runtime = load_runtime(root, environ)
     settings = runtime.current.settings
 
     def content() -> bool:
@@ -38,6 +44,8 @@ def serve(host: str | None, port: int | None) -> None:
 
     log.configure(settings.LOG_FORMAT, settings.LOG_LEVEL, content=content)
     log.capture_faults(content)
+    state = str(root / settings.STATE_DIR)
+    logger.info("settings.read", environment=settings.environment, root=str(root), files=files_of(root), state=state)
     try:
         runtime.start()
         app = create_app(runtime)

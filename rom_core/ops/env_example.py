@@ -12,13 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rom_core import hookspecs
 from rom_core.settings import ENVIRONMENTS, Setting, thaw
 
 FILE = ".env.example"
 _HEAD = f"""\
 # Settings of ROM Agent as environment variables. Copy this file to .env and uncomment what you change; a variable of
-# the process outranks .env, an override set at run time outranks both. Generated from what the core and the installed
+# the process outranks .env, an override set at run time outranks both. Generated from what the core and its
 # plugins declare: `make env-example` writes it anew.
 
 # The environment: {", ".join(ENVIRONMENTS)}.
@@ -73,9 +72,9 @@ def _entry(setting: Setting) -> str:
 
 def main(arguments: list[str], root: Path) -> int:
     """Print the file, or with --check compare; the exit code."""
-    from rom_core.plugin.catalogue import Catalogue
+    from rom_core.ops.reference import built_in
 
-    text = env_example(Catalogue.installed(hookspecs).settings)
+    text = env_example(built_in().settings)
     if arguments == ["--check"]:
         file = root / FILE
         if file.exists() and file.read_text(encoding="utf-8") == text:

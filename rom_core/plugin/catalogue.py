@@ -109,6 +109,8 @@ class Catalogue:
         return any(plugin.error for plugin in self.plugins.values())
 
     def _known_plugins(self, settings: Settings) -> str | None:
+        if settings.source("PLUGINS") == "default":  # the shipped order; an installation may lack some of them
+            return None
         unknown = next((name for name in settings.PLUGINS if name not in self.plugins), None)
         return None if unknown is None else f"no plugin {unknown!r} is installed{suggestion(unknown, self.plugins)}"
 

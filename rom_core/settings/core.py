@@ -6,45 +6,9 @@ from typing import Any
 
 from rom_core.settings import texts
 from rom_core.settings.declared import Setting
+from rom_core.settings.shipped import SHIPPED
 
-# Prices: Amazon Bedrock, on demand, global inference profile, standard tier. settings.toml holds the table to
-# edit.
-_MODELS: tuple[dict[str, Any], ...] = (
-    {
-        "alias": "anthropic.claude-sonnet-4-5",
-        "id": "global.anthropic.claude-sonnet-4-5-20250929-v1:0",
-        "max_tokens": 64000,
-        "prompt_caching": True,
-        "reasoning": True,
-        "price_input": 3.0,
-        "price_output": 15.0,
-        "price_cache_read": 0.30,
-        "price_cache_write": 3.75,
-    },
-    {
-        "alias": "anthropic.claude-sonnet-3-7",
-        "id": "us.anthropic.claude-3-7-sonnet-20250219-v1:0",
-        "max_tokens": 64000,
-        "prompt_caching": True,
-        "reasoning": True,
-        "price_input": 3.0,
-        "price_output": 15.0,
-        "price_cache_read": 0.30,
-        "price_cache_write": 3.75,
-        "end_of_life": True,
-    },
-    {
-        "alias": "anthropic.claude-haiku-4-5",
-        "id": "global.anthropic.claude-haiku-4-5-20251001-v1:0",
-        "max_tokens": 64000,
-        "prompt_caching": True,
-        "reasoning": True,
-        "price_input": 1.0,
-        "price_output": 5.0,
-        "price_cache_read": 0.10,
-        "price_cache_write": 1.25,
-    },
-)
+_SHIPPED = SHIPPED["default"]
 
 
 def _fixed(name: str, type_: type[Any], default: Any, help_: str, **more: Any) -> Setting:
@@ -85,16 +49,16 @@ _MODEL = (
     Setting(
         "MODELS",
         list,
-        _MODELS,
+        _SHIPPED["MODELS"],
         "Table of models: alias, Bedrock id, capabilities, USD per million tokens.",
         item=dict,
         sensitive=True,
     ),
-    Setting("MODEL_PRIMARY", str, "anthropic.claude-sonnet-4-5", "Alias of the model that is asked first."),
+    Setting("MODEL_PRIMARY", str, _SHIPPED["MODEL_PRIMARY"], "Alias of the model that is asked first."),
     Setting(
         "MODEL_FALLBACKS",
         list,
-        ("anthropic.claude-sonnet-3-7", "anthropic.claude-haiku-4-5"),
+        _SHIPPED["MODEL_FALLBACKS"],
         "Aliases of the models asked when the first one fails, in order.",
         item=str,
     ),
@@ -242,7 +206,7 @@ _SERVER = (
     _fixed(
         "PLUGINS",
         list,
-        (),
+        _SHIPPED["PLUGINS"],
         "Order of the plugins, outermost first; others come innermost, by name.",
         item=str,
     ),

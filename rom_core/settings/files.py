@@ -119,6 +119,11 @@ def read_dotenv(root: Path) -> Dotenv:
     return Dotenv(values, tuple(problems))
 
 
+def files_of(root: Path) -> list[str]:
+    """The settings files that there are under `root`, in the order of reading, later wins."""
+    return [name for name in (*TOML_FILES, DOTENV_FILE) if (root / name).exists()]
+
+
 def check_entries(entries: Iterable[Entry], known: Mapping[str, Setting]) -> Iterator[Problem]:
     """What is wrong with the entries, in whatever section: unknown names, and values that do not fit."""
     for entry in entries:

@@ -1,6 +1,6 @@
 """From layers to one snapshot: reading, merging, checking.
 
-Later wins: declared default, settings.toml [default], settings.toml [ROM_ENV], .secrets.toml,
+Later wins: declared default, defaults.toml [ROM_ENV], settings.toml [default], settings.toml [ROM_ENV], .secrets.toml,
 settings.local.toml, .secrets.local.toml, .env, environment variables, run-time overrides. Every load starts
 from nothing and writes nowhere.
 """
@@ -27,6 +27,7 @@ from rom_core.settings.merging import Layered, merge_files
 from rom_core.settings.models import Model, build_models
 from rom_core.settings.problems import InvalidSettings, Problem
 from rom_core.settings.settings import Settings
+from rom_core.settings.shipped import shipped_layer
 from rom_core.settings.values import InvalidValue, check_value, parse_value
 
 ENVIRONMENT_VARIABLE = "ROM_ENV"
@@ -43,7 +44,7 @@ def load_settings(
     overrides: Mapping[str, Any] = MappingProxyType({}),
     lenient_switches: bool = False,
     started: Settings | None = None,
-    put_up_with: list[Problem] | None = None,
+    collect_problems: list[Problem] | None = None,
 ) -> Settings:
     """Read all layers anew and return them as one snapshot.
 
@@ -57,8 +58,9 @@ def load_settings(
     whichever apply; relations between settings only once every layer could be read. Raises InvalidDeclaration
     for a name declared twice and for a rule about a name that nobody declared.
 
-    With `put_up_with`, for who only looks at the settings, the problems go there in place of being raised, and what
-    does not fit gives way to its default; still raised is InvalidSettings for a file that changes while it is read.
+    With `collect_problems`, for a command that only looks at the settings, the problems go there in place of being
+    raised, and what does not fit gives way to its default; still raised is InvalidSettings for a file that changes
+    while it is read.
     """
     known, rules = _declarations(declared, rules)
     toml, dotenv = read_toml_files(root), read_dotenv(root)
@@ -87,7 +89,7 @@ def load_settings(
     problems += wrong
     layered.put(OVERRIDE, values)
 
-    values, sources, wrong = _effective(layered, accepted)
+    values, sources, wrong = _effective(layered, accepted, environment)
     problems += wrong
     for name in switches:
         if values.pop(name):
@@ -106,11 +108,16 @@ def load_settings(
     )
     if complete:
         problems += _violations(rules, settings, {problem.name for problem in problems})
-    if problems and put_up_with is None:
+    if problems and collect_problems is None:
         raise InvalidSettings(problems)
-    if put_up_with is not None:
-        put_up_with += dict.fromkeys(problems)
+    if collect_problems is not None:
+        collect_problems += dict.fromkeys(problems)
     return settings
+
+
+def chosen_environment(root: Path, environ: Mapping[str, str]) -> str:
+    """The value of ROM_ENV for `root`; development where it is not set, or not to one of ENVIRONMENTS."""
+    return _environment(environ, read_dotenv(root).values)[0]
 
 
 def _declarations(declared: Iterable[Setting], rules: Iterable[Rule]) -> tuple[dict[str, Setting], tuple[Rule, ...]]:
@@ -175,10 +182,11 @@ def _check_overrides(
 
 
 def _effective(
-    layered: Layered, accepted: Mapping[str, Setting]
+    layered: Layered, accepted: Mapping[str, Setting], environment: str
 ) -> tuple[dict[str, Any], dict[str, str], list[Problem]]:
     """The value and layer of every setting; one that does not fit is a problem and gives way to the default."""
-    merged, sources = layered.as_dict(), layered.sources()
+    layer, shipped = shipped_layer(environment)
+    merged, sources = {**shipped, **layered.as_dict()}, dict.fromkeys(shipped, layer) | layered.sources()
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for name, setting in accepted.items():

@@ -28,10 +28,10 @@ BARE: dict[str, Any] = {"RETRY_ENABLED": False, "CIRCUIT_BREAKER_ENABLED": False
 class RomServer:
     """`rom serve` on a free port, with `settings` as its environment variables; logs are JSON lines.
 
-    `root` is where it finds its settings files.
+    `root` is where it finds its settings files, `python` the interpreter of another installation.
     """
 
-    def __init__(self, root: Path = ROOT, /, **settings: Any) -> None:
+    def __init__(self, root: Path = ROOT, /, *, python: str = sys.executable, **settings: Any) -> None:
         self.lines: list[str] = []
         self._started = threading.Event()
         self.url = ""
@@ -41,7 +41,7 @@ class RomServer:
         environ["STATE_DIR"] = self.state_dir
         environ |= {name: str(value) for name, value in settings.items()}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "rom_core", "serve"],
+            [python, "-m", "rom_core", "serve"],
             cwd=root,
             env=environ,
             stdout=subprocess.PIPE,

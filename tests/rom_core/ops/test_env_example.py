@@ -11,25 +11,49 @@ from hypothesis import strategies as st
 
 from rom_core import hookspecs
 from rom_core.ops.env_example import FILE, env_example, main
+from rom_core.ops.reference import built_in, pages
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import Setting, load_settings
 from rom_core.settings.files import read_dotenv
 
+ACME = """
+from rom_core.hookspecs import hookimpl
+from rom_core.settings import Setting
+
+class Acme:
+    @hookimpl
+    def rom_settings(self):
+        return [Setting("ACME_COLOUR", str, "red", "A colour.")]
+"""
 PROJECT = Path(__file__).parents[3]
 
 
 def test_the_file_is_up_to_date() -> None:
     """`make env-example` writes it anew after a declaration has changed."""
-    assert (PROJECT / FILE).read_text(encoding="utf-8") == env_example(Catalogue.installed(hookspecs).settings)
+    assert (PROJECT / FILE).read_text(encoding="utf-8") == env_example(built_in().settings)
+
+
+def test_what_is_generated_tells_of_our_own_plugins_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever third parties' plugins stand in the environment, one that does not even import among them."""
+    before = pages(PROJECT), env_example(built_in().settings)
+    (tmp_path / "acme.py").write_text(ACME)
+    info = tmp_path / "acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rom.plugins]\nacme = acme:Acme\nwreck = acme.missing:Wreck\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert {"acme", "wreck"} <= Catalogue.installed(hookspecs, []).plugins.keys()
+    assert (pages(PROJECT), env_example(built_in().settings)) == before
 
 
 def test_uncommented_it_gives_the_declared_defaults(tmp_path: Path) -> None:
     """Every setting is there, in a form that reads back as its default."""
-    catalogue = Catalogue.installed(hookspecs)
+    catalogue = built_in()
     text = "\n".join(
         line.removeprefix("# ") if "=" in line and line.startswith("# ") and line[2:].split("=")[0].isupper() else line
         for line in env_example(catalogue.settings).splitlines()
     )
+    text += "\nROM_ENV=testing\n"
     (tmp_path / ".env").write_text(text, encoding="utf-8")
     settings = load_settings(catalogue.settings, catalogue.rules, root=tmp_path, environ={})
     for setting in catalogue.settings:

@@ -70,6 +70,8 @@ def test_the_commands_it_prints_do_what_is_said(tree: Path) -> None:
     for name in ("Makefile", "pyproject.toml", "requirements", "rom_core", "local_bedrock", "docs"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tree / name)
+    # What is installed here need not be what the lock says, and nothing may be fetched.
+    (tree / "requirements" / "run.lock").write_text("# nothing\n")
     venv.create(tree / ".venv")
     (own,) = (tree / ".venv").glob("lib/*/site-packages")
     (own / "behind.pth").write_text(sysconfig.get_path("purelib") + "\n")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rom_core import hookspecs
+from rom_core.ops.reference import built_in
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import (
     CORE_RULES,
@@ -19,6 +20,8 @@ from rom_core.settings import (
     is_loopback,
     load_settings,
 )
+from rom_core.settings.shipped import SHIPPED
+from rom_core.settings.values import check_value
 
 PROJECT = Path(__file__).parents[3]
 LONG_KEY = "k" * 16
@@ -43,11 +46,27 @@ def problems(root: Path, **environ: str) -> list[tuple[str, str]]:
 
 
 def test_defaults_alone_are_valid(tmp_path: Path) -> None:
-    """Without any file the core loads: loopback, Bedrock off, the default models known."""
+    """Without any file the core loads: loopback, the default models known, Bedrock off except in development."""
     settings = load(tmp_path)
-    assert (settings.HOST, settings.BEDROCK_ENABLED, settings.environment) == ("127.0.0.1", False, "development")
+    assert (settings.HOST, settings.BEDROCK_ENDPOINT_URL, settings.environment) == ("127.0.0.1", "local", "development")
     assert {settings.MODEL_PRIMARY, *settings.MODEL_FALLBACKS} <= set(settings.models)
-    assert {settings.source(name) for name in settings.declared} == {"default"}
+    assert {settings.source(name) for name in settings.declared} == {"default", "defaults.toml [development]"}
+    for environment in ("testing", "staging", "production"):
+        settings = load(tmp_path, ROM_ENV=environment, ALLOW_UNAUTHENTICATED="true")
+        assert (settings.BEDROCK_ENABLED, settings.BEDROCK_ENDPOINT_URL) == (False, "")
+        assert {settings.source(name) for name in settings.declared} == {"default", "environment"}
+
+
+def test_what_the_package_ships_fits_its_declarations() -> None:
+    """Names in defaults.toml are declared, its sections exist, and its order names every plugin of ours, no other."""
+    catalogue = built_in()
+    declared = {setting.name: setting for setting in catalogue.settings}
+    assert set(SHIPPED) <= {"default", *ENVIRONMENTS}
+    for section, values in SHIPPED.items():
+        for name, value in values.items():
+            assert check_value(declared[name], value) == value, (section, name)
+            assert section != "default" or declared[name].default == value
+    assert set(SHIPPED["default"]["PLUGINS"]) == set(catalogue.plugins), "a place, with its reason, in defaults.toml"
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_who_only_looks_gets_the_settings_and_the_problems(site: Site) -> None:
     site.write("settings.toml", '[default]\nNUMBER = "many"\nNAMES = ["a"]\nNOBODY = 1')
     rule = Rule(("NAMES",), lambda settings: "are too few")
     problems: list[Problem] = []
-    settings = site.load(rules=(rule,), put_up_with=problems)
+    settings = site.load(rules=(rule,), collect_problems=problems)
     assert (settings.NUMBER, settings.source("NUMBER")) == (0, "default")
     assert (settings.NAMES, settings.source("NAMES")) == (("a",), "settings.toml [default]")
     assert [problem.name for problem in problems] == ["NUMBER", "NOBODY", "NAMES"]

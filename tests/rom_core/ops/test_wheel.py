@@ -1,0 +1,131 @@
+"""The built wheel, installed into an empty environment: it serves the same as the clone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from e2e.serving import RomServer
+
+from rom_core import __version__
+
+ROOT = Path(__file__).parents[3]
+SOURCES = ("rom_core", "plugins", "local_bedrock", "docs", "requirements")
+FILES = (
+    "setup.cfg",
+    "pyproject.toml",
+    "MANIFEST.in",
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    "settings.toml",
+    ".secrets.toml",
+    ".env.example",
+)
+
+
+def run(*command: str | Path, cwd: Path, **environ: str) -> str:
+    """Run it to its end, without any network; what it prints."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={"PATH": os.environ["PATH"], "PIP_NO_INDEX": "1", "PIP_ROOT_USER_ACTION": "ignore"} | environ,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source distribution, built as `make dist` does from a copy of the sources."""
+    tree = tmp_path_factory.mktemp("sources")
+    for name in SOURCES:
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in FILES:
+        shutil.copy(ROOT / name, tree / name)
+    run(sys.executable, "-m", "build", "--quiet", "--no-isolation", cwd=tree)
+    return tree / "dist"
+
+
+@pytest.fixture(scope="module")
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that has the wheel and what it needs, and nothing of this clone."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False)
+    (own,) = folder.glob("lib/*/site-packages")
+    # Only the folder is put on the path: its own .pth files, which would lead to the clone, are not read.
+    (own / "behind.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    (wheel,) = built.glob("*.whl")
+    run(
+        sys.executable, "-m", "pip", "--python", folder, "install", "--no-deps", "--ignore-installed", wheel, cwd=folder
+    )
+    return folder / "bin" / "python"
+
+
+def rom_json(python: str | Path, *arguments: str, cwd: Path) -> Any:
+    """What the command prints with --json."""
+    return json.loads(run(python, "-m", "rom_core", *arguments, "--json", cwd=cwd))
+
+
+def test_both_distributions_are_fit_for_an_index(built: Path) -> None:
+    """`twine check --strict` finds nothing, and the licence, the types and the shipped defaults are inside."""
+    files = sorted(built.iterdir())
+    assert [file.name for file in files] == [
+        f"rom_agent-{__version__}-py3-none-any.whl",
+        f"rom_agent-{__version__}.tar.gz",
+    ]
+    run(sys.executable, "-m", "twine", "check", "--strict", *files, cwd=built)
+    names = set(zipfile.ZipFile(files[0]).namelist())
+    shipped = {f"{package}/py.typed" for package in ("rom_core", "plugins", "local_bedrock")}
+    assert shipped | {"rom_core/settings/defaults.toml"} <= names
+    assert f"rom_agent-{__version__}.dist-info/licenses/LICENSE" in names
+    assert not [name for name in names if name.startswith(("tests/", "bench/"))]
+
+
+@pytest.mark.timeout(300)
+def test_the_wheel_serves_the_same_as_the_clone(installed: Path, tmp_path: Path) -> None:
+    """From an empty folder: the same plugins in the same order, the same settings and models, and it answers."""
+    home = tmp_path / "home"
+    home.mkdir()
+    where = run(installed, "-c", "import rom_core, sys; sys.stdout.write(rom_core.__file__)", cwd=home)
+    assert not Path(where).is_relative_to(ROOT)
+
+    def told(python: str | Path, cwd: Path) -> tuple[Any, Any]:
+        plugins, settings = rom_json(python, "plugins", cwd=cwd), rom_json(python, "config", cwd=cwd)
+        assert not plugins["problems"]
+        return (
+            [(plugin["name"], plugin["enabled"], plugin["hooks"]) for plugin in plugins["plugins"]],
+            {name: entry["value"] for name, entry in settings["settings"].items()},
+        )
+
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    for name in ("settings.toml", ".secrets.toml"):
+        shutil.copy(ROOT / name, clone / name)
+    assert told(installed, home) == told(sys.executable, clone)
+
+    server = RomServer(home, python=str(installed))
+    try:
+        answer = server.chat("O número 0001234-08.2023.8.26.0100 é válido?").json()
+        assert [call["status"] for call in answer["tool_calls"]] == ["success"]
+        first = json.loads(server.lines[0])
+        assert (first["event"], first["root"], first["files"]) == ("settings.read", str(home), [])
+        assert first["state"] == server.state_dir
+    finally:
+        server.signal()
+        server.wait()
+        shutil.rmtree(server.state_dir, ignore_errors=True)
