@@ -40,8 +40,8 @@ def test_it_runs_as_a_module() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "local_bedrock", "--port", "0"], stdout=subprocess.PIPE, text=True
     )
+    assert process.stdout is not None
     try:
-        assert process.stdout is not None
         url = process.stdout.readline().strip().removeprefix("local Bedrock at ")
         with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:
             assert answer.status == 200
