@@ -283,10 +283,11 @@ def test_a_flood_is_refused_and_disturbs_nobody(bedrock: LocalBedrock, limiter: 
         before = (process.threads, process.files, process.memory_mb)
         counts: Counter[tuple[int, str]] = Counter()
         with ThreadPoolExecutor(1) as pool:
-            probing = pool.submit(lambda: [probe(server) for _ in range(5)])
-            while not probing.done():
+            probing = [pool.submit(probe, server) for _ in range(5)]
+            while not all(each.done() for each in probing):
                 counts += flood(server.url, 300)
-            probing.result()
+            for each in probing:
+                each.result()
         assert set(counts) == {(503, code)}, "nobody is told less than what is known: which place is missing"
         assert until(lambda: process.files <= before[1] + 2)
         assert process.threads == before[0]
