@@ -22,7 +22,7 @@ from rom_core.concurrency.clock import Clock, SystemClock
 from rom_core.concurrency.places import Places
 from rom_core.concurrency.watchdog import Watchdog
 from rom_core.concurrency.workers import WorkerPool
-from rom_core.errors import Draining, InternalError, Overloaded, PluginError, RomError, UnknownModel
+from rom_core.errors import BedrockDisabled, Draining, InternalError, Overloaded, PluginError, RomError, UnknownModel
 from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished, TurnStarted
 from rom_core.plugin.answers import answer_of
 from rom_core.plugin.catalogue import Catalogue, Plugin
@@ -169,6 +169,14 @@ class Runtime:
             return False
         return bool(self.current.settings.BEDROCK_ENABLED)
 
+    def closed(self) -> BedrockDisabled | Draining | None:
+        """Why no turn of anybody is taken at this moment; None while turns are taken."""
+        if not self.bedrock_enabled():
+            return BedrockDisabled("BEDROCK_ENABLED is off")
+        if self.draining.is_set():
+            return Draining("the server is shutting down", retry_after=10)
+        return None
+
     @property
     def active_turns(self) -> int:
         """Turns that run at this moment."""
@@ -186,15 +194,13 @@ class Runtime:
     def admit(self, route: str, key_name: str = "") -> Callable[[], None]:
         """Take one of the core's places for a request of which nothing is known but who asks.
 
-        The returned function gives it back, once, however often it is called. Raises Draining, what a plugin answers to
-        `rom_admit`, or Overloaded.
+        The returned function gives it back, once, however often it is called. Raises BedrockDisabled, Draining, what a
+        plugin answers to `rom_admit`, or Overloaded, and asks in this order.
         """
         # The plugins before the places: they know better what is full, and for how long.
-        refusal: RomError | None = (
-            Draining("the server is shutting down", retry_after=10)
-            if self.draining.is_set()
-            else self.current.refusal(route, key_name)
-        )
+        refusal = self.closed() or self.current.refusal(route, key_name)
+        if isinstance(refusal, BedrockDisabled):
+            raise refusal
         if refusal is None:
             give_back = self._places.take()
             if give_back is not None:

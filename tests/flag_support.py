@@ -88,7 +88,7 @@ class Site:
         """A process that starts: its runtime, not yet announced, and its flags."""
         catalogue = Catalogue.of(hookspecs, **self.plugins)
         flags = Flags(Layers(catalogue, self.root, self.environ), self.store)
-        transport = ScriptedTransport(*(steps or (says("hello"),)))
+        self.transport = transport = ScriptedTransport(*(steps or (says("hello"),)))
         runtime = Runtime(catalogue, flags.at_start, clock=FakeClock(), transport=transport, flags=flags)
         return runtime, flags
 

@@ -68,7 +68,6 @@ def answer(
             stream.start()
             release = stream.close
             resp.content_type = "text/event-stream; charset=utf-8"
-            resp.set_header("Cache-Control", "no-cache")
             resp.set_header("X-Accel-Buffering", "no")
             resp.stream = stream
             return

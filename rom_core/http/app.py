@@ -9,11 +9,12 @@ import falcon
 import falcon.routing
 
 from rom_core.concurrency.clock import Clock
-from rom_core.errors import PluginError
+from rom_core.errors import PluginError, RomError
 from rom_core.http import problems
 from rom_core.http.addresses import ClientAddress
 from rom_core.http.auth import Authentication, Authenticator
 from rom_core.http.canonical_path import CanonicalPath, plain_template
+from rom_core.http.headers import CommonHeaders
 from rom_core.http.ids import RequestIds
 from rom_core.http.openapi import OpenApiResource
 from rom_core.http.plugin_routes import PluginRouteGuard, PluginRoutes
@@ -39,11 +40,11 @@ class Router(falcon.routing.CompiledRouter):
 class App(falcon.App[Any, Any]):
     """A Falcon app that remembers its resources by path, in `resources`; `authenticator` decides who may come in."""
 
-    def __init__(self, settings: Callable[[], Settings], clock: Clock) -> None:
+    def __init__(self, settings: Callable[[], Settings], clock: Clock, closed: Callable[[], RomError | None]) -> None:
         self._routes = Router()
         super().__init__(router=self._routes)
         self.resources: dict[str, object] = {}
-        self.authenticator = Authenticator(settings, clock, self._resource)
+        self.authenticator = Authenticator(settings, clock, self._resource, closed)
 
     def add_route(self, uri_template: str, resource: object, **options: Any) -> None:
         """As `falcon.App.add_route`."""
@@ -58,14 +59,15 @@ class App(falcon.App[Any, Any]):
 def create_app(runtime: Runtime) -> App:
     """A WSGI app that serves `runtime`. Raises PluginError if a plugin's routes cannot be added."""
     owners: dict[int, str] = {}
-    app = App(lambda: runtime.current.settings, runtime.clock)
+    app = App(lambda: runtime.current.settings, runtime.clock, runtime.closed)
     app.add_middleware(
         [
             ClientAddress(runtime.current.settings.TRUSTED_PROXY_COUNT),
             RequestIds(runtime.clock),
+            CommonHeaders(),
             CanonicalPath(),
             RequestEvents(runtime),
-            Authentication(app.authenticator),
+            Authentication(app.authenticator, runtime.emit),
             PluginRouteGuard(lambda: runtime.current.pipeline.plugins, owners),
         ]
     )

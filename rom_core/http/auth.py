@@ -16,7 +16,8 @@ import falcon
 import structlog
 
 from rom_core.concurrency.clock import Clock
-from rom_core.errors import AdminClosed, NotFound, RomError, TooManyAttempts, Unauthorized
+from rom_core.errors import AdminClosed, NotFound, Rejected, RomError, TooManyAttempts, Unauthorized
+from rom_core.events import Event, RequestRejected
 from rom_core.http.canonical_path import is_canonical, raw_path
 from rom_core.http.guesses import Guesses, Throttled
 from rom_core.settings import Settings, parse_api_keys
@@ -54,19 +55,28 @@ class Authenticator:
     credentials.
     """
 
-    def __init__(self, settings: Callable[[], Settings], clock: Clock, route: Callable[[str], Found | None]) -> None:
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        clock: Clock,
+        route: Callable[[str], Found | None],
+        closed: Callable[[], RomError | None],
+    ) -> None:
         """`settings` gives the stable ones in force: new secrets count from the next request on.
 
-        `route` finds the resource that is served under a decoded path, and its URI template.
+        `route` finds the resource that is served under a decoded path, and its URI template. `closed` tells why no turn
+        is taken at this moment.
         """
         self._settings = settings
         self._route = route
+        self._closed = closed
         self._known: tuple[Settings, dict[str, _Secrets]] | None = None
         self._guesses = Guesses(clock)
 
     def check(self, method: str, path: str, headers: Mapping[str, str], address: str) -> RomError | None:
-        """Why a request of which only the head is here is refused; None if it may go on to the app.
+        """Why a request of which only the head is here is refused; None if its body is to be read for the app.
 
+        By its path, by its credential, and, where it asks for a turn, by the kill switch and draining, in this order.
         `path` is the request target as it came; `headers` go by names as WSGI has them without HTTP_ (`X_API_KEY`);
         `address` is the client's (`addresses.client_address`). A wrong credential counts as a guess, so ask once and
         hand the answer on as REFUSAL in the environment of the request. Never blocks; callable from any thread.
@@ -78,7 +88,7 @@ class Authenticator:
             self.identify(found[0], method, lambda name: headers.get(name.upper().replace("-", "_")), address)
         except RomError as error:
             return error
-        return None
+        return self._closed() if method == "POST" and getattr(found[0], "takes_turns", False) else None
 
     def identify(self, resource: object, method: str, header: Header, address: str) -> Identity:
         """Who asks. Raises Unauthorized, AdminClosed or TooManyAttempts unless the request may pass."""
@@ -124,14 +134,17 @@ class Authenticator:
 class Authentication:
     """Falcon middleware: asks `authenticator`; names go to `req.context.key_name` and `req.context.admin_name`."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, emit: Callable[[Event], None]) -> None:
         self._authenticator = authenticator
+        self._emit = emit
 
     def process_resource(self, req: falcon.Request, _resp: Any, resource: object, _params: dict[str, Any]) -> None:
         """Raise what the listener has refused the request with, or as `Authenticator.identify`."""
         req.context.key_name = req.context.admin_name = ""
         refusal: RomError | None = req.env.get(REFUSAL)
         if refusal is not None:
+            if isinstance(refusal, Rejected):
+                self._emit(RequestRejected(req.uri_template or req.path, refusal.code))
             raise refusal
         who = self._authenticator.identify(resource, req.method, req.get_header, req.remote_addr or "")
         req.context.key_name, req.context.admin_name = who.key_name, who.admin_name

@@ -29,12 +29,14 @@ def read_json(req: falcon.Request, max_bytes: int) -> Any:
     Raises UnsupportedMediaType (for a compressed one too), PayloadTooLarge, or MalformedRequest: not UTF-8, not JSON,
     NaN or an infinity, a key twice in one object, a lone surrogate, or nested too deep.
     """
-    kind = (req.content_type or "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    kind = (req.content_type or "").partition(";")[0].strip().lower()
+    if kind not in ("", "application/json"):
         raise UnsupportedMediaType(f"send application/json, not {kind[:_SHOWN_CHARS]}")
     raw = read_raw(req, max_bytes)
     if not raw:
         raise MalformedRequest("the body is empty; send a JSON object")
+    if not kind:
+        raise UnsupportedMediaType("the body has no Content-Type; send application/json")
     try:
         return parse_json(raw)
     except MalformedRequest:

@@ -16,17 +16,17 @@ _JSON_BEGINS = (b"{", b"[")
 
 
 def read_fields(req: falcon.Request, max_bytes: int) -> dict[str, Any]:
-    """The values by name, {} without a body. Those of a form are text; without a content type the body tells.
+    """The values by name, {} without a body. Those of a form are text.
 
-    Raises UnsupportedMediaType, PayloadTooLarge, or MalformedRequest: neither, a name twice, JSON sent as a form (what
-    `curl -d '{…}'` does), or JSON that is not an object.
+    Raises UnsupportedMediaType (for a body without Content-Type too), PayloadTooLarge, or MalformedRequest: neither, a
+    name twice, JSON sent as a form (what `curl -d '{…}'` does), or JSON that is not an object.
     """
     kind = (req.content_type or "").partition(";")[0].strip().lower()
     raw = read_raw(req, max_bytes)
     if not raw.strip():
         return {}
     if not kind:
-        kind = JSON if raw.lstrip()[:1] in _JSON_BEGINS else FORM
+        raise UnsupportedMediaType(f"the body has no Content-Type; send {JSON} or {FORM}")
     if kind == FORM:
         return _form(raw)
     if kind != JSON:

@@ -75,7 +75,7 @@ def test_a_streamed_answer_is_the_same_one(server: RomServer) -> None:
     assert events[-1][1]["reply"] == whole["reply"]
     assert events[0][1]["id"] == events[-1][1]["id"]
     assert stream.head[1]["content-type"] == "text/event-stream; charset=utf-8"
-    assert stream.head[1]["cache-control"] == "no-cache"
+    assert stream.head[1]["cache-control"] == "no-store"
 
 
 def test_deltas_arrive_while_the_model_is_still_talking(server: RomServer) -> None:

@@ -186,4 +186,4 @@ def test_a_token_closes_metrics_and_the_kill_switch_leaves_its_trace() -> None:
         text = requests.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {SCRAPE}"}, timeout=5).text
         assert 'rom_flag_value{name="BEDROCK_ENABLED"} 0.0' in text
         assert 'rom_requests_total{cohort="stable",route="/api/chat",status="error"} 1.0' in text
-        assert server.events("turn.finished")[0]["code"] == "bedrock_disabled"
+        assert server.events("request.finished")[0]["code"] == "bedrock_disabled"

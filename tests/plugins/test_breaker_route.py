@@ -14,6 +14,7 @@ from rom_core.events import CircuitClosed, CircuitOpened
 from rom_core.http.app import create_app
 from rom_core.store.sqlite_file import iso
 
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 OPS = {"Authorization": "Bearer open-sesame"}
 
 
@@ -67,7 +68,7 @@ def test_an_administrator_forces_a_circuit() -> None:
     "asked",
     [
         {"json": {"model": FIRST, "state": "closed", "reason": "só hoje"}},
-        {"body": f"model={FIRST}&state=closed&reason=s%C3%B3+hoje"},
+        {"body": f"model={FIRST}&state=closed&reason=s%C3%B3+hoje", "headers": FORM},
         {
             "json": {"model": FIRST, "state": "closed"},
             "headers": {"X-Rom-Reason": "só hoje".encode().decode("latin-1")},
@@ -100,7 +101,8 @@ def test_the_admin_route_is_guarded() -> None:
     assert force(bench, "open", reason="x" * 501).status_code == 422
     for body, kind, expected in (
         ("", None, 422),
-        (f"model={FIRST}&state=open&state=closed", None, 400),
+        (f"model={FIRST}&state=open", None, 415),
+        (f"model={FIRST}&state=open&state=closed", FORM["Content-Type"], 400),
         ("<model/>", "text/xml", 415),
     ):
         headers = OPS | ({"Content-Type": kind} if kind else {})

@@ -13,6 +13,7 @@ from flag_support import SETTINGS_TOML, Site, held
 from support import Recorder
 
 from plugins.flags import FlagsPlugin, shapes
+from rom_core.errors import ModelRefused
 from rom_core.http.app import create_app
 from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
@@ -160,11 +161,11 @@ def test_an_override_is_shown_with_who_when_and_why(admin: Admin) -> None:
     [
         (b"BEDROCK_ENABLED=false", FORM),
         (b"BEDROCK_ENABLED=off", FORM + "; charset=utf-8"),
-        (b"BEDROCK_ENABLED=off", None),
+        (b"BEDROCK_ENABLED=off", f"{FORM}; charset=utf-8"),
         (b"BEDROCK_ENABLED=%46ALSE", FORM),
         (b'{"BEDROCK_ENABLED": false}', "application/json"),
         (b'{"BEDROCK_ENABLED": "no"}', "application/json"),
-        (b'{"BEDROCK_ENABLED": "0", "reason": "test"}', None),
+        (b'{"BEDROCK_ENABLED": "0", "reason": "test"}', "application/json"),
     ],
 )
 def test_the_kill_switch_by_form_and_by_json(admin: Admin, body: bytes, kind: str | None) -> None:
@@ -181,7 +182,7 @@ def test_the_kill_switch_by_form_and_by_json(admin: Admin, body: bytes, kind: st
     assert answer.headers["ETag"] == '"2"'
 
 
-@pytest.mark.parametrize(("body", "kind"), [(None, None), (b"", FORM), (b"", "application/json"), (b"{}", None)])
+@pytest.mark.parametrize(("body", "kind"), [(None, None), (b"", FORM), (b"", "application/json"), (b" ", None)])
 def test_without_a_body_the_layers_are_read_afresh(admin: Admin, body: bytes | None, kind: str | None) -> None:
     """Whatever content type comes with nothing."""
     admin.site.write(SETTINGS_TOML.replace("1000", "900") + 'PLACE = "there"\n')
@@ -310,6 +311,13 @@ def test_secrets_never_leave(admin: Admin) -> None:
     assert "***" in said
 
 
+def test_a_body_without_content_type_changes_nothing(admin: Admin) -> None:
+    """415: curl's default for -d is a form, and any other client says what it sends."""
+    answer = admin.reload(b"BEDROCK_ENABLED=false", None)
+    assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type")
+    assert admin.runtime.bedrock_enabled()
+
+
 def test_a_canary_is_set_shown_and_cleared(admin: Admin) -> None:
     """The `canary` block of a JSON body; the answer to a chat tells the cohort, errors too."""
     block = {"flags": {"MAX_TOKENS": "50"}, "include": ["ana"]}
@@ -318,9 +326,9 @@ def test_a_canary_is_set_shown_and_cleared(admin: Admin) -> None:
     assert admin.get("/admin/flags").json["canary"] == admin.get("/admin/status").json["canary"] == shown
     for user, cohort in (("ana", "canary"), ("user-1", "stable")):
         assert _chat(admin, message="hi", user=user).headers["X-Rom-Cohort"] == cohort
-    admin.reload("BEDROCK_ENABLED=false")
+    admin.site.transport.steps[:] = [ModelRefused()]
     answer = _chat(admin, message="hi", user="ana")
-    assert answer.headers["X-Rom-Cohort"] == "canary"
+    assert (answer.status_code, answer.headers["X-Rom-Cohort"]) == (502, "canary")
     assert admin.json("/admin/reload-flags", {"canary": None}).json["changed"]["canary"]["to"] is None
     assert admin.get("/admin/status").json["canary"] is None
 

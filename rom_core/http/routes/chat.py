@@ -166,6 +166,7 @@ class ChatResource:
 
     auth = "key"
     route = "/api/chat"
+    takes_turns = True
     operations: Mapping[str, Operation] = {
         "POST": Operation(
             "Answer one message.",

@@ -146,6 +146,7 @@ class CompletionsResource:
 
     auth = "key"
     route = "/v1/chat/completions"
+    takes_turns = True
     operations: Mapping[str, Operation] = {
         "POST": Operation(
             "Answer a conversation as OpenAI's API does.",

@@ -24,6 +24,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
 from rom_core.errors import HttpError, InternalError, MalformedRequest, PayloadTooLarge, RomError
+from rom_core.http.headers import common_headers
 from rom_core.http.problems import CONTENT_TYPE, headers_of, problem
 from rom_core.http.server.sockets import Sockets
 from rom_core.settings import Settings
@@ -60,6 +61,7 @@ class ProblemTask(ErrorTask):
         self.status = f"{error.status} {HTTPStatus(error.status).phrase}"
         self.response_headers = [
             ("Content-Type", CONTENT_TYPE),
+            *common_headers().items(),
             ("X-Trace-Id", trace_id),
             ("X-Request-Id", request_id),
             ("request-id", request_id),

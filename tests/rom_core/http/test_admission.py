@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
 from falcon import testing
 from structlog.testing import capture_logs
-from support import Recorder, make_runtime
+from support import Recorder, make_runtime, make_settings
 
 from rom_core.errors import Rejected
 from rom_core.events import RequestFinished, RequestRejected, TurnStarted
 from rom_core.http.app import create_app
+from rom_core.http.auth import REFUSAL
 from rom_core.http.server.server import connection_limit
 from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
@@ -19,7 +21,7 @@ from rom_core.runtime import Runtime
 KEY = "client-key-0123456789"
 ROUTES = ("/api/chat", "/v1/chat/completions")
 MUST = "it must return a RomError or None"
-AS_CLIENT = {"Authorization": f"Bearer {KEY}"}
+AS_CLIENT = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
 
 
 class Door:
@@ -37,11 +39,11 @@ class Door:
         return self.answer
 
 
-def house() -> tuple[Runtime, Door, Recorder, testing.TestClient]:
+def house(**settings: Any) -> tuple[Runtime, Door, Recorder, testing.TestClient]:
     """A runtime with a door and one key, named `key`."""
     door, recorder = Door(), Recorder()
     plugins = {"door": door, "recorder": recorder}
-    runtime, _ = make_runtime(plugins=plugins, API_KEYS=f"key={KEY}", HTTP_THREADS=14)
+    runtime, _ = make_runtime(plugins=plugins, API_KEYS=f"key={KEY}", HTTP_THREADS=14, **settings)
     return runtime, door, recorder, testing.TestClient(create_app(runtime))
 
 
@@ -86,6 +88,67 @@ def test_a_plugin_refuses_before_the_core_counts() -> None:
     assert len(door.asked) == asked
     for place in places:
         place()
+
+
+class Unreadable(io.BytesIO):
+    """A body that must not be read."""
+
+    def read(self, *_: Any) -> bytes:
+        raise AssertionError("the body was read")
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_the_order_at_the_door(route: str) -> None:
+    """Key, kill switch, draining, admission, body: each is said only when those before it let the request through.
+
+    The check of the head alone says the same as the app, as far as it goes.
+    """
+    runtime, door, recorder, _ = house(BEDROCK_ENABLED=False)
+    app = create_app(runtime)
+    client = testing.TestClient(app)
+    door.answer = Rejected("mine")
+    runtime.drain()
+
+    def said(key: str = KEY) -> tuple[int, str, str | None]:
+        answer = client.simulate_post(
+            route,
+            headers=AS_CLIENT | {"Authorization": f"Bearer {key}", "Content-Length": "9"},
+            extras={"wsgi.input": Unreadable()},
+        )
+        refusal = app.authenticator.check("POST", route, {"X_API_KEY": key}, "10.0.0.1")
+        assert refusal is None or refusal.code == answer.json["code"]
+        return answer.status_code, answer.json["code"], answer.json["detail"]
+
+    assert said("wrong")[:2] == (401, "unauthorized")
+    assert said()[:2] == (503, "bedrock_disabled")
+    runtime.current = runtime.build(make_settings(runtime.catalogue, API_KEYS=f"key={KEY}", DOOR_ENABLED=True))
+    assert said()[:2] == (503, "draining")
+    runtime.draining.clear()
+    assert said() == (503, "overloaded", "mine")
+    door.answer = None
+    assert said()[:2] == (500, "internal_error"), "only now the body is read"
+    assert runtime.admitted == 0
+    assert [event.code for event in recorder.events if isinstance(event, RequestRejected)] == ["draining", "overloaded"]
+
+
+def test_what_is_not_asking_for_a_turn_passes_a_closed_door() -> None:
+    """Models, health and OPTIONS are answered while Bedrock is off or the server drains."""
+    runtime, _, _, _ = house(BEDROCK_ENABLED=False)
+    runtime.drain()
+    check = create_app(runtime).authenticator.check
+    headers = {"AUTHORIZATION": f"Bearer {KEY}"}
+    for method, path in (("GET", "/v1/models"), ("GET", "/health"), ("OPTIONS", ROUTES[0]), ("GET", ROUTES[0])):
+        assert check(method, path, headers, "10.0.0.1") is None
+
+
+def test_a_listener_that_drains_is_counted_as_a_rejection() -> None:
+    """What it refused from the head alone is an event like any other, and no body is looked for."""
+    runtime, _, recorder, client = house()
+    runtime.drain()
+    answer = client.simulate_post(ROUTES[0], headers=AS_CLIENT, extras={REFUSAL: runtime.closed()})
+    assert (answer.status_code, answer.json["code"]) == (503, "draining")
+    assert [(e.route, e.code) for e in recorder.events if isinstance(e, RequestRejected)] == [(ROUTES[0], "draining")]
+    assert [e.status for e in recorder.events if isinstance(e, RequestFinished)] == ["rejected"]
 
 
 @pytest.mark.parametrize("answer", ["come in", True, RuntimeError])

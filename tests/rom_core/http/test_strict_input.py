@@ -19,6 +19,8 @@ from rom_core.turn_values import Usage
 
 _SECRET = "segredo"
 
+AS_JSON = {"Content-Type": "application/json"}
+
 
 @pytest.fixture(scope="module")
 def client() -> falcon.testing.TestClient:
@@ -129,7 +131,7 @@ def test_a_name_that_the_client_chose_is_told_only_in_part(
     client: falcon.testing.TestClient, raw: bytes, status: int
 ) -> None:
     """A body of one long name is not answered with a longer one."""
-    answer = client.simulate_post("/api/chat", body=raw.replace(b"%s", b"n" * 300))
+    answer = client.simulate_post("/api/chat", body=raw.replace(b"%s", b"n" * 300), headers=AS_JSON)
     assert answer.status_code == status
     assert "n" * 100 in answer.json["detail"]
     assert "n" * 101 not in answer.text
@@ -200,6 +202,15 @@ def test_a_compressed_body_is_refused_for_that(
     assert (answer.status_code, "Content-Encoding gzip" in answer.json["detail"]) == (status, status == 415)
 
 
+@pytest.mark.parametrize("path", ["/api/chat", "/v1/chat/completions"])
+def test_a_body_without_content_type_is_refused(client: falcon.testing.TestClient, path: str) -> None:
+    """415, which says what to send; so a page in a browser cannot send one unasked. Without a body it is empty."""
+    answer = client.simulate_post(path, body=b'{"message": "oi"}')
+    assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type")
+    assert "application/json" in answer.json["detail"]
+    assert client.simulate_post(path).status_code == 400
+
+
 def test_a_route_that_is_not_there_is_named(client: falcon.testing.TestClient) -> None:
     """Whoever has a wrong base address or method reads what was asked for, and what is allowed."""
     wrong_path = client.simulate_post("/v2/" + "x" * 200).json["detail"]
@@ -218,7 +229,8 @@ def test_a_whole_number_written_with_a_point_is_whole(client: falcon.testing.Tes
     """1.0 is an integer to JSON Schema; Bedrock's client would refuse it."""
     runtime, transport = make_runtime(says("hello"))
     app = falcon.testing.TestClient(create_app(runtime))
-    assert app.simulate_post("/api/chat", body=b'{"message": "oi", "max_tokens": 7.0}').status_code == 200
+    body = b'{"message": "oi", "max_tokens": 7.0}'
+    assert app.simulate_post("/api/chat", body=body, headers=AS_JSON).status_code == 200
     assert type(transport.requests[0]["inferenceConfig"]["maxTokens"]) is int
 
 

@@ -130,7 +130,8 @@ def test_settled_is_said_only_when_the_last_request_has_been_counted(ending: Mak
     here = ending()
     with socket.create_connection(("127.0.0.1", here.server.port), timeout=SOON) as client:
         body = b'{"message": "oi"}'
-        head = f"POST /api/chat HTTP/1.1\r\nHost: rom\r\nContent-Length: {len(body)}\r\n\r\n"
+        kind = "Content-Type: application/json"
+        head = f"POST /api/chat HTTP/1.1\r\nHost: rom\r\n{kind}\r\nContent-Length: {len(body)}\r\n\r\n"
         client.sendall(head.encode() + body)
         assert here.count.counting.wait(SOON)
         assert here.runtime.admitted == 0
