@@ -7,7 +7,7 @@ from typing import Any
 
 from local_bedrock.behaviour import ERRORS, Behaviour, Fault
 from local_bedrock.frames import corrupt, error_frame, event_frame, exception_frame
-from local_bedrock.model import Answer, Text, signature
+from local_bedrock.model import Answer, Text
 from local_bedrock.wire import Connection
 
 HANG_SECONDS = 600.0
@@ -145,7 +145,7 @@ def _events(answer: Answer, usage: dict[str, int], latency_ms: int) -> list[Even
     events: list[Event] = [("messageStart", b'{"role":"assistant"}')]
     for index, block in enumerate(answer.blocks):
         if isinstance(block, Text):
-            opening, closing = ('{"reasoningContent":{"text":', "}}") if block.reasoning else ('{"text":', "}")
+            opening, closing = ('{"reasoningContent":{"text":', "}}") if block.signature else ('{"text":', "}")
         else:
             start = {"toolUse": {"toolUseId": block.tool_use_id, "name": block.name}}
             events.append(("contentBlockStart", _encode({"contentBlockIndex": index, "start": start}).encode()))
@@ -153,8 +153,8 @@ def _events(answer: Answer, usage: dict[str, int], latency_ms: int) -> list[Even
         # PERF: one concatenation for each delta instead of one dict
         before = f'{{"contentBlockIndex":{index},"delta":{opening}'
         events += [(_DELTA, f"{before}{_encode(piece)}{closing}}}".encode()) for piece in block.pieces]
-        if isinstance(block, Text) and block.reasoning:
-            events.append((_DELTA, f'{before[:-7]}"signature":"{signature(block.text)}"}}}}}}'.encode()))
+        if isinstance(block, Text) and block.signature:
+            events.append((_DELTA, f'{before[:-7]}"signature":"{block.signature}"}}}}}}'.encode()))
         events.append(("contentBlockStop", _encode({"contentBlockIndex": index}).encode()))
     events.append(("messageStop", _encode({"stopReason": answer.stop_reason}).encode()))
     events.append(("metadata", _encode({"usage": usage, "metrics": {"latencyMs": latency_ms}}).encode()))

@@ -12,11 +12,14 @@ from typing import Any
 
 from local_bedrock.behaviour import MISSING, Behaviour
 from local_bedrock.conversation import Turn
+from local_bedrock.models import ModelInfo
+from local_bedrock.reasoning import signature
 from local_bedrock.tools import choose_tool, facts, make_input
 from local_bedrock.usage import tokens_of
 
 _INPUT_PIECE = 16
 _QUOTED = 200
+_THOUGHT = "Vou considerar o pedido e o que já sei sobre ele."
 _STORY = (
     "o processo segue em curso e a parte foi intimada para se manifestar no prazo legal conforme decisão do juízo "
     "que designou audiência de conciliação e determinou a juntada dos documentos pelas partes nos autos"
@@ -25,10 +28,10 @@ _STORY = (
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text block, or with `reasoning` a reasoning block."""
+    """A text block, or with a `signature` a reasoning block, whose text may be empty."""
 
     text: str
-    reasoning: bool = False
+    signature: str = ""
 
     @property
     def pieces(self) -> list[str]:
@@ -37,8 +40,8 @@ class Text:
 
     def block(self) -> dict[str, Any]:
         """The content block of a Converse answer."""
-        if self.reasoning:
-            return {"reasoningContent": {"reasoningText": {"text": self.text, "signature": signature(self.text)}}}
+        if self.signature:
+            return {"reasoningContent": {"reasoningText": {"text": self.text, "signature": self.signature}}}
         return {"text": self.text}
 
 
@@ -79,17 +82,17 @@ class Answer:
         return tokens_of(sum(_size(block) for block in self.blocks))
 
 
-def signature(text: str) -> str:
-    """A stand-in for the signature of a reasoning block."""
-    return blake2b(text.encode(), digest_size=24).hexdigest()
+def answer(body: dict[str, Any], turn: Turn, text: str, behaviour: Behaviour, model: ModelInfo) -> Answer:
+    """What `model` answers to a valid request. `text` is the turn's message without directives.
 
-
-def answer(body: Mapping[str, Any], turn: Turn, text: str, behaviour: Behaviour) -> Answer:
-    """The answer to a valid request. `text` is the turn's message without directives; equal input, equal answer."""
+    Equal input, equal answer.
+    """
     uses = _tool_uses(body, turn, text, behaviour)
     blocks: list[Text | ToolUse] = []
     if behaviour.reasoning:
-        blocks.append(Text("Vou considerar o pedido e o que já sei sobre ele.", reasoning=True))
+        thinking = (body.get("additionalModelRequestFields") or {}).get("thinking") or {}
+        shown = "" if model.hides_thinking and not thinking.get("display") else _THOUGHT
+        blocks.append(Text(shown, signature(model, body, _THOUGHT)))
     if uses:
         if behaviour.cut_tool_use:
             last = uses[-1]

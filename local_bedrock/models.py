@@ -22,7 +22,11 @@ class ModelInfo:
 
     `max_tokens` is the largest `inferenceConfig.maxTokens`; `cache_minimum` the shortest prefix, in tokens, that is
     cached, or None where a cachePoint is refused; `on_demand` whether the bare id may be called, without an inference
-    profile; `end_of_life` models are no longer served.
+    profile; `end_of_life` models are no longer served. `sampling`: temperature, top_p and top_k are taken;
+    `forced_tool_choice`: the tool choices "any" and "tool" are. `thinking` lists the types of the thinking setting that
+    are taken, None where nothing is known of it. `hides_thinking`: reasoning comes with an empty text, unless the
+    setting's `display` asks for it; `binds_thinking`: what the model signed is refused from other models and after
+    other beginnings.
     """
 
     model_id: str
@@ -30,15 +34,55 @@ class ModelInfo:
     cache_minimum: int | None = None
     on_demand: bool = False
     end_of_life: bool = False
+    sampling: bool = True
+    forced_tool_choice: bool = True
+    thinking: tuple[str, ...] | None = None
+    hides_thinking: bool = False
+    binds_thinking: bool = False
+
+
+def _newest(model_id: str) -> ModelInfo:
+    """A model of the newest kind: no sampling, no forced tools, adaptive thinking that is bound and not shown."""
+    return ModelInfo(
+        model_id,
+        128_000,
+        cache_minimum=512,
+        sampling=False,
+        forced_tool_choice=False,
+        thinking=("adaptive", "between_tools"),
+        hides_thinking=True,
+        binds_thinking=True,
+    )
+
+
+_BUDGET = ("enabled", "disabled")
 
 
 KNOWN_MODELS: tuple[ModelInfo, ...] = (
-    ModelInfo("anthropic.claude-sonnet-4-6", 64000, cache_minimum=1024),
-    ModelInfo("anthropic.claude-sonnet-4-5-20250929-v1:0", 64000, cache_minimum=1024),
-    ModelInfo("anthropic.claude-haiku-4-5-20251001-v1:0", 64000, cache_minimum=4096),
-    ModelInfo("anthropic.claude-opus-4-5-20251101-v1:0", 64000, cache_minimum=4096),
-    ModelInfo("anthropic.claude-opus-4-1-20250805-v1:0", 32000, cache_minimum=1024),
-    ModelInfo("anthropic.claude-sonnet-4-20250514-v1:0", 64000, cache_minimum=1024),
+    _newest("anthropic.claude-sonnet-5-5"),
+    _newest("anthropic.claude-opus-5-5"),
+    ModelInfo(
+        "anthropic.claude-haiku-5-5",
+        128_000,
+        cache_minimum=512,
+        sampling=False,
+        thinking=("adaptive", "disabled"),
+        hides_thinking=True,
+    ),
+    ModelInfo(
+        "anthropic.claude-sonnet-5",
+        128_000,
+        cache_minimum=1024,
+        sampling=False,
+        thinking=("adaptive", "disabled"),
+        hides_thinking=True,
+    ),
+    ModelInfo("anthropic.claude-sonnet-4-6", 64000, cache_minimum=1024, thinking=(*_BUDGET, "adaptive")),
+    ModelInfo("anthropic.claude-sonnet-4-5-20250929-v1:0", 64000, cache_minimum=1024, thinking=_BUDGET),
+    ModelInfo("anthropic.claude-haiku-4-5-20251001-v1:0", 64000, cache_minimum=4096, thinking=_BUDGET),
+    ModelInfo("anthropic.claude-opus-4-5-20251101-v1:0", 64000, cache_minimum=4096, thinking=_BUDGET),
+    ModelInfo("anthropic.claude-opus-4-1-20250805-v1:0", 32000, cache_minimum=1024, thinking=_BUDGET),
+    ModelInfo("anthropic.claude-sonnet-4-20250514-v1:0", 64000, cache_minimum=1024, thinking=_BUDGET),
     ModelInfo("anthropic.claude-3-7-sonnet-20250219-v1:0", 64000, cache_minimum=1024, end_of_life=True),
     ModelInfo("amazon.nova-pro-v1:0", 10000, cache_minimum=1024, on_demand=True),
     ModelInfo("amazon.nova-lite-v1:0", 10000, cache_minimum=1024, on_demand=True),
@@ -58,7 +102,8 @@ _INVALID = Refusal(400, "ValidationException", "The provided model identifier is
 def resolve_model(model_id: str, models: Sequence[ModelInfo] = KNOWN_MODELS) -> ModelInfo | Refusal:
     """The model behind `model_id` (bare id, inference-profile id or ARN), or the answer that AWS gives instead.
 
-    An application inference profile or provisioned model has an opaque id: it is served as the first known model.
+    An application inference profile or provisioned model has an opaque id: it is served as the first known model that
+    takes sampling and cache points.
     """
     name, profile, missing = model_id, False, _INVALID
     if arn := _ARN.fullmatch(model_id):
@@ -69,7 +114,7 @@ def resolve_model(model_id: str, models: Sequence[ModelInfo] = KNOWN_MODELS) -> 
             "Could not resolve the foundation model from the provided model identifier.",
         )
         if arn["kind"] in ("application-inference-profile", "provisioned-model"):
-            return models[0] if models else missing
+            return next((model for model in models if model.sampling and model.cache_minimum), missing)
     if prefixed := _PROFILE.fullmatch(name):
         name, profile = prefixed["model"], True
     found = next((model for model in models if model.model_id == name), None)

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from local_bedrock.reasoning import check_order
+
 MAX_CACHE_POINTS = 4
 
 _FROM_MODEL = "The model returned the following errors: "
@@ -42,6 +44,7 @@ def check_conversation(body: dict[str, Any]) -> list[str]:
         *_tools(tool_config),
         *_roles(messages),
         *_contents(messages),
+        *check_order(messages),
         *_pairs(messages, tool_config),
         *_cache_points(body, messages, tool_config),
     ]
@@ -119,7 +122,7 @@ def _block(block: dict[str, Any], where: str) -> Iterator[str]:
     if guarded and _is_blank(guarded["text"]):
         yield _blank(f"{where}.guardContent")
     reasoning = (block.get("reasoningContent") or {}).get("reasoningText")
-    if reasoning and _is_blank(reasoning["text"]):
+    if reasoning and not reasoning.get("signature") and _is_blank(reasoning["text"]):
         yield _blank(f"{where}.reasoningContent")
     if use := block.get("toolUse"):
         yield from _tool_use_id(use["toolUseId"], f"{where}.toolUse")

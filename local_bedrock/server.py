@@ -274,8 +274,9 @@ class LocalBedrock:
         if orders.fault is not None and orders.fault.before_headers:
             send_fault(connection, orders.fault)
             return
-        said = answer(body, turn, text, orders)
-        usage = self._meter.measure(model_id, self._model(model_id), body, said.output_tokens)
+        model = self._model(model_id)
+        said = answer(body, turn, text, orders, model)
+        usage = self._meter.measure(model_id, model, body, said.output_tokens)
         latency_ms = int((time.monotonic() - began) * 1000)
         if operation == "Converse":
             send_json(connection, said, usage, latency_ms, orders.fault)

@@ -185,6 +185,8 @@ def _part(name: str, value: Any) -> dict[str, Any]:
             return {**_ids(value.turn), "iteration": value.iteration, "attempt": len(value.attempts)}
         case Attempt():
             place = {"iteration": value.call.iteration, "attempt": value.number, "model": value.model.alias}
+            if value.left_out:
+                place["left_out"] = list(value.left_out)
             return {**_ids(value.turn), **place, "first_delta": _since_start(value), "tokens": _tokens(value.usage)}
         case ToolCall():
             result = value.result
@@ -264,6 +266,8 @@ def _closing(event: TurnFinished, account: TurnAccount) -> str:
         f'"usage_unknown": {account.usage_unknown}, "cost_usd": {account.cost:.8f}'
     )
     content = turn.settings.LOG_CONTENT
+    if account.left_out:
+        line = f'{line}, "left_out": {log.encode(account.left_out)}'
     if error is not None:
         line = f"{line}, {log.encode(_error(error, content))[1:-1]}"
     if content:

@@ -158,7 +158,8 @@ class Attempt:
 
     `probe` marks the one request that shows whether a model is back: whoever retries leaves it alone. `started_at`,
     `first_delta_at` and `finished_at` are on the turn's monotonic clock; None until they happen. So is `silent_since`:
-    since when the model is waited for, None while nothing was asked or what it sent is dealt with.
+    since when the model is waited for, None while nothing was asked or what it sent is dealt with. `left_out` names the
+    parameters that were asked for and that this model does not take, as Bedrock calls them ("temperature").
     """
 
     call: ModelCall
@@ -173,6 +174,7 @@ class Attempt:
     silent_since: float | None = None
     usage: Usage | None = None
     error: Exception | None = None
+    left_out: tuple[str, ...] = ()
     stash: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rom_core.concurrency.cancel import CancelToken, Deadline
+from rom_core.conversation import written_by
 from rom_core.errors import RomError
 from rom_core.events import IterationFinished, IterationStarted, LoopStopped
 from rom_core.markers import hookimpl
@@ -100,7 +101,7 @@ class ToolLoop:
         reply = answer_of("rom_model_call", turn.snapshot.pipeline.hook.rom_model_call(call=call), ModelReply)
         if not call.emitted:
             turn.say(reply.text)
-        turn.messages.append({"role": "assistant", "content": list(reply.content), "_model": reply.model})
+        turn.messages.append(written_by(reply.model, list(reply.content)))
         return reply
 
     def _close(self, turn: Turn, stop: StopLoop) -> TurnResult:

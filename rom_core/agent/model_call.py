@@ -12,8 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
-from rom_core.conversation import Memo, ModelCapabilities, normalise
-from rom_core.conversation.reasoning import fit_reasoning
+from rom_core.conversation import Memo, ModelCapabilities, left_out, normalise
 from rom_core.errors import BedrockDisabled, ModelError, RomError, WireSaturated
 from rom_core.events import AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
 from rom_core.markers import hookimpl
@@ -79,8 +78,9 @@ class ModelCalls:
             # A copy for this attempt alone: what plugins change in it must not be remembered.
             request, memo = copy.deepcopy(request), None
             turn.snapshot.pipeline.hook.rom_model_request(attempt=attempt, request=request)
-        request = normalise(request, model=_capabilities(attempt.model), memo=memo)
-        request = fit_reasoning(request, supported=attempt.model.reasoning)
+        asked = request
+        request = normalise(asked, model=_capabilities(attempt.model), memo=memo)
+        attempt.left_out = left_out(asked, request)
         request["modelId"] = attempt.model.id
         call.requests += 1
         turn.model_requests += 1
@@ -126,7 +126,15 @@ class ModelCalls:
 
 @lru_cache
 def _capabilities(model: Model) -> ModelCapabilities:
-    return ModelCapabilities(model.max_tokens, model.prompt_caching, model.alias)
+    return ModelCapabilities(
+        max_tokens=model.max_tokens,
+        prompt_caching=model.prompt_caching,
+        alias=model.alias,
+        sampling=model.sampling,
+        forced_tool_choice=model.forced_tool_choice,
+        reasoning=model.reasoning,
+        thinking=frozenset(model.thinking.replace(",", " ").split()),
+    )
 
 
 def build_request(attempt: Attempt) -> dict[str, Any]:

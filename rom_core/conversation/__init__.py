@@ -5,7 +5,7 @@ rule is a ValidationException that poisons the conversation for good, so the req
 attempt. Content that may not stand where it is moves or becomes text.
 
 The modules: `values` (texts, names, JSON documents), `media` and `blocks` (one content block), `exchange` (roles and
-tool pairs), `options` (system, inference, tools), `cache_points`.
+tool pairs), `options` (system, inference, tools), `reasoning` (extended thinking), `cache_points`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,30 @@ from typing import Any, Final
 
 from rom_core.conversation.cache_points import limit_cache_points
 from rom_core.conversation.exchange import Memo, exchange, tool_names
-from rom_core.conversation.model import Block, EmptyConversation, Message, ModelCapabilities
+from rom_core.conversation.model import Block, EmptyConversation, Message, ModelCapabilities, author, written_by
 from rom_core.conversation.options import (
     clean_fields,
     clean_inference,
     clean_system,
     clean_tools,
 )
+from rom_core.conversation.reasoning import fit_reasoning, fit_sampling
 
 NORMALISED: Final = frozenset(("messages", "system", "inferenceConfig", "toolConfig", "additionalModelRequestFields"))
 """The arguments of `converse_stream` that come out of `normalise` as Bedrock accepts them, whatever they were."""
 
-__all__ = ["NORMALISED", "Block", "EmptyConversation", "Memo", "Message", "ModelCapabilities", "normalise"]
+__all__ = [
+    "NORMALISED",
+    "Block",
+    "EmptyConversation",
+    "Memo",
+    "Message",
+    "ModelCapabilities",
+    "author",
+    "left_out",
+    "normalise",
+    "written_by",
+]
 
 
 def normalise(request: Mapping[str, Any], *, model: ModelCapabilities, memo: Memo | None = None) -> dict[str, Any]:
@@ -44,18 +56,38 @@ def normalise(request: Mapping[str, Any], *, model: ModelCapabilities, memo: Mem
     """
     messages, known = exchange(request.get("messages"), model.alias, memo)
     system = clean_system(request.get("system"))
-    tool_config = clean_tools(request.get("toolConfig"), tool_names(messages), memo)
+    tool_config = clean_tools(
+        request.get("toolConfig"), tool_names(messages), memo, forced_choice=model.forced_tool_choice
+    )
     tools: list[Block] = tool_config["tools"] if tool_config else []
     limit_cache_points(tools, system, messages[known:], supported=model.prompt_caching)
+    fields = clean_fields(request.get("additionalModelRequestFields"), sampling=model.sampling)
+    inference = clean_inference(request.get("inferenceConfig"), model)
+    if fields:
+        fields = fit_reasoning(fields, messages, inference, tool_config, model)
+        fit_sampling(inference, fields)
     cleaned = {
         "messages": messages,
         "system": system,
-        "inferenceConfig": clean_inference(request.get("inferenceConfig"), model),
+        "inferenceConfig": inference,
         "toolConfig": tool_config,
-        "additionalModelRequestFields": clean_fields(request.get("additionalModelRequestFields")),
+        "additionalModelRequestFields": fields,
     }
     result: dict[str, Any] = {}
     for name, value in {**request, **cleaned}.items():
         if value is not None and not name.startswith("_") and not (name in cleaned and not value):
             result[name] = value
     return result
+
+
+def left_out(asked: Mapping[str, Any], sent: Mapping[str, Any]) -> tuple[str, ...]:
+    """The parameters of the request `asked` that its normalised form `sent` does not have, by their names in Bedrock.
+
+    They are what the model would have refused: of inferenceConfig, of additionalModelRequestFields, and `toolChoice`.
+    """
+    names: list[str] = []
+    for part in ("inferenceConfig", "additionalModelRequestFields", "toolConfig"):
+        given, kept = asked.get(part), sent.get(part) or {}
+        if isinstance(given, Mapping):
+            names += [str(name) for name, value in given.items() if value is not None and name not in kept]
+    return tuple(names)

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from rom_core.conversation.media import MEDIA, clean_guard_content, texts_of
 from rom_core.conversation.model import EMPTY_RESULT, TOOL_RESULT, TOOL_USE, UNUSABLE, Block
+from rom_core.conversation.reasoning import fit_signed
 from rom_core.conversation.values import (
     clean_name,
     clean_text,
     document,
+    is_encodable,
     is_name,
     is_text,
     json_object,
@@ -37,19 +39,23 @@ def clean_content(content: Any, role: str, *, keep_reasoning: bool) -> tuple[lis
     kept: list[Block] = []
     moved: list[Block] = []
     allowed = _IN_MESSAGES[role]
+    reasoning_lost = False
     for block in sequence(content):
         if type(block) is dict and len(block) == 1 and is_text(block.get("text")):
             kept.append(block)
             continue
         for kind, value, original in _members(block):
-            if kind == "reasoningContent" and not keep_reasoning:
-                continue
             cleaned = _CLEANERS[kind](value) if kind in allowed else None
+            if kind == "reasoningContent" and (cleaned is None or not keep_reasoning):
+                reasoning_lost = True
+                continue
             if cleaned is not None:
                 kept.append(original if cleaned is value else {kind: cleaned})
                 continue
             for substitute in _substitutes(kind, value):
                 (kept if role == "user" or "text" in substitute else moved).append(substitute)
+    if role == "assistant":
+        kept = fit_signed(kept, whole=not reasoning_lost)
     return kept, moved
 
 
@@ -191,11 +197,15 @@ def _reasoning(value: Any) -> dict[str, Any] | None:
         return None
     if "redactedContent" in value:
         redacted = value["redactedContent"]
-        return {"redactedContent": redacted} if isinstance(redacted, bytes) and redacted else None
+        return value if type(value) is dict and isinstance(redacted, bytes) and redacted else None
     text = value.get("reasoningText")
-    if not isinstance(text, Mapping) or text.keys() != {"text", "signature"} or not all(map(is_text, text.values())):
+    if not isinstance(text, Mapping) or text.keys() != {"text", "signature"}:
         return None
-    return {"reasoningText": dict(text)}
+    # The text may be empty: models that do not show their reasoning sign it all the same.
+    shown, signature = text["text"], text["signature"]
+    if type(shown) is not str or not is_encodable(shown) or not is_text(signature):
+        return None
+    return value if type(value) is dict and type(text) is dict else {"reasoningText": dict(text)}
 
 
 _CLEANERS: Final[Mapping[str, Callable[[Any], Any]]] = {

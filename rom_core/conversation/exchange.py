@@ -17,7 +17,9 @@ from rom_core.conversation.model import (
     Block,
     EmptyConversation,
     Message,
+    author,
 )
+from rom_core.conversation.reasoning import fit_signed
 from rom_core.conversation.values import clean_name, is_name, sequence
 
 _NAME_LENGTH: Final = 64
@@ -101,15 +103,15 @@ def _alternating(messages: Iterable[Any], alias: str) -> tuple[list[Message], bo
         if not isinstance(message, Mapping):
             continue
         role = "assistant" if message.get("role") == "assistant" else "user"
-        keep_reasoning = message.get("_model") in (None, alias)
-        content, media = clean_content(message.get("content"), role, keep_reasoning=keep_reasoning)
+        content, media = clean_content(message.get("content"), role, keep_reasoning=author(message) in (None, alias))
         if role == "user" and moved:
             content, moved = moved + content, []
         moved += media
         if role == "assistant" and not _has_content(content):
             continue
         if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += content
+            content = turns[-1]["content"] + content
+            turns[-1]["content"] = fit_signed(content, whole=False) if role == "assistant" else content
         else:
             turns.append({"role": role, "content": content})
     if moved and turns and turns[-1]["role"] == "user":

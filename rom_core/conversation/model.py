@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,8 +11,10 @@ Block = dict[str, Any]
 Message = dict[str, Any]
 """`{"role": "user" | "assistant", "content": [Block, ...]}`; our own notes on it start with an underscore.
 
-`_model`, on an assistant message, is the alias of the model that wrote it.
+The only one is its author, see `written_by`. It stands in the message itself, not beside it, so that it survives what
+plugins do with messages: a copy with other content is still that model's.
 """
+_AUTHOR: Final = "_model"
 
 OPENING: Final = "(início da conversa)"
 CONTINUE: Final = "Continue."
@@ -25,6 +28,17 @@ UNUSABLE: Final = "[conteúdo não aceito: {kind}]"
 TOO_DEEP: Final = "[aninhado demais]"
 
 
+def written_by(model: str, content: list[Block]) -> Message:
+    """An assistant's message with a note of the model, by its alias, that wrote it; the note never goes on the wire."""
+    return {"role": "assistant", "content": content, _AUTHOR: model}
+
+
+def author(message: Mapping[str, Any]) -> str | None:
+    """The alias of the model that wrote this message, None if nobody noted it."""
+    noted = message.get(_AUTHOR)
+    return noted if isinstance(noted, str) else None
+
+
 class EmptyConversation(ValueError):
     """No message of the request has any content, so there is nothing to ask the model."""
 
@@ -34,14 +48,20 @@ class ModelCapabilities:
     """What a model accepts.
 
     `max_tokens` is the most it can be asked to write (at least 1). `prompt_caching`: it accepts cache points.
-    `alias` is compared with the `_model` of messages: reasoning goes back only to the model that signed it.
+    `alias` is compared with the author of messages: reasoning goes back only to the model that signed it.
     `temperature_with_top_p`: it takes both at once (Claude from 4.1 on refuses that; then topP is left out).
+    `sampling`: it takes temperature, top_p and top_k. `forced_tool_choice`: it takes the tool choices "any" and "tool".
+    `reasoning`: it takes settings for extended thinking, those with a type only of the types in `thinking`.
     """
 
     max_tokens: int
     prompt_caching: bool = False
     alias: str = ""
     temperature_with_top_p: bool = False
+    sampling: bool = True
+    forced_tool_choice: bool = True
+    reasoning: bool = False
+    thinking: frozenset[str] = frozenset(("enabled", "disabled"))
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:

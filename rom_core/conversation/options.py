@@ -15,6 +15,7 @@ from rom_core.conversation.model import Block, ModelCapabilities
 from rom_core.conversation.values import clean_name, clean_text, document, is_name, is_text, json_object, sequence
 
 _MAX_STOP_SEQUENCES: Final = 2500
+_SAMPLING: Final = frozenset(("temperature", "top_p", "top_k", "topP", "topK"))
 _ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object", "additionalProperties": True}
 
 
@@ -35,7 +36,7 @@ def clean_inference(config: Any, model: ModelCapabilities) -> dict[str, Any]:
     cleaned: dict[str, Any] = {}
     if (tokens := _number(given.get("maxTokens"))) is not None:
         cleaned["maxTokens"] = max(1, min(int(tokens), model.max_tokens))
-    for name in ("temperature", "topP"):
+    for name in ("temperature", "topP") if model.sampling else ():
         if (number := _number(given.get(name))) is not None:
             cleaned[name] = max(0, min(number, 1))
     if "temperature" in cleaned and not model.temperature_with_top_p:
@@ -46,10 +47,13 @@ def clean_inference(config: Any, model: ModelCapabilities) -> dict[str, Any]:
     return cleaned
 
 
-def clean_tools(config: Any, used: Iterable[str], memo: Memo | None = None) -> dict[str, Any] | None:
+def clean_tools(
+    config: Any, used: Iterable[str], memo: Memo | None = None, *, forced_choice: bool = True
+) -> dict[str, Any] | None:
     """The toolConfig, None for none; with tools made up from the names `used` in the history if it offers none.
 
-    Bedrock refuses tool blocks in a history without toolConfig, and has no way to say "no tools now".
+    Bedrock refuses tool blocks in a history without toolConfig, and has no way to say "no tools now". Without
+    `forced_choice` a toolChoice other than "auto" is left out: that model refuses to be forced.
     """
     given = config if isinstance(config, Mapping) else {}
     tools, names = _tools(given.get("tools")) if memo is None else _remembered(given.get("tools"), memo)
@@ -60,12 +64,22 @@ def clean_tools(config: Any, used: Iterable[str], memo: Memo | None = None) -> d
         ]
         return {"tools": made_up} if made_up else None
     choice = _choice(given.get("toolChoice"), names)
+    if choice and not forced_choice and "auto" not in choice:
+        choice = None
     return {"tools": tools, "toolChoice": choice} if choice else {"tools": tools}
 
 
-def clean_fields(fields: Any) -> dict[str, Any] | None:
-    """additionalModelRequestFields as JSON can carry it; None for what is no object or says nothing."""
-    return document(fields) or None if isinstance(fields, Mapping) else None
+def clean_fields(fields: Any, *, sampling: bool = True) -> dict[str, Any] | None:
+    """additionalModelRequestFields as JSON can carry it; None for what is no object or says nothing.
+
+    Without `sampling` the names that models give temperature and its like are left out.
+    """
+    if not isinstance(fields, Mapping):
+        return None
+    cleaned: dict[str, Any] = document(fields)
+    if not sampling and not cleaned.keys().isdisjoint(_SAMPLING):
+        cleaned = {name: value for name, value in cleaned.items() if name not in _SAMPLING}
+    return cleaned or None
 
 
 def _system_blocks(block: Mapping[str, Any]) -> Iterator[Block]:

@@ -1,37 +1,98 @@
-"""Extended thinking: not every model takes the setting, and none takes it in the middle of another's tool loop."""
+"""Extended thinking: what of its settings a model takes, and what of a message that a model signed goes back to it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from rom_core.conversation.model import Block, ModelCapabilities
+
 # The names that models on Bedrock give the setting, in additionalModelRequestFields.
-_FIELDS: Final = ("thinking", "reasoning_config", "reasoningConfig", "reasoning_effort")
+_SETTINGS: Final = ("thinking", "reasoning_config", "reasoningConfig", "reasoning_effort")
+_WITHOUT_BUDGET: Final = ("adaptive", "between_tools", "disabled")
+_LEAST_TOP_P: Final = 0.95
 
 
-def fit_reasoning(request: Mapping[str, Any], *, supported: bool) -> dict[str, Any]:
-    """A normalised request without the reasoning settings that its model would refuse; `request` is not changed.
+def fit_reasoning(
+    fields: Mapping[str, Any],
+    messages: Sequence[Mapping[str, Any]],
+    inference: Mapping[str, Any],
+    tool_config: Mapping[str, Any] | None,
+    model: ModelCapabilities,
+) -> dict[str, Any] | None:
+    """The additionalModelRequestFields without the thinking settings that `model` would refuse; None for none left.
 
-    They go if the model has no reasoning, if the budget does not fit maxTokens (which the normaliser may have lowered),
-    or if the model would have to go on from a tool use that was not preceded by its own reasoning: with thinking on,
-    Anthropic's models refuse such a history, and it is what a fallback in the middle of a tool loop leaves.
+    The other arguments are the rest of a normalised request. A setting goes if the model has no reasoning or not of
+    this type, if a tool is forced, or if its budget does not fit maxTokens. A budget goes also where the model would
+    have to go on from a tool use that was not preceded by its own reasoning: Anthropic's models refuse such a history
+    with thinking switched on, and it is what a fallback in the middle of a tool loop leaves. Adaptive thinking does not
+    ask for that.
     """
-    fields = request.get("additionalModelRequestFields")
-    if not isinstance(fields, Mapping) or not any(name in fields for name in _FIELDS):
-        return dict(request)
-    tokens = (request.get("inferenceConfig") or {}).get("maxTokens")
-    if supported and not _continues_without_reasoning(request["messages"]):
-        kept = {name: value for name, value in fields.items() if name not in _FIELDS or _fits(value, tokens)}
-    else:
-        kept = {name: value for name, value in fields.items() if name not in _FIELDS}
-    result = {name: value for name, value in request.items() if name != "additionalModelRequestFields"}
-    if kept:
-        result["additionalModelRequestFields"] = kept
-    return result
+    if not any(name in fields for name in _SETTINGS):
+        return dict(fields)
+    choice = (tool_config or {}).get("toolChoice") or {"auto": {}}
+    unusable = not model.reasoning or "auto" not in choice
+    tokens = inference.get("maxTokens")
+    kept = {
+        name: value
+        for name, value in fields.items()
+        if name not in _SETTINGS or not (unusable or _refused(value, messages, tokens, model))
+    }
+    return kept or None
 
 
-def _fits(setting: Any, tokens: int | None) -> bool:
-    budget = setting.get("budget_tokens") if isinstance(setting, Mapping) else None
+def fit_sampling(inference: dict[str, Any], fields: dict[str, Any] | None) -> None:
+    """With a thinking budget only a temperature of 1, a topP from 0.95 and no top_k are taken: others go, in place."""
+    if fields is None or not any(_has_budget(fields.get(name)) for name in _SETTINGS):
+        return
+    if inference.get("temperature", 1) != 1:
+        del inference["temperature"]
+    if inference.get("topP", 1) < _LEAST_TOP_P:
+        del inference["topP"]
+    fields.pop("top_k", None)
+
+
+def fit_signed(content: list[Block], *, whole: bool) -> list[Block]:
+    """The content of an assistant's message, with the reasoning in it as its model wrote it, or without any.
+
+    Reasoning is signed together with what precedes it, and it comes first in a message and never last: where that does
+    not hold, or the message is not `whole` (some of its reasoning had to go, or it was joined from several), none goes
+    back. Without reasoning texts come before tool uses, so that nothing stands between those and their results.
+    """
+    if not any("reasoningContent" in block for block in content):
+        return _tool_uses_last(content)
+    first = next(block for block in content if "cachePoint" not in block)
+    if whole and "reasoningContent" in first:
+        end = max((index for index, block in enumerate(content) if not _is_mark(block)), default=-1)
+        return [block for index, block in enumerate(content) if index <= end or "reasoningContent" not in block]
+    return _tool_uses_last([block for block in content if "reasoningContent" not in block])
+
+
+def _is_mark(block: Block) -> bool:
+    return "reasoningContent" in block or "cachePoint" in block
+
+
+def _tool_uses_last(content: list[Block]) -> list[Block]:
+    use = next((index for index, block in enumerate(content) if "toolUse" in block), len(content))
+    texts = [block for block in content[use:] if "text" in block]
+    if not texts:
+        return content
+    return [*content[:use], *texts, *(block for block in content[use:] if "text" not in block)]
+
+
+def _refused(setting: Any, messages: Sequence[Mapping[str, Any]], tokens: int | None, model: ModelCapabilities) -> bool:
+    kind = setting.get("type", "enabled") if isinstance(setting, Mapping) else None
+    if kind is not None and kind not in model.thinking:
+        return True
+    return _has_budget(setting) and (not _fits(setting, tokens) or _continues_without_reasoning(messages))
+
+
+def _has_budget(setting: Any) -> bool:
+    return isinstance(setting, Mapping) and setting.get("type") not in _WITHOUT_BUDGET
+
+
+def _fits(setting: Mapping[str, Any], tokens: int | None) -> bool:
+    budget = setting.get("budget_tokens")
     return tokens is None or not isinstance(budget, int | float) or budget < tokens
 
 

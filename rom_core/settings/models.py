@@ -29,7 +29,9 @@ class Model:
     alias: the name in settings, requests and answers. id: the model or inference profile that goes on the
     wire. max_tokens: the most output tokens it gives. prompt_caching: it accepts cache points. The prices are
     in USD per million tokens. end_of_life: the service no longer serves it. reasoning: it accepts settings for
-    extended thinking. sampling: it accepts temperature and top_p; newer models refuse a request that has them.
+    extended thinking. sampling: it accepts temperature, top_p and top_k; newer models refuse a request that has
+    them. forced_tool_choice: it accepts a tool choice other than "auto". thinking: the types of thinking
+    that it accepts where `reasoning` is true, as "adaptive between_tools".
     """
 
     alias: str
@@ -43,6 +45,8 @@ class Model:
     end_of_life: bool = False
     reasoning: bool = False
     sampling: bool = True
+    forced_tool_choice: bool = True
+    thinking: str = "enabled disabled"
 
 
 _TYPES: Mapping[str, type[Any]] = {

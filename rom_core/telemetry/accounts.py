@@ -56,12 +56,14 @@ def usage_is_missing(event: AttemptFinished) -> bool:
 class TurnAccount:
     """Times are in seconds, money in USD.
 
-    `attempts` lists requests on the wire as (model alias, outcome). `first_delta` counts from the acceptance of the
+    `attempts` lists requests on the wire as (model alias, outcome), `left_out` the parameters that a model was not sent
+    because it does not take them, each once. `first_delta` counts from the acceptance of the
     request to the first text of an attempt that was kept; None while there is none. `tool_time` is the time during
     which at least one tool ran: parallel ones count once.
     """
 
     attempts: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     retries: int = 0
     fallbacks: int = 0
     retry_wait: float = 0.0
@@ -91,6 +93,8 @@ class TurnAccount:
     def _attempt_finished(self, event: AttemptFinished) -> None:
         attempt = event.attempt
         self.attempts.append((attempt.model.alias, event.outcome))
+        if attempt.left_out:
+            self.left_out += [name for name in attempt.left_out if name not in self.left_out]
         self.model_time += event.duration
         if self.first_delta is None and attempt.first_delta_at is not None and (attempt.emitted or event.error is None):
             self.first_delta = attempt.first_delta_at - attempt.turn.deadline.started

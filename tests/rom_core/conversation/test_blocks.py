@@ -136,14 +136,14 @@ def test_reasoning_goes_back_only_to_its_model(writer: str | None, kept: bool) -
     "block",
     [
         {"reasoningContent": {"reasoningText": {"text": "unsigned"}}},
-        reasoning(" "),
+        reasoning("text", " "),
         reasoning("changed \ud800"),
         {"reasoningContent": {}},
         {"reasoningContent": "x"},
     ],
 )
 def test_reasoning_that_is_not_as_signed_is_dropped(block: Block) -> None:
-    """Unsigned, blank or unsendable reasoning would be refused."""
+    """Unsigned or unsendable reasoning would be refused."""
     assert messages(user("a"), assistant(block, "b"), user("c"))[1] == assistant("b")
 
 

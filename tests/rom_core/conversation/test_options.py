@@ -131,6 +131,6 @@ def test_a_model_writes_at_least_a_token(tokens: int) -> None:
 
 def test_additional_fields_are_json() -> None:
     """NaN in additionalModelRequestFields would be invalid JSON on the wire."""
-    request = sent(user("a"), additionalModelRequestFields={"thinking": {"budget": float("nan")}})
-    assert request["additionalModelRequestFields"] == {"thinking": {"budget": None}}
+    request = sent(user("a"), additionalModelRequestFields={"other": {"budget": float("nan")}})
+    assert request["additionalModelRequestFields"] == {"other": {"budget": None}}
     assert "additionalModelRequestFields" not in sent(user("a"), additionalModelRequestFields={})

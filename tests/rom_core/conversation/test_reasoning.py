@@ -1,4 +1,4 @@
-"""Reasoning settings reach only a model that accepts them."""
+"""What a model refuses does not reach it, and what it signed goes back as it came."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import pytest
 from resilience import FIRST, Bench, server_error
 from support import MODELS, make_turn, says
 
-from rom_core.conversation.reasoning import fit_reasoning
+from rom_core.conversation import ModelCapabilities, left_out, normalise, written_by
+from rom_core.events import AttemptFinished
 from rom_core.markers import hookimpl
+from rom_core.telemetry.accounts import TurnAccount
 
 THINKING = {"type": "enabled", "budget_tokens": 2048}
 QUESTION = {"role": "user", "content": [{"text": "question"}]}
@@ -18,43 +20,199 @@ RESULT = {"role": "user", "content": [{"toolResult": {"toolUseId": "t1", "conten
 REASONING = {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "signed"}}}
 
 
-def fields(given: dict[str, Any], *messages: dict[str, Any], supported: bool = True, max_tokens: int = 4096) -> Any:
+ABLE = ModelCapabilities(max_tokens=100_000, alias="able", reasoning=True)
+ADAPTIVE = ModelCapabilities(
+    max_tokens=100_000,
+    alias="adaptive",
+    reasoning=True,
+    thinking=frozenset(("adaptive", "between_tools")),
+    sampling=False,
+    forced_tool_choice=False,
+)
+TOOLS = {"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object"}}}}]}
+
+
+def sent(
+    given: dict[str, Any], *messages: dict[str, Any], model: ModelCapabilities = ABLE, **request: Any
+) -> dict[str, Any]:
+    """The normalised request with `given` as its additionalModelRequestFields."""
+    return normalise({"messages": [QUESTION, *messages], "additionalModelRequestFields": given, **request}, model=model)
+
+
+def fields(given: dict[str, Any], *messages: dict[str, Any], model: ModelCapabilities = ABLE, **request: Any) -> Any:
     """The fields that are left of `given`."""
-    request = {
-        "messages": [QUESTION, *messages],
-        "inferenceConfig": {"maxTokens": max_tokens},
-        "additionalModelRequestFields": given,
-    }
-    return fit_reasoning(request, supported=supported).get("additionalModelRequestFields")
+    return sent(given, *messages, model=model, **request).get("additionalModelRequestFields")
 
 
 @pytest.mark.parametrize("name", ["thinking", "reasoning_config", "reasoningConfig", "reasoning_effort"])
 def test_a_model_without_reasoning_gets_no_settings_for_it(name: str) -> None:
     """Other fields stay."""
-    assert fields({name: THINKING}, supported=False) is None
-    assert fields({name: THINKING, "top_k": 5}, supported=False) == {"top_k": 5}
-    assert fields({name: THINKING}, supported=True) == {name: THINKING}
+    plain = ModelCapabilities(max_tokens=4096)
+    assert fields({name: THINKING}, model=plain) is None
+    assert fields({name: THINKING, "speed": 5}, model=plain) == {"speed": 5}
+    assert fields({name: THINKING}) == {name: THINKING}
 
 
 def test_a_budget_that_does_not_fit_goes() -> None:
     """Thinking must leave room for the answer within maxTokens, which the model may have lowered."""
-    assert fields({"thinking": THINKING}, max_tokens=2048) is None
-    assert fields({"thinking": THINKING}, max_tokens=2049) == {"thinking": THINKING}
-    assert fields({"reasoning_effort": "high"}, max_tokens=1) == {"reasoning_effort": "high"}
+    assert fields({"thinking": THINKING}, inferenceConfig={"maxTokens": 2048}) is None
+    assert fields({"thinking": THINKING}, inferenceConfig={"maxTokens": 2049}) == {"thinking": THINKING}
+    assert fields({"reasoning_effort": "high"}, inferenceConfig={"maxTokens": 1}) == {"reasoning_effort": "high"}
 
 
 def test_a_tool_loop_goes_on_as_it_was_begun() -> None:
-    """After a tool use without its own reasoning, as another model leaves it, thinking would be refused."""
-    assert fields({"thinking": THINKING}, {"role": "assistant", "content": [USE]}, RESULT) is None
+    """After a tool use without its own reasoning, as another model leaves it, a budget would be refused."""
+    begun = {"role": "assistant", "content": [USE]}
+    assert fields({"thinking": THINKING}, begun, RESULT) is None
     assert fields({"thinking": THINKING}, {"role": "assistant", "content": [REASONING, USE]}, RESULT) == {
         "thinking": THINKING
     }
+    adaptive = {"thinking": {"type": "adaptive"}}
+    assert fields(adaptive, begun, RESULT, model=ADAPTIVE) == adaptive
 
 
-def test_a_request_without_them_is_left_alone() -> None:
-    """Nothing to fit."""
-    request = {"messages": [QUESTION], "additionalModelRequestFields": {"top_k": 5}}
-    assert fit_reasoning(request, supported=False) == request
+@pytest.mark.parametrize("kind", ["enabled", "disabled", "adaptive", "between_tools"])
+def test_each_model_gets_only_the_types_of_thinking_that_it_takes(kind: str) -> None:
+    """The newest refuse a budget and thinking switched off, the ones before them refuse adaptive thinking."""
+    setting = {"thinking": {"type": kind}}
+    new = kind in ("adaptive", "between_tools")
+    assert fields(setting, model=ADAPTIVE) == (setting if new else None)
+    assert fields(setting, model=ABLE) == (None if new else setting)
+
+
+def test_a_forced_tool_and_thinking_exclude_each_other() -> None:
+    """The choice was asked for by who needs the tool, so it stays."""
+    forced = {**TOOLS, "toolChoice": {"any": {}}}
+    request = sent({"thinking": THINKING}, toolConfig=forced)
+    assert "additionalModelRequestFields" not in request
+    assert request["toolConfig"]["toolChoice"] == {"any": {}}
+
+
+def test_with_a_budget_only_default_sampling_is_taken() -> None:
+    """Temperature 1, top_p from 0.95 on, no top_k: anything else would be refused."""
+    request = sent({"thinking": THINKING, "top_k": 5}, inferenceConfig={"temperature": 0.2})
+    assert request.get("inferenceConfig") is None
+    assert request["additionalModelRequestFields"] == {"thinking": THINKING}
+    assert sent({"thinking": THINKING}, inferenceConfig={"topP": 0.5}).get("inferenceConfig") is None
+    assert sent({"thinking": THINKING}, inferenceConfig={"temperature": 1})["inferenceConfig"] == {"temperature": 1}
+
+
+@pytest.mark.parametrize("name", ["temperature", "top_p", "top_k"])
+def test_a_model_without_sampling_gets_none_by_any_name(name: str) -> None:
+    """Neither in inferenceConfig nor in the fields that pass through to the model."""
+    request = sent({name: 1, "speed": 5}, model=ADAPTIVE, inferenceConfig={"temperature": 0.3, "topP": 0.9})
+    assert request["additionalModelRequestFields"] == {"speed": 5}
+    assert "inferenceConfig" not in request
+
+
+@pytest.mark.parametrize("choice", [{"any": {}}, {"tool": {"name": "look"}}])
+def test_a_model_that_cannot_be_forced_is_not(choice: dict[str, Any]) -> None:
+    """It chooses itself; "auto" may stay."""
+    request = sent({}, model=ADAPTIVE, toolConfig={**TOOLS, "toolChoice": choice})
+    assert request["toolConfig"] == TOOLS
+    auto = {**TOOLS, "toolChoice": {"auto": {}}}
+    assert sent({}, model=ADAPTIVE, toolConfig=auto)["toolConfig"] == auto
+
+
+def test_what_was_left_out_is_known_by_name() -> None:
+    """Parameters as Bedrock calls them, in the order of the request."""
+    asked = {
+        "messages": [QUESTION],
+        "inferenceConfig": {"maxTokens": 10, "temperature": 0.3, "topP": None},
+        "toolConfig": {**TOOLS, "toolChoice": {"any": {}}},
+        "additionalModelRequestFields": {"thinking": THINKING, "speed": 5},
+    }
+    assert left_out(asked, normalise(asked, model=ADAPTIVE)) == ("temperature", "thinking", "toolChoice")
+    assert left_out(asked, normalise(asked, model=ModelCapabilities(max_tokens=10))) == ("thinking",)
+
+
+# -- what a model signed ---------------------------------------------------------------------------------------------
+
+
+def answered(*content: Any, model: str = "able") -> Any:
+    """The content of an assistant's message as it goes back to `able`, which wrote it unless said otherwise."""
+    messages = [QUESTION, written_by(model, list(content)), {"role": "user", "content": [{"text": "go on"}]}]
+    turns = normalise({"messages": messages}, model=ABLE)["messages"]
+    return turns[1]["content"] if len(turns) == 3 else None
+
+
+HIDDEN = {"reasoningContent": {"reasoningText": {"text": "", "signature": "signed"}}}
+REDACTED = {"reasoningContent": {"redactedContent": b"secret"}}
+UNSIGNED = {"reasoningContent": {"reasoningText": {"text": "hm"}}}
+SAID = {"text": "said"}
+
+
+@pytest.mark.parametrize("block", [REASONING, HIDDEN, REDACTED])
+def test_what_a_model_signed_goes_back_as_it_came(block: dict[str, Any]) -> None:
+    """Shown, not shown (an empty text with a signature) or redacted: the very same block."""
+    (kept, _) = answered(block, SAID)
+    assert kept is block
+    assert answered(block, USE, block, {"toolUse": {**USE["toolUse"], "toolUseId": "t2"}})[2] is block
+
+
+def test_reasoning_comes_first_or_not_at_all() -> None:
+    """A message with reasoning has to begin with it, and its order is part of what was signed."""
+    assert answered(SAID, REASONING, SAID) == [SAID, SAID]
+
+
+def test_reasoning_is_never_last() -> None:
+    """Not even where a cache point follows; the reasoning before an answer stays."""
+    assert answered(REASONING, SAID, HIDDEN) == [REASONING, SAID]
+    assert answered(REASONING, SAID, HIDDEN, {"cachePoint": {"type": "default"}})[:2] == [REASONING, SAID]
+
+
+def test_a_message_of_reasoning_alone_is_none() -> None:
+    """The newest models take it for an answer that was begun, which they refuse."""
+    assert answered(HIDDEN) is None
+    assert answered(REDACTED, {"text": " "}) is None
+
+
+def test_reasoning_goes_back_whole_or_not_at_all() -> None:
+    """One that was lost changes what the others were signed together with."""
+    assert answered(REASONING, UNSIGNED, SAID) == [SAID]
+    assert answered(UNSIGNED, USE, REASONING, SAID)[0] == SAID
+
+
+def test_messages_that_are_joined_lose_their_reasoning() -> None:
+    """What was between them is gone, so neither is what was signed."""
+    messages = [QUESTION, written_by("able", [REASONING, SAID]), written_by("able", [HIDDEN, SAID]), QUESTION]
+    assert normalise({"messages": messages}, model=ABLE)["messages"][1]["content"] == [SAID, SAID]
+
+
+def test_nothing_stands_between_a_tool_use_and_its_result() -> None:
+    """Texts come before the tool uses of their message."""
+    content = normalise({"messages": [QUESTION, {"role": "assistant", "content": [USE, SAID]}, RESULT]}, model=ABLE)[
+        "messages"
+    ][1]["content"]
+    assert content == [SAID, USE]
+
+
+# -- in a turn -------------------------------------------------------------------------------------------------------
+
+
+def test_the_fallback_says_what_it_left_out() -> None:
+    """Temperature goes to the first model and not to the fallback that takes none; both attempts and the turn's line
+    say so.
+    """
+    plain = {**MODELS[1], "sampling": False}
+    bench = Bench(
+        server_error(),
+        says("ok"),
+        plugins="fallback",
+        MODELS=[MODELS[0], plain],
+        MODEL_FALLBACKS=["anthropic.second"],
+    )
+    turn = make_turn(bench.runtime, temperature=0.3)
+    bench.runtime.run(turn)
+    first, second = bench.transport.requests
+    assert first["inferenceConfig"]["temperature"] == 0.3
+    assert "temperature" not in second["inferenceConfig"]
+    finished = [event for event in bench.recorder.events if isinstance(event, AttemptFinished)]
+    assert [event.attempt.left_out for event in finished] == [(), ("temperature",)]
+    account = TurnAccount()
+    for event in finished:
+        account.observe(event)
+    assert account.left_out == ["temperature"]
 
 
 def test_the_fallback_model_gets_what_it_accepts() -> None:
@@ -64,7 +222,7 @@ def test_the_fallback_model_gets_what_it_accepts() -> None:
         @hookimpl
         def rom_model_request(self, request: dict[str, Any]) -> None:
             request["system"].append({"cachePoint": {"type": "default"}})
-            request["additionalModelRequestFields"] = {"thinking": THINKING, "top_k": 5}
+            request["additionalModelRequestFields"] = {"thinking": THINKING, "speed": 5}
 
     plain = {**MODELS[1], "prompt_caching": False, "max_tokens": 1000}
     able = {**MODELS[0], "reasoning": True, "max_tokens": 50_000}
@@ -81,8 +239,8 @@ def test_the_fallback_model_gets_what_it_accepts() -> None:
     first, second = bench.transport.requests
     assert bench.models[0] == FIRST
     assert first["inferenceConfig"]["maxTokens"] == 30_000
-    assert first["additionalModelRequestFields"] == {"thinking": THINKING, "top_k": 5}
+    assert first["additionalModelRequestFields"] == {"thinking": THINKING, "speed": 5}
     assert {"cachePoint": {"type": "default"}} in first["system"]
     assert second["inferenceConfig"]["maxTokens"] == 1000
-    assert second["additionalModelRequestFields"] == {"top_k": 5}
+    assert second["additionalModelRequestFields"] == {"speed": 5}
     assert second["system"] == [{"text": "You answer."}]
