@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Back up the repository: a bundle of all refs and the settings, never secrets, into a folder of its own in BACKUP_DIR.
-# The backup is tried out before it counts: a clone of the bundle must have every ref. Prints the folder at the end.
+# Back up the repository: a bundle of its branches and tags and the settings, never secrets, into a folder of its own in
+# BACKUP_DIR. The backup is tried out before it counts: a clone of the bundle must have every branch and tag. Prints the folder at the end.
 set -euo pipefail
 export LC_ALL=C
 umask 077
@@ -14,7 +14,8 @@ usage: scripts/backup-before-pr.sh [--allow-dirty] [--keep N]
   --keep N       backups to keep, the newest ones (default: BACKUP_KEEP, else 10)
 
 BACKUP_DIR says where to (default: ~/.local/state/rom-agent/backups). Secrets are left out: .env, .secrets.toml and
-every *.local.toml stay where they are, and so does a settings.toml that a secret was written into.
+every *.local.toml stay where they are, and so does a settings.toml that a secret was written into. What was never
+published is left out too: stashes, notes and other refs than branches and tags.
 USAGE
 }
 say() { printf '%s\n' "$*" >&2; }
@@ -46,8 +47,8 @@ if [ -n "$(git status --porcelain)" ]; then
 fi
 
 backups=${BACKUP_DIR:-$HOME/.local/state/rom-agent/backups}
-mkdir -p "$backups"
-backups=$(cd "$backups" && pwd -P)
+mkdir -p -- "$backups"
+backups=$(cd -- "$backups" && pwd -P)
 # Inside a working tree they would be uncommitted changes, and the next run would refuse because of the last one.
 if [ ! -e "$backups/.gitignore" ] && [ "$(git -C "$backups" rev-parse --is-inside-work-tree 2>/dev/null)" = true ]; then
   [ ! -e "$backups/.git" ] || die "BACKUP_DIR is a repository, not a folder of its own"
@@ -58,10 +59,11 @@ find "$backups" -mindepth 1 -maxdepth 1 -name '.partial-*' -mmin +60 -exec rm -r
 partial=$(mktemp -d "$backups/.partial-XXXXXX")
 trap 'rm -rf "$partial"' EXIT
 
-git bundle create --quiet "$partial/repository.bundle" --all
+# Not --all: a stash is where somebody puts what must not be published, a token among it.
+git bundle create --quiet "$partial/repository.bundle" HEAD --branches --remotes --tags
 verified=$(git bundle verify --quiet "$partial/repository.bundle" 2>&1) || die "the bundle does not verify: $verified"
 git clone --quiet --mirror "$partial/repository.bundle" "$partial/trial" || die "the bundle cannot be cloned"
-refs() { git -C "$1" for-each-ref --format='%(objectname) %(refname)' | sort; }
+refs() { git -C "$1" for-each-ref --format='%(objectname) %(refname)' refs/heads refs/remotes refs/tags | sort; }
 [ "$(refs .)" = "$(refs "$partial/trial")" ] || die "a clone of the bundle lacks refs"
 git -C "$partial/trial" cat-file -e "$commit^{tree}" || die "a clone of the bundle lacks the current commit"
 git -C "$partial/trial" fsck --connectivity-only --no-dangling --no-progress >/dev/null ||

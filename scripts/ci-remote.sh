@@ -36,6 +36,12 @@ for limit in "$time_limit" "$chat_time_limit" "$tries"; do
     *[!0-9]* | '' | 0*) echo "smoke test: limits and tries are whole numbers of at least 1, not '$limit'" >&2; exit 2 ;;
   esac
 done
+# The tokens are for this server alone: ~/.curlrc and ~/.netrc are not read, no redirect is followed, and what goes over
+# plain http or to this machine itself goes through no proxy.
+direct=()
+case "$base" in
+  http://* | https://localhost | https://localhost[:/]* | https://127.* | https://\[::1\]*) direct=(--noproxy '*') ;;
+esac
 command -v curl >/dev/null || { echo "smoke test: curl is missing" >&2; exit 2; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -50,8 +56,8 @@ request() {
   local limit=$2 path=$3 answer
   shift 3
   : >"$body"
-  answer=$(curl --silent --show-error --output "$body" --write-out '%{http_code} %{time_total}' --max-time "$limit" \
-    --connect-timeout 5 --header @"$folder/headers" "$@" "$base$path" 2>"$folder/error") || true
+  answer=$(curl --disable --globoff --silent --show-error --output "$body" --write-out '%{http_code} %{time_total}' \
+    --max-time "$limit" --connect-timeout 5 "${direct[@]}" --header @"$folder/headers" "$@" "$base$path" 2>"$folder/error") || true
   status=${answer%% *}
   took=${answer#* }
   : >"$folder/headers"

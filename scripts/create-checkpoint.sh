@@ -35,6 +35,9 @@ done
 case "$number" in *[!0-9]* | 0*) misused "a checkpoint's number is 1 or more, not '$number'" ;; esac
 
 cd "$(git rev-parse --show-toplevel)"
+# Git takes what begins with a dash as an option, and some of its options run programs.
+case "$remote" in -* | *[!A-Za-z0-9._/-]*) misused "--remote is the name of a remote, not '$remote'" ;; esac
+git remote get-url -- "$remote" >/dev/null 2>&1 || die "there is no remote '$remote'"
 [ -z "$(git status --porcelain)" ] || die "there are uncommitted changes; a checkpoint holds what is committed"
 version=$(git show HEAD:rom_core/__init__.py | sed -n 's/^__version__ = "\([^"]*\)".*/\1/p')
 [ -n "$version" ] || die "rom_core/__init__.py does not say which version this is"
@@ -43,7 +46,7 @@ version=$(git show HEAD:rom_core/__init__.py | sed -n 's/^__version__ = "\([^"]*
 # The numbers taken, here and at the remote.
 taken() {
   local listed
-  listed=$(git ls-remote --tags "$remote" "refs/tags/v$version-checkpoint-*") || return 1
+  listed=$(git ls-remote --tags -- "$remote" "refs/tags/v$version-checkpoint-*") || return 1
   { printf '%s\n' "$listed"; git tag --list "v$version-checkpoint-*"; } |
     sed -n "s/.*v${version//./\\.}-checkpoint-\([0-9][0-9]*\)\$/\1/p" | sort -n | uniq
 }
@@ -60,16 +63,16 @@ for attempt in 1 2 3; do
     number=$((10#$(tail -n 1 <<<"${numbers:-0}") + 1))
   fi
   tag="v$version-checkpoint-$number"
-  git tag --annotate --message "$message" "$tag"
+  git tag --annotate --message="$message" -- "$tag"
   # Never with force: if somebody else was quicker the remote refuses, and the next number is tried.
-  if git push --quiet "$remote" "refs/tags/$tag"; then
-    found=$(git ls-remote --tags "$remote" "refs/tags/$tag" | cut -f 1)
+  if git push --quiet -- "$remote" "refs/tags/$tag"; then
+    found=$(git ls-remote --tags -- "$remote" "refs/tags/$tag" | cut -f 1)
     [ "$found" = "$(git rev-parse "refs/tags/$tag")" ] || die "'$remote' has another $tag than the one just pushed"
     say "checkpoint: $tag is at $(git rev-parse --short=10 HEAD), here and at '$remote'"
     printf '%s\n' "$tag"
     exit 0
   fi
-  git tag --delete "$tag" >/dev/null
+  git tag --delete -- "$tag" >/dev/null
   [ -z "$asked" ] && [ "$attempt" -lt 3 ] || die "'$remote' did not take $tag; nothing was changed"
   say "checkpoint: trying once more"
 done

@@ -51,23 +51,29 @@ done
 case "$mode" in revert | force) ;; *) misused "--mode is revert or force, not '$mode'" ;; esac
 
 cd "$(git rev-parse --show-toplevel)"
+# Git takes what begins with a dash as an option, and some of its options run programs; a colon would name another ref.
+plain_ref() { case "$1" in -*) return 1 ;; esac; git check-ref-format "$2/$1"; }
+case "$remote" in -* | *[!A-Za-z0-9._/-]*) misused "--remote is the name of a remote, not '$remote'" ;; esac
+git remote get-url -- "$remote" >/dev/null 2>&1 || die "there is no remote '$remote'"
+plain_ref "$branch" refs/heads || misused "--branch is the name of a branch, not '$branch'"
+plain_ref "$tag" refs/tags || misused "'$tag' cannot be a tag"
 if [ ${#backup_options[@]} -eq 0 ] && [ -n "$(git status --porcelain)" ]; then
   die "there are uncommitted changes; they would stay as they are, but not be in the backup: commit them, or --allow-dirty"
 fi
 
-at_remote() { git ls-remote --exit-code "$remote" "$1" | cut -f 1; }
-listed=$(git ls-remote "$remote" "refs/heads/$branch" "refs/tags/$tag") || die "the remote '$remote' does not answer"
+at_remote() { git ls-remote --exit-code -- "$remote" "$1" | cut -f 1; }
+listed=$(git ls-remote -- "$remote" "refs/heads/$branch" "refs/tags/$tag") || die "the remote '$remote' does not answer"
 tagged=$(awk -v ref="refs/tags/$tag" '$2 == ref { print $1 }' <<<"$listed")
 if [ -z "$tagged" ]; then
   say "rollback: '$remote' has no tag $tag; its newest checkpoints are:"
-  git ls-remote --tags --refs --sort=-version:refname "$remote" 'refs/tags/v*-checkpoint-*' |
+  git ls-remote --tags --refs --sort=-version:refname -- "$remote" 'refs/tags/v*-checkpoint-*' |
     sed -n '1,10s|.*refs/tags/|  |p' >&2
   exit 1
 fi
-git fetch --quiet --no-tags "$remote" "+refs/heads/$branch:refs/remotes/$remote/$branch" ||
+git fetch --quiet --no-tags -- "$remote" "+refs/heads/$branch:refs/remotes/$remote/$branch" ||
   die "'$remote' has no branch $branch"
 observed=$(git rev-parse --verify "refs/remotes/$remote/$branch^{commit}")
-git fetch --quiet --no-tags "$remote" "refs/tags/$tag"
+git fetch --quiet --no-tags -- "$remote" "refs/tags/$tag"
 target=$(git rev-parse --verify --quiet "$tagged^{commit}") || die "$tag at '$remote' is not a commit"
 mine=$(git rev-parse --verify --quiet "refs/tags/$tag" || true)
 if [ -n "$mine" ] && [ "$mine" != "$tagged" ]; then
@@ -111,12 +117,12 @@ else
   new=$target
 fi
 # The lease names the very commit that was shown, so that nobody's later push is lost in either mode.
-git push --quiet --force-with-lease="refs/heads/$branch:$observed" "$remote" "$new:refs/heads/$branch" ||
+git push --quiet --force-with-lease="refs/heads/$branch:$observed" -- "$remote" "$new:refs/heads/$branch" ||
   die "'$remote' did not take it: $branch moved meanwhile or is protected; nothing was changed, backup in $backup"
 
 found=$(at_remote "refs/heads/$branch") || die "pushed, but '$remote' does not answer: look at it"
 [ "$found" = "$new" ] || die "pushed, but $remote/$branch is at ${found:0:10} by now, not at ${new:0:10}: look at it"
 [ "$(tree "$new")" = "$(tree "$target")" ] || die "the tree is not that of $tag"
-git fetch --quiet --no-tags "$remote" "+refs/heads/$branch:refs/remotes/$remote/$branch"
+git fetch --quiet --no-tags -- "$remote" "+refs/heads/$branch:refs/remotes/$remote/$branch"
 say "rollback: $remote/$branch is at ${new:0:10} and equal to $tag, after $SECONDS s; backup in $backup"
 say "rollback: your own branches have not moved"

@@ -150,6 +150,71 @@ def test_what_workflows_call_exists(name: str) -> None:
             assert not command[1] or command[1] in getattr(group, "commands", {command[1]})
 
 
+def script_of(workflow: str, word: str) -> str:
+    """The one script of a workflow with that word in it."""
+    [run] = {str(step["run"]) for step in steps(WORKFLOWS[workflow]) if word in step.get("run", "")}
+    return run
+
+
+HOSTILE = ("--service=srv-production", "--url=https://elsewhere.test", "-h", "; touch executed", "$(touch executed)")
+FROM_OUTSIDE = {
+    ("rollback", "rom deploy rollback"): "DEPLOY",
+    ("gate", "rom gate"): "WINDOW",
+    ("canary", "rom canary"): "FLAGS",
+    ("deploy", "rom deploy start"): "GITHUB_SHA",
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize(("place", "variable"), FROM_OUTSIDE.items(), ids=lambda value: str(value))
+def test_what_somebody_types_into_a_workflow_is_never_an_option(
+    tmp_path: Path, place: tuple[str, str], variable: str, hostile: str
+) -> None:
+    """The script is run with a stub for `rom`: the value is an argument behind `--`, or the value of an option."""
+    called = tmp_path / "called"
+    stub = tmp_path / ".venv/bin/rom"
+    stub.parent.mkdir(parents=True)
+    stub.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" >{called}\n")
+    stub.chmod(0o755)
+    environ = {"PATH": os.environ["PATH"], "STEP": "start", "ACTOR": "ana", "REASON": hostile} | {variable: hostile}
+    done = subprocess.run(
+        ["bash", "-e", "-c", script_of(*place)], cwd=tmp_path, env=environ, capture_output=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "executed").exists()
+    arguments = called.read_text().splitlines()
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    assert not set(options) & {hostile, *hostile.split()}
+
+
+@pytest.mark.parametrize("hostile", [*HOSTILE, "dep-1 dep-2", "dep-1\ndep-2", "DEP-1", "dep-"])
+def test_a_rollback_goes_to_the_id_of_a_deploy_or_to_the_one_before(hostile: str) -> None:
+    """What else is typed ends the workflow before it has a key."""
+    script = script_of("rollback", "=~")
+    for value, code in ((hostile, 2), ("", 0), ("dep-c0ffee1", 0)):
+        environ = {"PATH": os.environ["PATH"], "DEPLOY": value}
+        done = subprocess.run(["bash", "-e", "-c", script], env=environ, capture_output=True, timeout=30, check=False)
+        assert done.returncode == code, value
+    runs = [step.get("run", "") for step in steps(WORKFLOWS["rollback"])]
+    assert runs.index(script) < min(number for number, run in enumerate(runs) if "rom " in run)
+
+
+@pytest.mark.parametrize("name", ["rollback", "gate", "canary"])
+def test_what_is_started_by_hand_runs_from_main_alone(name: str) -> None:
+    """A branch that nobody reviewed has no business with a service's keys."""
+    assert all(job["if"] == "github.ref == 'refs/heads/main'" for job in WORKFLOWS[name]["jobs"].values())
+
+
+def test_keys_are_given_to_the_steps_that_need_them() -> None:
+    """Not to a whole job, where the build and every dependency would have them too."""
+    for name, workflow in WORKFLOWS.items():
+        for job in workflow["jobs"].values():
+            assert "secrets." not in str(job.get("env", "")), name
+        for step in steps(workflow):
+            if "secrets." in str(step):
+                assert re.search(r"\brom |ci-remote\.sh", step["run"]), (name, step)
+
+
 def test_production_comes_after_staging_and_an_approval() -> None:
     """The environment is where reviewers are required; a failed smoke test rolls back."""
     jobs = WORKFLOWS["deploy"]["jobs"]

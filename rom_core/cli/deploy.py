@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from rom_core.cli.terminal import say
-from rom_core.cli.values import Duration
+from rom_core.cli.values import Duration, Identifier
 
 if TYPE_CHECKING:
     from rom_core.ops.deploy import Deploy, Render
@@ -19,7 +19,12 @@ Answer = TypeVar("Answer")
 
 # With show_envvar the complaint about a missing one names the variable as well.
 _SERVICE = click.option(
-    "--service", envvar="RENDER_SERVICE_ID", show_envvar=True, required=True, help="The service's id, srv-…."
+    "--service",
+    type=Identifier("srv-[a-z0-9]+", "a service's id, srv-…"),
+    envvar="RENDER_SERVICE_ID",
+    show_envvar=True,
+    required=True,
+    help="The service's id, srv-….",
 )
 _KEY = click.option("--api-key", envvar="RENDER_API_KEY", show_envvar=True, required=True, hidden=True)
 _WAIT = click.option(
@@ -53,7 +58,7 @@ def status(service: str, api_key: str, limit: int) -> None:
 
 
 @deploy.command()
-@click.argument("commit")
+@click.argument("commit", type=Identifier("[0-9a-f]{40}", "a commit's full id"))
 @_SERVICE
 @_KEY
 @_WAIT
@@ -65,7 +70,7 @@ def start(commit: str, service: str, api_key: str, wait: float) -> None:
 
 
 @deploy.command()
-@click.argument("deploy_id", required=False)
+@click.argument("deploy_id", required=False, type=Identifier("dep-[a-z0-9]+", "a deploy's id, dep-…"))
 @_SERVICE
 @_KEY
 @_WAIT

@@ -44,6 +44,23 @@ class Address(click.ParamType[str]):
         return text
 
 
+class Identifier(click.ParamType[str]):
+    """An id of somebody else's, by its form: what is anything else goes into no address and no command."""
+
+    name = "id"
+
+    def __init__(self, pattern: str, what: str) -> None:
+        self._pattern = pattern
+        self._what = what
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The id as it is; fails as a wrong option does."""
+        text = str(value)
+        if not re.fullmatch(self._pattern, text, re.ASCII):
+            self.fail(f"{value!r} is not {self._what}", param, ctx)
+        return text
+
+
 class Share(click.ParamType[float]):
     """`1%` or `0.01`: between 0 and 1, both excluded."""
 

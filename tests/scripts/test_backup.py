@@ -31,12 +31,10 @@ def backups(clone: Clone) -> list[Path]:
     return sorted(clone.backups.iterdir()) if clone.backups.exists() else []
 
 
-def test_a_backup_restores_every_ref(clone: Clone) -> None:
-    """Branches, tags, a stash and a detached HEAD come back from the bundle alone, and the manifest tells the truth."""
+def test_a_backup_restores_every_branch_and_tag(clone: Clone) -> None:
+    """They and a detached HEAD come back from the bundle alone, and the manifest tells the truth."""
     clone.git("branch", "aside")
     clone.git("tag", "-a", "-m", "kept", "kept")
-    (clone.path / "settings.toml").write_text("[default]\n")
-    clone.git("stash", "-q")
     clone.git("checkout", "-q", "--detach")
     lonely = clone.commit("lonely", "on no branch\n")
     done = clone.script("backup-before-pr.sh")
@@ -52,8 +50,32 @@ def test_a_backup_restores_every_ref(clone: Clone) -> None:
     restored = clone.path.parent / "restored"
     clone.git("clone", "-q", "--mirror", str(folder / "repository.bundle"), str(restored))
     refs = ("for-each-ref", "--format=%(objectname) %(refname)")
+    assert "refs/remotes/origin/main" in clone.git(*refs)
     assert clone.git("-C", str(restored), *refs) == clone.git(*refs)
     assert clone.git("-C", str(restored), "show", f"{lonely}:lonely") == "on no branch"
+
+
+def test_what_was_never_published_stays_out(clone: Clone) -> None:
+    """A stash, notes and refs of other tools hold what somebody put aside, a token among it: no trace in the bundle."""
+    token = "put-aside-0123456789abcdef"
+    clone.git("notes", "add", "-m", f"ADMIN_TOKEN={token}")
+    (clone.path / "settings.toml").write_text(f'[default]\nADMIN_TOKEN = "{token}"\n')
+    clone.git("stash", "-q")
+    clone.git("update-ref", "refs/mine/kept", "refs/stash")
+    done = clone.script("backup-before-pr.sh")
+    assert done.returncode == 0, done.stderr
+    restored = clone.path.parent / "restored"
+    clone.git("clone", "-q", "--mirror", str(Path(done.stdout.strip()) / "repository.bundle"), str(restored))
+    named = clone.git("-C", str(restored), "for-each-ref", "--format=%(refname)").splitlines()
+    assert named
+    assert all(name.startswith(("refs/heads/", "refs/remotes/", "refs/tags/")) for name in named)
+    listed = clone.git(
+        "-C", str(restored), "cat-file", "--batch-all-objects", "--batch-check=%(objectname) %(objecttype)"
+    )
+    blobs = [line.split()[0] for line in listed.splitlines() if line.endswith(" blob")]
+    objects = "\n".join(clone.git("-C", str(restored), "cat-file", "blob", blob) for blob in blobs)
+    assert "MAX_TOKENS = 4096" in objects
+    assert token not in objects
 
 
 def test_uncommitted_changes_are_refused_unless_told(clone: Clone) -> None:

@@ -78,6 +78,8 @@ def test_without_a_remote_or_with_changes_nothing_is_made(clone: Clone) -> None:
     (clone.path / "new").unlink()
     done = clone.script("create-checkpoint.sh", "--remote", "nowhere")
     assert done.returncode == 1
-    assert "does not answer" in done.stderr
+    assert "there is no remote" in done.stderr
+    clone.git("remote", "add", "away", str(clone.path / "away.git"))
+    assert "does not answer" in clone.script("create-checkpoint.sh", "--remote", "away").stderr
     assert clone.git("tag", "-l") == ""
     assert clone.script("create-checkpoint.sh", "--number", "0").returncode == 2

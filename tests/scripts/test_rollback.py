@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
-from repositories import Clone, new_clone
+from repositories import SCRIPTS, Clone, new_clone
 
 TAG = "v1.2.3-checkpoint-1"
 
@@ -200,3 +201,50 @@ def test_wrong_use_is_exit_code_2(clone: Clone) -> None:
     for arguments in ((), (TAG, "--mode=reset"), (TAG, TAG), (TAG, "--force")):
         assert clone.script("rollback.sh", *arguments).returncode == 2, arguments
     assert clone.at_remote("main") == before
+
+
+@pytest.mark.parametrize(
+    ("script", "option", "form"),
+    [
+        ("rollback.sh", "--remote", "{}={}"),
+        ("rollback.sh", "--remote", "{} {}"),
+        ("rollback.sh", "--branch", "{}={}"),
+        ("rollback.sh", "--branch", "{} {}"),
+        ("rollback.sh", "TAG", ""),
+        ("create-checkpoint.sh", "--remote", "{}={}"),
+        ("create-checkpoint.sh", "--remote", "{} {}"),
+    ],
+)
+def test_a_value_is_never_taken_as_an_option_of_git(
+    clone: Clone, tmp_path: Path, script: str, option: str, form: str
+) -> None:
+    """Some options of git run programs: what begins with a dash, or names no remote and no ref, is refused."""
+    mark = tmp_path / "executed"
+    before = clone.at_remote("main")
+    hostile = (
+        f"--upload-pack=touch {mark};:",
+        f"--receive-pack=touch {mark};:",
+        "--exec=x",
+        "-u",
+        f"ext::sh -c touch% {mark}",
+        "main:refs/heads/other",
+        "a b",
+        "../x..y",
+    )
+    for value in hostile:
+        named = (f"{option}={value}",) if form == "{}={}" else (option, value)
+        target = (value,) if option == "TAG" else named
+        tag = (TAG,) if script == "rollback.sh" and option != "TAG" else ()
+        done = clone.script(script, *tag, *target, *(("--yes",) if script == "rollback.sh" else ()))
+        assert done.returncode in (1, 2), (value, done.stderr)
+        assert not mark.exists()
+    assert clone.at_remote("main") == before
+    assert not clone.backups.exists()
+
+
+def test_every_call_of_git_with_a_name_from_outside_ends_its_options() -> None:
+    """Read off the scripts: `--` stands before what somebody may name."""
+    for path in SCRIPTS.glob("*.sh"):
+        for line in path.read_text().splitlines():
+            if re.search(r"\bgit (?:ls-remote|fetch|push|tag --annotate|tag --delete)\b", line):
+                assert " -- " in line, f"{path.name}: {line.strip()}"

@@ -242,3 +242,24 @@ def test_without_a_key_or_a_service_nothing_is_asked() -> None:
         refused = CliRunner(env={missing: None, present: "srv-1"}).invoke(deploy, ["status"])
         assert refused.exit_code == 2
         assert f"env var: '{missing}'" in refused.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("rollback", "--yes", "--", "--service=srv-production"),
+        ("rollback", "--yes", "dep-1/../../srv-2"),
+        ("rollback", "--yes", "DEP-1"),
+        ("rollback", "--yes", "dep-1\n"),
+        ("start", "main"),
+        ("start", "--", "-" * 40),
+        ("status", "--service", "srv-1/deploys"),
+        ("status", "--service", "--limit"),
+    ],
+)
+def test_what_is_no_id_is_refused_before_anything_is_sent(
+    api: responses.RequestsMock, run: Any, arguments: tuple[str, ...]
+) -> None:
+    """Exit code 2: an id of Render's, or a commit's, has its form; an option in its place is none."""
+    assert run(*arguments).exit_code == 2
+    assert len(api.calls) == 0
