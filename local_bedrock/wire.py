@@ -14,6 +14,8 @@ from http import HTTPStatus
 
 from local_bedrock.frames import CONTENT_TYPE
 
+# On every answer: who reads it can tell that no model gave it.
+STAND_IN_HEADER = "x-local-bedrock-stand-in"
 IDLE_SECONDS = 120.0
 TRANSFER_SECONDS = 30.0
 MAX_HEAD_BYTES = 64 * 1024
@@ -190,7 +192,7 @@ def _head(status: int, content_type: str, headers: Mapping[str, str], length: st
     extra = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return (
         f"HTTP/1.1 {status} {_REASONS.get(status, 'Unknown')}\r\nContent-Type: {content_type}\r\n"
-        f"x-amzn-RequestId: {uuid.uuid4()}\r\n{extra}{length}\r\n\r\n"
+        f"x-amzn-RequestId: {uuid.uuid4()}\r\n{STAND_IN_HEADER}: true\r\n{extra}{length}\r\n\r\n"
     ).encode("latin-1", "replace")
 
 

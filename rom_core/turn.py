@@ -30,10 +30,10 @@ class Turn:
     """One message of a person and everything done to answer it.
 
     `model` is the alias the next model call goes to; a fallback changes it for the rest of the turn and sets
-    `degraded`. `messages` grows; one that has gone on the wire is not changed any more. `deadline` counts from the
-    acceptance of the request. `sink` takes the events of a streamed answer. `queue_wait` is how long it waited for a
-    slot, in seconds. `normalised` is the normaliser's memory of the messages. `tracestate` is the header that came with
-    the trace, for those whom tools ask.
+    `degraded`. `stand_in` is set once anything came from a stand-in for a model. `messages` grows; one that has gone
+    on the wire is not changed any more. `deadline` counts from the acceptance of the request. `sink` takes the events
+    of a streamed answer. `queue_wait` is how long it waited for a slot, in seconds. `normalised` is the normaliser's
+    memory of the messages. `tracestate` is the header that came with the trace, for those whom tools ask.
     """
 
     id: str
@@ -56,6 +56,7 @@ class Turn:
     usage_unknown: int = 0
     model_requests: int = 0
     degraded: bool = False
+    stand_in: bool = False
     queue_wait: float = 0.0
     stash: dict[str, Any] = field(default_factory=dict)
     normalised: Memo = field(default_factory=Memo)
@@ -111,6 +112,7 @@ class Turn:
             usage=self.usage,
             trace_id=self.trace_id,
             request_id=self.request_id,
+            stand_in=self.stand_in,
         )
 
 

@@ -5,7 +5,8 @@ What lives while a turn runs is in `rom_core.turn`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 Message = dict[str, Any]
@@ -38,12 +39,10 @@ class Usage:
 
     def as_dict(self) -> dict[str, int]:
         """The `usage` object of an answer."""
-        return {
-            "input_tokens": self.input_tokens,
-            "output_tokens": self.output_tokens,
-            "cache_read_tokens": self.cache_read_tokens,
-            "cache_write_tokens": self.cache_write_tokens,
-        }
+        return {name: getattr(self, name) for name in _USAGE_FIELDS}
+
+
+_USAGE_FIELDS = tuple(kind.name for kind in fields(Usage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,34 +124,75 @@ class IterationResult:
     stop: StopLoop | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TurnResult:
-    """The answer of a turn; `as_dict` is the JSON of the HTTP contract."""
+def _schema(kind: str, description: str = "", **more: Any) -> dict[str, Any]:
+    """The metadata of a field: the JSON Schema of what stands for it in an answer."""
+    described = {"description": description} if description else {}
+    return {"schema": {"type": kind, **described, **more}}
 
-    id: str
-    conversation_id: str
-    reply: str
-    stop_reason: str
-    model: str
-    degraded: bool
-    iterations: int
-    tool_calls: tuple[dict[str, Any], ...]
-    usage: Usage
-    trace_id: str
-    request_id: str
+
+_TEXT: Mapping[str, Any] = {"type": "string"}
+_COUNT: Mapping[str, Any] = {"type": "integer", "minimum": 0}
+_TOOL_CALL: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["id", "name", "status", "duration_ms"],
+    "properties": {"id": _TEXT, "name": _TEXT, "status": {"enum": ["success", "error"]}, "duration_ms": _COUNT},
+}
+_USAGE: Mapping[str, Any] = {
+    "type": "object",
+    "description": "tokens of four disjoint kinds; their sum was billed",
+    "required": list(_USAGE_FIELDS),
+    "properties": dict.fromkeys(_USAGE_FIELDS, _COUNT),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnResult:
+    """The answer of a turn: the one definition of its fields, their order, and what they are in JSON.
+
+    `as_dict` is the JSON of the HTTP contract, `schema` describes it.
+    """
+
+    id: str = field(metadata=_schema("string"))
+    conversation_id: str = field(metadata=_schema("string"))
+    reply: str = field(metadata=_schema("string", "all text of the turn, a blank line between iterations"))
+    stop_reason: str = field(metadata=_schema("string", "Bedrock's own, or why the tool loop was stopped"))
+    model: str = field(metadata=_schema("string", "the alias of the model that answered"))
+    degraded: bool = field(
+        metadata=_schema(
+            "boolean", "another model than asked for, a tool loop that was stopped, or no text of the model's"
+        )
+    )
+    iterations: int = field(metadata=_schema("integer", minimum=0))
+    tool_calls: tuple[dict[str, Any], ...] = field(
+        metadata=_schema("array", "the tools that ran, in order", items=_TOOL_CALL)
+    )
+    usage: Usage = field(metadata={"schema": _USAGE})
+    trace_id: str = field(metadata=_schema("string"))
+    request_id: str = field(metadata=_schema("string"))
+    stand_in: bool = field(
+        default=False,
+        metadata=_schema("boolean", "the bundled stand-in for a model answered; nothing it says is so", const=True),
+    )
 
     def as_dict(self) -> dict[str, Any]:
-        """In the order of the documentation."""
+        """The fields in their order; `stand_in` only if it is true."""
+        shown: dict[str, Any] = {}
+        for name, optional in _RESULT_FIELDS:
+            value = getattr(self, name)
+            if value or not optional:
+                shown[name] = value
+        return shown | {"tool_calls": list(self.tool_calls), "usage": self.usage.as_dict()}
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """The JSON Schema of `as_dict`."""
         return {
-            "id": self.id,
-            "conversation_id": self.conversation_id,
-            "reply": self.reply,
-            "stop_reason": self.stop_reason,
-            "model": self.model,
-            "degraded": self.degraded,
-            "iterations": self.iterations,
-            "tool_calls": list(self.tool_calls),
-            "usage": self.usage.as_dict(),
-            "trace_id": self.trace_id,
-            "request_id": self.request_id,
+            "type": "object",
+            "additionalProperties": False,
+            "required": [name for name, optional in _RESULT_FIELDS if not optional],
+            "properties": {one.name: one.metadata["schema"] for one in fields(cls)},
         }
+
+
+# With a default: shown only if it is true.
+_RESULT_FIELDS = tuple((one.name, one.default is not MISSING) for one in fields(TurnResult))

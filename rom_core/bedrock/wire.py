@@ -32,6 +32,8 @@ from rom_core.telemetry.tracing import traceparent
 from rom_core.turn import Attempt, ModelCall
 from rom_core.turn_values import ModelReply
 
+# The bundled local Bedrock sends it with every answer (local_bedrock/wire.py).
+STAND_IN_HEADER = "x-local-bedrock-stand-in"
 # A request that was given up may finish this much later than its turn, and not more.
 _GRACE_SECONDS = 1.0
 # urllib3 takes no timeout of 0.
@@ -86,7 +88,10 @@ class Wire:
         try:
             attempt.silent_since = self._clock.monotonic()
             response, shut = self._open(attempt.call, request, patience)
-            aws_request_id = response["ResponseMetadata"].get("RequestId")
+            metadata = response["ResponseMetadata"]
+            aws_request_id = metadata.get("RequestId")
+            if STAND_IN_HEADER in metadata.get("HTTPHeaders", {}):
+                attempt.turn.stand_in = True
             return self._read(attempt, response["stream"], shut)
         except ModelError as error:
             failure = error

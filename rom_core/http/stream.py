@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -15,6 +14,7 @@ from rom_core.concurrency.workers import PoolSaturated
 from rom_core.errors import InternalError, Overloaded, RomError
 from rom_core.http.problems import problem
 from rom_core.http.requests import Outcome
+from rom_core.http.sse import sse_event
 from rom_core.runtime import Runtime
 from rom_core.turn import Turn
 
@@ -177,7 +177,7 @@ class TurnStream:
 
 
 def encode_event(turn: Turn, name: str, data: dict[str, Any]) -> bytes:
-    """One event of /api/chat in the format of https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    """One event of /api/chat."""
     if name == "start":
         data = {
             "id": turn.id,
@@ -186,4 +186,4 @@ def encode_event(turn: Turn, name: str, data: dict[str, Any]) -> bytes:
             "trace_id": turn.trace_id,
             "request_id": turn.request_id,
         }
-    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+    return sse_event(data, name)

@@ -51,6 +51,7 @@ def test_an_answer_in_which_a_tool_was_really_used(server: RomServer) -> None:
         "usage",
         "trace_id",
         "request_id",
+        "stand_in",
     ]
     assert (answer["conversation_id"], answer["stop_reason"], answer["iterations"]) == ("case-1", "end_turn", 2)
     assert answer["model"] == "anthropic.claude-sonnet-4-5"
@@ -225,6 +226,25 @@ def test_ids_are_taken_over_when_they_are_well_formed(server: RomServer) -> None
     response = server.chat("oi", headers=odd)
     assert response.headers["X-Trace-Id"] != "0" * 32
     assert response.headers["X-Request-Id"].startswith("req-")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_answer_of_a_stand_in_says_so(server: RomServer, streamed: bool) -> None:
+    """`stand_in: true`, whole and streamed: nobody takes the bundled local Bedrock for a model."""
+    answer = list(server.stream("oi").events())[-1][1] if streamed else server.chat("oi").json()
+    assert answer["stand_in"] is True
+
+
+@pytest.mark.parametrize("content", ["", None, "  "])
+@pytest.mark.parametrize("role", ["user", "assistant"])
+def test_an_earlier_message_without_text_is_passed_over(
+    server: RomServer, bedrock: LocalBedrock, role: str, content: str | None
+) -> None:
+    """The conversation goes on, and the model sees what was said."""
+    earlier = [{"role": "user", "content": "antes"}, {"role": role, "content": content}]
+    assert server.chat("e agora?", messages=earlier).status_code == 200
+    said = [part["text"] for m in bedrock.requests[-1].body["messages"] for part in m["content"]]
+    assert said == ["antes", "e agora?"]
 
 
 def test_the_kill_switch_answers_503(bedrock: LocalBedrock) -> None:

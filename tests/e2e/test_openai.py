@@ -54,6 +54,7 @@ def test_an_answer_with_our_tools_inside(client: openai.OpenAI) -> None:
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens > 0
     assert completion.rom["tool_calls"][0]["name"] == "numero_processo"
     assert completion._request_id == completion.rom["request_id"]
+    assert completion.rom["stand_in"] is True, "the bundled stand-in answered, and says so"
 
 
 def test_a_streamed_answer_is_the_same_one_and_says_its_usage(client: openai.OpenAI) -> None:
@@ -131,6 +132,51 @@ def test_the_conversation_goes_to_the_model(client: openai.OpenAI, bedrock: Loca
     assert body["inferenceConfig"] == {"maxTokens": 100, "temperature": 0.5}
 
 
+EMPTY: list[dict[str, Any]] = [
+    {"role": "assistant", "content": ""},
+    {"role": "assistant", "content": None},
+    {"role": "assistant", "content": " \n"},
+    {"role": "assistant", "content": []},
+    {"role": "assistant", "content": [{"type": "text", "text": ""}]},
+    {"role": "assistant"},
+    {"role": "system", "content": ""},
+    {"role": "system", "content": [{"type": "text", "text": " "}]},
+    {"role": "developer", "content": ""},
+    {"role": "user", "content": ""},
+    {"role": "user", "content": []},
+]
+
+
+@pytest.mark.parametrize("message", EMPTY, ids=str)
+def test_a_message_without_text_is_passed_over(
+    client: openai.OpenAI, bedrock: LocalBedrock, message: dict[str, Any]
+) -> None:
+    """What a client kept of an answer without text does not end the conversation: the model sees the rest of it."""
+    before, after = {"role": "user", "content": "primeira"}, {"role": "user", "content": "segunda"}
+    messages: Any = [message, before, message, after] + [message] * (message["role"] != "user")
+    answer = client.chat.completions.create(model=MODEL, messages=messages)
+    body = bedrock.requests[-1].body
+    assert [part["text"] for m in body["messages"] for part in m["content"]] == ["primeira", "segunda"]
+    assert len(body["system"]) == 1
+    messages += [answer.choices[0].message, after]
+    assert client.chat.completions.create(model=MODEL, messages=messages).choices[0].message.content
+
+
+def test_parts_without_text_are_passed_over(client: openai.OpenAI, bedrock: LocalBedrock) -> None:
+    """Of the last message too, as long as it says something; an assistant that refused has said its refusal."""
+    parts = [{"type": "text", "text": text} for text in ("", "segunda", " ")]
+    client.chat.completions.create(
+        model=MODEL,
+        messages=[
+            {"role": "user", "content": "primeira"},
+            {"role": "assistant", "content": None, "refusal": "Não posso."},
+            {"role": "user", "content": parts},  # type: ignore[misc, list-item]
+        ],
+    )
+    texts_sent = [part["text"] for m in bedrock.requests[-1].body["messages"] for part in m["content"]]
+    assert texts_sent == ["primeira", "Não posso.", "segunda"]
+
+
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 CALL = {"id": "call-1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
 
@@ -153,6 +199,8 @@ CALL = {"id": "call-1", "type": "function", "function": {"name": "look", "argume
         ({"messages": []}, "messages", "messages"),
         ({"messages": [{"role": "assistant", "content": "oi"}]}, "messages", "user's"),
         ({"messages": [{"role": "user", "content": " "}]}, "messages.0.content", "not blank"),
+        ({"messages": [{"role": "user", "content": []}]}, "messages.0.content", "not blank"),
+        ({"messages": [{"role": "system", "content": ""}]}, "messages", "user's"),
         (
             {
                 "messages": [

@@ -39,7 +39,7 @@ CHAT_REQUEST = BodySchema(
                     "required": ["role", "content"],
                     "properties": {
                         "role": {"enum": ["user", "assistant"]},
-                        "content": {"type": "string", "pattern": r"\S", REFUSAL: NEEDS_TEXT},
+                        "content": {"type": ["string", "null"], "description": "a message without text is passed over"},
                     },
                 },
             },
@@ -66,70 +66,13 @@ CHAT_REQUEST = BodySchema(
 )
 
 
-_COUNT = {"type": "integer", "minimum": 0}
-_TEXT = {"type": "string"}
-TOOL_CALLS = {
-    "type": "array",
-    "description": "the tools that ran, in order",
-    "items": {
-        "type": "object",
-        "required": ["id", "name", "status", "duration_ms"],
-        "properties": {
-            "id": _TEXT,
-            "name": _TEXT,
-            "status": {"enum": ["success", "error"]},
-            "duration_ms": _COUNT,
-        },
-    },
-}
-CHAT_ANSWER: Mapping[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": [
-        "id",
-        "conversation_id",
-        "reply",
-        "stop_reason",
-        "model",
-        "degraded",
-        "iterations",
-        "tool_calls",
-        "usage",
-        "trace_id",
-        "request_id",
-    ],
-    "properties": {
-        "id": _TEXT,
-        "conversation_id": _TEXT,
-        "reply": {"type": "string", "description": "all text of the turn, a blank line between iterations"},
-        "stop_reason": {"type": "string", "description": "Bedrock's own, or why the tool loop was stopped"},
-        "model": {"type": "string", "description": "the alias of the model that answered"},
-        "degraded": {
-            "type": "boolean",
-            "description": "another model than asked for, a tool loop that was stopped, or no text of the model's",
-        },
-        "iterations": _COUNT,
-        "tool_calls": TOOL_CALLS,
-        "usage": {
-            "type": "object",
-            "description": "tokens of four disjoint kinds; their sum was billed",
-            "required": ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"],
-            "properties": {
-                "input_tokens": _COUNT,
-                "output_tokens": _COUNT,
-                "cache_read_tokens": _COUNT,
-                "cache_write_tokens": _COUNT,
-            },
-        },
-        "trace_id": _TEXT,
-        "request_id": _TEXT,
-    },
-}
+CHAT_ANSWER: Mapping[str, Any] = TurnResult.schema()
 
 
 def parse_chat(body: dict[str, Any], key_name: str) -> ChatRequest:
     """The request of a body that CHAT_REQUEST accepts."""
-    earlier = [{"role": m["role"], "content": [{"text": m["content"]}]} for m in body.get("messages", ())]
+    said = [(message["role"], message["content"] or "") for message in body.get("messages", ())]
+    earlier = [{"role": role, "content": [{"text": text}]} for role, text in said if text.strip()]
     return ChatRequest(
         messages=(*earlier, {"role": "user", "content": [{"text": body["message"]}]}),
         conversation_id=body.get("conversation_id") or f"conv-{new_id()}",

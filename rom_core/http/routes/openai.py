@@ -15,8 +15,9 @@ import falcon
 from rom_core.errors import InvalidRequest, NotFound
 from rom_core.http.answer import answer
 from rom_core.http.openapi import TURN_ERRORS, Operation
-from rom_core.http.routes.chat import whole_number
-from rom_core.http.routes.openai_shapes import COMPLETION, COMPLETION_REQUEST, MODEL, MODELS_ANSWER
+from rom_core.http.routes.chat import NEEDS_TEXT, whole_number
+from rom_core.http.routes.openai_shapes import BESIDES, COMPLETION, COMPLETION_REQUEST, MODEL, MODELS_ANSWER
+from rom_core.http.sse import sse_event
 from rom_core.runtime import Runtime
 from rom_core.telemetry.ids import new_id
 from rom_core.turn import Turn
@@ -36,8 +37,9 @@ FINISH_REASONS: Mapping[str, str] = {
 def parse_completion(body: Mapping[str, Any], key_name: str) -> ChatRequest:
     """The request of a body that COMPLETION_REQUEST accepts.
 
-    System and developer messages become the turn's `system`, wherever they stand. Raises InvalidRequest: no message of
-    a person at the end, both limits on tokens, stream_options without stream.
+    System and developer messages become the turn's `system`, wherever they stand. Messages and parts without text are
+    passed over, as by the API that is imitated. Raises InvalidRequest: no message of a person with text at the end,
+    both limits on tokens, stream_options without stream.
     """
     given = {name: value for name, value in body.items() if value is not None}
     if "max_tokens" in given and "max_completion_tokens" in given:
@@ -47,12 +49,14 @@ def parse_completion(body: Mapping[str, Any], key_name: str) -> ChatRequest:
     system: list[str] = []
     messages: list[dict[str, Any]] = []
     for message in given["messages"]:
-        content = message["content"]
-        texts = [content] if isinstance(content, str) else [part["text"] for part in content]
+        texts = _texts(message)
         if message["role"] in ("system", "developer"):
             system += texts
-        else:
+        elif texts:
             messages.append({"role": message["role"], "content": [{"text": text} for text in texts]})
+        elif message["role"] == "user" and message is given["messages"][-1]:
+            field = f"messages.{len(given['messages']) - 1}.content"
+            raise InvalidRequest(f"{field}: {NEEDS_TEXT}", param=field)
     if not messages or messages[-1]["role"] != "user":
         raise InvalidRequest("messages: the last one must be the user's", param="messages")
     return ChatRequest(
@@ -67,6 +71,15 @@ def parse_completion(body: Mapping[str, Any], key_name: str) -> ChatRequest:
         user=given.get("user") or given.get("safety_identifier") or None,
         key_name=key_name,
     )
+
+
+def _texts(message: Mapping[str, Any]) -> list[str]:
+    """The texts of a message that are not blank; of an assistant that refused, the refusal."""
+    content = message.get("content")
+    texts = [content] if isinstance(content, str) else [part["text"] for part in content or ()]
+    if message["role"] == "assistant":
+        texts.append(message.get("refusal") or "")
+    return [text for text in texts if text.strip()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +113,18 @@ class OpenAIDialect:
         if name == "delta":
             return self._chunk(turn, {"content": data["text"]})
         if name == "error":
-            return _data(data)
+            return sse_event(data)
         if name != "done":
             return b""
         last = self._chunk(turn, {}, finish_reason(data["stop_reason"]), rom=_besides(data))
         if self.include_usage:
-            last += _data({**self._head(turn), "choices": [], "usage": usage_object(Usage(**data["usage"]))})
+            last += sse_event({**self._head(turn), "choices": [], "usage": usage_object(Usage(**data["usage"]))})
         return last + DONE
 
     def _chunk(self, turn: Turn, delta: dict[str, Any], reason: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
         usage = {"usage": None} if self.include_usage else {}
-        return _data({**self._head(turn), "choices": [choice], **usage, **more})
+        return sse_event({**self._head(turn), "choices": [choice], **usage, **more})
 
     def _head(self, turn: Turn) -> dict[str, Any]:
         return {"id": turn.id, "object": "chat.completion.chunk", "created": self.created, "model": turn.model}
@@ -134,11 +147,7 @@ def usage_object(usage: Usage) -> dict[str, Any]:
 
 
 def _besides(result: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: result[name] for name in COMPLETION["properties"]["rom"]["properties"]}
-
-
-def _data(value: Mapping[str, Any]) -> bytes:
-    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n".encode()
+    return {name: result[name] for name in BESIDES if name in result}
 
 
 class CompletionsResource:

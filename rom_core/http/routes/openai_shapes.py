@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rom_core.http.body import REFUSAL, BodySchema, nullable
-from rom_core.http.routes.chat import CHAT_REQUEST, NEEDS_TEXT, TOOL_CALLS
+from rom_core.http.routes.chat import CHAT_ANSWER, CHAT_REQUEST, NEEDS_TEXT
 
 _OURS = CHAT_REQUEST.schema["properties"]
 
@@ -76,28 +76,26 @@ _PART = {
     "required": ["type", "text"],
     "properties": {
         "type": {"enum": ["text"], REFUSAL: "only text parts are read"},
-        "text": {"type": "string", "pattern": r"\S", REFUSAL: NEEDS_TEXT},
+        "text": {"type": "string"},
     },
 }
 _MESSAGE = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["role", "content"],
+    "required": ["role"],
     "properties": {
         "role": {
             "enum": ["system", "developer", "user", "assistant"],
             REFUSAL: "must be system, developer, user or assistant: tools run on the server",
         },
         "content": {
-            "type": ["string", "array"],
-            "pattern": r"\S",
-            "minItems": 1,
+            "type": ["string", "array", "null"],
             "items": _PART,
-            "description": "text, or parts of text",
+            "description": "text, or parts of text; a message without text is passed over, unless it is the last",
             REFUSAL: NEEDS_TEXT,
         },
         # A client that sends our own message back sends these with it.
-        "refusal": {**_NOTHING, REFUSAL: _UNSUPPORTED},
+        "refusal": {"type": ["string", "null"], "description": "what an assistant said in the place of its content"},
         "annotations": _only(_EMPTY_LIST, _UNSUPPORTED),
         "audio": {**_NOTHING, REFUSAL: _UNSUPPORTED},
         "function_call": {**_NOTHING, REFUSAL: _NO_TOOLS},
@@ -146,6 +144,17 @@ COMPLETION_REQUEST = BodySchema(
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
+# Of our own answer, what has no place of its own in a completion.
+BESIDES = (
+    "conversation_id",
+    "stop_reason",
+    "degraded",
+    "iterations",
+    "tool_calls",
+    "trace_id",
+    "request_id",
+    "stand_in",
+)
 COMPLETION: Mapping[str, Any] = {
     "type": "object",
     "required": ["id", "object", "created", "model", "choices", "usage", "rom"],
@@ -186,16 +195,8 @@ COMPLETION: Mapping[str, Any] = {
         "rom": {
             "type": "object",
             "description": "what /api/chat tells besides",
-            "required": ["conversation_id", "stop_reason", "degraded", "iterations", "tool_calls"],
-            "properties": {
-                "conversation_id": _TEXT,
-                "stop_reason": _TEXT,
-                "degraded": {"type": "boolean"},
-                "iterations": _COUNT,
-                "tool_calls": TOOL_CALLS,
-                "trace_id": _TEXT,
-                "request_id": _TEXT,
-            },
+            "required": [name for name in BESIDES if name in CHAT_ANSWER["required"]],
+            "properties": {name: CHAT_ANSWER["properties"][name] for name in BESIDES},
         },
     },
 }

@@ -163,7 +163,7 @@ def test_nullable_adds_null_to_types_and_enums() -> None:
         ({"json": {"message": "oi", "colour": 1}}, 422, "invalid_request", "colour"),
         ({"json": {"message": "oi", "model": "gpt"}}, 422, "unknown_model", "model"),
         ({"json": {"message": "oi", "temperature": 1.5}}, 422, "invalid_request", "temperature"),
-        ({"json": {"message": "oi", "messages": [{"role": "user", "content": ""}]}}, 422, "invalid_request", None),
+        ({"json": {"message": "oi", "messages": [{"role": "user", "content": 1}]}}, 422, "invalid_request", None),
         ({"body": b"message=oi", "content_type": "application/x-www-form-urlencoded"}, 415, None, None),
         ({"path": "/nothing"}, 404, "not_found", None),
         ({"method": "GET"}, 405, "method_not_allowed", None),
