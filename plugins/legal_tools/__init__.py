@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 
 from plugins.legal_tools import datajud
 from plugins.legal_tools.case_number import FORMAT, CaseNumber, explain, parse
-from plugins.legal_tools.deadlines import FIRST_DAY, LAST_DAY, MAX_DAYS, answer, parse_holidays
+from plugins.legal_tools.deadline_answer import answer, missing
+from plugins.legal_tools.deadlines import FIRST_DAY, LAST_DAY, MAX_DAYS, parse_holidays
+from plugins.legal_tools.electronic import SERVICES
 from rom_core.markers import hookimpl
 from rom_core.settings import Rule, Setting, Settings
 from rom_core.tools import Tool, ToolContext, ToolError
@@ -49,7 +51,9 @@ _DEADLINE_DESCRIPTION = (
     "e o recesso de 20 de dezembro a 20 de janeiro, e diz quais dias pulou e por quê. Use sempre que a resposta "
     "depender de um prazo; não conte de cabeça. Não conhece feriados locais nem suspensões de cada tribunal: repita "
     "esse aviso na resposta. Não serve para prazos em dias corridos: os do processo penal (CPP, art. 798), os "
-    "materiais, prescrição e decadência."
+    "materiais, prescrição e decadência. Citações e intimações eletrônicas (Domicílio Judicial Eletrônico, DJEN) "
+    "seguem a Resolução CNJ 455/2022, alterada pela 569/2024. Nunca suponha a data, o evento ou o número de dias: "
+    "omita o que não foi dito, e a resposta diz o que perguntar."
 )
 _DEADLINE_INPUT = {
     "type": "object",
@@ -60,10 +64,13 @@ _DEADLINE_INPUT = {
             "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
         },
         "evento": {
-            "enum": ["disponibilizacao", "publicacao", "intimacao"],
+            "enum": ["disponibilizacao", "publicacao", "intimacao", *SERVICES],
             "description": (
-                "O que houve nesse dia: disponibilizacao no Diário eletrônico (a publicação é o dia útil seguinte), "
-                "publicacao, ou intimacao/citação já considerada realizada. Se não souber, pergunte."
+                "O que houve nesse dia: disponibilizacao no DJEN ou outro Diário (a publicação é o dia útil seguinte), "
+                "publicacao, ou intimacao/citação já considerada realizada. No Domicílio Judicial Eletrônico: "
+                "citacao_confirmada e intimacao_confirmada no dia da confirmação; intimacao_nao_confirmada, "
+                "citacao_nao_confirmada_ente_publico e citacao_nao_confirmada_empresa (empresa privada ou pessoa "
+                "física) no dia do envio. Se não souber, omita."
             ),
         },
         "dias": {"type": "integer", "minimum": 1, "maximum": MAX_DAYS, "description": "Dias úteis do prazo simples."},
@@ -79,7 +86,6 @@ _DEADLINE_INPUT = {
             "description": "Processo na Justiça Federal ou em tribunal superior: soma os feriados da Lei 5.010/1966.",
         },
     },
-    "required": ["data", "evento", "dias"],
     "additionalProperties": False,
 }
 _LOOK_UP_DESCRIPTION = (
@@ -135,6 +141,8 @@ class LegalTools:
         return explain(arguments["numero"], self._today()).as_dict()
 
     def _deadline(self, arguments: dict[str, Any], context: ToolContext) -> dict[str, Any]:
+        if (question := missing(arguments)) is not None:
+            return question
         try:
             day = date.fromisoformat(arguments["data"])
         except ValueError:
@@ -184,5 +192,13 @@ def _is_key(settings: Settings) -> str | None:
 
 
 def _is_url(settings: Settings) -> str | None:
-    url = urlsplit(settings.DATAJUD_URL)
-    return None if url.scheme in ("http", "https") and url.hostname else "must be an http(s) URL"
+    from rom_core.ops.requesting import is_loopback
+
+    try:
+        url = urlsplit(settings.DATAJUD_URL)
+        host = url.hostname or ""
+    except ValueError:
+        host = ""
+    if host and (url.scheme == "https" or (url.scheme == "http" and is_loopback(host))):
+        return None
+    return "must be an https URL, or an http one of this machine: the request carries the API key"

@@ -3,6 +3,8 @@
 Source of the rules: CNJ Resolution 65/2008 (https://atos.cnj.jus.br/atos/detalhar/119), amended by Resolution
 477/2022 for the sixth federal region. Article 1, paragraphs 4 to 6: branch, court, origin; annex VIII: check
 digits. Nothing is looked up anywhere: a valid number does not prove that the case exists.
+
+The check is our own: python-stdnum 2.2 has no CNJ number, and brutils 2.5.0 computes its check digits wrong.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ National holidays: Lei 662/1949 (as amended by Lei 10.607/2002), Lei 6.802/1980 
 (20 November, from 2024 on). Federal courts besides: Lei 5.010/1966, art. 62. Carnival and Corpus Christi are no
 national holidays: courts close by custom or by their own acts, which has to be proved, so they are marked as such. So
 is the Dia da Justiça, 8 December, which closes every court by Lei 1.408/1951, art. 5, but which some do not keep.
+
+The table is our own: the package `holidays` has neither the days of the federal courts nor which are customary.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
+
+from dateutil.easter import easter
 
 _FIXED = (
     (1, 1, "Confraternização Universal", 1949),
@@ -33,19 +37,6 @@ class Holiday:
     day: date
     name: str
     customary: bool = False
-
-
-def easter(year: int) -> date:
-    """Easter Sunday of the Gregorian calendar, by the computus of Meeus, Jones and Butcher; years from 1583."""
-    golden, (century, rest) = year % 19, divmod(year, 100)
-    leap_centuries, century_rest = divmod(century, 4)
-    moon_correction = (century - (century + 8) // 25 + 1) // 3
-    epact = (19 * golden + century - leap_centuries - moon_correction + 15) % 30
-    leaps, leap_rest = divmod(rest, 4)
-    weekday = (32 + 2 * century_rest + 2 * leaps - epact - leap_rest) % 7
-    late = (golden + 11 * epact + 22 * weekday) // 451
-    month, day = divmod(epact + weekday - 7 * late + 114, 31)
-    return date(year, month, day + 1)
 
 
 def ash_wednesday(year: int) -> date:

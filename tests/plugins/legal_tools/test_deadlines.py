@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,52 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plugins.legal_tools.deadline_answer import NOT_CRIMINAL, TWICE, UNKNOWN_TO_US, answer
 from plugins.legal_tools.deadlines import (
     CLOSED,
     FIRST_DAY,
     MAX_DAYS,
-    NOT_CRIMINAL,
     RECESS,
-    TWICE,
-    UNKNOWN_TO_US,
     Calendar,
     Event,
-    answer,
     count,
     parse_holidays,
 )
-from plugins.legal_tools.holidays import ash_wednesday, easter, holidays
+from plugins.legal_tools.holidays import ash_wednesday, holidays
 
 PLAIN = Calendar({})
 EVENTS: tuple[Event, ...] = ("disponibilizacao", "publicacao", "intimacao")
-
-
-@pytest.mark.parametrize(
-    ("year", "sunday"),
-    [
-        (2000, date(2000, 4, 23)),
-        (2008, date(2008, 3, 23)),
-        (2011, date(2011, 4, 24)),
-        (2016, date(2016, 3, 27)),
-        (2024, date(2024, 3, 31)),
-        (2025, date(2025, 4, 20)),
-        (2026, date(2026, 4, 5)),
-        (2027, date(2027, 3, 28)),
-        (2038, date(2038, 4, 25)),
-        (2285, date(2285, 3, 22)),
-    ],
-)
-def test_easter(year: int, sunday: date) -> None:
-    """Known dates, the earliest and the latest possible ones among them."""
-    assert easter(year) == sunday
-
-
-@given(st.integers(1583, 9999))
-def test_easter_is_a_sunday_between_its_bounds(year: int) -> None:
-    """From 22 March to 25 April."""
-    found = easter(year)
-    assert found.weekday() == calendar.SUNDAY
-    assert date(year, 3, 22) <= found <= date(year, 4, 25)
 
 
 def test_the_movable_holidays_of_2026() -> None:

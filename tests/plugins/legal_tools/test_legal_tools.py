@@ -77,6 +77,12 @@ def test_a_deadline_in_a_turn() -> None:
     assert told["days_counted"] == 10
 
 
+def test_a_deadline_without_a_date_is_a_question() -> None:
+    """Asked for a deadline without more, the tool names what it needs and invents nothing."""
+    status, told = run("prazo_processual", {"dias": 15})
+    assert (status, told["deadline"], told["missing"]) == ("success", None, ["data", "evento"])
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -98,8 +104,8 @@ def test_a_deadline_that_cannot_be_counted_says_why(change: dict[str, Any], reas
 @responses.activate
 def test_a_case_is_looked_up_with_the_turns_key_and_trace() -> None:
     """Key and address come from the settings, the trace id from the turn."""
-    responses.post("http://datajud.test/api_publica_tjsp/_search", json={"hits": {"hits": []}})
-    settings = {"DATAJUD_API_KEY": "a-key", "DATAJUD_URL": "http://datajud.test/"}
+    responses.post("https://datajud.test/api_publica_tjsp/_search", json={"hits": {"hits": []}})
+    settings = {"DATAJUD_API_KEY": "a-key", "DATAJUD_URL": "https://datajud.test/"}
     status, told = run("consulta_processo", {"numero": NUMBER}, **settings)
     assert (status, told["found"]) == ("success", False)
     headers = responses.calls[0].request.headers
@@ -119,6 +125,8 @@ def test_a_wrong_number_is_not_looked_up() -> None:
         ("LEGAL_EXTRA_HOLIDAYS", ["09/07/2026"]),
         ("DATAJUD_URL", "datajud"),
         ("DATAJUD_URL", ""),
+        ("DATAJUD_URL", "http://datajud.test"),
+        ("DATAJUD_URL", "https://[::1"),
         ("DATAJUD_API_KEY", "APIKey a-key"),
         ("DATAJUD_API_KEY", "a-k\u00e9y"),
         ("DATAJUD_API_KEY", "a\nkey"),
@@ -130,3 +138,4 @@ def test_settings_that_mean_nothing_stop_the_start(name: str, value: Any) -> Non
         make_settings(Catalogue.of(hookspecs, legal_tools=LegalTools()), **{name: value})
     assert name != "DATAJUD_API_KEY" or value not in str(caught.value)
     make_settings(Catalogue.of(hookspecs, legal_tools=LegalTools()), DATAJUD_API_KEY=" a-key\n")
+    make_settings(Catalogue.of(hookspecs, legal_tools=LegalTools()), DATAJUD_URL="http://127.0.0.1:9000")
