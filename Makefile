@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-prometheus bench docs env-example dist lock clean
+.PHONY: help run test test-prometheus bench docs env-example dist audit sbom lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -32,6 +32,12 @@ dist: $(VENV)/.test ## wheel and source distribution in dist/, checked
 	@rm -rf build rom_agent.egg-info
 	$(BIN)/python -m twine check --strict dist/*
 
+audit: $(VENV)/.release ## look the locked versions up among known vulnerabilities
+	scripts/audit.sh $(BIN)
+
+sbom: $(VENV)/.release ## dist/sbom.json: what a server runs with, as CycloneDX
+	scripts/sbom.sh $(BIN)
+
 lock: $(VENV)/.test ## resolve the dependencies of setup.cfg anew into requirements/*.lock
 	scripts/lock.sh $(BIN)
 
@@ -52,4 +58,8 @@ $(VENV)/.run: requirements/run.lock setup.cfg pyproject.toml | $(BIN)/python
 
 $(VENV)/.test: requirements/test.lock $(VENV)/.run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.lock
+	@touch $@
+
+$(VENV)/.release: requirements/release.lock $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/release.lock
 	@touch $@

@@ -17,7 +17,7 @@ from rom_core.cli.gate import gate
 from rom_core.plugin.catalogue import Catalogue
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("rollback.md", "go-live.md", "gate.md", "canary.md", "operate.md")
+PAGES = ("rollback.md", "go-live.md", "gate.md", "canary.md", "operate.md", "rotation.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -55,7 +55,7 @@ def assert_command(words: str) -> None:
 def test_settings_that_a_page_sets_are_declared(page: str) -> None:
     """Of the form NAME=value."""
     declared = {setting.name for setting in Catalogue.installed(hookspecs).settings}
-    elsewhere = {"ROM_URL", "ROM_ADMIN_TOKEN", "RENDER_API_KEY", "RENDER_SERVICE_ID", "BACKUP_DIR"}
+    elsewhere = {"OLD", "NEW", "ROM_URL", "ROM_ADMIN_TOKEN", "RENDER_API_KEY", "RENDER_SERVICE_ID", "BACKUP_DIR"}
     for name in re.findall(r"\b([A-Z][A-Z_]{3,})=", (ROOT / "docs" / page).read_text()):
         assert name in declared | elsewhere, name
 

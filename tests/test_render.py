@@ -79,6 +79,23 @@ def test_every_variable_is_a_declared_setting(service: dict[str, Any]) -> None:
             assert isinstance(variable["value"], str), f"{name}: Render wants text"
 
 
+def test_python_is_the_one_that_the_tests_run_on_with_its_patch_named() -> None:
+    """The minor version of every workflow; Render asks for the patch too, and a security release is a change here."""
+    versions = {variables(service)["PYTHON_VERSION"]["value"] for service in SERVICES}
+    assert len(versions) == 1
+    major, minor, patch = (int(part) for part in versions.pop().split("."))
+    assert (major, minor) >= (3, 11)
+    # The newest of this line when it was last looked up (docs/rotation.md says where).
+    assert (major, minor) != (3, 11) or patch >= 18
+    tested = {
+        step["with"]["python-version"]
+        for name in WORKFLOWS
+        for step in steps(WORKFLOWS[name])
+        if "setup-python" in step.get("uses", "")
+    }
+    assert tested == {f"{major}.{minor}"}
+
+
 def test_staging_rehearses_production() -> None:
     """They differ in nothing but the environment and their names."""
     production, staging = (yaml.safe_dump(service) for service in SERVICES)
@@ -227,6 +244,18 @@ def test_production_comes_after_staging_and_an_approval() -> None:
     # PyYAML reads the key `on` as true.
     assert WORKFLOWS["deploy"][True]["push"]["branches"] == ["main"]
     assert "pull_request" in WORKFLOWS["ci"][True]
+
+
+def test_what_is_shipped_is_audited_and_listed() -> None:
+    """Before every deploy, and every week; Dependabot looks after what is locked and what the workflows use."""
+    runs = [step.get("run") for step in WORKFLOWS["ci"]["jobs"]["supply-chain"]["steps"]]
+    assert {"make audit", "make sbom"} <= set(runs)
+    assert WORKFLOWS["ci"][True]["schedule"]
+    assert WORKFLOWS["deploy"]["jobs"]["ci"]["uses"] == "./.github/workflows/ci.yml"
+    dependabot = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())
+    places = {(update["package-ecosystem"], update["directory"]) for update in dependabot["updates"]}
+    assert places == {("pip", "/"), ("pip", "/requirements"), ("github-actions", "/")}
+    assert (ROOT / "requirements/run.lock").exists()
 
 
 def test_an_abort_waits_for_no_other_step() -> None:

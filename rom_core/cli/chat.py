@@ -47,7 +47,7 @@ def chat(message: str | None, url: str, model: str | None, system: str) -> None:
             client.ask(message)
         else:
             client.check()
-            client.converse()
+            client.hold_conversation()
     except (BadToken, ChatFailed) as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:

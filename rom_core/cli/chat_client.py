@@ -48,7 +48,7 @@ class ChatClient:
         self.messages: list[dict[str, str]] = []
         self.conversation_id = ""
 
-    def converse(self) -> None:
+    def hold_conversation(self) -> None:
         """Ask what the person types, until end of input. An interrupt ends the answer; at the prompt it is raised."""
         with contextlib.suppress(ImportError):
             # With it loaded, input() edits the line and remembers earlier ones.
