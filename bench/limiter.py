@@ -35,7 +35,6 @@ SECONDS = 5.0
 PROBE_SECONDS = 0.02
 PROBE_BUDGET_MS = 100
 EVERY_SECONDS = 1.0
-REFUSAL_BUDGET_MS = 5
 REFUSAL_CPU_BUDGET_US = 800
 BURSTS = 10
 PLACES = 16
@@ -229,7 +228,6 @@ def measure() -> dict[str, float]:
 
 BUDGETS = {
     "limiter_per_turn_us": TURN_BUDGET_US,
-    "refusal_p99_ms": REFUSAL_BUDGET_MS,
     "refusal_cpu_us": REFUSAL_CPU_BUDGET_US,
     "probe_in_flood_p99_ms": PROBE_BUDGET_MS,
 }

@@ -31,6 +31,7 @@ _MISSING: Mapping[str, str] = {
     "token": "a valid token is needed, as `Authorization: Bearer <token>`",
 }
 _SHOWN_CHARS = 100
+_BODILESS = ("GET", "HEAD", "OPTIONS")
 
 Header = Callable[[str], str | None]
 Found = tuple[object, str]
@@ -89,6 +90,11 @@ class Authenticator:
         except RomError as error:
             return error
         return self._closed() if method == "POST" and getattr(found[0], "takes_turns", False) else None
+
+    def reads_body(self, method: str, path: str) -> bool:
+        """Whether something is served under `path` that may read the body of such a request."""
+        found = self._route(falcon.uri.decode(path.partition("?")[0], unquote_plus=False))
+        return method not in _BODILESS and found is not None and hasattr(found[0], f"on_{method.lower()}")
 
     def identify(self, resource: object, method: str, header: Header, address: str) -> Identity:
         """Who asks. Raises Unauthorized, AdminClosed or TooManyAttempts unless the request may pass."""

@@ -8,24 +8,23 @@ import resource
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
 
-from rom_core.http.routes.chat import ChatResource
-from rom_core.http.routes.openai import CompletionsResource
-from rom_core.http.server.lanes import Lanes
+from rom_core.http.server.dispatcher import Dispatcher
 from rom_core.http.server.last_scrape import LastScrape
 from rom_core.http.server.listener import listen
+from rom_core.http.server.parser import MAX_HEAD_BYTES
 from rom_core.runtime import Runtime
 
 logger = structlog.get_logger("rom.server")
 
 # Threads beyond those of the turns that run or wait: they give the next chats a place, or tell them to come back later.
 REFUSING_THREADS = 2
-# waitress's own cap on bodies knows no ids of the request, so it stands above ours and is only the last resort.
-_BODY_CAP_FACTOR = 4
+# waitress's own cap counts what surrounds chunks too and knows no ids of the request: it is only the last resort.
+_BODY_CAP_FACTOR = 10
 _CONNECTION_LIMIT = 1000
 # Descriptors for everything else, of those the process may have: connections to the model, stores, pipes.
 _OTHER_FILES = 128
@@ -48,23 +47,24 @@ class Server:
         settings = runtime.current.settings
         self._runtime = runtime
         self.last_scrape = LastScrape(app)
-        self._lanes = Lanes(
-            settings.HTTP_THREADS,
-            runtime.max_turns + REFUSING_THREADS,
-            turns=(ChatResource.route, CompletionsResource.route),
-            door=REFUSING_THREADS,
-        )
+        self._threads = int(settings.HTTP_THREADS)
+        self._dispatcher = Dispatcher(runtime.max_turns + REFUSING_THREADS)
+        resources: Mapping[str, object] = getattr(app, "resources", {})
         self._server: Any = listen(
             self.last_scrape,
-            self._lanes,
+            self._dispatcher,
             lambda: runtime.current.settings,
             host=settings.HOST,
             port=settings.PORT,
+            door=getattr(app, "authenticator", None),
+            turns=frozenset(path for path, resource in resources.items() if getattr(resource, "takes_turns", False)),
+            proxies=settings.TRUSTED_PROXY_COUNT,
             # For a loop without epoll: select() takes no descriptor above 1023, which many connections reach.
             asyncore_use_poll=True,
             channel_request_lookahead=_READ_AHEAD,
             outbuf_high_watermark=_UNREAD_BYTES,
             cleanup_interval=_MAINTENANCE_SECONDS,
+            max_request_header_size=MAX_HEAD_BYTES,
             max_request_body_size=max(settings.MAX_BODY_BYTES * _BODY_CAP_FACTOR, 1 << 20),
             connection_limit=connection_limit(),
             ident="rom",
@@ -86,7 +86,7 @@ class Server:
 
     def start(self) -> None:
         """Serve in threads."""
-        self._lanes.start()
+        self._dispatcher.set_thread_count(self._threads)
         self._thread.start()
 
     def stop(
@@ -107,13 +107,13 @@ class Server:
             self._runtime.cancel_active("draining")
             _until(lambda: not self._runtime.admitted, _LAST_WORDS_SECONDS)
         # A turn gives its place back a moment before its request is counted.
-        _until(lambda: not self._lanes.chats, _LAST_WORDS_SECONDS)
+        _until(lambda: not self._dispatcher.chats, _LAST_WORDS_SECONDS)
         self.last_scrape.settled.set()
         linger = min(linger_seconds, end - time.monotonic())
         _until(lambda: self.last_scrape.done.is_set() or hurry.is_set(), linger)
         self._server.trigger.pull_trigger(self._stop_listening)
         _until(lambda: not self._busy(), _LAST_WORDS_SECONDS)
-        self._lanes.shutdown(timeout=0.5)
+        self._dispatcher.shutdown(timeout=0.5)
         # The loop of waitress ends when nothing is left in its map.
         # Somebody else's pull may have the loop do it, and close the trigger, before ours is written.
         with contextlib.suppress(OSError):
@@ -133,7 +133,7 @@ class Server:
 
     def _busy(self) -> bool:
         channels = list(self._server.active_channels.values())
-        return self._lanes.busy or any(c.requests or c.total_outbufs_len for c in channels)
+        return self._dispatcher.busy or any(c.requests or c.total_outbufs_len for c in channels)
 
 
 class Signals:

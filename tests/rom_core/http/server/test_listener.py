@@ -17,7 +17,8 @@ from support import make_runtime, make_settings, says
 
 from rom_core.concurrency.clock import SystemClock
 from rom_core.http.app import create_app
-from rom_core.http.server.listener import STALLED_SECONDS, Channel, listen
+from rom_core.http.server.channel import Channel
+from rom_core.http.server.listener import STALLED_SECONDS, listen
 from rom_core.http.server.server import Server
 from rom_core.http.server.sockets import Sockets
 from rom_core.runtime import Runtime
@@ -149,7 +150,7 @@ def test_a_client_that_does_not_read_makes_the_turn_wait(serve: Serve) -> None:
             time.sleep(0.1)
         assert runtime.admitted == 1
         assert before < 2000
-    assert until(lambda: not runtime.admitted and not server._lanes.busy)
+    assert until(lambda: not runtime.admitted and not server._dispatcher.busy)
 
 
 def test_a_client_that_does_not_read_holds_no_thread_for_ever(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,8 +161,8 @@ def test_a_client_that_does_not_read_holds_no_thread_for_ever(serve: Serve, monk
     with connect(server) as client:
         client.sendall(post(stream=True))
         assert until(lambda: stuffed(server))
-        assert server._lanes.busy
-        assert until(lambda: not server._lanes.busy and not runtime.admitted, 4)
+        assert server._dispatcher.busy
+        assert until(lambda: not server._dispatcher.busy and not runtime.admitted, 4)
         assert not server._server.active_channels
 
 
@@ -187,7 +188,7 @@ def test_a_connection_that_takes_nothing_is_closed(serve: Serve) -> None:
         look(STALLED_SECONDS - 5)
         assert stuffed(server)
         look(STALLED_SECONDS + 1)
-        assert until(lambda: not server._lanes.busy)
+        assert until(lambda: not server._dispatcher.busy)
         assert not stuffed(server)
         assert len(server._server.active_channels) == 1
 
@@ -347,8 +348,9 @@ def test_idle_connections_make_room_for_those_that_ask(serve: Serve) -> None:
 def test_out_of_descriptors_the_loop_makes_room_and_does_not_spin(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who waits to be let in keeps the listening socket ready; he is let in once there is a descriptor for him."""
+    """Who waits to be let in keeps the listening socket ready: he is tried again after a while, not without pause."""
     accept, refused, short = socket.socket.accept, [], True
+    now = 1000.0
 
     def scarce(self: socket.socket) -> Any:
         if short:
@@ -357,15 +359,28 @@ def test_out_of_descriptors_the_loop_makes_room_and_does_not_spin(
         return accept(self)
 
     _, server = serve(says("hello"))
+    server._server.now = lambda: now
+
+    def rounds(number: int) -> None:
+        for _ in range(number):
+            made = threading.Event()
+            server._server.trigger.pull_trigger(made.set)
+            assert made.wait(5)
+
     with connect(server) as idle:
         assert health(idle) == b"HTTP/1.1 200 OK"
+        assert until(lambda: all(channel.rests for channel in server._server.active_channels.values()))
         monkeypatch.setattr(socket.socket, "accept", scarce)
         with connect(server) as late:
             assert until(lambda: refused)
             assert until(lambda: closed(idle))
-            time.sleep(0.1)
-            assert len(refused) <= 2
+            rounds(20)
+            assert len(refused) == 1
+            now += 0.6
+            rounds(20)
+            assert len(refused) == 2
             short = False
+            now += 0.6
             assert health(late) == b"HTTP/1.1 200 OK"
 
 

@@ -1,0 +1,187 @@
+"""Which request the next free thread serves: waitress's dispatcher, with an order instead of first come, first served.
+
+Reads and admin calls go first, so that hundreds of chats on their way to a refusal do not delay a health check until
+the orchestrator kills the process; and one chat after at most four of them, so that a flood of reads starves nobody.
+Among requests of one kind that of the address goes first for which the fewest threads work. While nobody else waits
+an address may have every thread, except that some are kept from chats. Few chats at a time are on their way to a place
+or a refusal: that is work for the processor alone, of which more threads get no more done and take their share from
+everybody else (measured with 200 clients: p99 of a health check 15 ms instead of 70 to 390).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from typing import Any, Protocol
+
+from waitress.task import ThreadedTaskDispatcher
+
+READS_BEFORE_A_CHAT = 4
+AT_DOOR = 2
+
+
+class Task(Protocol):
+    """What waitress hands over: a connection whose first request is complete."""
+
+    @property
+    def address(self) -> str:
+        """The client's."""
+
+    @property
+    def goes_first(self) -> bool:
+        """Whether the request is a read or an admin call."""
+
+    @property
+    def asks_for_place(self) -> bool:
+        """Whether it will be let in (`Dispatcher.let_in`) or refused before it does anything else."""
+
+    def service(self) -> None:
+        """Answer the request."""
+
+    def cancel(self) -> None:
+        """Close the connection without an answer."""
+
+
+class Dispatcher(ThreadedTaskDispatcher):
+    """Threads that serve requests; at most `chats` of them serve chats, which is whatever does not go first."""
+
+    def __init__(self, chats: int) -> None:
+        super().__init__()
+        self._waiting = Waiting(chats)
+        base: Any = self
+        base.queue = self._waiting
+
+    def let_in(self, task: Any) -> None:
+        """The chat that `task` asks for has its place; the next one may come."""
+        with self.lock:
+            if self._waiting.let_in(task):
+                self.queue_cv.notify()
+
+    def add_task(self, task: Any) -> None:
+        """Have it served by the next thread that may take it."""
+        with self.lock:
+            self._waiting.append(_Service(task, self._waiting, self.lock))
+            # Threads that end a request look by themselves before they wait.
+            if self._waiting:
+                self.queue_cv.notify()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being served or waits for a thread."""
+        return bool(self._waiting.serving or len(self._waiting))
+
+    @property
+    def chats(self) -> int:
+        """How many chats are being served."""
+        return self._waiting.serving_chats
+
+    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
+        """End the threads, wait for them at most `timeout` seconds, and cancel what none of them has taken."""
+        with self.lock:
+            self._waiting.unlimited()
+        return bool(super().shutdown(cancel_pending, timeout))  # type: ignore[arg-type]
+
+
+class _Service:
+    """One request that waits for a thread, or is being served."""
+
+    def __init__(self, task: Task, waiting: Waiting, lock: threading.Lock) -> None:
+        self.task = task
+        self.address = task.address
+        self.chat = not task.goes_first
+        self.asks_for_place = self.chat and task.asks_for_place
+        self._waiting = waiting
+        self._lock = lock
+
+    def service(self) -> None:
+        """Called by a thread of the dispatcher."""
+        try:
+            self.task.service()
+        finally:
+            with self._lock:
+                self._waiting.ended(self)
+
+    def cancel(self) -> None:
+        """Called by the dispatcher at its end, which holds the lock."""
+        self._waiting.ended(self)
+        self.task.cancel()
+
+
+class Waiting:
+    """The dispatcher's queue, and who is being served; every call is made under the dispatcher's lock.
+
+    It is false while a free thread may take nothing of what waits: the dispatcher's threads look at that.
+    """
+
+    def __init__(self, chats: int) -> None:
+        self._most_chats: float = chats
+        self._most_at_door: float = AT_DOOR
+        self._reads: dict[str, deque[_Service]] = {}
+        self._chats: dict[str, deque[_Service]] = {}
+        self._overtaken = 0
+        self._at_door: dict[Task, None] = {}
+        self._threads_of: Counter[str] = Counter()
+        self.serving_chats = 0
+
+    @property
+    def serving(self) -> int:
+        """How many requests are being served."""
+        return self._threads_of.total()
+
+    def __len__(self) -> int:
+        return sum(map(len, (*self._reads.values(), *self._chats.values())))
+
+    def __bool__(self) -> bool:
+        return bool(self._reads) or self._chat_may_run()
+
+    def append(self, service: _Service) -> None:
+        """One more waits."""
+        lines = self._chats if service.chat else self._reads
+        lines.setdefault(service.address, deque()).append(service)
+
+    def popleft(self) -> _Service:
+        """The next to be served, which counts as being served until it has `ended`."""
+        chat = self._chat_may_run() and (not self._reads or self._overtaken >= READS_BEFORE_A_CHAT)
+        self._overtaken = 0 if chat or not self._chats else self._overtaken + 1
+        service = self._next(self._chats if chat else self._reads)
+        self._threads_of[service.address] += 1
+        self.serving_chats += service.chat
+        if service.asks_for_place:
+            self._at_door[service.task] = None
+        return service
+
+    def let_in(self, task: Task) -> bool:
+        """It has its place; whether a chat may run now that could not."""
+        was_at_door = task in self._at_door
+        self._at_door.pop(task, None)
+        return was_at_door and self._chat_may_run()
+
+    def ended(self, service: _Service) -> None:
+        """It is served no longer."""
+        self._at_door.pop(service.task, None)
+        self.serving_chats -= service.chat
+        self._threads_of[service.address] -= 1
+        if not self._threads_of[service.address]:
+            del self._threads_of[service.address]
+
+    def unlimited(self) -> None:
+        """Hand out chats without limit, to be cancelled at the end."""
+        self._most_chats = self._most_at_door = float("inf")
+
+    def _chat_may_run(self) -> bool:
+        if self.serving_chats >= self._most_chats:
+            return False
+        return any(self._may_run(line[0]) for line in self._chats.values())
+
+    def _may_run(self, service: _Service) -> bool:
+        return not service.asks_for_place or len(self._at_door) < self._most_at_door
+
+    def _next(self, lines: dict[str, deque[_Service]]) -> _Service:
+        # The first of those with the fewest threads; it goes to the end, so that equals take turns.
+        addresses = [address for address, line in lines.items() if self._may_run(line[0])]
+        address = min(addresses, key=self._threads_of.__getitem__)
+        line = lines.pop(address)
+        service = line.popleft()
+        if line:
+            lines[address] = line
+        return service
