@@ -20,11 +20,20 @@ from rom_core.concurrency.clock import Clock
 from rom_core.errors import Draining, ModelError, ModelNotServed, RomError, TurnCancelled
 from rom_core.events import FallbackExhausted
 from rom_core.markers import hookimpl
-from rom_core.resilience.verdicts import failure_of, models_after
+from rom_core.resilience.verdicts import failure_of
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting
 from rom_core.turn import Attempt, ModelCall, Turn
 from rom_core.turn_values import ModelReply, TryAgain
+
+
+def models_after(turn: Turn) -> tuple[str, ...]:
+    """The aliases that may still take over from the turn's model, in order.
+
+    All of MODEL_FALLBACKS, or what comes after the turn's model if it is among them: there is no way back in a turn.
+    """
+    chain: tuple[str, ...] = tuple(turn.settings.MODEL_FALLBACKS)
+    return chain[chain.index(turn.model) + 1 :] if turn.model in chain else chain
 
 
 class Fallback:
@@ -69,7 +78,8 @@ class Fallback:
     def rom_model_attempt(self, attempt: Attempt) -> Generator[None, ModelReply, ModelReply]:
         """Pass over a model that was not served lately, unless it is the last; remember one that is not served."""
         turn = attempt.turn
-        if self._is_skipped(attempt.model.id, turn.clock) and self._next(turn) is not None:
+        attempt.call.fallback_candidates = candidates = self._candidates(turn)
+        if candidates and self._is_skipped(attempt.model.id, turn.clock):
             raise ModelNotServed("the model service does not serve this model", kind="passed_over")
         try:
             reply = yield
@@ -87,12 +97,12 @@ class Fallback:
         """The next model at once, if another model may do better and there is one."""
         if failure_of(error).fallback == "no":
             return None
-        model = self._next(attempt.turn)
-        return TryAgain(model=model) if model is not None else None
+        candidates = self._candidates(attempt.turn)
+        return TryAgain(model=candidates[0]) if candidates else None
 
     @hookimpl(wrapper=True)
     def rom_model_call(self, call: ModelCall) -> Generator[None, ModelReply, ModelReply]:
-        """Where no model could answer, the error says when one may, and an event tells the whole story."""
+        """Where no model could answer, the error says when one may, and an event has all attempts."""
         try:
             return (yield)
         except (TurnCancelled, Draining):
@@ -102,12 +112,12 @@ class Fallback:
             if used_up:
                 error.retry_after = _soonest(call)
             if used_up or len({attempt.model.alias for attempt in call.attempts}) > 1:
-                call.turn.emit(FallbackExhausted(call, error, _story(call, error)))
+                call.turn.emit(FallbackExhausted(call, error, _history(call, error)))
             raise
 
-    def _next(self, turn: Turn) -> str | None:
+    def _candidates(self, turn: Turn) -> tuple[str, ...]:
         models = turn.settings.models
-        return next((alias for alias in models_after(turn) if not self._is_skipped(models[alias].id, turn.clock)), None)
+        return tuple(alias for alias in models_after(turn) if not self._is_skipped(models[alias].id, turn.clock))
 
     def _is_skipped(self, model_id: str, clock: Clock) -> bool:
         with self._lock:
@@ -121,7 +131,7 @@ def _soonest(call: ModelCall) -> float | None:
     return min((wait for wait in waits if wait is not None), default=None)
 
 
-def _story(call: ModelCall, end: RomError) -> tuple[tuple[str, str, str], ...]:
+def _history(call: ModelCall, end: RomError) -> tuple[tuple[str, str, str], ...]:
     """(model, outcome, kind of failure) of every attempt; one that the turn's own end cut short has its code."""
     return tuple(
         (attempt.model.alias, attempt.error.outcome, attempt.error.kind)

@@ -11,21 +11,25 @@ the client not retry on top), rom_status.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rom_core.errors import ModelError, RomError
 from rom_core.events import RetryDeclined
 from rom_core.markers import hookimpl
-from rom_core.resilience.verdicts import failure_of, reserve, standbys
+from rom_core.resilience.reserve import reserved_seconds
+from rom_core.resilience.verdicts import failure_of
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting
 from rom_core.turn import Attempt, ModelCall
 from rom_core.turn_values import ModelReply, TryAgain
 
 BUDGET_WINDOW_SECONDS = 60.0
+_OWN = "retry"
 # An attempt with less time than this is not worth its wait.
 _LEAST_ATTEMPT_SECONDS = 1.0
 
@@ -55,18 +59,24 @@ class RetryBudget:
             self._retries.append(now)
             self._forget(now)
 
-    def take(self, now: float, percent: float, per_minute: int) -> bool:
-        """Count a retry if retries stay within `percent` of the first tries, or within `per_minute`.
+    def take(self, now: float, percent: float, per_minute: int, wanted: int = 1) -> int:
+        """Count up to `wanted` retries, as far as retries stay within `percent` of the first tries, or `per_minute`.
 
-        `percent` 0 allows all.
+        How many were granted; `percent` 0 grants all.
         """
         with self._lock:
             self._forget(now)
-            allowed = max(per_minute, len(self._firsts) * percent / 100)
-            if percent and len(self._retries) + 1 > allowed:
-                return False
-            self._retries.append(now)
-            return True
+            allowed = int(max(per_minute, len(self._firsts) * percent / 100)) - len(self._retries)
+            granted = max(0, min(wanted, allowed)) if percent else wanted
+            self._retries.extend([now] * granted)
+            return granted
+
+    def give_back(self, granted_at: Iterable[float]) -> None:
+        """Retries granted at these moments were not made, or led to an answer: they count no more."""
+        with self._lock:
+            for time in granted_at:
+                with contextlib.suppress(ValueError):  # It has left the window.
+                    self._retries.remove(time)
 
     def counts(self, now: float) -> tuple[int, int]:
         """First tries and retries of the last minute."""
@@ -78,6 +88,14 @@ class RetryBudget:
         for times in (self._firsts, self._retries):
             while times and times[0] <= now - BUDGET_WINDOW_SECONDS:
                 times.popleft()
+
+
+@dataclass
+class _Grant:
+    """The retries that the budget has granted to one call for one model: when, and how many were made."""
+
+    at: list[float] = field(default_factory=list)
+    made: int = 0
 
 
 class Retry:
@@ -136,9 +154,14 @@ class Retry:
 
     @hookimpl(wrapper=True)
     def rom_model_attempt(self, attempt: Attempt) -> Generator[None, ModelReply, ModelReply]:
-        """Count a call's first request on the wire; that of a client who retries counts as a retry."""
+        """Count a call's first request on the wire; that of a client who retries counts as a retry.
+
+        Retries that led to an answer are given back: the budget is to hold back those that help nobody.
+        """
         try:
-            return (yield)
+            reply = yield
+            self._budget.give_back(_grants(attempt.call).pop(attempt.model.alias, _Grant()).at)
+            return reply
         finally:
             if attempt.on_wire and attempt.call.requests == 1:
                 turn = attempt.turn
@@ -155,8 +178,9 @@ class Retry:
         jitter = turn.settings.RETRY_JITTER
         wait = backoff(steps, _tries(call, attempt)) * (1 + turn.clock.uniform(-jitter, jitter))
         wait = max(wait, error.retry_after or 0.0)
-        reason = _objection(call, attempt, error, wait) or self._over_budget(turn.clock.monotonic())
+        reason = _reason_to_decline(call, attempt, error, wait) or self._over_budget(call, attempt, error)
         if reason:
+            attempt.retry_declined = reason
             turn.emit(RetryDeclined(call, error, attempt.model.alias, reason))
             return None
         return TryAgain(wait)
@@ -174,11 +198,40 @@ class Retry:
             if any(failure_of(failure).retry != "no" for failure in failures):
                 error.should_retry = False
             raise
+        finally:
+            for grant in _grants(call).values():
+                self._budget.give_back(grant.at[grant.made :])
 
-    def _over_budget(self, now: float) -> str:
-        settings = self._runtime.current.settings
-        taken = self._budget.take(now, settings.RETRY_BUDGET_PERCENT, settings.RETRY_BUDGET_MIN_PER_MINUTE)
-        return "" if taken else "budget"
+    def _over_budget(self, call: ModelCall, attempt: Attempt, error: RomError) -> str:
+        """All retries that the call may need are asked for at once: one that is cut off half-way helps nobody.
+
+        It would tell the breaker nothing either, and in an outage with many users all would be cut off.
+        """
+        grant = _grants(call).setdefault(attempt.model.alias, _Grant())
+        if grant.made == len(grant.at):
+            settings, now = self._runtime.current.settings, call.turn.clock.monotonic()
+            percent, per_minute = settings.RETRY_BUDGET_PERCENT, settings.RETRY_BUDGET_MIN_PER_MINUTE
+            wanted = _retries_left(call, attempt, error)
+            grant.at += [now] * self._budget.take(now, percent, per_minute, wanted)
+        if grant.made == len(grant.at):
+            return "budget"
+        grant.made += 1
+        return ""
+
+
+def _grants(call: ModelCall) -> dict[str, _Grant]:
+    grants: dict[str, _Grant] = call.stash.setdefault(_OWN, {})
+    return grants
+
+
+def _retries_left(call: ModelCall, attempt: Attempt, error: RomError) -> int:
+    """How many retries of this model the call may still make, this one included."""
+    if failure_of(error).retry == "once":
+        return 1
+    settings = attempt.turn.settings
+    requests: int = settings.MAX_MODEL_REQUESTS - call.requests - len(call.fallback_candidates)
+    retries: int = settings.RETRY_MAX_RETRIES + 1 - _tries(call, attempt)
+    return max(1, min(requests, retries))
 
 
 def _tries(call: ModelCall, attempt: Attempt) -> int:
@@ -186,8 +239,8 @@ def _tries(call: ModelCall, attempt: Attempt) -> int:
     return sum(other.model.alias == attempt.model.alias for other in call.attempts)
 
 
-def _objection(call: ModelCall, attempt: Attempt, error: RomError, wait: float) -> str:
-    """Why a retry after `wait` seconds is not made, as in RetryDeclined; "" if nothing speaks against it."""
+def _reason_to_decline(call: ModelCall, attempt: Attempt, error: RomError, wait: float) -> str:
+    """Why a retry after `wait` seconds is not made, as in RetryDeclined; "" if there is none."""
     turn = attempt.turn
     settings = turn.settings
     if attempt.probe:
@@ -199,14 +252,14 @@ def _objection(call: ModelCall, attempt: Attempt, error: RomError, wait: float) 
     left = call.deadline.remaining() - wait
     if left < _LEAST_ATTEMPT_SECONDS:
         return "deadline"
-    others = len(standbys(turn))
-    if not others:
+    candidates = len(call.fallback_candidates)
+    if not candidates:
         return ""
-    if settings.MAX_MODEL_REQUESTS - call.requests <= others:
+    if settings.MAX_MODEL_REQUESTS - call.requests <= candidates:
         return "fallback_requests"
     # The next attempt is taken to last as long as the one that failed.
     lasted = (attempt.finished_at or 0.0) - (attempt.started_at or 0.0)
-    kept = reserve(call.deadline.at - call.deadline.started)
+    kept = reserved_seconds(call.deadline.at - call.deadline.started)
     return "fallback_time" if left - lasted < kept else ""
 
 

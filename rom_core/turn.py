@@ -130,6 +130,8 @@ class ModelCall:
     """One logical question to a model, all its attempts. `requests` counts what went on the wire.
 
     `closing` marks the last request of a stopped loop. `cancel` and `deadline` are the turn's, or narrower.
+    `fallback_candidates` are the models (aliases) that may still take over, set by whoever would let them: time and
+    requests are kept for them.
     """
 
     turn: Turn
@@ -137,6 +139,7 @@ class ModelCall:
     cancel: CancelToken
     deadline: Deadline
     closing: bool = False
+    fallback_candidates: tuple[str, ...] = ()
     requests: int = 0
     attempts: list[Attempt] = field(default_factory=list)
     stash: dict[str, Any] = field(default_factory=dict)
@@ -158,10 +161,12 @@ class ModelCall:
 class Attempt:
     """One request on the wire to one model. `number` counts from 1 within the call.
 
-    `probe` marks the one request that shows whether a model is back: whoever retries leaves it alone. `started_at`,
-    `first_delta_at` and `finished_at` are on the turn's monotonic clock; None until they happen. So is `silent_since`:
-    since when the model is waited for, None while nothing was asked or what it sent is dealt with. `left_out` names the
-    parameters that were asked for and that this model does not take, as Bedrock calls them ("temperature").
+    `probe` marks the one request that shows whether a model is back: whoever retries leaves it alone. `began`: the
+    model has begun to answer. `retry_declined`: why a failure worth a retry got none, as in RetryDeclined; "" if
+    nobody declined. `started_at`, `first_delta_at` and `finished_at` are on the turn's monotonic clock; None until they
+    happen. So is `silent_since`: since when the model is waited for, None while nothing was asked or what it sent is
+    dealt with. `left_out` names the parameters that were asked for and that this model does not take, as Bedrock calls
+    them ("temperature").
     """
 
     call: ModelCall
@@ -174,6 +179,8 @@ class Attempt:
     first_delta_at: float | None = None
     finished_at: float | None = None
     silent_since: float | None = None
+    began: bool = False
+    retry_declined: str = ""
     usage: Usage | None = None
     error: Exception | None = None
     left_out: tuple[str, ...] = ()

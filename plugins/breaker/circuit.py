@@ -73,6 +73,7 @@ class Circuit:
         self._forced = False
         self._generation = 0
         self._failures: deque[float] = deque()
+        self._broken_off: deque[float] = deque()
         self._opened_at = 0.0
         self._probe: Permit | None = None
         self._probe_since = 0.0
@@ -95,25 +96,32 @@ class Circuit:
             return Admission(self._probe, change=change)
 
     def succeeded(self, permit: Permit) -> Change | None:
-        """The request was answered: a probe closes the circuit."""
+        """The request was answered in full: a probe closes the circuit, any other makes up for answers broken off."""
         with self._lock:
-            if not permit.probe or permit.generation != self._generation:
+            if permit.generation != self._generation:
+                return None
+            self._broken_off.clear()
+            if not permit.probe:
                 return None
             self._enter("closed")
             return Change("closed", "probe_succeeded")
 
-    def failed(self, permit: Permit, now: float, config: CircuitConfig) -> Change | None:
-        """The model failed: a probe opens the circuit again, other failures do once there are enough of them."""
+    def failed(self, permit: Permit, now: float, config: CircuitConfig, *, began: bool = False) -> Change | None:
+        """The model failed: a probe opens the circuit again, other failures do once there are enough of them.
+
+        `began`: it broke off an answer. That counts until the next answer in full: a model that answers is not away.
+        """
         with self._lock:
             if permit.generation != self._generation or self._forced:
                 return None
-            self._failures.append(now)
+            (self._broken_off if began else self._failures).append(now)
             self._forget(now, config)
-            if not permit.probe and len(self._failures) < config.failures:
+            failures = len(self._failures) + len(self._broken_off)
+            if not permit.probe and failures < config.failures:
                 return None
             self._enter("open")
             self._opened_at = now
-            return Change("open", "probe_failed" if permit.probe else "failures", len(self._failures))
+            return Change("open", "probe_failed" if permit.probe else "failures", failures)
 
     def released(self, permit: Permit) -> None:
         """The request ended without a verdict on the model; if it was the probe, the next request is."""
@@ -131,7 +139,7 @@ class Circuit:
             idle = to == "auto" and self._state == "closed" and not self._forced
             self._forced = to != "auto"
             self._enter(state)
-            self._failures.clear()
+            self._clear()
             if idle:
                 return None
             return Change(state, "forced" if self._forced else "reset")
@@ -144,7 +152,7 @@ class Circuit:
             return View(
                 self._state,
                 self._forced,
-                len(self._failures),
+                len(self._failures) + len(self._broken_off),
                 self._seconds_to_probe(now, config) if waiting else None,
             )
 
@@ -161,8 +169,13 @@ class Circuit:
         self._generation += 1
         self._probe = None
         if state == "closed":
-            self._failures.clear()
+            self._clear()
+
+    def _clear(self) -> None:
+        self._failures.clear()
+        self._broken_off.clear()
 
     def _forget(self, now: float, config: CircuitConfig) -> None:
-        while self._failures and self._failures[0] <= now - config.window_seconds:
-            self._failures.popleft()
+        for times in (self._failures, self._broken_off):
+            while times and times[0] <= now - config.window_seconds:
+                times.popleft()

@@ -23,7 +23,8 @@ from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, Cir
 from rom_core.flags import Author
 from rom_core.markers import hookimpl
 from rom_core.plugin.protocols import PluginRoutes
-from rom_core.resilience.verdicts import failure_of, telling_silence
+from rom_core.resilience.reserve import silence_that_counts
+from rom_core.resilience.verdicts import failure_of
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting
 from rom_core.store.sqlite_file import iso
@@ -97,7 +98,7 @@ class Breaker:
                 attempt.stash[_OWN] = permit
             raise
         except DeadlineExceeded:
-            if attempt.silent_since is not None and _silence(attempt) >= telling_silence(attempt.turn):
+            if attempt.silent_since is not None and _silence(attempt) >= silence_that_counts(attempt.turn):
                 self._failed(permit, attempt)
             else:
                 circuit.released(permit)
@@ -105,7 +106,7 @@ class Breaker:
         except BaseException:
             circuit.released(permit)
             raise
-        self._tell(attempt, circuit.succeeded(permit))
+        self._emit(attempt, circuit.succeeded(permit))
         return reply
 
     @hookimpl
@@ -183,7 +184,7 @@ class Breaker:
 
     def _admit(self, circuit: Circuit, attempt: Attempt) -> Permit:
         admission = circuit.admit(attempt.turn.clock.monotonic(), self._config())
-        self._tell(attempt, admission.change)
+        self._emit(attempt, admission.change)
         if admission.permit is None:
             forced = admission.retry_after is None
             detail = _HELD_OPEN if forced else "the model failed too often lately and is given time to recover"
@@ -193,14 +194,19 @@ class Breaker:
 
     def _count(self, attempt: Attempt) -> None:
         permit = attempt.stash.pop(_OWN, None)
-        if permit is not None:
+        if permit is None:
+            return
+        if attempt.retry_declined == "budget":
+            # The retry might have been answered: what our own budget forbids is not the model's failure.
+            self._circuit(attempt.model.alias).released(permit)
+        else:
             self._failed(permit, attempt)
 
     def _failed(self, permit: Permit, attempt: Attempt) -> None:
-        now = attempt.turn.clock.monotonic()
-        self._tell(attempt, self._circuit(attempt.model.alias).failed(permit, now, self._config()))
+        circuit, now = self._circuit(attempt.model.alias), attempt.turn.clock.monotonic()
+        self._emit(attempt, circuit.failed(permit, now, self._config(), began=attempt.began))
 
-    def _tell(self, attempt: Attempt, change: Change | None) -> None:
+    def _emit(self, attempt: Attempt, change: Change | None) -> None:
         if change is not None:
             seconds = self._config().open_seconds
             attempt.turn.emit(_event(attempt.model.alias, change, seconds, Author("", trace_id=attempt.turn.trace_id)))

@@ -26,7 +26,7 @@ from rom_core.errors import (
     RomError,
     WireSaturated,
 )
-from rom_core.resilience.verdicts import reserve, standbys, telling_silence
+from rom_core.resilience.reserve import reserved_seconds, silence_that_counts
 from rom_core.settings import Settings
 from rom_core.telemetry.tracing import traceparent
 from rom_core.turn import Attempt, ModelCall
@@ -112,10 +112,10 @@ class Wire:
         They are where another model needs the time that is left.
         """
         remaining = max(0.0, call.deadline.remaining())
-        if standbys(call.turn) and call.requests < call.turn.settings.MAX_MODEL_REQUESTS:
-            patience = remaining - reserve(remaining)
+        if call.fallback_candidates and call.requests < call.turn.settings.MAX_MODEL_REQUESTS:
+            patience = remaining - reserved_seconds(remaining)
             if patience < self._read_timeout:
-                return patience, patience < telling_silence(call.turn)
+                return patience, patience < silence_that_counts(call.turn)
         return min(self._read_timeout, remaining + _GRACE_SECONDS), False
 
     def _open(
@@ -206,6 +206,7 @@ class Wire:
         try:
             for event in stream:
                 attempt.silent_since = None
+                attempt.began = True
                 call.check()
                 yield event
                 attempt.silent_since = self._clock.monotonic()

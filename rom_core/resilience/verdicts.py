@@ -1,6 +1,6 @@
 """One table: what every kind of failure of a model call means for retry, breaker, fallback and the HTTP answer.
 
-`bedrock.failures` says which error an exception is; this says what is done about it. The retry, breaker and fallback
+`bedrock.classify` says which error an exception is; this says what is done about it. The retry, breaker and fallback
 plugins ask here, so that they cannot disagree. docs/resilience.md shows the same table as measured over sockets.
 
 The rule behind it: 429, 5xx, timeouts and broken connections are worth another try and speak against the model; a 4xx
@@ -9,9 +9,8 @@ says something about this request, this account or this model's answer to it, an
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from rom_core.errors import (
     CircuitOpen,
@@ -29,15 +28,6 @@ from rom_core.errors import (
     RomError,
     WireSaturated,
 )
-
-if TYPE_CHECKING:
-    from rom_core.turn import Turn
-
-# Kept for the models that may take over: this share of the time, and not more than so many seconds.
-_RESERVE_SHARE = 0.25
-_RESERVE_SECONDS = 30.0
-# From this share of a whole turn on, silence speaks against a model, whatever ended our wait.
-_TELLING_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,37 +108,6 @@ def failure_of(error: RomError) -> Failure:
         if failure.covers(error):
             return failure
     raise TypeError(f"{type(error).__name__} is no failure of a model")
-
-
-def models_after(turn: Turn) -> tuple[str, ...]:
-    """The aliases that may still take over from the turn's model, in order.
-
-    All of MODEL_FALLBACKS, or what comes after the turn's model if it is among them: there is no way back in a turn.
-    """
-    chain: tuple[str, ...] = tuple(turn.settings.MODEL_FALLBACKS)
-    return chain[chain.index(turn.model) + 1 :] if turn.model in chain else chain
-
-
-def standbys(turn: Turn) -> tuple[str, ...]:
-    """`models_after` if the fallback is on: the aliases for which time and requests are kept."""
-    return models_after(turn) if getattr(turn.settings, "FALLBACK_ENABLED", False) else ()
-
-
-def reserve(seconds: float) -> float:
-    """Of so many seconds, those that are kept for the models that may take over."""
-    return min(_RESERVE_SECONDS, _RESERVE_SHARE * max(0.0, seconds))
-
-
-def telling_silence(turn: Turn) -> float:
-    """Seconds of silence from which on the end of our own time speaks against the model: half of TURN_DEADLINE_SECONDS.
-
-    A turn can wait no longer than its deadline, so a model that hangs would otherwise never count where
-    BEDROCK_READ_TIMEOUT_SECONDS is long. Less than that says nothing: a late call of a turn has little time left.
-    Infinite if the client shortened the deadline: its hurry must not take a model from everybody.
-    """
-    seconds: float = turn.settings.TURN_DEADLINE_SECONDS
-    patience = turn.request.client_timeout
-    return math.inf if patience is not None and patience < seconds else _TELLING_SHARE * seconds
 
 
 def _capital(kind: str) -> str:

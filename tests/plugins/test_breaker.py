@@ -110,6 +110,39 @@ def test_a_failure_at_the_limit_of_requests_counts_once() -> None:
     assert status(bench)["recent_failures"] == 1
 
 
+def test_a_failure_whose_retry_only_the_budget_declined_does_not_count() -> None:
+    """The retry might have been answered. With the budget off, and with retry off, the same failures open it."""
+    none: dict[str, Any] = {"RETRY_BUDGET_PERCENT": 1, "RETRY_BUDGET_MIN_PER_MINUTE": 0}
+    declined = Bench(fail, plugins="retry breaker", **none)
+    assert {run(declined) for _ in range(20)} == {"upstream_unavailable"}
+    assert (status(declined)["state"], status(declined)["recent_failures"]) == ("closed", 0)
+    no_budget: dict[str, Any] = {"RETRY_BUDGET_PERCENT": 0}
+    for plugins, values in (("retry breaker", no_budget), ("breaker", {})):
+        counted = Bench(fail, plugins=plugins, **values)
+        assert [run(counted) for _ in range(6)][-1] == "circuit_open"
+
+
+def test_an_answer_in_full_makes_up_for_answers_broken_off() -> None:
+    """A model that had begun to answer is not away: breaks in the middle count until the next answer in full, so that
+    only a model that breaks off all of them opens its circuit."""
+
+    def breaks_off(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        attempt.began = True
+        raise server_error()
+
+    bench = Bench(
+        *[step for _ in range(5) for step in (breaks_off,) * 4 + (says("ok"),)], breaks_off, plugins="breaker"
+    )
+    for _ in range(5):
+        assert [run(bench) for _ in range(5)] == ["upstream_unavailable"] * 4 + ["ok"]
+        assert status(bench)["recent_failures"] == 0
+    assert [run(bench) for _ in range(6)] == ["upstream_unavailable"] * 5 + ["circuit_open"]
+    mixed = Bench(*[fail] * 4, says("ok"), fail, plugins="breaker")
+    for _ in range(6):
+        run(mixed)
+    assert status(mixed)["state"] == "open", "what failed before it began is not made up for"
+
+
 def test_every_model_has_its_own_circuit() -> None:
     """A fallback's failures are its own."""
     bench = Bench(fail, plugins="breaker fallback", MODEL_FALLBACKS=[SECOND])

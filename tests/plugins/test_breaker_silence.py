@@ -98,7 +98,7 @@ def test_a_model_that_hangs_counts_over_sockets(
 ) -> None:
     """Before the headers and in the stream, ended by the deadline or early for the fallback; not where the client
     shortened the deadline. The share of a turn is a tenth here, so that a fifth of a second is enough."""
-    monkeypatch.setattr("rom_core.resilience.verdicts._TELLING_SHARE", 0.1)
+    monkeypatch.setattr("rom_core.resilience.reserve._COUNTING_SHARE", 0.1)
     clock = FakeClock() if chain else SystemClock()
     values: dict[str, Any] = {"TURN_DEADLINE_SECONDS": 1, "BEDROCK_READ_TIMEOUT_SECONDS": 60, "MODEL_FALLBACKS": chain}
     bench = Bench(plugins="retry breaker fallback", clock=clock, **values)

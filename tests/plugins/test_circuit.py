@@ -57,6 +57,7 @@ class Reference:
         self.forced = False
         self.era = 0
         self.failed_at: list[int] = []
+        self.broke_off_at: list[int] = []
         self.opened_at = 0
         self.probe: Sent | None = None
 
@@ -79,16 +80,22 @@ class Reference:
             self.probe = made
         return made
 
-    def failed(self, sent: Sent, now: int) -> None:
+    def failed(self, sent: Sent, now: int, began: bool) -> None:
         if sent.era != self.era or self.forced:
             return
-        self.failed_at = [at for at in self.failed_at if at > now - 60] + [now]
-        if sent.probe or len(self.failed_at) >= 2:
+        (self.broke_off_at if began else self.failed_at).append(now)
+        if sent.probe or self.recent(now) >= 2:
             self.to("open")
             self.opened_at = now
 
+    def recent(self, now: int) -> int:
+        return sum(at > now - 60 for at in self.failed_at + self.broke_off_at)
+
     def succeeded(self, sent: Sent) -> None:
-        if sent.probe and sent.era == self.era:
+        if sent.era != self.era:
+            return
+        self.broke_off_at = []
+        if sent.probe:
             self.to("closed")
             self.failed_at = []
 
@@ -100,6 +107,7 @@ class Reference:
         self.to("open" if to == "open" else "closed")
         self.forced = to != "auto"
         self.failed_at = []
+        self.broke_off_at = []
 
 
 # Fewer failures than usual open it, so that short histories go through all states.
@@ -137,7 +145,7 @@ class CircuitMachine(RuleBasedStateMachine):
             return []
         before = self.reference.state
         sent = self.reference.sent(admission.permit, self.now)
-        self._told(admission.change, before)
+        self._agree_on(admission.change, before)
         assert admission.permit.probe == sent.probe
         return [sent]
 
@@ -146,16 +154,16 @@ class CircuitMachine(RuleBasedStateMachine):
         """As many failures as may open it, then as long as it stays open: the way to the interesting states."""
         for _ in range(_FEW.failures):
             for sent in self._ask():
-                self.fail(sent)
+                self.fail(sent, began=False)
         self.now += 30
 
-    @rule(sent=consumes(flying))
-    def fail(self, sent: Sent) -> None:
-        """A request ends badly."""
+    @rule(sent=consumes(flying), began=st.booleans())
+    def fail(self, sent: Sent, began: bool) -> None:
+        """A request ends badly, at once or in the middle of its answer."""
         before = self.reference.state
-        change = self.circuit.failed(sent.permit, self.now, _FEW)
-        self.reference.failed(sent, self.now)
-        self._told(change, before)
+        change = self.circuit.failed(sent.permit, self.now, _FEW, began=began)
+        self.reference.failed(sent, self.now, began)
+        self._agree_on(change, before)
 
     @rule(sent=consumes(flying))
     def succeed(self, sent: Sent) -> None:
@@ -163,7 +171,7 @@ class CircuitMachine(RuleBasedStateMachine):
         before = self.reference.state
         change = self.circuit.succeeded(sent.permit)
         self.reference.succeeded(sent)
-        self._told(change, before)
+        self._agree_on(change, before)
 
     @rule(sent=consumes(flying))
     def end_without_verdict(self, sent: Sent) -> None:
@@ -186,8 +194,8 @@ class CircuitMachine(RuleBasedStateMachine):
         assert (change is None) == idle
         assert change is None or change.state == self.reference.state
 
-    def _told(self, change: Change | None, before: str) -> None:
-        """Every transition is told, with its new state, and nothing else is."""
+    def _agree_on(self, change: Change | None, before: str) -> None:
+        """Every transition is a Change with its new state, and nothing else is one."""
         after = self.reference.state
         assert (change.state if change is not None else None) == (after if after != before else None)
 
@@ -195,11 +203,10 @@ class CircuitMachine(RuleBasedStateMachine):
     def agree(self) -> None:
         """The same state, the same failures within the window, and no dead end."""
         view = self.circuit.view(self.now, _FEW)
-        failures = [at for at in self.reference.failed_at if at > self.now - 60]
         assert (view.state, view.forced, view.recent_failures) == (
             self.reference.state,
             self.reference.forced,
-            len(failures),
+            self.reference.recent(self.now),
         )
         if view.state != "closed" and not view.forced:
             assert view.seconds_to_probe is not None

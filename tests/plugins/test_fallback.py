@@ -12,7 +12,7 @@ from support import NOWHERE, Toolkit, asks, make_runtime, make_turn, says, tool
 
 from local_bedrock import LocalBedrock
 from plugins.breaker import Breaker
-from plugins.fallback import Fallback
+from plugins.fallback import Fallback, models_after
 from plugins.legal_tools import LegalTools
 from plugins.retry import Retry
 from rom_core import hookspecs
@@ -453,3 +453,33 @@ def test_a_switch_in_the_middle_of_a_tool_loop_loses_and_repeats_nothing(
     if streamed:
         assert "".join(data["text"] for name, data in heard if name == "delta") == result.reply
         assert [name for name, _ in heard].count("tool_call") == 6
+
+
+def test_models_after_the_turns_model() -> None:
+    """All fallbacks for a model that is none, else those after it: there is no way back."""
+    turn = make_turn(Bench(plugins="").runtime)
+    assert models_after(turn) == (SECOND, THIRD)
+    turn.model = SECOND
+    assert models_after(turn) == (THIRD,)
+    turn.model = THIRD
+    assert models_after(turn) == ()
+
+
+def test_the_call_names_the_candidates_for_which_time_is_kept() -> None:
+    """Those that are served, after the model that is asked; none while the plugin is off, nothing for the core to
+    look up."""
+    seen: list[tuple[str, ...]] = []
+
+    def play(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        seen.append(attempt.call.fallback_candidates)
+        if attempt.model.alias == FIRST:
+            raise server_error()
+        raise gone() if attempt.model.alias == SECOND else server_error()
+
+    bench = Bench(play, plugins="fallback")
+    for _ in range(2):
+        run(bench)
+    assert seen == [(SECOND, THIRD), (THIRD,), (), (THIRD,), ()]
+    seen.clear()
+    run(Bench(play, plugins="fallback", FALLBACK_ENABLED=False))
+    assert seen == [()]

@@ -296,6 +296,51 @@ def test_a_few_users_may_retry_whatever_the_share() -> None:
     assert len(scheduled) == 30
 
 
+def flaky(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+    """The first request of every call fails, the second is answered."""
+    if attempt.number == 1:
+        raise server_error()
+    return says("ok")
+
+
+def test_retries_that_lead_to_an_answer_are_given_back() -> None:
+    """With every first try failing and every retry answered, a hundred questions are answered within a budget of one
+    retry a minute: it is to hold back those that help nobody."""
+    bench = Bench(
+        flaky, plugins="retry", RETRY_BUDGET_PERCENT=1, RETRY_BUDGET_MIN_PER_MINUTE=1, RETRY_BACKOFF_SECONDS=[]
+    )
+    for _ in range(100):
+        assert bench.runtime.run(make_turn(bench.runtime)).reply == "ok"
+    assert bench.runtime.current.pipeline.status()["retry"]["retries_last_minute"] == 0
+
+
+def test_a_call_gets_all_its_retries_or_none() -> None:
+    """A budget of five in an outage: one call has its three, the next the two that are left, the third none; what a
+    call did not need is given back."""
+    values: dict[str, Any] = {"RETRY_BUDGET_PERCENT": 1, "RETRY_BUDGET_MIN_PER_MINUTE": 5, "RETRY_BACKOFF_SECONDS": []}
+    bench = Bench(fails(server_error()), plugins="retry", **values)
+    requests = []
+    for _ in range(3):
+        before = len(bench.models)
+        with pytest.raises(ModelServerError):
+            bench.runtime.run(make_turn(bench.runtime))
+        requests.append(len(bench.models) - before)
+    assert requests == [4, 3, 1]
+    refused = Bench(server_error(), ModelRefused("", kind="ValidationException"), plugins="retry", **values)
+    with pytest.raises(ModelRefused):
+        refused.runtime.run(make_turn(refused.runtime))
+    assert refused.runtime.current.pipeline.status()["retry"]["retries_last_minute"] == 1
+
+
+def test_a_call_in_which_others_have_begun_to_retry_takes_nothing_from_them() -> None:
+    """Two calls at once and a budget of three: the one that failed first gets them all, the other is declined at once
+    and not after a retry or two that could not have helped it."""
+    budget = RetryBudget()
+    assert [budget.take(0.0, 50, 3, wanted=3), budget.take(0.0, 50, 3, wanted=3)] == [3, 0]
+    budget.give_back([0.0, 0.0])
+    assert budget.take(0.0, 50, 3, wanted=3) == 2
+
+
 def test_a_clients_own_retries_count_against_the_budget() -> None:
     """A first try that the client itself calls a retry is one; the turn's later calls are first tries."""
     bench = Bench(says("ok"), plugins="retry")

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from math import inf
-from typing import Any
-
 import pytest
-from support import make_runtime, make_turn
 
-from plugins.fallback import Fallback
 from rom_core.errors import (
     CircuitOpen,
     ModelConnectionError,
@@ -24,7 +19,7 @@ from rom_core.errors import (
     QueueFull,
     WireSaturated,
 )
-from rom_core.resilience.verdicts import FAILURES, Failure, failure_of, models_after, reserve, standbys, telling_silence
+from rom_core.resilience.verdicts import FAILURES, Failure, failure_of
 
 
 @pytest.mark.parametrize(
@@ -69,34 +64,3 @@ def test_other_errors_are_no_failures_of_a_model() -> None:
     """A full queue, say, has no line."""
     with pytest.raises(TypeError, match="QueueFull"):
         failure_of(QueueFull())
-
-
-def test_models_after_the_turns_model() -> None:
-    """All fallbacks for a model that is none, else those after it: there is no way back."""
-    runtime, _ = make_runtime()
-    turn = make_turn(runtime)
-    assert models_after(turn) == ("anthropic.second", "anthropic.third")
-    turn.model = "anthropic.second"
-    assert models_after(turn) == ("anthropic.third",)
-    turn.model = "anthropic.third"
-    assert models_after(turn) == ()
-
-
-def test_what_is_kept_for_the_models_that_may_take_over() -> None:
-    """A quarter of the time, at most 30 s; nothing without a fallback plugin that is on."""
-    assert [reserve(seconds) for seconds in (40.0, 120.0, 600.0, -1.0)] == [10.0, 30.0, 30.0, 0.0]
-    off, _ = make_runtime(plugins={"fallback": Fallback()}, FALLBACK_ENABLED=False)
-    on, _ = make_runtime(plugins={"fallback": Fallback()})
-    assert standbys(make_turn(make_runtime()[0])) == standbys(make_turn(off)) == ()
-    assert standbys(make_turn(on)) == ("anthropic.second", "anthropic.third")
-
-
-@pytest.mark.parametrize(
-    ("asked", "seconds"),
-    [({}, 40.0), ({"mode": "exhaustive"}, 40.0), ({"client_timeout": 80.0}, 40.0), ({"client_timeout": 79.0}, inf)],
-    ids=["ordinary", "exhaustive", "as patient as we are", "impatient"],
-)
-def test_silence_speaks_against_a_model_from_half_a_turn_on(asked: dict[str, Any], seconds: float) -> None:
-    """Half of TURN_DEADLINE_SECONDS, in a longer turn too; never where the client shortened the deadline."""
-    runtime, _ = make_runtime(TURN_DEADLINE_SECONDS=80)
-    assert telling_silence(make_turn(runtime, **asked)) == seconds
