@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from plugins.metrics.capacity import CapacityWatch
 from rom_core.plugin.catalogue import OBSERVERS
 from rom_core.runtime import Runtime
+from rom_core.telemetry.output import lines_dropped
 
 
 class RuntimeState(Collector):
@@ -44,6 +45,7 @@ class RuntimeState(Collector):
         families.memory_used.add_metric((), memory.used_bytes() or 0)
         families.memory_limit.add_metric((), memory.limit_bytes() or 0)
         families.memory_ratio.add_metric((), memory.ratio() or 0)
+        families.lines_dropped.add_metric((), lines_dropped())
         families.capacity.add_metric((), self._watch.level)
         for plugin in runtime.catalogue.plugins.values():
             for hook in OBSERVERS:
@@ -83,6 +85,9 @@ class _Families:
         self.memory_limit = gauge("rom_memory_limit_bytes", "What this process may use")
         self.memory_ratio = gauge("rom_memory_used_ratio", "Resident memory by its limit, 1 = all of it")
         self.capacity = gauge("rom_capacity_level", "0 normal, 1 alert, 2 critical")
+        self.lines_dropped = counter(
+            "rom_log_lines_dropped", "Lines of log and output that were never written: nobody read fast enough"
+        )
         self.observer_errors = counter(
             "rom_observer_errors", "Exceptions of observers, isolated and logged", "plugin", "hook"
         )

@@ -29,8 +29,9 @@ def serve(host: str | None, port: int | None, root: Path) -> None:
     from rom_core.http.app import create_app
     from rom_core.http.server.server import Server, Signals
     from rom_core.http.server.server import serve as serve_app
-    from rom_core.telemetry import log
+    from rom_core.telemetry import log, output
 
+    output.take_over()
     signals = Signals()
     signals.install()
     environ = dict(os.environ)

@@ -38,6 +38,9 @@ class RequestIds:
         # At the start, not at the end: threads are reused, and the end of a streamed answer is logged after this.
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(trace_id=req.context.trace_id, request_id=req.context.request_id)
+        if parent:
+            # Anybody may send any trace id: a search for one finds lines that only claim to belong together.
+            structlog.contextvars.bind_contextvars(trace_id_from="client")
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: Any, _ok: bool) -> None:
         """Send them back, under the names that the official clients read."""

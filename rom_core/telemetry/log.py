@@ -1,7 +1,8 @@
 """Logging: structlog events with dotted names, the standard library's loggers routed through the same renderer.
 
 What is said in a conversation never reaches the log by accident: tracebacks come without local variables, and without
-the messages of exceptions that may quote a value; libraries that log request bodies stay above DEBUG.
+the messages of exceptions that may quote a value; libraries that log request bodies stay above DEBUG, and the values in
+their messages (URLs above all, of which one may be a secret) are left out.
 """
 
 from __future__ import annotations
@@ -10,28 +11,26 @@ import json
 import logging
 import sys
 import threading
-import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from types import TracebackType
-from typing import Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import structlog
 
 from rom_core.errors import RomError
+from rom_core.telemetry import output
 
 # Their messages name types, attributes, files and addresses. Those of other exceptions (a KeyError, a ValueError) are
 # often the very value that a person or a model sent.
 _SHOWN = (RomError, OSError, ImportError, AttributeError, NameError)
 _HIDDEN = "(message not logged; LOG_CONTENT shows it)"
-# At DEBUG these write request bodies, which are the conversation, and URLs, which may hold a secret.
-_QUIETED = ("boto3", "botocore", "urllib3")
-
-_NAMES = {number: name.lower() for name, number in logging.getLevelNamesMapping().items() if name != "WARN"}
-_NUMBERS = {name.lower(): number for name, number in logging.getLevelNamesMapping().items()}
-_NUMBERS["exception"] = logging.ERROR
+# At DEBUG these write request bodies, which are the conversation. At any level they write URLs, into messages and
+# exceptions, and a URL may hold a secret: a webhook's is one.
+_QUIETED = ("boto3", "botocore", "urllib3", "requests", "s3transfer")
+# The names of a line's own parts come first: whoever reads raw lines reads these.
+_FIRST = ("timestamp", "level", "logger", "event")
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -61,22 +60,21 @@ def configure(
     ]
     rendering: list[structlog.typing.Processor] = [structlog.processors.ExceptionRenderer(describe)]
     if format == "json":
-        rendering.append(lambda _logger, _method, event: encode(event))
-        ours: list[structlog.typing.Processor] = [_filter, _JsonLine(rendering[0], stream)]
+        rendering += [_in_order, structlog.processors.JSONRenderer(_json)]
     else:
         rendering.append(
             structlog.dev.ConsoleRenderer(
                 colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=24
             )
         )
-        ours = [_filter, *shared, *rendering]
     structlog.configure(
-        processors=ours,
+        processors=[structlog.stdlib.filter_by_level, *shared, *rendering],
         logger_factory=lambda *names: _Lines(names[0] if names else "rom", stream),
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
+    handler.addFilter(_without_values)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -84,8 +82,9 @@ def configure(
         )
     )
     logging.getLogger().handlers[:] = [handler]
-    logging.getLogger("waitress").addFilter(_told_already)
+    logging.getLogger("waitress").addFilter(_is_news)
     set_level(level)
+    output.when_resumed(_lines_dropped)
 
 
 def capture_faults(content: Callable[[], bool] = lambda: False) -> None:
@@ -128,22 +127,6 @@ def capture_faults(content: Callable[[], bool] = lambda: False) -> None:
     threading.excepthook = thread_failed
 
 
-def write_json(logger: str, level: int, event: str, fields: str) -> None:
-    """One line whose fields are JSON already, without the braces: as structlog would write it.
-
-    The level is not looked at, the names of logger and event are plain, and `fields` name what the line belongs to:
-    ids bound to the context are not added. PERF: structlog copies the fields of a line half a dozen times, which costs
-    a wide one more than its JSON does. Only where lines are for people, or somebody captures them, does it go that way.
-    """
-    chain = structlog.get_config()["processors"]
-    form = chain[-1] if chain else None
-    if isinstance(form, _JsonLine):
-        head = f'"timestamp": "{_now()}", "level": "{_NAMES[level]}", "logger": "{logger}", "event": "{event}"'
-        _write(form.stream, f"{{{head}, {fields}}}")
-    else:
-        structlog.get_logger(logger).log(level, event, **json.loads(f"{{{fields}}}"))
-
-
 def set_level(level: str) -> None:
     """Log what is at least this severe, from now on; a level by its name in the standard library."""
     number = logging.getLevelNamesMapping()[level]
@@ -152,7 +135,18 @@ def set_level(level: str) -> None:
         logging.getLogger(name).setLevel(max(number, logging.INFO))
 
 
-def _told_already(record: logging.LogRecord) -> bool:
+def _lines_dropped(count: int) -> None:
+    structlog.get_logger("rom.log").error("log.lines_dropped", count=count)
+
+
+def _without_values(record: logging.LogRecord) -> bool:
+    """What these libraries fill into their messages is left out: the message as it stands in their source remains."""
+    if record.name.partition(".")[0] in _QUIETED and record.args:
+        record.args = None
+    return True
+
+
+def _is_news(record: logging.LogRecord) -> bool:
     """A client that left while it was answered has its line in ours, with what became of the answer."""
     departed = str(record.msg).startswith("Client disconnected while serving")
     return not departed or logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
@@ -166,38 +160,35 @@ def _traceback(error: BaseException, *, everything: bool) -> Iterator[str]:
         yield "\nwhich led to:\n\n"
     yield "Traceback (most recent call last):\n"
     yield from traceback.format_tb(error.__traceback__)
-    message = str(error) if everything or isinstance(error, _SHOWN) else _HIDDEN
+    foreign = type(error).__module__.partition(".")[0] in _QUIETED
+    message = str(error) if everything or (isinstance(error, _SHOWN) and not foreign) else _HIDDEN
     yield f"{type(error).__qualname__}: {message}\n"
 
 
 class _Lines:
     """Where our own lines go: straight to the stream, one write each.
 
-    PERF: a detour through the records and handlers of the standard library doubles the cost of a line. Its loggers
-    still decide, by name, which levels are written.
+    A detour through the records and handlers of the standard library doubles the cost of a line. Its loggers still
+    decide, by name, which levels are written.
     """
 
     def __init__(self, name: str, stream: TextIO) -> None:
         self.name = name
+        self.disabled = False
+        self.getEffectiveLevel = logging.getLogger(name).getEffectiveLevel
         self._stream = stream
-        self.isEnabledFor = logging.getLogger(name).isEnabledFor
 
     def write(self, line: str) -> None:
-        """Write a line."""
-        _write(self._stream, line)
+        """Write a line; one that nobody can take is lost, since a full disk must not fail a turn."""
+        try:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+        except UnicodeEncodeError:
+            self.write(line.encode("ascii", "backslashreplace").decode())
+        except (OSError, ValueError):
+            return
 
     debug = info = warning = error = exception = critical = write
-
-
-def _write(stream: TextIO, line: str) -> None:
-    """Write a line; one that nobody can take is lost, since a full disk must not fail a turn."""
-    try:
-        stream.write(f"{line}\n")
-        stream.flush()
-    except UnicodeEncodeError:
-        _write(stream, line.encode("ascii", "backslashreplace").decode())
-    except (OSError, ValueError):
-        return
 
 
 def _unreadable(value: object) -> str:
@@ -205,50 +196,12 @@ def _unreadable(value: object) -> str:
     return f"<{type(value).__qualname__}>"
 
 
-encode = json.JSONEncoder(ensure_ascii=False, default=_unreadable).encode
-"""The JSON of anything, as it stands in a line."""
+_encode = json.JSONEncoder(ensure_ascii=False, default=_unreadable).encode
 
 
-def _filter(logger: _Lines, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    if logger.isEnabledFor(_NUMBERS[method]):
-        return event
-    raise structlog.DropEvent
+def _json(event: structlog.typing.EventDict, **_: Any) -> str:
+    return _encode(event)
 
 
-class _JsonLine:
-    """A line of ours in one step.
-
-    PERF: the chain of processors that lines of libraries go through does the same in twice the time.
-    """
-
-    def __init__(self, exceptions: structlog.typing.Processor, stream: TextIO) -> None:
-        self._exceptions = exceptions
-        self.stream = stream
-
-    def __call__(self, logger: _Lines, method: str, event: structlog.typing.EventDict) -> str:
-        if "exc_info" in event:
-            self._exceptions(logger, method, event)
-        return encode(
-            {
-                "timestamp": _now(),
-                "level": "error" if method == "exception" else method,
-                "logger": logger.name,
-                "event": event.pop("event"),
-                **structlog.contextvars.get_contextvars(),
-                **event,
-            }
-        )
-
-
-_second: tuple[int, str] = (-1, "")
-
-
-def _now() -> str:
-    """This moment in UTC, ISO 8601 to the microsecond. PERF: the text of a second is made once."""
-    global _second
-    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
-    known, text = _second
-    if known != seconds:
-        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        _second = (seconds, text)
-    return f"{text}.{rest // 1000:06d}Z"
+def _in_order(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    return {name: event.pop(name) for name in _FIRST} | dict(event)

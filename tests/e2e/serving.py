@@ -34,6 +34,9 @@ class RomServer:
     def __init__(self, root: Path = ROOT, /, *, python: str = sys.executable, **settings: Any) -> None:
         self.lines: list[str] = []
         self._started = threading.Event()
+        self.reading = threading.Event()
+        """While it is not set, nobody reads what the process writes."""
+        self.reading.set()
         self.url = ""
         environ = {"PATH": os.environ["PATH"], "ROM_ENV": "development", "LOG_FORMAT": "json", "PORT": "0"}
         # Overrides that a developer or another test has stored must not decide what this server does.
@@ -61,6 +64,7 @@ class RomServer:
             if '"server.started"' in line:
                 self.url = json.loads(line)["url"]
                 self._started.set()
+            self.reading.wait()
         self._started.set()
 
     def chat(self, message: str, *, timeout: float = 30, headers: dict[str, str] | None = None, **body: Any) -> Any:
@@ -82,6 +86,7 @@ class RomServer:
     def wait(self, seconds: float = 30) -> int:
         """Wait for the process to end; its exit code."""
         code = self.process.wait(timeout=seconds)
+        self.reading.set()
         self._reader.join(timeout=5)
         assert self.process.stdout is not None
         self.process.stdout.close()

@@ -388,6 +388,15 @@ def test_a_scraper_gets_the_format_that_it_asks_for(accept: str | None, content_
     assert 'rom_requests_total{cohort="stable",route="/api/chat",status="ok"} 0.0' in answer.text
 
 
+def test_lines_that_were_never_written_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever alerts on figures learns that the log has holes."""
+    runtime, _ = measured()
+    assert value(runtime, "rom_log_lines_dropped_total") == 0
+    monkeypatch.setattr("plugins.metrics.state.lines_dropped", lambda: 7)
+    runtime.stop()
+    assert value(runtime, "rom_log_lines_dropped_total") == 7
+
+
 def test_what_another_plugin_registers_is_exposed_beside_ours() -> None:
     """The registry is the runtime's, and may be handed to it."""
 

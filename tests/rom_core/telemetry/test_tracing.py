@@ -51,13 +51,14 @@ def test_every_outgoing_request_is_a_span_of_its_own() -> None:
     ],
 )
 def test_an_incoming_traceparent_is_kept_if_it_is_valid(header: str, kept: bool) -> None:
-    """The trace goes on, on an answer of 404 as on any; else a new one begins."""
+    """The trace goes on, on an answer of 404 as on any, and log lines say who began it; else a new one begins."""
     runtime, _ = make_runtime()
     client = falcon.testing.TestClient(create_app(runtime))
     answer = client.simulate_get("/nowhere", headers={"traceparent": header})
     assert answer.status_code == 404
     assert (answer.headers["X-Trace-Id"] == TRACE) is kept
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Trace-Id"])
+    assert structlog.contextvars.get_contextvars().get("trace_id_from") == ("client" if kept else None)
     assert answer.json["trace_id"] == answer.headers["X-Trace-Id"]
 
 
