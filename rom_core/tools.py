@@ -16,7 +16,6 @@ from typing import Any, Literal
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.errors import PluginError
 from rom_core.json_schema import first_errors
-from rom_core.telemetry.tracing import traceparent
 
 _MAX_PROBLEMS = 5
 _MAX_PROBLEM_CHARS = 500
@@ -28,7 +27,8 @@ class ToolContext:
     """What a running tool may know: how long it has, whether anybody still waits, and which turn it works for.
 
     `deadline` is the earlier of the tool's own time-out and the turn's deadline. A tool that loops or waits looks at
-    `cancel` (an event to wait on: `cancel.event`); a tool that calls out over HTTP sends `trace_headers` along.
+    `cancel` (an event to wait on: `cancel.event`); a tool that calls out over HTTP sends `trace_headers` along, made of
+    `traceparent` ("" where the turn has no W3C trace id) and `tracestate`.
     """
 
     deadline: Deadline
@@ -37,11 +37,7 @@ class ToolContext:
     trace_id: str = ""
     request_id: str = ""
     tracestate: str = ""
-
-    @cached_property
-    def traceparent(self) -> str:
-        """The W3C `traceparent` header for what this run calls; "" where the turn has no W3C trace id."""
-        return traceparent(self.trace_id)
+    traceparent: str = ""
 
     @property
     def trace_headers(self) -> dict[str, str]:

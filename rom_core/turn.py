@@ -9,20 +9,52 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.concurrency.clock import Clock
-from rom_core.conversation import Memo
-from rom_core.conversation.values import clean_text
 from rom_core.turn_values import ChatRequest, Event, Message, TurnResult, Usage
+from rom_core.unicode import encodable
 
 if TYPE_CHECKING:
-    from rom_core.plugin.snapshot import Snapshot
     from rom_core.settings import Model, Settings
-    from rom_core.tools import Tool, ToolResult
+    from rom_core.tools import Tool, ToolBox, ToolResult
 
 Sink = Callable[[str, dict[str, Any]], None]
+
+
+class Pipeline(Protocol):
+    """The plugins of a turn's snapshot: their names, and `hook`, which calls them (`hook.rom_turn(turn=turn)`)."""
+
+    plugins: tuple[str, ...]
+    hook: Any
+    amends_requests: bool
+
+    def emit(self, event: Event) -> None:
+        """Tell every observer; one that raises is logged and counted."""
+
+    def delta(self, turn: Turn, text: str) -> None:
+        """Show every observer a piece of the answer."""
+
+
+class Snapshot(Protocol):
+    """Everything a turn sees from start to end; `version` grows with every change of the settings."""
+
+    @property
+    def version(self) -> int:
+        """The version of the settings."""
+
+    @property
+    def settings(self) -> Settings:
+        """All of them."""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The plugins that are switched on."""
+
+    @property
+    def tools(self) -> ToolBox:
+        """What the model may ask for."""
 
 
 @dataclass(eq=False, slots=True)
@@ -32,8 +64,8 @@ class Turn:
     `model` is the alias the next model call goes to; a fallback changes it for the rest of the turn and sets
     `degraded`. `stand_in` is set once anything came from a stand-in for a model. `messages` grows; one that has gone
     on the wire is not changed any more. `deadline` counts from the acceptance of the request. `sink` takes the events
-    of a streamed answer. `queue_wait` is how long it waited for a slot, in seconds. `normalised` is the normaliser's
-    memory of the messages. `tracestate` is the header that came with the trace, for those whom tools ask.
+    of a streamed answer. `queue_wait` is how long it waited for a slot, in seconds. `normalised` is what the
+    normaliser remembers of the messages. `tracestate` is the header that came with the trace, for those whom tools ask.
     """
 
     id: str
@@ -59,7 +91,7 @@ class Turn:
     stand_in: bool = False
     queue_wait: float = 0.0
     stash: dict[str, Any] = field(default_factory=dict)
-    normalised: Memo = field(default_factory=Memo)
+    normalised: Any = None
     _text: list[str] = field(default_factory=list)
     _blank_line_due: bool = False
 
@@ -89,7 +121,7 @@ class Turn:
         """Add text to the answer, and send it if the client asked for a stream."""
         if not text:
             return
-        text = clean_text(text)
+        text = encodable(text)
         if self._blank_line_due:
             self._blank_line_due = False
             text = "\n\n" + text

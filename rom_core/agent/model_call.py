@@ -73,6 +73,8 @@ class ModelCalls:
         if not self._bedrock_enabled():
             raise BedrockDisabled("BEDROCK_ENABLED is off")
         request = build_request(attempt)
+        if turn.normalised is None:
+            turn.normalised = Memo()
         memo: Memo | None = turn.normalised
         if turn.snapshot.pipeline.amends_requests:
             # A copy for this attempt alone: what plugins change in it must not be remembered.

@@ -11,6 +11,7 @@ from rom_core.concurrency.cancel import Deadline
 from rom_core.concurrency.workers import Job, PoolSaturated, WorkerPool
 from rom_core.events import ToolFinished, ToolStarted
 from rom_core.markers import hookimpl
+from rom_core.telemetry.tracing import traceparent
 from rom_core.tools import ToolContext, ToolError, ToolResult
 from rom_core.turn import Iteration, ToolCall
 
@@ -36,7 +37,13 @@ class ToolRuns:
         if problems:
             return ToolResult.error("Entrada inválida: " + "; ".join(problems), "invalid_input")
         context = ToolContext(
-            tool_call.deadline, tool_call.cancel, turn.settings, turn.trace_id, turn.request_id, turn.tracestate
+            tool_call.deadline,
+            tool_call.cancel,
+            turn.settings,
+            turn.trace_id,
+            turn.request_id,
+            turn.tracestate,
+            traceparent(turn.trace_id),
         )
         return ToolResult.of(tool.run(tool_call.input, context))
 

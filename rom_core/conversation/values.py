@@ -17,6 +17,7 @@ from math import isfinite
 from typing import Any, Final
 
 from rom_core.conversation.model import TOO_DEEP
+from rom_core.unicode import encodable, is_encodable
 
 MAX_DEPTH: Final = 64
 """How many containers of a document may be nested; what is deeper becomes text."""
@@ -30,22 +31,10 @@ def is_text(value: Any) -> bool:
     return type(value) is str and value != "" and not value.isspace() and (value.isascii() or is_encodable(value))
 
 
-def is_encodable(text: str) -> bool:
-    """Whether the text has no surrogate code points."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def clean_text(value: Any) -> str:
     """`value` as text; surrogate pairs become the character they stand for, lone ones U+FFFD. May be blank."""
     text = value if isinstance(value, str) else "" if value is None else _as_str(value)
-    if not is_encodable(text):
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = encodable(text)
     return text if type(text) is str else str.__str__(text)
 
 

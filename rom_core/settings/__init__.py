@@ -1,7 +1,7 @@
 """Settings: declared by the core and the plugins, read from layers, handed out as frozen snapshots."""
 
 from rom_core.settings.core import CORE_SETTINGS
-from rom_core.settings.declared import InvalidDeclaration, Kind, Rule, Scope, Setting
+from rom_core.settings.declared import InvalidDeclaration, Rule, Scope, Setting
 from rom_core.settings.files import ENVIRONMENTS
 from rom_core.settings.keys import MIN_KEY_CHARS, InvalidKeys, parse_api_keys
 from rom_core.settings.layers import load_settings
@@ -9,7 +9,7 @@ from rom_core.settings.models import Model
 from rom_core.settings.problems import InvalidSettings, Problem
 from rom_core.settings.rules import CORE_RULES, is_loopback
 from rom_core.settings.settings import MASK, Settings
-from rom_core.settings.values import InvalidValue, given_value, parse_value, thaw
+from rom_core.settings.values import InvalidValue, Kind, given_value, parse_value, thaw
 
 __all__ = [
     "CORE_RULES",

@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from rom_core.settings.values import InvalidValue, check_value
+from rom_core.settings.values import InvalidValue, Kind, check_value
 
-if TYPE_CHECKING:
-    from rom_core.settings.settings import Settings
-
-Kind: TypeAlias = type[Any]
 Scope: TypeAlias = Literal["turn", "process"]
 
 KINDS = (bool, int, float, str, list, dict)
@@ -71,13 +67,13 @@ class Setting:
 class Rule:
     """A relation between settings.
 
-    `check` gets settings that are valid one by one and answers None, or what is wrong as a sentence without
+    `check` gets Settings that are valid one by one and answers None, or what is wrong as a sentence without
     secrets. `names` are the settings it reads, the one to blame first; it is not asked while one of them is
     itself invalid.
     """
 
     names: tuple[str, ...]
-    check: Callable[[Settings], str | None]
+    check: Callable[[Any], str | None]
 
     def __post_init__(self) -> None:
         if not self.names:

@@ -12,10 +12,9 @@ import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol, TypeAlias
 
-if TYPE_CHECKING:
-    from rom_core.settings.declared import Kind, Setting
+Kind: TypeAlias = type[Any]
 
 BOOLEANS: Mapping[str, bool] = MappingProxyType(
     {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -36,11 +35,39 @@ _EXPECTED: Mapping[type[Any], str] = MappingProxyType(
 )
 
 
+class Typed(Protocol):
+    """What of a declaration decides which values it takes; see `Setting`."""
+
+    @property
+    def type(self) -> Kind:
+        """One of bool, int, float, str, list, dict."""
+
+    @property
+    def item(self) -> Kind | None:
+        """Of a list: the type of its elements, None for any."""
+
+    @property
+    def minimum(self) -> float | None:
+        """Of a number, or of each number of a list."""
+
+    @property
+    def maximum(self) -> float | None:
+        """As the minimum."""
+
+    @property
+    def choices(self) -> tuple[Any, ...] | None:
+        """The only values allowed, or elements of a list."""
+
+    @property
+    def secret(self) -> bool:
+        """Whether the value is never shown."""
+
+
 class InvalidValue(ValueError):
     """The value does not fit the setting; the text says why, without the value if the setting is a secret."""
 
 
-def parse_value(setting: Setting, text: str) -> Any:
+def parse_value(setting: Typed, text: str) -> Any:
     """The value that `text` stands for, read by the declared type alone, checked and frozen.
 
     bool: true/false, yes/no, on/off, 1/0 in any case. int, float: decimal digits, finite. str: as it is.
@@ -49,7 +76,7 @@ def parse_value(setting: Setting, text: str) -> Any:
     return check_value(setting, _parse(setting, setting.type, text))
 
 
-def check_value(setting: Setting, value: Any) -> Any:
+def check_value(setting: Typed, value: Any) -> Any:
     """`value`, frozen, if it has the declared type (an int will do for a float), range and choices.
 
     Raises InvalidValue.
@@ -64,7 +91,7 @@ def check_value(setting: Setting, value: Any) -> Any:
     )
 
 
-def given_value(setting: Setting, value: Any) -> Any:
+def given_value(setting: Typed, value: Any) -> Any:
     """`value` as JSON or a form carries it, read by the declared type alone, checked and frozen.
 
     Text is read by `parse_value`, any other JSON value must have the type itself. Raises InvalidValue.
@@ -110,7 +137,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
 
 
-def _check_scalar(setting: Setting, kind: Kind, value: Any, where: str = "") -> Any:
+def _check_scalar(setting: Typed, kind: Kind, value: Any, where: str = "") -> Any:
     if kind is float and type(value) is int:
         value = _as_float(setting, value, where)
     fits = isinstance(value, Mapping) if kind is dict else type(value) is kind
@@ -125,14 +152,14 @@ def _check_scalar(setting: Setting, kind: Kind, value: Any, where: str = "") -> 
     return freeze(value)
 
 
-def _as_float(setting: Setting, value: int, where: str = "") -> float:
+def _as_float(setting: Typed, value: int, where: str = "") -> float:
     try:
         return float(value)
     except OverflowError:
         _refuse(setting, f"{where}must be {_EXPECTED[float]}", value)
 
 
-def _parse(setting: Setting, kind: Kind, text: str) -> Any:
+def _parse(setting: Typed, kind: Kind, text: str) -> Any:
     stripped = text.strip()
     if kind is str:
         return text
@@ -149,7 +176,7 @@ def _parse(setting: Setting, kind: Kind, text: str) -> Any:
     return _refuse(setting, f"must be {_EXPECTED[kind]}", text)
 
 
-def _parse_list(setting: Setting, text: str) -> list[Any]:
+def _parse_list(setting: Typed, text: str) -> list[Any]:
     if not text:
         return []
     if text.startswith("["):
@@ -163,7 +190,7 @@ def _parse_list(setting: Setting, text: str) -> list[Any]:
     return [_parse(setting, setting.item, element) for element in elements]
 
 
-def _parse_json(setting: Setting, kind: Kind, text: str) -> Any:
+def _parse_json(setting: Typed, kind: Kind, text: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
@@ -177,7 +204,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def _refuse(setting: Setting, message: str, value: Any) -> NoReturn:
+def _refuse(setting: Typed, message: str, value: Any) -> NoReturn:
     if setting.secret:
         raise InvalidValue(message) from None
     raise InvalidValue(f"{message}, not {shown(value)}") from None
