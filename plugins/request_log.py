@@ -22,8 +22,8 @@ from rom_core.telemetry.accounts import ACCOUNTED, TurnAccount, turn_of
 from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
 from rom_core.turn_values import StopLoop
 
-# Events that are not in the table, such as those of other plugins, are logged as INFO. The core itself logs that the
-# server drains and that the store of the settings is in trouble, whether this plugin is on or not.
+# Events that are not in the table, such as those of other plugins, are logged as INFO. The core itself logs, whether
+# this plugin is on or not, that the server drains, that settings have changed and that their store is in trouble.
 LEVELS: Mapping[str, int] = {
     "request.started": logging.DEBUG,
     "request.rejected": logging.DEBUG,
@@ -50,7 +50,6 @@ LEVELS: Mapping[str, int] = {
     "guardrail.warned": logging.WARNING,
     "guardrail.tripped": logging.WARNING,
     "capacity.changed": logging.WARNING,
-    "flags.changed": logging.WARNING,
     "canary.changed": logging.WARNING,
     "canary.aborted": logging.ERROR,
 }
@@ -96,7 +95,9 @@ class RequestLog:
 
     @hookimpl
     def rom_event(self, event: Event) -> None:
-        """Write the event's line, if its level is logged."""
+        """Write the event's line, if its level is logged; a change of settings has the core's."""
+        if isinstance(event, SettingsChanged):
+            return
         kind = type(event)
         account = _account(event) if kind in ACCOUNTED else None
         name = event.name
@@ -154,11 +155,8 @@ def describe(event: Event) -> dict[str, Any]:
     line: dict[str, Any] = {}
     for name in _names(type(event)):
         value = getattr(event, name)
-        if isinstance(event, SettingsChanged) and name == "changes":
-            line["changes"] = {key: [_short(old), _short(new)] for key, (old, new) in event.changes.items()}
-        else:
-            field = f"{name}_" if name in _TAKEN else name
-            line.update(_error(value, content) if isinstance(value, RomError) else _part(field, value))
+        field = f"{name}_" if name in _TAKEN else name
+        line.update(_error(value, content) if isinstance(value, RomError) else _part(field, value))
     if content and isinstance(event, ToolFinished):
         result = event.tool_call.result
         line["input"] = event.tool_call.input

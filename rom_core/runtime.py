@@ -28,6 +28,7 @@ from rom_core.plugin.answers import answer_of
 from rom_core.plugin.catalogue import Catalogue, Plugin
 from rom_core.plugin.snapshot import Snapshot, build_snapshot
 from rom_core.settings import Settings
+from rom_core.telemetry import log
 from rom_core.telemetry.ids import new_id
 from rom_core.turn import Attempt, Sink, Turn
 from rom_core.turn_values import ChatRequest, ModelReply, TurnResult
@@ -44,11 +45,10 @@ RESERVED_THREADS = 12
 
 
 class Runtime:
-    """One per process. `current` is the snapshot new turns take; replacing it is one assignment.
+    """One per process; its collaborators are handed in, and nobody assigns into it.
 
-    `routes` are the templates of all HTTP routes, once there is an app. `flags` change the settings at run time; None
-    if the runtime was given nothing to read them from. `registry` holds what is counted: a plugin registers its
-    collectors there when it starts.
+    `flags` change the settings at run time; None if the runtime was given nothing to read them from. `registry` holds
+    what is counted: a plugin registers its collectors there when it starts.
     """
 
     def __init__(
@@ -69,16 +69,17 @@ class Runtime:
         self.catalogue = catalogue
         self.clock: Clock = clock or SystemClock()
         self.observer_errors: Counter[tuple[str, str]] = Counter()
-        self.routes: tuple[str, ...] = ()
         self.registry = registry if registry is not None else CollectorRegistry()
         self.watchdog = Watchdog()
         self.max_turns = int(settings.HTTP_THREADS) - RESERVED_THREADS
         self.tool_pool = WorkerPool("tools", settings.TOOL_THREADS, waiting=2 * settings.TOOL_THREADS)
         self.turn_pool = WorkerPool("turns", self.max_turns)
         self.draining = threading.Event()
-        self.closers: list[Callable[[], None]] = []
+        self._closers: list[Callable[[], None]] = []
         self._places = Places(self.max_turns)
         self._stopped = False
+        self._log_level = ""
+        self._current: Snapshot
         self._active: set[Turn] = set()
         self._transport = transport
         tools = ToolRuns(self.tool_pool)
@@ -88,7 +89,25 @@ class Runtime:
             tools,
         )
         self.flags = flags
-        self.current: Snapshot = self.build(settings) if flags is None else flags.open(self)
+        if flags is None:
+            self.swap(self.build(settings))
+        else:
+            flags.open(build=self.build, swap=self.swap, emit=self.emit, time=lambda: self.clock.time())
+
+    @property
+    def current(self) -> Snapshot:
+        """The snapshot in force, which new turns take."""
+        return self._current
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Put `snapshot` in force, by one assignment: turns that run keep the one they began with."""
+        level = snapshot.settings.LOG_LEVEL
+        if level != self._log_level:
+            # Nothing is changed at start: whoever began the process has configured its log.
+            if self._log_level:
+                log.set_level(level)
+            self._log_level = level
+        self._current = snapshot
 
     def build(self, settings: Settings) -> Snapshot:
         """A snapshot of these settings for this runtime, not in force. Raises PluginError."""
@@ -126,7 +145,7 @@ class Runtime:
         self.watchdog.stop()
         self.turn_pool.stop()
         self.tool_pool.stop()
-        for close in reversed(self.closers):
+        for close in reversed(self._closers):
             try:
                 close()
             except Exception:
@@ -154,10 +173,10 @@ class Runtime:
             from local_bedrock import LocalBedrock
 
             local = LocalBedrock().start()
-            self.closers.append(local.stop)
+            self._closers.append(local.stop)
             endpoint = local.url
         wire = Wire(settings, self.clock, endpoint_url=endpoint, watchdog=self.watchdog)
-        self.closers.append(wire.close)
+        self._closers.append(wire.close)
         return wire
 
     # -- turns -------------------------------------------------------------------------------------------------------

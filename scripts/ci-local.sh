@@ -12,5 +12,6 @@ done < <(
 ruff check .
 ruff format --check .
 mypy
+lint-imports
 scripts/test-prometheus-rules.sh
 python -m pytest -n "${TEST_WORKERS:-auto}" "$@"

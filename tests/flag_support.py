@@ -145,7 +145,7 @@ def held(flags: Flags) -> Iterator[None]:
     took, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with flags._sequencer._lock:
+        with flags._lock:
             took.set()
             let_go.wait(30)
 

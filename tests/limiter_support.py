@@ -67,7 +67,7 @@ class Crowd:
     def change(self, **settings: Any) -> None:
         """New settings come into force."""
         self.values |= settings
-        self.runtime.current = dataclasses.replace(self.runtime.current, settings=self.settings())
+        self.runtime.swap(dataclasses.replace(self.runtime.current, settings=self.settings()))
 
     def settings(self, **other: Any) -> Settings:
         """The settings in force, or with these beside them."""

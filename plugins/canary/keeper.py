@@ -17,7 +17,7 @@ from plugins.canary.phases import phases_of, thresholds_of
 from plugins.canary.record import Record
 from plugins.canary.rollout import GATE, Plan, Rollout
 from plugins.canary.shapes import shown
-from rom_core.concurrency.locks import alone
+from rom_core.concurrency.locks import timed_lock
 from rom_core.errors import CanaryConflict, InvalidRequest, NotFound, RomError, StoreUnavailable
 from rom_core.events import CanaryAborted, CanaryChanged
 from rom_core.flags import Author, Flags
@@ -62,10 +62,10 @@ class Keeper:
         try:
             self._rollout = self._record.load()
         except StoreUnavailable:
-            self._forsake("the record of the rollout could not be read")
+            self._withdraw_unwatched("the record of the rollout could not be read")
         except (KeyError, TypeError, ValueError) as error:
             logger.error("canary.record_lost", reason=str(error))
-            self._forsake("the record of the rollout was damaged")
+            self._withdraw_unwatched("the record of the rollout was damaged")
         self._publish()
         self._watch()
 
@@ -77,7 +77,7 @@ class Keeper:
             thread.join(timeout=5)
         rollout = self._rollout
         if rollout is not None and self._unfinished():
-            with self._alone():
+            with self._in_turn():
                 if not rollout.running:
                     self._keep_end(rollout)
                     return
@@ -91,7 +91,7 @@ class Keeper:
         """Start a rollout of these flags. Raises CanaryConflict, InvalidSettings, InvalidRequest, StoreUnavailable."""
         runtime, flags = self._ready()
         record, settings = self._known(), runtime.current.settings
-        with self._alone():
+        with self._in_turn():
             if self._rollout is not None and self._rollout.running:
                 raise CanaryConflict("a rollout is under way; abort it first")
             if runtime.current.canary is not None:
@@ -132,7 +132,7 @@ class Keeper:
     def approve(self, author: Author) -> None:
         """Leave the phase: on to the next one, or the flags become everybody's. Raises CanaryConflict."""
         _, flags = self._ready()
-        with self._alone():
+        with self._in_turn():
             rollout = self._current()
             rollout.may_leave(author.why)
             reason = self._astray(rollout)
@@ -152,14 +152,14 @@ class Keeper:
     def hold(self, author: Author, *, held: bool) -> None:
         """Refuse approvals, or no longer. Raises CanaryConflict."""
         self._ready()
-        with self._alone():
+        with self._in_turn():
             rollout = self._current()
             self._done(rollout.hold(author.by, author.why, held=held))
 
     def abort(self, author: Author) -> None:
         """Withdraw the flags and end the rollout. Raises CanaryConflict."""
         _, flags = self._ready()
-        with self._alone():
+        with self._in_turn():
             rollout = self._current()
             if not rollout.running:
                 raise CanaryConflict(f"it has ended: {rollout.status}")
@@ -175,7 +175,7 @@ class Keeper:
     def look(self) -> None:
         """One look; what it finds is carried out at once."""
         _, flags = self._ready()
-        with self._alone():
+        with self._in_turn():
             rollout = self._rollout
             if rollout is None or not self._unfinished():
                 return
@@ -288,8 +288,8 @@ class Keeper:
         rollout = self._rollout
         self.view = {"rollout": None if rollout is None else shown(rollout), "durable": self._known().durable}
 
-    def _forsake(self, reason: str) -> None:
-        """Withdraw a canary of which nobody knows any more how it does, if there is one."""
+    def _withdraw_unwatched(self, reason: str) -> None:
+        """Withdraw the canary in force, if there is one: without its record no gate can judge it."""
         runtime, flags = self._ready()
         if runtime.current.canary is None:
             return
@@ -313,8 +313,8 @@ class Keeper:
             raise CanaryConflict("there is no rollout")
         return self._rollout
 
-    def _alone(self) -> AbstractContextManager[None]:
-        return alone(self._lock, _TURN_SECONDS, "decision on the rollout")
+    def _in_turn(self) -> AbstractContextManager[None]:
+        return timed_lock(self._lock, _TURN_SECONDS, "decision on the rollout")
 
 
 def _because(author: Author, what: str) -> Author:

@@ -37,7 +37,7 @@ BODY = BodySchema(
             "action": {"enum": ["start", "approve", "hold", "release", "abort"]},
             "reason": {"type": "string", "maxLength": MAX_REASON_CHARS, "description": "or X-Rom-Reason"},
             "flags": {"type": "object", "description": "to start: the settings that the canary changes"},
-            "include": {"type": "array", "items": {"type": "string"}, "description": "users that are always in"},
+            "include": {"type": "array", "items": {"type": "string"}, "description": "API keys that are always in"},
             "salt": {"type": "string", "description": "another one draws another sample"},
         },
     }

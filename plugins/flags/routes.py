@@ -10,7 +10,7 @@ from typing import Any
 import falcon
 
 from plugins.flags import shapes
-from plugins.flags.asked import required_version, version_number
+from plugins.flags.versions import required_version, version_number
 from rom_core.errors import InvalidRequest, MalformedRequest, NotFound, Overloaded, StoreUnavailable, VersionConflict
 from rom_core.flags import Applied, Author, Flags
 from rom_core.http.author import REASON, author_of

@@ -8,7 +8,7 @@ from typing import Any
 from rom_core import __version__
 from rom_core.concurrency.workers import WorkerPool
 from rom_core.flags import Applied, Flags
-from rom_core.flags.kills import KILL_SWITCH
+from rom_core.flags.proposals import KILL_SWITCH
 from rom_core.plugin.catalogue import describe
 from rom_core.plugin.snapshot import Snapshot
 from rom_core.runtime import Runtime

@@ -63,6 +63,7 @@ class Metrics:
     def __init__(self) -> None:
         self.figures = Figures()
         self._runtime: Runtime | None = None
+        self._app: PluginRoutes | None = None
         self._watch: CapacityWatch | None = None
         self._handlers: dict[str, Handler] = {
             "request.finished": self._request_finished,
@@ -107,6 +108,7 @@ class Metrics:
     @hookimpl
     def rom_routes(self, app: PluginRoutes, runtime: Runtime) -> None:
         """GET /metrics."""
+        self._app = app
         app.add_route("/metrics", MetricsResource(runtime))
 
     @hookimpl
@@ -115,7 +117,7 @@ class Metrics:
         self._runtime = runtime
         self._watch = CapacityWatch(runtime, _NAME)
         self._watch.start()
-        for collector in (RuntimeState(runtime, self._watch, self._expect), *self.figures.all):
+        for collector in (RuntimeState(runtime, self._watch, self._paths, self._expect), *self.figures.all):
             runtime.registry.register(collector)
         ProcessCollector(registry=runtime.registry)
         instance = os.environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
@@ -142,11 +144,14 @@ class Metrics:
         if handler is not None:
             handler(event)
 
+    def _paths(self) -> tuple[str, ...]:
+        return self._app.paths if self._app is not None else ()
+
     def _expect(self) -> None:
         """Expose what the settings, routes and tools in force can lead to."""
         if self._runtime is not None:
             snapshot = self._runtime.current
-            self.figures.expect(snapshot.settings, self._runtime.routes, snapshot.tools.names)
+            self.figures.expect(snapshot.settings, self._paths(), snapshot.tools.names)
 
     # -- events ------------------------------------------------------------------------------------------------------
 

@@ -19,9 +19,17 @@ class RuntimeState(Collector):
     That is, at the first scrape and after each change of settings or routes.
     """
 
-    def __init__(self, runtime: Runtime, watch: CapacityWatch, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        watch: CapacityWatch,
+        paths: Callable[[], tuple[str, ...]],
+        changed: Callable[[], None],
+    ) -> None:
+        """`paths` gives the templates of all routes there are."""
         self._runtime = runtime
         self._watch = watch
+        self._paths = paths
         self._changed = changed
         self._seen: tuple[int, tuple[str, ...]] | None = None
 
@@ -32,7 +40,7 @@ class RuntimeState(Collector):
     def collect(self) -> Iterator[Metric]:
         """All of it, of this moment."""
         runtime, families = self._runtime, _Families()
-        seen = (runtime.current.version, runtime.routes)
+        seen = (runtime.current.version, self._paths())
         if seen != self._seen:
             self._changed()
             self._seen = seen

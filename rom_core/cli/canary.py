@@ -29,7 +29,7 @@ def canary() -> None:
 
 @canary.command()
 @click.argument("assignments", nargs=-1, required=True, metavar="NAME=VALUE...")
-@click.option("--include", multiple=True, metavar="USER", help="A user, or API key, that is always in.")
+@click.option("--include", multiple=True, metavar="KEY", help="The name of an API key that is always in.")
 @click.option("--salt", default="", help="Another salt draws another sample.")
 @_REASON
 @JSON

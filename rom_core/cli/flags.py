@@ -110,7 +110,7 @@ def reload_(client: AdminClient, reason: str, if_version: int | None, as_json: b
 @flags.command()
 @click.argument("assignments", nargs=-1, required=True, metavar="NAME=VALUE...")
 @click.option("--percent", type=click.IntRange(0, 100), help="Set CANARY_PERCENT too.")
-@click.option("--include", multiple=True, metavar="USER", help="A user, or API key, that is always in.")
+@click.option("--include", multiple=True, metavar="KEY", help="The name of an API key that is always in.")
 @click.option("--salt", default="", help="Another salt draws another sample.")
 @_REASON
 @_IF_VERSION

@@ -72,8 +72,8 @@ def inspected(root: Path) -> Inspection:
 def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
     """What is installed, and configured under `root`, stored overrides included. Raises ConfigurationError."""
     from rom_core.errors import PluginError
-    from rom_core.flags.resolve import EVERYTHING, Layers, resolve
-    from rom_core.plugin.catalogue import Catalogue
+    from rom_core.flags.apply import resolve
+    from rom_core.plugin.catalogue import Catalogue, Layers
     from rom_core.plugin.snapshot import build_snapshot
     from rom_core.settings import InvalidSettings, Problem, load_settings
     from rom_core.store.overrides import CANARY, State
@@ -99,7 +99,7 @@ def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
     state = read_state(root / folder) if folder.strip() else State()
     build = partial(build_snapshot, catalogue, core=())
     try:
-        resolved = resolve(Layers(catalogue, root, environ), build, state.values, None, EVERYTHING)
+        resolved = resolve(Layers(catalogue, root, environ), build, state.values, None, None)
     except InvalidSettings as error:
         usable = {name: value for name, value in state.values.items() if name != CANARY}
         return Inspection(catalogue, as_far_as_possible(usable), (*broken, *error.problems))

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rom_core.plugin.snapshot import Snapshot
 from rom_core.settings import InvalidSettings, InvalidValue, Problem, Setting, given_value, thaw
 from rom_core.settings.files import suggestion
 from rom_core.store.overrides import CANARY
-
-if TYPE_CHECKING:
-    from rom_core.plugin.snapshot import Snapshot
-    from rom_core.turn_values import ChatRequest
+from rom_core.turn_values import ChatRequest
 
 CANARY_PERCENT = "CANARY_PERCENT"
 MAX_INCLUDED = 1000
@@ -25,10 +23,10 @@ _MEMBERS = ("flags", "include", "salt")
 
 @dataclass(frozen=True, slots=True)
 class CanaryBlock:
-    """What an administrator says of a canary: `{"flags": {NAME: value}, "include": [user, …], "salt": "…"}`.
+    """What an administrator says of a canary: `{"flags": {NAME: value}, "include": [key, …], "salt": "…"}`.
 
-    `flags` are those it changes, checked. `include` names users, or API keys, that always see them. Another `salt`
-    draws another sample of the traffic.
+    `flags` are those it changes, checked. `include` names API keys that always see them (a client's `user` is its
+    own word, so it opens nothing). Another `salt` draws another sample of the traffic.
     """
 
     flags: Mapping[str, Any]
@@ -56,7 +54,7 @@ class CanaryBlock:
                 problems.append(Problem(f"{CANARY}.{name}", str(error)))
         include, salt = raw.get("include", []), raw.get("salt", "")
         if not isinstance(include, list | tuple) or len(include) > MAX_INCLUDED or not all(map(_is_name, include)):
-            problems.append(Problem(CANARY, f"include must be a list of at most {MAX_INCLUDED} users"))
+            problems.append(Problem(CANARY, f"include must be a list of at most {MAX_INCLUDED} names of API keys"))
         if salt != "" and not _is_name(salt):
             problems.append(Problem(CANARY, f"salt must be text of at most {_MAX_CHARS} characters"))
         if problems:
@@ -82,7 +80,7 @@ class Canary:
         Sticky by API key and `user`, without a user by API key and `conversation_id`. Raising the percentage takes
         more in and sends nobody back.
         """
-        if request.user in self.block.include or (request.key_name and request.key_name in self.block.include):
+        if request.key_name and request.key_name in self.block.include:
             return True
         kind, identity = ("user", request.user) if request.user else ("conversation", request.conversation_id)
         return bucket(self.block.salt, request.key_name, kind, identity) < self.percent
@@ -102,8 +100,27 @@ def bucket(salt: str, key_name: str, kind: str, identity: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) * 100 / (1 << 48)
 
 
+def with_canary(
+    stable: Snapshot, raw: Any, overrides: Mapping[str, Any], make: Callable[[Mapping[str, Any]], Snapshot]
+) -> Snapshot:
+    """`stable` with the canary of the block `raw`; `make` builds a snapshot of these overrides.
+
+    Raises InvalidSettings with every problem, named `canary` or `canary.<NAME>`.
+    """
+    block = CanaryBlock.parse(raw, stable.settings.declared)
+    if not block.flags:
+        return stable
+    try:
+        snapshot = make({**overrides, **block.flags})
+    except InvalidSettings as error:
+        raise InvalidSettings(
+            Problem(f"{CANARY}.{problem.name}", problem.message) for problem in error.problems
+        ) from error
+    return replace(stable, canary=Canary(snapshot, block, snapshot.settings.CANARY_PERCENT))
+
+
 def describe(block: Any) -> str | None:
-    """A stored block in one line, for events: its flags, and only the number of users."""
+    """A stored block in one line, for events: its flags, and only the number of keys."""
     if not isinstance(block, Mapping):
         return None
     flags, include = block.get("flags") or {}, block.get("include") or ()

@@ -1,51 +1,76 @@
-"""The one place where settings change while the process runs.
+"""Asking for a change of the settings: one after the other, the kill switch first, told to everybody afterwards.
 
-Whoever reads takes no lock. A change goes through the parts of this package: `proposals` says what it wants,
-`sequencer` lets one after the other through, `applier` puts it in force, `announcer` tells of it.
+Whoever reads takes no lock. What a change makes of the overrides is decided here, `apply` puts it in force.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import structlog
 
 from rom_core.concurrency.clock import SystemClock
-from rom_core.errors import InvalidRequest
+from rom_core.concurrency.locks import timed_lock
+from rom_core.errors import InvalidRequest, Overloaded
+from rom_core.events import FlagsStoreTroubled, SettingsChanged
 from rom_core.flags import proposals
-from rom_core.flags.announcer import Announcer
-from rom_core.flags.applier import Applier
-from rom_core.flags.kills import Kills
-from rom_core.flags.records import Applied, Author, InForce
-from rom_core.flags.resolve import Layers
-from rom_core.flags.sequencer import Sequencer
-from rom_core.plugin.catalogue import Catalogue
-from rom_core.settings import InvalidSettings, Settings
+from rom_core.flags.apply import Applied, Applier, Build
+from rom_core.flags.proposals import KILL_SWITCH, Author, InForce, Proposal
+from rom_core.plugin.catalogue import Catalogue, Layers
+from rom_core.plugin.pipeline import Pipeline
+from rom_core.plugin.snapshot import Snapshot
+from rom_core.settings import InvalidSettings, Settings, thaw
 from rom_core.store.overrides import OverrideStore, Trouble, Version
 from rom_core.store.sqlite_store import SqliteStore
+from rom_core.turn_values import Event
 
-if TYPE_CHECKING:
-    from rom_core.plugin.snapshot import Snapshot
-    from rom_core.runtime import Runtime
+# A change takes some tens of milliseconds, and a store may be busy for two seconds.
+_LOCK_SECONDS = 10.0
+_SHOWN_CHARS = 200
+logger = structlog.get_logger("rom.flags")
+# No setting decides whether a change is logged: this logger has a level of its own, whatever LOG_LEVEL says.
+_AUDIT = "rom.audit"
+audit = structlog.get_logger(_AUDIT)
+logging.getLogger(_AUDIT).setLevel(logging.WARNING)
+
+
+@dataclass(eq=False, slots=True)
+class Kill:
+    """One request to switch Bedrock off, which counts from the moment it is made.
+
+    `applied` is what it came to, None until it is part of a snapshot. `left` tells that whoever asked has been answered
+    without waiting any longer: the next who may change the settings carries it out.
+    """
+
+    edits: Mapping[str, Any]
+    author: Author
+    applied: Applied | None = None
+    left: bool = False
 
 
 class Flags:
-    """Settings that change while the process runs. `runtime.current` is swapped by this object alone.
+    """Settings that change while the process runs.
 
     `at_start` are the layers without overrides, each setting judged by itself: enough for what is read only once.
     """
 
     at_start: Settings
-    _runtime: Runtime
     _applier: Applier
-    _announcer: Announcer
-    _sequencer: Sequencer
+    _emit: Callable[[Event], None]
 
     def __init__(self, layers: Layers, store: OverrideStore, at_start: Settings | None = None) -> None:
         """`at_start` if somebody has read it already. Raises InvalidSettings if a layer holds what does not fit."""
         self.layers = layers
         self._store = store
-        self._kills = Kills()
+        self._lock = threading.Lock()
+        self._kills: list[Kill] = []
+        self._notified: Trouble | None = None
         self.at_start = at_start or _each_by_itself(layers)
 
     @classmethod
@@ -58,6 +83,32 @@ class Flags:
         if not folder.strip():
             layers.load()
         return cls(layers, SqliteStore(root / folder, SystemClock().time), at_start)
+
+    # -- life cycle --------------------------------------------------------------------------------------------------
+
+    def open(
+        self,
+        *,
+        build: Build,
+        swap: Callable[[Snapshot], None],
+        emit: Callable[[Event], None],
+        time: Callable[[], float],
+    ) -> None:
+        """Put the first snapshot in force, stored overrides included; those that do not fit are skipped.
+
+        `build` makes a snapshot of settings, `swap` puts it in force, `emit` tells the observers of the one in force,
+        `time` is in seconds since the epoch. Raises InvalidSettings if something else than an override is wrong.
+        """
+        self._emit = emit
+        self._applier = Applier(self.layers, self._store, build=build, swap=swap, time=time)
+
+    def announce(self) -> None:
+        """Log and tell the observers what an operator must know about the overrides found at start."""
+        for problem in self.now.skipped:
+            logger.warning("flags.override_skipped", setting=problem.name, reason=problem.message)
+        self._notify_trouble()
+
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     @property
     def now(self) -> InForce:
@@ -79,26 +130,6 @@ class Flags:
         """Whether all that counts now would survive a restart."""
         return not self.now.unkept and not self._kills
 
-    # -- life cycle --------------------------------------------------------------------------------------------------
-
-    def open(self, runtime: Runtime) -> Snapshot:
-        """The first snapshot of `runtime`, stored overrides included; those that do not fit are skipped.
-
-        Raises InvalidSettings if something else than an override is wrong.
-        """
-        self._runtime = runtime
-        self._applier = Applier(self.layers, self._store, runtime)
-        self._announcer = Announcer(self._store, runtime)
-        self._sequencer = Sequencer(self._applier, self._kills, self._announcer)
-        return self.now.snapshot
-
-    def announce(self) -> None:
-        """Log and tell the observers what an operator must know about the overrides found at start."""
-        self._announcer.tell_skipped(self.now.skipped)
-        self._announcer.tell_trouble()
-
-    # -- reading -----------------------------------------------------------------------------------------------------
-
     def history(self, limit: int, before: int | None = None) -> list[tuple[Version, bool]]:
         """Versions, newest first, each with whether it is durable. Raises StoreUnavailable."""
         unkept = [version for version in reversed(self.now.unkept) if before is None or version.number < before]
@@ -114,37 +145,134 @@ class Flags:
         StoreUnavailable if an override could not be kept, and Overloaded if others take too long.
 
         Switching BEDROCK_ENABLED off, alone, is carried out even if the store or the layers are broken, and without
-        `if_version` it counts before anything is waited for.
+        `if_version` it counts before anything is waited for. Clearing the canary clears CANARY_PERCENT too.
         """
         switched = proposals.switched(edits, self.now.snapshot.settings)
         if switched is False and len(edits) == 1:
             if if_version is None:
-                return self._sequencer.kill(edits, author, enabled=self._runtime.bedrock_enabled())
-            return self._sequencer.change(proposals.switch_off(edits, author, if_version))
-        asked_before = tuple(self._kills)
-        applied = self._sequencer.change(proposals.edit(edits, author, if_version))
+                return self._kill(edits, author)
+            return self._change(proposals.switch_off(edits, author, if_version))
+        made_before = tuple(self._kills)
+        applied = self._change(proposals.edit(edits, author, if_version))
         if switched:
-            for kill in asked_before:
-                self._kills.drop(kill)
+            for kill in made_before:
+                self._drop(kill)
         return applied
 
     def rollback(self, version: int, author: Author, if_version: int | None = None) -> Applied:
         """Put the overrides of `version` in force again, as a new version; the files are as they are now.
 
-        What this code cannot use of them is skipped, as at start. Raises InvalidRequest for a version that is not in
-        the history, and as `change`.
+        What this code cannot use of them is skipped, as at start. A canary is never brought back: one that is not in
+        force now stays ended, and CANARY_PERCENT with it. Raises InvalidRequest for a version that is not in the
+        history, and as `change`.
         """
         past = self._store.state_at(version)
         if past is None:
             raise InvalidRequest(f"there is no version {version} in the history", param="version")
-        return self._sequencer.change(proposals.restore(past, author, if_version))
+        return self._change(proposals.restore(past, author, if_version))
 
     def withdraw_canary(self, author: Author) -> Applied:
         """End the canary: clear its block and the override of CANARY_PERCENT, even if the store or layers are broken.
 
         Raises Overloaded if others take too long; it may be tried again.
         """
-        return self._sequencer.change(proposals.withdraw_canary(author))
+        return self._change(proposals.withdraw_canary(author))
+
+    # -- one at a time -----------------------------------------------------------------------------------------------
+
+    def _change(self, proposal: Proposal) -> Applied:
+        with self._in_turn() as apply:
+            return apply(proposal)
+
+    def _kill(self, edits: Mapping[str, Any], author: Author) -> Applied:
+        """Switch Bedrock off now, and make that a snapshot as soon as it is its turn.
+
+        If others take too long, whoever comes next does it.
+        """
+        in_force = self.now
+        enabled = in_force.snapshot.settings.BEDROCK_ENABLED and not self._kills
+        kill = Kill(edits, author)
+        self._kills.append(kill)
+        try:
+            with self._in_turn():
+                pass  # The kill is among those that go first.
+        except Overloaded:
+            kill.left = True
+        if kill.applied is not None:
+            return kill.applied
+        audit.warning("flags.kill_pending", by=author.by, why=author.why, trace_id=author.trace_id)
+        in_force = self.now
+        changed = {KILL_SWITCH: (True, False)} if enabled else {}
+        awaiting = in_force.snapshot.settings.awaiting_restart
+        return Applied(in_force.snapshot.version, changed, False, in_force.skipped, awaiting)
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[Callable[[Proposal], Applied]]:
+        """Carry out the kills made before, then what is to be done, then kills that nobody waits for any more."""
+        made_before = tuple(self._kills)
+        in_force: list[tuple[SettingsChanged, Pipeline, Pipeline]] = []
+
+        def apply(proposal: Proposal) -> Applied:
+            before = self.now.snapshot.pipeline
+            applied, event = self._applier.apply(proposal)
+            if event is not None:
+                in_force.append((event, before, self.now.snapshot.pipeline))
+            return applied
+
+        def carry_out(kills: Iterable[Kill]) -> None:
+            for kill in kills:
+                if kill.applied is None:
+                    try:
+                        kill.applied = apply(proposals.switch_off(kill.edits, kill.author))
+                    except Exception:
+                        # It stays pending, so Bedrock stays off, and other changes are not held up by it.
+                        logger.exception("flags.kill_failed", trace_id=kill.author.trace_id)
+                        kill.left = True
+                        continue
+                self._drop(kill)
+
+        try:
+            with timed_lock(self._lock, _LOCK_SECONDS, "change of the settings"):
+                carry_out(made_before)
+                try:
+                    yield apply
+                finally:
+                    carry_out(kill for kill in tuple(self._kills) if kill.left and kill not in made_before)
+        finally:
+            self._notify_trouble()
+            for event, before, after in in_force:
+                self._notify(event, before, after)
+
+    def _drop(self, kill: Kill) -> None:
+        """A snapshot has it now, or somebody has decided otherwise since."""
+        if kill in self._kills:
+            self._kills.remove(kill)
+
+    # -- telling -----------------------------------------------------------------------------------------------------
+
+    def _notify(self, event: SettingsChanged, before: Pipeline, after: Pipeline) -> None:
+        """A change is in force; `before` and `after` are the pipelines on its two sides."""
+        changes = {name: [_short(old), _short(new)] for name, (old, new) in event.changes.items()}
+        audit.warning(
+            event.name, version=event.version, changes=changes, by=event.by, why=event.why, trace_id=event.trace_id
+        )
+        self._emit(event)
+        # What it switches off hears of it too: that is its last chance to let go of what it holds.
+        before.emit(event, besides=after.plugins)
+
+    def _notify_trouble(self) -> None:
+        """What is wrong with the store of overrides, once as long as it stays the same."""
+        before, now = self._notified, self._store.trouble
+        self._notified = now
+        if now is not None and now != before:
+            logger.error("flags.store_troubled", state=now.state, reason=now.detail)
+            self._emit(FlagsStoreTroubled(now.state, now.detail))
+
+
+def _short(value: Any) -> Any:
+    value = thaw(value)
+    text = value if isinstance(value, str) else repr(value)
+    return value if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
 
 
 def _each_by_itself(layers: Layers) -> Settings:

@@ -1,4 +1,4 @@
-"""The changes that can be asked for: what each makes of the overrides, and what it puts in force in need."""
+"""The changes that can be asked for: who asks, what each makes of the overrides, what it falls back on."""
 
 from __future__ import annotations
 
@@ -7,25 +7,56 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rom_core.flags.canary import CANARY_PERCENT
-from rom_core.flags.edits import check_edits
-from rom_core.flags.kills import KILL_SWITCH
-from rom_core.flags.records import Author, InForce
-from rom_core.flags.resolve import EVERYTHING, Resolved
-from rom_core.settings import Problem, Settings
+from rom_core.flags.canary import CANARY_PERCENT, CanaryBlock
+from rom_core.plugin.snapshot import Snapshot
+from rom_core.settings import InvalidSettings, InvalidValue, Problem, Setting, Settings, given_value, thaw
+from rom_core.settings.files import suggestion
 from rom_core.settings.layers import OVERRIDE
-from rom_core.store.overrides import CANARY, State
+from rom_core.store.overrides import CANARY, State, Version
+
+KILL_SWITCH = "BEDROCK_ENABLED"
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who asks for a change: the administrator's name, the reason given, the trace id of the request."""
+
+    by: str
+    why: str = ""
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What is in force.
+
+    `state` are the overrides, `unkept` those versions of them that the store has not taken yet, `skipped` the
+    overrides that this version of the code cannot use.
+    """
+
+    snapshot: Snapshot
+    state: State
+    skipped: tuple[Problem, ...] = ()
+    unkept: tuple[Version, ...] = ()
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A snapshot, its canary included, and the overrides that it does without, with the reason."""
+
+    snapshot: Snapshot
+    skipped: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """The overrides a change wants, as JSON values by name.
 
-    `may_skip` are those that may give way if they do not fit, `problems` what is wrong with what was asked.
+    `may_skip` are those that may give way if they do not fit, None for all; `problems` what is wrong with the request.
     """
 
     values: Mapping[str, Any]
-    may_skip: Container[str] = EVERYTHING
+    may_skip: Container[str] | None = None
     problems: Sequence[Problem] = ()
 
 
@@ -34,14 +65,14 @@ class Proposal:
     """A change that somebody asks for.
 
     `target` gives its overrides from those that are stored and what is in force; it is asked again when another process
-    was first. Unless `if_version` is None, the change is for that version only. `in_need`, given for what must be
+    was first. Unless `if_version` is None, the change is for that version only. `fallback`, given for what must be
     carried out whatever else is broken, is what to put in force when the layers cannot be read.
     """
 
     target: Callable[[State, InForce], Target]
     author: Author
     if_version: int | None = None
-    in_need: Callable[[InForce], Resolved] | None = None
+    fallback: Callable[[InForce], Resolved] | None = None
 
 
 def edit(edits: Mapping[str, Any], author: Author, if_version: int | None = None) -> Proposal:
@@ -51,21 +82,34 @@ def edit(edits: Mapping[str, Any], author: Author, if_version: int | None = None
 
 def switch_off(edits: Mapping[str, Any], author: Author, if_version: int | None = None) -> Proposal:
     """Switch Bedrock off, which is all that `edits` say."""
-    return Proposal(_edited(edits), author, if_version, in_need=_switched_off)
+
+    def off(now: InForce) -> Resolved:
+        settings = now.snapshot.settings.replacing(OVERRIDE, **{KILL_SWITCH: False})
+        return Resolved(dataclasses.replace(now.snapshot, settings=settings), now.skipped)
+
+    return Proposal(_edited(edits), author, if_version, fallback=off)
 
 
 def restore(past: State, author: Author, if_version: int | None = None) -> Proposal:
-    """Go back to the overrides of `past`; what this code cannot use of them is skipped."""
-    return Proposal(lambda _state, _now: Target(past.values), author, if_version)
+    """Go back to the overrides of `past`; what this code cannot use of them is skipped.
+
+    A canary is never brought back: one that is not in force now stays ended, and CANARY_PERCENT with it.
+    """
+
+    def target(state: State, _now: InForce) -> Target:
+        same = CANARY in past.values and past.values[CANARY] == state.values.get(CANARY)
+        return Target(past.values if same else _without_canary(past.values))
+
+    return Proposal(target, author, if_version)
 
 
 def withdraw_canary(author: Author) -> Proposal:
     """Clear the block of the canary and the override of CANARY_PERCENT."""
 
-    def target(state: State, _now: InForce) -> Target:
-        return Target({name: value for name, value in state.values.items() if name not in (CANARY, CANARY_PERCENT)})
+    def ended(now: InForce) -> Resolved:
+        return Resolved(dataclasses.replace(now.snapshot, canary=None), now.skipped)
 
-    return Proposal(target, author, in_need=_without_canary)
+    return Proposal(lambda state, _: Target(_without_canary(state.values)), author, fallback=ended)
 
 
 def switched(edits: Mapping[str, Any], settings: Settings) -> bool | None:
@@ -75,6 +119,49 @@ def switched(edits: Mapping[str, Any], settings: Settings) -> bool | None:
     good, _ = check_edits({KILL_SWITCH: edits[KILL_SWITCH]}, settings.declared, ())
     value: bool | None = good.get(KILL_SWITCH)
     return value
+
+
+def check_edits(
+    edits: Mapping[str, Any], declared: Mapping[str, Setting], overridden: Container[str]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The edits that can be tried, as JSON values (None clears), and what is wrong with the others.
+
+    null and empty text clear an override; `overridden` are the names that have one, whether this version knows them
+    or not. `canary` is the block of the canary.
+    """
+    good: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, value in edits.items():
+        try:
+            if value is None or value == "":
+                if name not in overridden and name != CANARY:
+                    _changeable(name, declared)
+                good[name] = None
+            elif name == CANARY:
+                block = CanaryBlock.parse(value, declared)
+                if not block.flags:
+                    raise InvalidValue("changes no flags; null ends a canary")
+                good[name] = block.as_dict()
+            else:
+                good[name] = thaw(given_value(_changeable(name, declared), value))
+        except InvalidValue as error:
+            problems.append(Problem(name, str(error)))
+        except InvalidSettings as error:
+            problems += error.problems
+    if good.get(CANARY, good) is None:
+        good.setdefault(CANARY_PERCENT, None)
+    return good, problems
+
+
+def _changeable(name: str, declared: Mapping[str, Setting]) -> Setting:
+    setting = declared.get(name)
+    if setting is None:
+        raise InvalidValue(f"unknown setting{suggestion(name, declared)}")
+    if setting.secret:
+        raise InvalidValue("a secret belongs in .secrets.local.toml or the environment")
+    if not setting.runtime:
+        raise InvalidValue("cannot be changed at run time; change a file and restart")
+    return setting
 
 
 def _edited(edits: Mapping[str, Any]) -> Callable[[State, InForce], Target]:
@@ -90,12 +177,5 @@ def _edited(edits: Mapping[str, Any]) -> Callable[[State, InForce], Target]:
     return target
 
 
-def _switched_off(now: InForce) -> Resolved:
-    """What is in force, with Bedrock off and nothing else changed."""
-    snapshot = now.snapshot
-    settings = snapshot.settings.replacing(OVERRIDE, **{KILL_SWITCH: False})
-    return Resolved(dataclasses.replace(snapshot, settings=settings), now.skipped)
-
-
-def _without_canary(now: InForce) -> Resolved:
-    return Resolved(dataclasses.replace(now.snapshot, canary=None), now.skipped)
+def _without_canary(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in (CANARY, CANARY_PERCENT)}

@@ -86,5 +86,4 @@ def create_app(runtime: Runtime) -> App:
             raise
         except Exception as error:
             raise PluginError(plugin.name, f"rom_routes failed: {type(error).__name__}: {error}") from error
-    runtime.routes = tuple(sorted(app.resources))
     return app

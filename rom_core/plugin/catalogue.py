@@ -11,7 +11,8 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from types import ModuleType
+from pathlib import Path
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import pluggy
@@ -19,7 +20,7 @@ import structlog
 
 from rom_core.errors import PluginError
 from rom_core.markers import PROJECT
-from rom_core.settings import CORE_RULES, CORE_SETTINGS, Rule, Setting, Settings
+from rom_core.settings import CORE_RULES, CORE_SETTINGS, Rule, Setting, Settings, load_settings
 from rom_core.settings.files import suggestion
 
 GROUP = "rom.plugins"
@@ -129,6 +130,34 @@ class Catalogue:
             if plugin.error:
                 raise PluginError(plugin.name, f"{plugin.switch} is on, but {plugin.error}")
         return plugins
+
+
+@dataclass(frozen=True)
+class Layers:
+    """Where settings come from; `load` reads it all afresh. `environ` is the environment the process began with."""
+
+    catalogue: Catalogue
+    root: Path
+    environ: Mapping[str, str]
+
+    def load(
+        self,
+        overrides: Mapping[str, Any] = MappingProxyType({}),
+        started: Settings | None = None,
+        *,
+        relations: bool = True,
+    ) -> Settings:
+        """As `load_settings`; without `relations` each setting is judged by itself. Raises InvalidSettings."""
+        catalogue = self.catalogue
+        return load_settings(
+            catalogue.settings,
+            catalogue.rules if relations else (),
+            root=self.root,
+            environ=self.environ,
+            overrides=overrides,
+            lenient_switches=catalogue.has_broken,
+            started=started,
+        )
 
 
 def inspect_plugin(specs: ModuleType, name: str, instance: Any, *, origin: str = "") -> Plugin:

@@ -341,7 +341,7 @@ def test_switched_off_it_sends_nothing() -> None:
 def put_in_force(runtime: Runtime, *, alerts: bool) -> None:
     """Switch the plugin on or off while the process runs."""
     settings = make_settings(runtime.catalogue, ENDS_ENABLED=True, ALERTS_ENABLED=alerts, ALERT_WEBHOOK_URL=HOOK)
-    runtime.current = runtime.build(settings)
+    runtime.swap(runtime.build(settings))
     runtime.emit(SettingsChanged(2, {"ALERTS_ENABLED": (not alerts, alerts)}, "ops", "", ""))
 
 

@@ -263,7 +263,7 @@ def test_the_newest_limits_hold_for_turns_that_run_already() -> None:
     run(bench)
     turn = make_turn(bench.runtime)
     newer = Bench(plugins="breaker", BREAKER_FAILURES=2).runtime.current.settings
-    bench.runtime.current = replace(bench.runtime.current, settings=newer)
+    bench.runtime.swap(replace(bench.runtime.current, settings=newer))
     with pytest.raises(ModelServerError):
         bench.runtime.run(turn)
     assert status(bench)["state"] == "open"

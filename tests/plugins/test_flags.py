@@ -320,17 +320,20 @@ def test_a_body_without_content_type_changes_nothing(admin: Admin) -> None:
 
 def test_a_canary_is_set_shown_and_cleared(admin: Admin) -> None:
     """The `canary` block of a JSON body; the answer to a chat tells the cohort, errors too."""
-    block = {"flags": {"MAX_TOKENS": "50"}, "include": ["ana"]}
+    block = {"flags": {"MAX_TOKENS": "50"}, "include": ["pilot"]}
     assert admin.json("/admin/reload-flags", {"canary": block, "CANARY_PERCENT": 10}).status_code == 200
-    shown = {"percent": 10, "flags": {"MAX_TOKENS": 50}, "include": ["ana"], "salt": ""}
+    shown = {"percent": 10, "flags": {"MAX_TOKENS": 50}, "include": ["pilot"], "salt": ""}
     assert admin.get("/admin/flags").json["canary"] == admin.get("/admin/status").json["canary"] == shown
-    for user, cohort in (("ana", "canary"), ("user-1", "stable")):
-        assert _chat(admin, message="hi", user=user).headers["X-Rom-Cohort"] == cohort
+    assert _chat(admin, message="hi", user="user-1").headers["X-Rom-Cohort"] == "stable"
+    assert _chat(admin, message="hi", user="pilot").headers["X-Rom-Cohort"] == "stable"
+    assert admin.json("/admin/reload-flags", {"canary": {**block, "include": ["app"]}}).status_code == 200
+    assert _chat(admin, message="hi", user="user-1").headers["X-Rom-Cohort"] == "canary"
     admin.site.transport.steps[:] = [ModelRefused()]
-    answer = _chat(admin, message="hi", user="ana")
+    answer = _chat(admin, message="hi")
     assert (answer.status_code, answer.headers["X-Rom-Cohort"]) == (502, "canary")
     assert admin.json("/admin/reload-flags", {"canary": None}).json["changed"]["canary"]["to"] is None
     assert admin.get("/admin/status").json["canary"] is None
+    assert admin.get("/admin/flags").json["flags"]["CANARY_PERCENT"]["value"] == 0
 
 
 def _chat(admin: Admin, **body: Any) -> Any:
@@ -374,7 +377,7 @@ def test_trouble_with_the_store_shows_everywhere(admin: Admin) -> None:
 
 def test_a_kill_that_is_not_in_force_yet_shows_everywhere(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another change holds up everything: 200, not durable, off; nobody reads that Bedrock is on."""
-    monkeypatch.setattr("rom_core.flags.sequencer._TURN_SECONDS", 0.01)
+    monkeypatch.setattr("rom_core.flags.control._LOCK_SECONDS", 0.01)
     with held(admin.flags):
         assert admin.reload("BEDROCK_ENABLED=false").json == {
             "version": 1,

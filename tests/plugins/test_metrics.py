@@ -194,9 +194,8 @@ def test_the_state_of_a_circuit_is_what_the_breaker_said_last() -> None:
     assert states() == [2, 0]
     runtime.emit(CircuitHalfOpened("anthropic.second"))
     assert states() == [2, 1]
-    runtime.current = runtime.build(
-        make_settings(runtime.catalogue, METRICS_ENABLED=True, CIRCUIT_BREAKER_ENABLED=False)
-    )
+    settings = make_settings(runtime.catalogue, METRICS_ENABLED=True, CIRCUIT_BREAKER_ENABLED=False)
+    runtime.swap(runtime.build(settings))
     breaker.rom_event(SettingsChanged(2, {"CIRCUIT_BREAKER_ENABLED": (True, False)}, "ops", "", ""))
     assert states() == [0, 1]
     runtime.stop()

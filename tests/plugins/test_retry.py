@@ -366,7 +366,7 @@ def test_a_reload_changes_the_budget_of_running_turns() -> None:
     bench = Bench(server_error(), says("ok"), plugins="retry")
     other = Bench(plugins="retry", RETRY_BUDGET_MIN_PER_MINUTE=0)
     turn = make_turn(bench.runtime)
-    bench.runtime.current = other.runtime.current
+    bench.runtime.swap(other.runtime.current)
     with pytest.raises(ModelServerError):
         bench.runtime.run(turn)
     assert declined(bench.recorder) == ["budget"]

@@ -13,13 +13,21 @@ from rom_core import hookspecs
 from rom_core.plugin.catalogue import Catalogue
 
 ROOT = SCRIPTS.parent
-STEPS = ["ruff check .", "ruff format --check .", "mypy", "promtool check", "promtool test", "python -m pytest -n auto"]
+STEPS = [
+    "ruff check .",
+    "ruff format --check .",
+    "mypy",
+    "lint-imports",
+    "promtool check",
+    "promtool test",
+    "python -m pytest -n auto",
+]
 
 
 @pytest.fixture
 def tools(tmp_path: Path) -> Path:
     """A folder of them; what is in the file `fails` ends with 1."""
-    for name in ("ruff", "mypy", "promtool", "python"):
+    for name in ("ruff", "mypy", "lint-imports", "promtool", "python"):
         tool = tmp_path / name
         tool.write_text(
             f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/calls\nenv >{tmp_path}/environ\n'
@@ -53,7 +61,7 @@ def test_lint_types_rules_and_tests_on_all_cores(tools: Path) -> None:
     assert calls(tools)[-1] == "python -m pytest -n 2 -k gate"
 
 
-@pytest.mark.parametrize("tool", ["ruff", "mypy", "promtool", "python"])
+@pytest.mark.parametrize("tool", ["ruff", "mypy", "lint-imports", "promtool", "python"])
 def test_the_first_failure_is_the_last_step(tools: Path, tool: str) -> None:
     """And the exit code says so."""
     (tools / "fails").write_text(tool)

@@ -89,7 +89,7 @@ def test_the_kill_switch_during_the_closing_request_still_gives_an_answer() -> N
 
     def off(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
         settings = make_settings(runtime.catalogue, BEDROCK_ENABLED=False)
-        runtime.current = dataclasses.replace(runtime.current, settings=settings)
+        runtime.swap(dataclasses.replace(runtime.current, settings=settings))
         return asks(("a", {}))
 
     loop.transport.steps[2] = off

@@ -150,7 +150,7 @@ def test_beside_a_canary_only_what_both_would_refuse(crowd: Make, canary_limits:
     here.come("r")
     other = here.settings(BOTTLENECK_LIMITER_ENABLED=canary_limits)
     canary = Canary(here.runtime.build(other), CanaryBlock({}), 50)
-    here.runtime.current = dataclasses.replace(here.runtime.current, canary=canary)
+    here.runtime.swap(dataclasses.replace(here.runtime.current, canary=canary))
     assert at_the_door(here) == code
 
 

@@ -237,7 +237,7 @@ def test_no_slot_is_lost_under_cancellations_at_any_moment() -> None:
         if number % 3:
             threading.Timer(dice.random() / 50, turn.cancel.cancel, ["client_gone"]).start()
         if number % 50 == 0:
-            runtime.current = dataclasses.replace(runtime.current, version=number)
+            runtime.swap(dataclasses.replace(runtime.current, version=number))
     for thread in threads:
         thread.join(10)
     runtime.stop()

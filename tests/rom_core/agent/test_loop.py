@@ -168,7 +168,7 @@ def test_the_kill_switch_is_read_before_every_request() -> None:
 
     def switch_off(value: Any, context: Any) -> str:
         off = make_settings(runtime.catalogue, BEDROCK_ENABLED=False)
-        runtime.current = dataclasses.replace(runtime.current, settings=off)
+        runtime.swap(dataclasses.replace(runtime.current, settings=off))
         return "off"
 
     plugins = {"kit": Toolkit(tool(run=switch_off))}

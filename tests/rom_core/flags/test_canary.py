@@ -110,11 +110,11 @@ def _cohort(runtime: Runtime, user: str | None = None, conversation: str = "c", 
     return runtime.current.for_request(request)[1]
 
 
-def test_included_users_and_keys_are_always_in(site: Site) -> None:
-    """At zero percent too; nobody else is."""
+def test_included_keys_are_always_in_and_users_are_not(site: Site) -> None:
+    """At zero percent too; a `user` is what a client says of itself, so it opens nothing."""
     runtime, flags = site.start()
     flags.change({"canary": {"flags": {"SOFT": 3}, "include": ["user-7", "pilot"]}}, ANA)
-    assert cohorts(runtime) == {"user-7"}
+    assert cohorts(runtime) == set()
     assert _cohort(runtime, key="pilot") == "canary"
     assert _cohort(runtime) == "stable"
 
@@ -207,11 +207,11 @@ def test_the_canary_is_judged_with_the_stable_settings_it_stands_on(site: Site) 
     assert runtime.current.canary is None
 
 
-def test_the_canary_is_kept_shown_and_rolled_back_like_an_override(site: Site) -> None:
-    """It survives a restart; its event names flags, and users only by their number."""
+def test_the_canary_is_kept_and_shown_like_an_override(site: Site) -> None:
+    """It survives a restart; its event names flags, and keys only by their number."""
     runtime, flags = site.start()
-    applied = flags.change({"canary": {"flags": {"SOFT": "3"}, "include": ["ana@example.org"]}}, ANA)
-    block = {"flags": {"SOFT": 3}, "include": ["ana@example.org"], "salt": ""}
+    applied = flags.change({"canary": {"flags": {"SOFT": "3"}, "include": ["pilot"]}}, ANA)
+    block = {"flags": {"SOFT": 3}, "include": ["pilot"], "salt": ""}
     assert dict(applied.changed) == {"canary": (None, block)}
     recorder = runtime.catalogue.plugins["recorder"].instance
     event = next(event for event in recorder.events if isinstance(event, SettingsChanged))
@@ -221,10 +221,48 @@ def test_the_canary_is_kept_shown_and_rolled_back_like_an_override(site: Site) -
     assert restarted.current.canary.as_dict() == block
     assert flags.change({"canary": None}, ANA).version == 3
     assert runtime.current.canary is None
+    assert site.store.load().values == {}
+
+
+@pytest.mark.parametrize("end", ["null", "text", "withdrawn", "replaced"])
+def test_a_rollback_never_brings_a_canary_back(site: Site, end: str) -> None:
+    """A canary aborted at version 6 stays so after a rollback to 5, at which it had half of the traffic."""
+    runtime, flags = site.start()
+    flags.change({"SOFT": 5}, ANA)
+    flags.change({"canary": {"flags": {"SOFT": 3}}, "CANARY_PERCENT": 10}, ANA)
+    flags.change({"MAX_TOKENS": 50}, ANA)
+    assert flags.change({"CANARY_PERCENT": 50}, ANA).version == 5
+    match end:
+        case "withdrawn":
+            flags.withdraw_canary(ANA)
+        case "replaced":
+            flags.change({"canary": {"flags": {"SOFT": 4}}}, ANA)
+        case _:
+            flags.change({"canary": None if end == "null" else ""}, ANA)
+    assert runtime.current.version == 6
+    assert (runtime.current.settings.CANARY_PERCENT == 0) == (end != "replaced")
+    flags.rollback(5, ANA)
+    assert (runtime.current.canary, runtime.current.settings.CANARY_PERCENT) == (None, 0)
+    assert site.store.load().values == {"SOFT": 5, "MAX_TOKENS": 50}
+    assert cohorts(runtime) == set()
+
+
+def test_a_rollback_ends_a_canary_that_its_version_does_not_know(site: Site) -> None:
+    """Its share of the traffic sees what everybody sees."""
+    runtime, flags = site.start()
+    flags.change({"canary": {"flags": {"SOFT": 3}}, "CANARY_PERCENT": 50}, ANA)
+    flags.rollback(1, ANA)
+    assert (runtime.current.canary, site.store.load().values) == (None, {})
+
+
+def test_a_rollback_of_something_else_leaves_a_canary_in_force(site: Site) -> None:
+    """It is the same one at both versions: nothing is brought back."""
+    runtime, flags = site.start()
+    flags.change({"canary": {"flags": {"SOFT": 3}}, "CANARY_PERCENT": 50}, ANA)
+    flags.change({"MAX_TOKENS": 50}, ANA)
     flags.rollback(2, ANA)
     assert runtime.current.canary is not None
-    flags.change({"canary": ""}, ANA)
-    assert site.store.load().values == {}
+    assert (runtime.current.canary.percent, runtime.current.settings.MAX_TOKENS) == (50, 1000)
 
 
 def test_a_stored_canary_that_does_not_fit_any_more_is_skipped(site: Site) -> None:

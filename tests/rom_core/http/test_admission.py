@@ -121,8 +121,8 @@ def test_the_order_at_the_door(route: str) -> None:
 
     assert said("wrong")[:2] == (401, "unauthorized")
     assert said()[:2] == (503, "bedrock_disabled")
-    switches = {"DOOR_ENABLED": True, "RECORDER_ENABLED": True}
-    runtime.current = runtime.build(make_settings(runtime.catalogue, API_KEYS=f"key={KEY}", **switches))
+    enabled = {"DOOR_ENABLED": True, "RECORDER_ENABLED": True}
+    runtime.swap(runtime.build(make_settings(runtime.catalogue, API_KEYS=f"key={KEY}", **enabled)))
     assert said()[:2] == (503, "draining")
     runtime.draining.clear()
     assert said() == (503, "overloaded", "mine")

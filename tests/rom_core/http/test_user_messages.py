@@ -31,7 +31,7 @@ def override(runtime: Runtime, **errors: str) -> None:
     current = runtime.current
     merged = {**current.settings.TEXT_ERRORS, **errors}
     settings = current.settings.replacing("override", TEXT_ERRORS=merged)
-    runtime.current = dataclasses.replace(current, settings=settings)
+    runtime.swap(dataclasses.replace(current, settings=settings))
 
 
 def test_every_error_code_has_a_text_of_its_own() -> None:

@@ -1,4 +1,4 @@
-"""What a request to the routes of the settings says of itself: on top of which version, and which one it means."""
+"""Versions as requests name them: the one a change is meant for (If-Match), and numbers in bodies."""
 
 from __future__ import annotations
 

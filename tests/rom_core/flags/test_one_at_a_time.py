@@ -11,7 +11,7 @@ from flag_support import ANA, Limits, Site, changes, held, soon, start
 from support import make_turn, says
 
 from rom_core.errors import BedrockDisabled, Overloaded
-from rom_core.flags import Applied, Author, sequencer
+from rom_core.flags import Applied, Author, control
 
 
 def test_the_kill_switch_counts_before_anything_is_waited_for(site: Site) -> None:
@@ -41,7 +41,7 @@ def test_a_kill_that_nobody_waits_for_any_more_comes_before_the_next_change(
 ) -> None:
     """It was answered as not durable; then it is kept under the name of who asked, and switching on again works."""
     runtime, flags = start(site)
-    monkeypatch.setattr(sequencer, "_TURN_SECONDS", 0.01)
+    monkeypatch.setattr(control, "_LOCK_SECONDS", 0.01)
     with held(flags):
         applied = flags.change({"BEDROCK_ENABLED": "off"}, Author("eva"))
         assert (applied.version, applied.durable, dict(applied.changed)) == (
@@ -84,7 +84,7 @@ def test_a_kill_given_up_while_a_change_was_under_way_is_carried_out_at_its_end(
 ) -> None:
     """By whoever made the change, under the name of who asked: nobody else may come for a long time."""
     runtime, flags = start(site)
-    monkeypatch.setattr(sequencer, "_TURN_SECONDS", 0.01)
+    monkeypatch.setattr(control, "_LOCK_SECONDS", 0.01)
     load = site.store.load
     applied: list[Applied] = []
     killer = threading.Thread(target=lambda: applied.append(flags.change({"BEDROCK_ENABLED": "off"}, Author("eva"))))
