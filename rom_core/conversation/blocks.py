@@ -13,13 +13,13 @@ from rom_core.conversation.values import (
     clean_name,
     clean_text,
     document,
-    is_encodable,
     is_name,
     is_text,
     json_object,
     render,
     sequence,
 )
+from rom_core.unicode import is_encodable
 
 _IN_RESULTS: Final = frozenset({"text", "json", "image", "document", "video", "searchResult"})
 _IN_MESSAGES: Final[Mapping[str, frozenset[str]]] = {
