@@ -14,8 +14,9 @@ from local_bedrock.behaviour import MISSING, Behaviour
 from local_bedrock.conversation import Turn
 from local_bedrock.models import ModelInfo
 from local_bedrock.reasoning import signature
-from local_bedrock.tools import choose_tool, facts, make_input
+from local_bedrock.tools import choose_tool, make_input, missing_dates
 from local_bedrock.usage import tokens_of
+from local_bedrock.wording import INTRODUCTION, MARK, words_of
 
 _INPUT_PIECE = 16
 _QUOTED = 200
@@ -101,7 +102,7 @@ def answer(body: dict[str, Any], turn: Turn, text: str, behaviour: Behaviour, mo
         return _within_limit(Answer((*blocks, *uses), "tool_use"), body)
     if behaviour.empty:
         return Answer(tuple(blocks), behaviour.stop or "end_turn")
-    said = _say(turn, text, behaviour)
+    said = _say(body, turn, text, behaviour)
     stopped = _before_stop_sequence(said, body)
     made = Answer(
         (*blocks, *([Text(stopped)] if stopped else [])),
@@ -112,9 +113,8 @@ def answer(body: dict[str, Any], turn: Turn, text: str, behaviour: Behaviour, mo
 
 
 def _tool_uses(body: Mapping[str, Any], turn: Turn, text: str, behaviour: Behaviour) -> list[ToolUse]:
-    config = body.get("toolConfig") or {}
-    offered = {tool["toolSpec"]["name"]: tool["toolSpec"] for tool in config.get("tools") or [] if tool.get("toolSpec")}
-    choice = config.get("toolChoice") or {}
+    offered = _offered(body)
+    choice = (body.get("toolConfig") or {}).get("toolChoice") or {}
     names, rounds = _plan(offered, choice, text, behaviour)
     forced = choice.get("any") is not None or choice.get("tool") is not None
     if not names or (turn.tool_rounds >= rounds and not (forced and behaviour.say is None)):
@@ -146,7 +146,8 @@ def _plan(
         return [choice["tool"]["name"]], rounds
     fitting = choose_tool(list(offered.values()), text)
     if fitting is not None:
-        return [fitting["name"]], rounds
+        free = behaviour.tools is None and not ordered and choice.get("any") is None
+        return ([], 0) if free and missing_dates(fitting, text) else ([fitting["name"]], rounds)
     if behaviour.tools is not None or ordered or choice.get("any") is not None:
         return list(offered)[:1], rounds
     return [], 0
@@ -190,25 +191,41 @@ def _numbered(value: Any, number: int) -> Any:
     return value
 
 
-def _say(turn: Turn, text: str, behaviour: Behaviour) -> str:
+def _say(body: Mapping[str, Any], turn: Turn, text: str, behaviour: Behaviour) -> str:
     if behaviour.say is not None:
         return behaviour.say
     if behaviour.length is not None:
         return " ".join(islice(cycle(_STORY.split()), behaviour.length))
     if turn.results:
-        return "\n\n".join(_report(result, turn) for result in turn.results)
+        return "\n\n".join([MARK, *(_report(result, turn) for result in turn.results)])
+    if question := _question(body, text):
+        return f"{INTRODUCTION}. {question}"
     shown = text if len(text) <= _QUOTED else text[:_QUOTED] + "…"
     if not shown:
-        return "Olá! Sou o modelo local de desenvolvimento. Em que posso ajudar?"
-    return f"Sou o modelo local de desenvolvimento e nenhuma ferramenta se aplica. Você disse: {shown}"
+        return f"Olá! {INTRODUCTION}. Em que posso ajudar?"
+    return f"{INTRODUCTION}, e nenhuma ferramenta se aplica. Você disse: {shown}"
+
+
+def _question(body: Mapping[str, Any], text: str) -> str:
+    """What has to be known before the fitting tool can be used, "" if nothing."""
+    fitting = choose_tool(list(_offered(body).values()), text)
+    if fitting is None or not (missing := missing_dates(fitting, text)):
+        return ""
+    names = ", ".join(name.replace("_", " ") for name in missing)
+    return f"Para usar a ferramenta {fitting['name']} preciso saber: {names}. Escreva a data como 13/03/2026."
+
+
+def _offered(body: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    tools = (body.get("toolConfig") or {}).get("tools") or []
+    return {tool["toolSpec"]["name"]: tool["toolSpec"] for tool in tools if tool.get("toolSpec")}
 
 
 def _report(result: Mapping[str, Any], turn: Turn) -> str:
     name = turn.tool_names.get(result["toolUseId"], "ferramenta")
-    told = facts(result["content"])
+    words = words_of(result["content"])
     if result.get("status") == "error":
-        return f"Não consegui usar a ferramenta {name}: {told}"
-    return f"Segundo a ferramenta {name}: {told}"
+        return f"Não consegui usar a ferramenta {name}: {words}"
+    return f"Segundo a ferramenta {name}: {words}"
 
 
 def _before_stop_sequence(text: str, body: Mapping[str, Any]) -> str:

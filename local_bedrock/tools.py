@@ -6,10 +6,9 @@ strongest hint is a schema property whose `pattern` occurs in the message.
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -56,6 +55,8 @@ _COMMON = frozenset(
     ]
 )
 _READ = 20_000
+_STEM_FROM = 4
+_JOINING = ("de", "da", "do", "e", "em", "a", "o")
 # what a pattern accepts although it says nothing is no hint
 _PROBE = "palavra qualquer"
 
@@ -76,6 +77,18 @@ def make_input(spec: Mapping[str, Any], text: str) -> dict[str, Any]:
     schema = spec["inputSchema"].get("json") or {}
     made = _Filler(text).object(schema)
     return made if isinstance(made, dict) else {}
+
+
+def missing_dates(spec: Mapping[str, Any], text: str) -> list[str]:
+    """The dates that this tool requires and the message does not name: a date is asked for, never made up."""
+    schema = spec["inputSchema"].get("json") or {}
+    required = schema.get("required") if isinstance(schema.get("required"), list) else []
+    filler = _Filler(text)
+    return [
+        key
+        for key, part in _properties(schema).items()
+        if not filler.value(part)[1] and key in (required or ()) and _is_date(part) and "default" not in part
+    ]
 
 
 def _score(spec: Mapping[str, Any], text: str, words: frozenset[str]) -> int:
@@ -116,9 +129,14 @@ def _compile(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
 
 def _stems(text: str) -> frozenset[str]:
     """Words of four letters or more, without accents, cut to five so that inflections meet."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text[:_READ]) if not unicodedata.combining(c))
-    words = re.findall(r"[^\W\d_]{4,}", plain.casefold())
+    words = [word for word in _plain(text).split() if len(word) >= _STEM_FROM]
     return frozenset(word[:5] for word in words if word not in _COMMON)
+
+
+def _plain(text: str) -> str:
+    """The words of a text in small letters without accents, a space between each two."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text[:_READ]) if not unicodedata.combining(c))
+    return " ".join(re.findall(r"[^\W\d_]+", plain.casefold()))
 
 
 def _properties(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -173,14 +191,20 @@ class _Filler:
         return self._string(schema)
 
     def _choice(self, schema: Mapping[str, Any]) -> tuple[Any, bool]:
-        words = _stems(self._text)
+        """The choice that the message names, of several the one with most words."""
+        words, plain = _stems(self._text), set(_plain(self._text).split())
+        said = []
         for choice in schema["enum"]:
-            said = isinstance(choice, str) and (
-                (_stems(choice) and _stems(choice) <= words)
-                or re.search(rf"\b{re.escape(choice)}\b", self._text, re.IGNORECASE)
-            )
-            if said:
-                return choice, True
+            if not isinstance(choice, str):
+                continue
+            stems = _stems(choice)
+            short = {word for word in _plain(choice).split() if len(word) < _STEM_FROM and word not in _JOINING}
+            if (stems and stems <= words and short <= plain) or re.search(
+                rf"\b{re.escape(choice)}\b", self._text, re.IGNORECASE
+            ):
+                said.append((len(stems) + len(short), choice))
+        if said:
+            return max(said, key=lambda one: one[0])[1], True
         return schema.get("default", schema["enum"][0]), False
 
     def _number(self, schema: Mapping[str, Any], kind: str) -> tuple[Any, bool]:
@@ -199,7 +223,7 @@ class _Filler:
             if found in self._numbers:
                 self._numbers.remove(found)
             return found, True
-        if schema.get("format") == "date" or _is_date_pattern(schema.get("pattern")):
+        if _is_date(schema):
             if self._dates:
                 return self._dates.pop(0), True
             return str(schema.get("default", "2026-01-02")), False
@@ -219,39 +243,10 @@ def _iso_date(match: re.Match[str]) -> str:
     return f"{match[6]}-{match[5]}-{match[4]}"
 
 
+def _is_date(schema: Mapping[str, Any]) -> bool:
+    return schema.get("format") == "date" or _is_date_pattern(schema.get("pattern"))
+
+
 def _is_date_pattern(pattern: Any) -> bool:
     compiled = _compile(pattern) if isinstance(pattern, str) else None
     return compiled is not None and compiled[1].fullmatch("2026-01-02") is not None
-
-
-def facts(content: Iterable[Mapping[str, Any]]) -> str:
-    """The text and JSON of a toolResult as one line of prose: `key: value` pairs for objects."""
-    parts = []
-    for block in content:
-        if block.get("text"):
-            parts.append(_told(block["text"]))
-        elif block.get("json") is not None:
-            parts.append(_prose(block["json"]))
-        else:
-            parts.append(f"[{next(iter(block), 'nada')}]")
-    return "; ".join(filter(None, parts))
-
-
-def _told(text: str) -> str:
-    """JSON that a tool sends as text is told as if it were JSON."""
-    if text.lstrip()[:1] in ("{", "["):
-        try:
-            return _prose(json.loads(text))
-        except (ValueError, RecursionError):
-            pass
-    return text.strip()
-
-
-def _prose(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_prose(part)}" for key, part in value.items())
-    if isinstance(value, list):
-        return "; ".join(_prose(part) for part in value)
-    if isinstance(value, bool):
-        return "sim" if value else "não"
-    return "nenhum" if value is None else str(value)

@@ -10,7 +10,8 @@ import pytest
 
 from local_bedrock import LocalBedrock, reply, tool_use
 from local_bedrock.rules import check_conversation
-from local_bedrock.tools import choose_tool, facts, find_pattern, make_input
+from local_bedrock.tools import choose_tool, find_pattern, make_input
+from local_bedrock.wording import MARK, words_of
 
 SONNET = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 CASE = "0001234-56.2024.8.26.0100"
@@ -107,10 +108,72 @@ def test_optional_arguments_need_evidence() -> None:
     assert make_input(tool, "Liste casos") == {}
 
 
-def test_facts_tell_text_and_json() -> None:
-    """Results become prose that holds all their values; JSON sent as text is read too."""
-    told = facts([{"json": {"a": {"b": True}, "c": [1, None]}}, {"text": '{"d": "x"}'}, {"text": " y "}, {"image": {}}])
-    assert told == "a: b: sim, c: 1; nenhum; d: x; y; [image]"
+def test_text_and_json_are_worded() -> None:
+    """JSON as a line of names and values, dates as one writes them; JSON in a text too; other blocks by kind."""
+    worded = words_of(
+        [
+            {"json": {"last_step": {"b": True}, "c": [1, None], "at": "2026-05-04"}},
+            {"text": '{"d": "x"}'},
+            {"text": " y "},
+            {"image": {}},
+        ]
+    )
+    assert worded == "last step: (b sim); c: 1, não informado; at: 04/05/2026\nd: x\ny\n[image]"
+
+
+def test_an_answer_that_explains_itself_is_not_spelt_out() -> None:
+    """Its own words and its warnings, no names of members."""
+    worded = words_of([{"json": {"valid": True, "explanation": "Número válido.", "warnings": ["Confira.", "Leia."]}}])
+    assert worded == "Número válido.\n\nAtenção:\n- Confira.\n- Leia."
+
+
+DATED = {
+    "name": "contar_prazo",
+    "inputSchema": {
+        "json": {
+            "type": "object",
+            "properties": {"data": {"type": "string", "format": "date"}, "dias": {"type": "integer"}},
+            "required": ["data", "dias"],
+        }
+    },
+}
+
+
+def test_a_date_that_nobody_named_is_asked_for(client: Any) -> None:
+    """The model invents none; with one in the message, or when it is ordered to, it uses the tool."""
+    config = {"tools": [{"toolSpec": DATED}]}
+    asked = client.converse("Como contar o prazo de 15 dias?", toolConfig=config)
+    (block,) = asked["output"]["message"]["content"]
+    assert asked["stopReason"] == "end_turn"
+    assert "preciso saber: data" in block["text"]
+    assert "demonstração" in block["text"]
+    named = client.converse("Como contar o prazo de 15 dias de 13/03/2026?", toolConfig=config)
+    (block,) = named["output"]["message"]["content"]
+    assert block["toolUse"]["input"] == {"data": "2026-03-13", "dias": 15}
+    assert client.converse("Como contar o prazo? [[tools=1]]", toolConfig=config)["stopReason"] == "tool_use"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("houve intimação confirmada", "intimacao_confirmada"),
+        ("houve intimação não confirmada", "intimacao_nao_confirmada"),
+        ("citação não confirmada de ente público", "citacao_nao_confirmada_ente_publico"),
+        ("houve intimação", "intimacao"),
+    ],
+)
+def test_of_several_choices_the_one_with_most_words_is_meant(text: str, expected: str) -> None:
+    """So a longer name is not taken for the shorter one that it begins with."""
+    names = ["intimacao", "intimacao_confirmada", "intimacao_nao_confirmada", "citacao_nao_confirmada_ente_publico"]
+    schema = {"type": "object", "properties": {"evento": {"enum": names}}, "required": ["evento"]}
+    assert make_input({"name": "x", "inputSchema": {"json": schema}}, text) == {"evento": expected}
+
+
+def test_an_answer_in_its_own_words_says_that_it_is_a_demonstration(client: Any) -> None:
+    """Nobody takes it for a model's; a text that was ordered is exactly that text."""
+    said = client.converse("Bom dia")["output"]["message"]["content"][0]["text"]
+    assert "modelo local de demonstração" in said
+    assert client.converse("[[say=olá]]")["output"]["message"]["content"][0]["text"] == "olá"
 
 
 def input_pieces(events: list[dict[str, Any]]) -> list[str]:
@@ -144,7 +207,7 @@ def test_answer_holds_what_the_tool_said(client: Any) -> None:
         client, f"E o {CASE}?", lambda _: {"content": [{"json": {"fase": "sentença", "data": "2026-05-04"}}]}
     )
     assert said[-1]["content"] == [
-        {"text": "Segundo a ferramenta consultar_processo: fase: sentença, data: 2026-05-04"}
+        {"text": f"{MARK}\n\nSegundo a ferramenta consultar_processo: fase: sentença; data: 04/05/2026"}
     ]
 
 
@@ -153,7 +216,9 @@ def test_answer_tells_a_failed_tool(client: Any) -> None:
     said = converse_through_tools(
         client, f"E o {CASE}?", lambda _: {"status": "error", "content": [{"text": "fora do ar"}]}
     )
-    assert said[-1]["content"][0]["text"] == "Não consegui usar a ferramenta consultar_processo: fora do ar"
+    assert said[-1]["content"][0]["text"] == (
+        f"{MARK}\n\nNão consegui usar a ferramenta consultar_processo: fora do ar"
+    )
 
 
 def test_tool_iterations_are_counted_from_the_message(client: Any) -> None:
