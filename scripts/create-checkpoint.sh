@@ -51,12 +51,12 @@ taken() {
     sed -n "s/.*v${version//./\\.}-checkpoint-\([0-9][0-9]*\)\$/\1/p" | sort -n | uniq
 }
 
-asked=$number
+requested=$number
 for attempt in 1 2 3; do
   numbers=$(taken) || die "the remote '$remote' does not answer"
-  if [ -n "$asked" ]; then
-    if grep -qx "$asked" <<<"$numbers"; then
-      die "v$version-checkpoint-$asked exists; a checkpoint never moves"
+  if [ -n "$requested" ]; then
+    if grep -qx "$requested" <<<"$numbers"; then
+      die "v$version-checkpoint-$requested exists; a checkpoint never moves"
     fi
   else
     # In base 10, whatever zeros somebody put in front.
@@ -73,6 +73,6 @@ for attempt in 1 2 3; do
     exit 0
   fi
   git tag --delete -- "$tag" >/dev/null
-  [ -z "$asked" ] && [ "$attempt" -lt 3 ] || die "'$remote' did not take $tag; nothing was changed"
+  [ -z "$requested" ] && [ "$attempt" -lt 3 ] || die "'$remote' did not take $tag; nothing was changed"
   say "checkpoint: trying once more"
 done

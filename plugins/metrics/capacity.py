@@ -9,6 +9,7 @@ import structlog
 
 from rom_core.events import CapacityChanged
 from rom_core.runtime import Runtime
+from rom_core.store.sqlite_file import iso
 from rom_core.telemetry.capacity import LEVELS, Hold, Reading, RollingCounts, RollingQuantile
 from rom_core.telemetry.memory import MemoryGauge
 
@@ -101,11 +102,11 @@ class CapacityWatch:
         return reading
 
     def status(self) -> dict[str, Any]:
-        """For /admin/status: the level, since when (seconds since the epoch), and the figures behind it."""
+        """For /admin/status: the level, since when, and the figures behind it."""
         reading = self.look()
         return {
             "capacity": LEVELS[self._hold.level],
-            "since": self._since,
+            "since": iso(self._since),
             "memory_ratio": reading.memory_ratio,
             "throttled_ratio": reading.throttled_ratio,
             "attempts": reading.attempts,

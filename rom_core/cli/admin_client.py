@@ -72,7 +72,7 @@ class AdminClient:
                 f"{self._url}{path} answers HTTP {response.status_code} without JSON: is it a ROM Agent, and is it up?"
             ) from None
         except requests.RequestException as error:
-            raise click.ClickException(_silence(self._url, method, error)) from None
+            raise click.ClickException(_no_answer(self._url, method, error)) from None
         if not response.ok or not isinstance(answer, dict):
             raise click.ClickException(_refusal(answer, response.status_code))
         return answer
@@ -92,7 +92,6 @@ class ServerGroup(click.Group):
 
 
 def _url_option(**options: Any) -> click.Option:
-    # The token's variable is read here and not when the module is loaded: an option's callback runs for each command.
     def connect(context: click.Context, _parameter: click.Parameter, url: str | None) -> None:
         if url and not context.resilient_parsing:
             context.obj = AdminClient(url, os.environ.get(TOKEN_VARIABLE, ""))
@@ -102,7 +101,7 @@ def _url_option(**options: Any) -> click.Option:
     )
 
 
-def _silence(url: str, method: str, error: requests.RequestException) -> str:
+def _no_answer(url: str, method: str, error: requests.RequestException) -> str:
     """Why there is no answer; whoever wanted a change reads where it may have been made all the same."""
     import requests
     from urllib3.exceptions import ProtocolError

@@ -107,13 +107,13 @@ def _print(client: AdminClient, answer: dict[str, Any], as_json: bool) -> None:
 def _side_by_side(cohorts: dict[str, Any]) -> Table:
     """The judged window: the canary's checks, and what the stable cohort came to over the same time."""
     from rom_core.cli.console import add_row, table
-    from rom_core.gate.report import value_text
+    from rom_core.gate.report import limit_text, value_text
 
     rows = table("check", "canary", "", "stable", "", "limit")
     for canary, stable in zip(cohorts["canary"]["checks"], cohorts["stable"]["checks"], strict=True):
         name = canary["name"]
         cells = [text for check in (canary, stable) for text in (value_text(name, check["value"]), check["outcome"])]
-        add_row(rows, (name, *cells, value_text(name, canary["limit"])))
+        add_row(rows, (name, *cells, limit_text(name, canary["limit"])))
     return rows
 
 

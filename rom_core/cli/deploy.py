@@ -49,7 +49,7 @@ def status(service: str, api_key: str, limit: int) -> None:
     from rom_core.cli.console import Console, add_row, table
     from rom_core.ops.deploy import LIVE
 
-    deploys = _asking(lambda: _render(api_key, service).deploys(limit))
+    deploys = _or_fail(lambda: _render(api_key, service).deploys(limit))
     rows = table("deploy", "status", "commit", "created", "message")
     for entry in deploys:
         style = "green" if entry.status == LIVE else ""
@@ -65,7 +65,7 @@ def status(service: str, api_key: str, limit: int) -> None:
 def start(commit: str, service: str, api_key: str, wait: float) -> None:
     """Deploy COMMIT, a full id, and wait until it is live."""
     render = _render(api_key, service)
-    begun = _asking(lambda: render.start(commit))
+    begun = _or_fail(lambda: render.start(commit))
     _finish(render, begun, wait)
 
 
@@ -84,11 +84,11 @@ def rollback(deploy_id: str | None, service: str, api_key: str, wait: float, yes
     from rom_core.ops.deploy import ENDED, LIVE, rollback_target
 
     render = _render(api_key, service)
-    deploys = _asking(lambda: render.deploys(100))
+    deploys = _or_fail(lambda: render.deploys(100))
     if deploy_id is None:
-        target = _asking(lambda: rollback_target(deploys))
+        target = _or_fail(lambda: rollback_target(deploys))
     else:
-        target = next((entry for entry in deploys if entry.id == deploy_id), None) or _asking(
+        target = next((entry for entry in deploys if entry.id == deploy_id), None) or _or_fail(
             lambda: render.deploy(deploy_id)
         )
     live = next((entry for entry in deploys if entry.status == LIVE), None)
@@ -99,8 +99,8 @@ def rollback(deploy_id: str | None, service: str, api_key: str, wait: float, yes
             say(f"NOTE: {_line(entry)} is under way and may become live afterwards; cancel it at Render")
     if not yes:
         click.confirm("Go back, with automatic deploys switched off?", abort=True)
-    _asking(render.stop_auto_deploy)
-    begun = _asking(lambda: render.rollback(target.id))
+    _or_fail(render.stop_auto_deploy)
+    begun = _or_fail(lambda: render.rollback(target.id))
     _finish(render, begun, wait)
 
 
@@ -109,7 +109,7 @@ def _finish(render: Render, begun: Deploy, seconds: float) -> None:
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     say(_line(begun))
     try:
-        _asking(lambda: render.wait(begun, seconds, stop, on_change=lambda entry: say(_line(entry))))
+        _or_fail(lambda: render.wait(begun, seconds, stop, on_change=lambda entry: say(_line(entry))))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -119,14 +119,14 @@ def _render(api_key: str, service: str) -> Render:
     from rom_core.concurrency.clock import SystemClock
     from rom_core.ops.deploy import Render
 
-    return _asking(lambda: Render(api_key, service, clock=SystemClock()))
+    return _or_fail(lambda: Render(api_key, service, clock=SystemClock()))
 
 
-def _asking(question: Callable[[], Answer]) -> Answer:
+def _or_fail(call: Callable[[], Answer]) -> Answer:
     from rom_core.ops.deploy import RenderError
 
     try:
-        return question()
+        return call()
     except RenderError as error:
         raise click.ClickException(str(error)) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 from pathlib import Path
@@ -16,6 +17,9 @@ from rom_core.errors import ConfigurationError
 from rom_core.settings.files import files_of
 
 logger = structlog.get_logger("rom.settings")
+
+# Taken by another process, or one that only root may have.
+_PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES})
 
 
 @click.command()
@@ -54,7 +58,8 @@ def serve(host: str | None, port: int | None, root: Path) -> None:
             server = Server(app, runtime)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise click.ClickException(f"cannot listen on {settings.HOST}:{settings.PORT}: {reason}") from None
+            hint = "; choose another one with --port or PORT" if getattr(error, "errno", None) in _PORT_ERRORS else ""
+            raise click.ClickException(f"cannot listen on {settings.HOST}:{settings.PORT}: {reason}{hint}") from None
         serve_app(server, runtime, signals)
     except ConfigurationError as error:
         raise SettingsInvalid(str(error)) from None

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any
-
-# Numbers above this are moments, in seconds since the epoch: nothing else that a status tells grows so large.
-_MOMENT = 1e9
 
 
 def status_lines(answer: Mapping[str, Any]) -> Iterator[str]:
@@ -59,7 +55,5 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
-        if value > _MOMENT:
-            return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return f"{value:.3g}"
     return str(value)

@@ -69,7 +69,7 @@ def show(verdict: Verdict, console: Console) -> None:
     for check in verdict.checks:
         colour = COLOURS[check.outcome]
         value = value_text(check.name, check.value, verdict.figures.buckets)
-        limit = value_text(check.name, check.limit)
+        limit = limit_text(check.name, check.limit)
         table.add_row(check.name, Text(check.outcome, style=colour), value, limit, check.why)
     console.print(table)
     # A fail needs no whole window: what is missing then did not keep the gate from judging.
@@ -79,18 +79,23 @@ def show(verdict: Verdict, console: Console) -> None:
     console.print(f"verdict: {verdict.outcome}", style=f"bold {COLOURS[verdict.outcome]}")
 
 
-def seconds_text(value: float | None, buckets: Iterable[float]) -> str:
-    """`8.1 s`; beyond the last edge only that it is more."""
+def seconds_text(value: float | None, buckets: Iterable[float], *, estimated: bool = True) -> str:
+    """`~8.1 s` for an estimate within a bucket of a histogram, else `8.1 s`; beyond the last edge that it is more."""
     if value is None:
         return "-"
     if math.isinf(value):
         edges = [edge for edge in buckets if math.isfinite(edge)]
         return f"> {max(edges):g} s" if edges else "-"
-    return f"{value:.3g} s"
+    return f"~{value:.2g} s" if estimated else f"{value:.3g} s"
+
+
+def limit_text(name: str, limit: float | None) -> str:
+    """The limit of a check: `30 s`, `2`, `1.00%`."""
+    return seconds_text(limit, (), estimated=False) if name == "p95" else value_text(name, limit)
 
 
 def value_text(name: str, value: float | None, buckets: Iterable[float] = ()) -> str:
-    """The value or limit of a check: `8.1 s`, `2`, `0.33%`; `-` for None."""
+    """The value of a check: `~8.1 s`, `2`, `0.33%`; `-` for None."""
     if name == "p95":
         return seconds_text(value, buckets)
     if value is None:

@@ -27,8 +27,8 @@ LIVE = "live"
 ENDED = FAILED | {REPLACED, LIVE}
 POLL_SECONDS = 5.0
 _TIMEOUT = (5, 30)
-# Looks in a row that may fail before the waiting is given up; the deploy itself goes on.
-_TROUBLES = 5
+# Polls in a row that may fail before the waiting ends; the deploy itself goes on.
+_MAX_FAILURES = 5
 
 
 class RenderError(Exception):
@@ -114,7 +114,7 @@ class Render:
     ) -> Deploy:
         """Wait until a deploy is live. Raises RenderError when it fails, is replaced, or takes over `seconds`."""
         give_up = self._clock.monotonic() + seconds
-        troubles, known = 0, deploy.status
+        failures, known = 0, deploy.status
         while deploy.status != LIVE:
             if deploy.status in FAILED or deploy.status == REPLACED:
                 raise RenderError(f"deploy {deploy.id} ended as {deploy.status}")
@@ -125,11 +125,11 @@ class Render:
             if self._clock.sleep(POLL_SECONDS, stop):
                 raise RenderError(f"no longer waiting for deploy {deploy.id}; it goes on")
             try:
-                deploy, troubles = self.deploy(deploy.id), 0
+                deploy, failures = self.deploy(deploy.id), 0
             except RenderError as error:
-                troubles += 1
+                failures += 1
                 passing = error.status is None or error.status == 429 or error.status >= 500
-                if not passing or troubles == _TROUBLES:
+                if not passing or failures == _MAX_FAILURES:
                     raise
             if deploy.status != known:
                 known = deploy.status
@@ -145,7 +145,7 @@ class Render:
 
         One that has ended is not it, the live one least of all: waiting for that would find it live at once.
         """
-        for _ in range(_TROUBLES):
+        for _ in range(_MAX_FAILURES):
             for deploy in self.deploys():
                 if deploy.status not in ENDED and (not commit or deploy.commit == commit):
                     return deploy

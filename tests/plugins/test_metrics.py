@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import falcon.testing
@@ -490,6 +491,7 @@ def test_capacity_is_part_of_the_status_and_each_change_is_an_event() -> None:
     status = metrics.rom_status()
     assert (status["capacity"], status["throttled_ratio"], status["attempts"]) == ("critical", 0.15, 20)
     assert status["p95_seconds"] == 0
+    assert datetime.fromisoformat(status["since"]).tzinfo is not None
     assert metrics.rom_status()["capacity"] == "critical"
     clock.advance(301)
     assert metrics.rom_status()["capacity"] == "normal"

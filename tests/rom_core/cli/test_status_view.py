@@ -43,7 +43,12 @@ def test_what_is_not_as_it_should_be_is_told() -> None:
     circuit = {"state": "open", "forced": False, "recent_failures": 5, "seconds_to_probe": None}
     plugins = [
         {"name": "breaker", "enabled": True, "error": "", "status": {"models": {"sonnet": circuit, "haiku": "?"}}},
-        {"name": "metrics", "enabled": True, "error": "", "status": {"capacity": "alert", "since": 1795564602.6}},
+        {
+            "name": "metrics",
+            "enabled": True,
+            "error": "",
+            "status": {"capacity": "alert", "since": "2026-11-24T23:56:42Z"},
+        },
         {"name": "mine", "enabled": False, "error": "does not import"},
     ]
     wrong = CALM | {
