@@ -65,6 +65,17 @@ def test_a_start_that_fails_cleans_up(tmp_path: Path) -> None:
     assert "cannot listen" in done.stderr
 
 
+def test_too_few_descriptors_are_a_sentence_and_no_silent_server() -> None:
+    """`ulimit -n 130`: it would start, and never answer anybody; exit code 1, with the number that it needs."""
+    command = f"ulimit -n 130; exec {sys.executable} -m rom_core serve --port 0"
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=ROOT, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "this process may open 130 files and needs 162 (ulimit -n 162)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("environ", "says"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import resource
 import signal
@@ -28,6 +29,8 @@ _BODY_CAP_FACTOR = 10
 _CONNECTION_LIMIT = 1000
 # Descriptors for everything else, of those the process may have: connections to the model, stores, pipes.
 _OTHER_FILES = 128
+# The listening socket and the loop's own pipe, which waitress counts as connections.
+_OWN_FILES = 2
 # Bytes a client may leave unread before whoever writes to it waits. waitress's 16 MiB are more than any answer has, so
 # that nothing would ever wait, and one client that does not read would cost as much memory.
 _UNREAD_BYTES = 256 * 1024
@@ -43,7 +46,7 @@ class Server:
     """A waitress server for one runtime. `start` binds and serves in a thread; `stop` drains."""
 
     def __init__(self, app: Any, runtime: Runtime) -> None:
-        """Binds to HOST and PORT (0 = any free one). Raises OSError if that is not possible."""
+        """Binds to HOST and PORT (0 = any free one). Raises OSError if that is not possible, or would serve nobody."""
         settings = runtime.current.settings
         self._runtime = runtime
         self.last_scrape = LastScrape(app)
@@ -66,7 +69,7 @@ class Server:
             cleanup_interval=_MAINTENANCE_SECONDS,
             max_request_header_size=MAX_HEAD_BYTES,
             max_request_body_size=max(settings.MAX_BODY_BYTES * _BODY_CAP_FACTOR, 1 << 20),
-            connection_limit=connection_limit(),
+            connection_limit=connection_limit(self._threads),
             ident="rom",
             # The app heeds and clears them (rom_core/http/addresses.py); waitress knows no mapped addresses or ports.
             clear_untrusted_proxy_headers=False,
@@ -171,12 +174,18 @@ def serve(server: Server, runtime: Runtime, signals: Signals) -> None:
     logger.info("server.stopped", clean=clean, scraped=server.last_scrape.done.is_set())
 
 
-def connection_limit() -> int:
-    """How many clients may be connected at once: a process out of descriptors could not even refuse them."""
+def connection_limit(threads: int) -> int:
+    """How many clients may be connected at once: a process out of descriptors could not even refuse them.
+
+    Raises OSError if there are not even descriptors for as many clients as there are `threads` to serve them.
+    """
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = _OTHER_FILES + _OWN_FILES + threads
     if files == resource.RLIM_INFINITY:
         return _CONNECTION_LIMIT
-    return max(1, min(_CONNECTION_LIMIT, files - _OTHER_FILES))
+    if files < needed:
+        raise OSError(errno.EMFILE, f"this process may open {files} files and needs {needed} (ulimit -n {needed})")
+    return min(_CONNECTION_LIMIT, files - _OTHER_FILES)
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> bool:

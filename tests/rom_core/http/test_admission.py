@@ -169,11 +169,19 @@ def test_a_plugin_that_cannot_say_lets_nobody_in(answer: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "limit"), [((1 << 20, -1), 1000), ((-1, -1), 1000), ((1024, 4096), 896), ((64, 64), 1)]
+    ("files", "limit"), [((1 << 20, -1), 1000), ((-1, -1), 1000), ((1024, 4096), 896), ((162, 162), 34)]
 )
 def test_there_are_descriptors_for_all_connections(
     monkeypatch: pytest.MonkeyPatch, files: tuple[int, int], limit: int
 ) -> None:
     """A thousand connections, or as many as the process may have beside what else it opens; -1 is no limit."""
     monkeypatch.setattr("rom_core.http.server.server.resource.getrlimit", lambda _: files)
-    assert connection_limit() == limit
+    assert connection_limit(32) == limit
+
+
+@pytest.mark.parametrize("files", [64, 130, 161])
+def test_too_few_descriptors_are_said_at_the_start(monkeypatch: pytest.MonkeyPatch, files: int) -> None:
+    """With the number that is needed; such a server would start and never answer anybody."""
+    monkeypatch.setattr("rom_core.http.server.server.resource.getrlimit", lambda _: (files, files))
+    with pytest.raises(OSError, match=f"may open {files} files and needs 162"):
+        connection_limit(32)
