@@ -18,6 +18,7 @@ from rom_core.cli.terminal import clean
 
 _COMMANDS = (
     "bedrock-local",
+    "blind",
     "canary",
     "chat",
     "config",

@@ -76,6 +76,6 @@ def test_a_client_that_leaves_while_a_tool_runs_frees_the_place(server: RomServe
     stream = server.stream(question(600), stream=streamed)
     assert until(lambda: server.chat("oi").json().get("code") == "overloaded")
     if streamed:
-        assert [name for name, _ in zip(stream.events(), range(2), strict=False)]
+        assert [name for _, (name, _) in zip(range(2), stream.events(), strict=False)]
     stream.close()
     assert until(lambda: server.chat("oi").status_code == 200)
