@@ -267,7 +267,7 @@ def rom_tool_call(tool_call: ToolCall) -> ToolResult | None:
 
 @hookspec
 def rom_event(event: Event) -> None:
-    """Something happened; see events.py for the types. Kind: observer, isolated.
+    """Something happened; see `rom_core.events` for the types. Kind: observer, isolated.
 
     Called in the thread in which it happened; must not block. The return value is ignored. Wrappers are refused. A
     SettingsChanged that switches the plugin off still reaches it, as the last one.

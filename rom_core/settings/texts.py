@@ -48,7 +48,7 @@ CONTEXT_TOO_LONG = (
 )
 FILTERED = "A resposta foi bloqueada pelo filtro de conteúdo. Reformule a pergunta e tente novamente."
 
-# What a person is told who meets an error, by its code (rom_core/errors.py): the default of TEXT_ERRORS.
+# What a person is told who meets an error, by its code (rom_core/errors): the default of TEXT_ERRORS.
 ERRORS = {
     "admin_closed": "A administração deste serviço está fechada. Fale com o suporte.",
     "bedrock_disabled": "O assistente está desligado no momento. Tente novamente mais tarde ou fale com o suporte.",

@@ -1,0 +1,187 @@
+"""What happens to the process: requests, settings, circuits, canaries, capacity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from rom_core.turn_values import Event
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStarted(Event):
+    """An HTTP request reached the app. `route` is the template, "unmatched" where there is none."""
+
+    name: ClassVar[str] = "request.started"
+    route: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFinished(Event):
+    """An HTTP request was answered, to the last byte of a stream, or its client left.
+
+    `status`: ok, error, rejected, client_error, cancelled. `code` is that of the problem, "" if there was none.
+    """
+
+    name: ClassVar[str] = "request.finished"
+    route: str
+    method: str
+    status: str
+    http_status: int
+    code: str
+    cohort: str
+    trace_id: str
+    request_id: str
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChanged(Event):
+    """A new snapshot is in force. `changes` maps names to (before, after), secrets masked."""
+
+    name: ClassVar[str] = "flags.changed"
+    version: int
+    changes: Mapping[str, tuple[Any, Any]]
+    by: str
+    why: str
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FlagsStoreTroubled(Event):
+    """The overrides may not be what administrators have set, or would not survive a restart.
+
+    `state`: restored (it was damaged, the last good copy is in use), lost (there was no copy), unwritable.
+    """
+
+    name: ClassVar[str] = "flags.store_troubled"
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDraining(Event):
+    """The process takes no new turns; whoever makes one wait lets it go."""
+
+    name: ClassVar[str] = "server.draining"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRejected(Event):
+    """A request was refused before it became a turn: `code` as in the HTTP answer."""
+
+    name: ClassVar[str] = "request.rejected"
+    route: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityChanged(Event):
+    """The process came nearer to its limits, or got away from them: levels as in capacity.py.
+
+    Ratios are from 0 to 1, None where nothing is known; `attempts` is how many requests to the model
+    `throttled_ratio` is of.
+    """
+
+    name: ClassVar[str] = "capacity.changed"
+    before: str
+    after: str
+    memory_ratio: float | None
+    throttled_ratio: float | None
+    attempts: int
+    p95_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSent(Event):
+    """A message to the alert webhook came to an end.
+
+    `about` is what it is about, `outcome`: delivered, failed (after its retries), dropped (too many waited).
+    """
+
+    name: ClassVar[str] = "alert.sent"
+    about: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitOpened(Event):
+    """A model (an alias) gets no requests. `reason`: failures, probe_failed, forced (then `by` an administrator).
+
+    `failures` are those within the window; `seconds` until the first probe, None while it is forced open. `why` is
+    the administrator's; `trace_id` that of the request, theirs or the one whose failure opened it.
+    """
+
+    name: ClassVar[str] = "circuit.opened"
+    model: str
+    reason: str
+    failures: int
+    seconds: float | None
+    by: str = ""
+    why: str = ""
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitHalfOpened(Event):
+    """One request, the probe, goes to the model to see whether it is back. `trace_id` is its turn's."""
+
+    name: ClassVar[str] = "circuit.half_opened"
+    model: str
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitClosed(Event):
+    """A model gets requests again.
+
+    `reason`: probe_succeeded, forced, or reset (an administrator's `auto`, or the breaker was switched off). `by` and
+    `why` are of whoever did that; `trace_id` is that of the request, theirs or the probe's.
+    """
+
+    name: ClassVar[str] = "circuit.closed"
+    model: str
+    reason: str
+    by: str = ""
+    why: str = ""
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitReported(Event):
+    """What a model's circuit stands at, for observers that have missed its changes: after every change of settings.
+
+    `state`: closed, open, half_open; `forced`: an administrator holds it there.
+    """
+
+    name: ClassVar[str] = "circuit.reported"
+    model: str
+    state: str
+    forced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryChanged(Event):
+    """A canary rollout went on. `percent` is the share of its phase, `by` a person, or "gate".
+
+    `action`: started, passed (the gate held for the whole window), inconclusive (too little traffic in it), approved,
+    held, released, completed (its flags are everybody's).
+    """
+
+    name: ClassVar[str] = "canary.changed"
+    action: str
+    percent: int
+    by: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CanaryAborted(Event):
+    """A canary rollout ended before its time and its flags are withdrawn; `by` a person, or "gate"."""
+
+    name: ClassVar[str] = "canary.aborted"
+    percent: int
+    by: str
+    why: str
