@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import secrets
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -107,16 +108,18 @@ def test_a_service_would_start_with_these_settings(environment: str) -> None:
     """The layers accept them, the generated tokens too; in production everything that may cost is still off."""
     service = next(s for s in SERVICES if variables(s)["ROM_ENV"]["value"] == environment)
     # Render generates 256 bits in base64, which ends with an equals sign.
-    generated = base64.b64encode(bytes(range(32))).decode()
-    environ = {"API_KEYS": "ana=" + "k" * 24, "PORT": "10000"}
+    generated = {name: base64.b64encode(secrets.token_bytes(32)).decode() for name in variables(service)}
+    environ = {"API_KEYS": f"ana={secrets.token_hex(16)}", "PORT": "10000", "DATA_RESIDENCY": "any: partners, clauses"}
     for name, variable in variables(service).items():
         if name not in NO_SETTINGS - {"ROM_ENV"}:
-            environ[name] = generated if variable.get("generateValue") else variable.get("value", environ.get(name, ""))
+            environ[name] = (
+                generated[name] if variable.get("generateValue") else variable.get("value", environ.get(name, ""))
+            )
     catalogue = Catalogue.installed(hookspecs)
     settings = load_settings(catalogue.settings, catalogue.rules, root=ROOT, environ=environ)
     assert settings.environment == environment
     assert (settings.HOST, settings.PORT, settings.STATE_DIR) == ("0.0.0.0", 10000, "/var/data")
-    assert list(parse_api_keys(settings.ADMIN_TOKEN).values()) == [generated]
+    assert list(parse_api_keys(settings.ADMIN_TOKEN).values()) == [generated["ADMIN_TOKEN"]]
     assert settings.BEDROCK_ENABLED is (environment == "staging")
 
 

@@ -12,7 +12,6 @@ import threading
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from plugins.alerts import messages
 from plugins.alerts.courier import Courier
@@ -32,7 +31,7 @@ from rom_core.events import (
 from rom_core.http.requests import status_of
 from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
-from rom_core.settings import Rule, Setting, Settings
+from rom_core.settings import Rule, Setting, Settings, address_problem
 from rom_core.telemetry.capacity import Hold, RollingCounts
 
 _NAME = "alerts"
@@ -42,15 +41,7 @@ MIN_ERRORS = 3
 
 
 def _usable_url(settings: Settings) -> str | None:
-    text = settings.ALERT_WEBHOOK_URL
-    if not text:
-        return None
-    try:
-        url = urlsplit(text)
-        usable = url.scheme in ("http", "https") and bool(url.hostname)
-    except ValueError:
-        usable = False
-    return None if usable else "must be empty or a URL such as https://host/path"
+    return address_problem(settings.ALERT_WEBHOOK_URL) if settings.ALERT_WEBHOOK_URL else None
 
 
 class Alerts:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
-from urllib.parse import urlsplit
 
 from plugins.legal_tools import datajud
 from plugins.legal_tools.case_number import FORMAT, CaseNumber, explain, parse
@@ -17,7 +16,7 @@ from plugins.legal_tools.deadline_answer import answer, missing
 from plugins.legal_tools.deadlines import FIRST_DAY, LAST_DAY, MAX_DAYS, parse_holidays
 from plugins.legal_tools.electronic import SERVICES
 from rom_core.markers import hookimpl
-from rom_core.settings import Rule, Setting, Settings
+from rom_core.settings import Rule, Setting, Settings, address_problem
 from rom_core.tools import Tool, ToolContext, ToolError
 
 _BRASILIA = timezone(timedelta(hours=-3))
@@ -192,13 +191,4 @@ def _is_key(settings: Settings) -> str | None:
 
 
 def _is_url(settings: Settings) -> str | None:
-    from rom_core.ops.requesting import is_loopback
-
-    try:
-        url = urlsplit(settings.DATAJUD_URL)
-        host = url.hostname or ""
-    except ValueError:
-        host = ""
-    if host and (url.scheme == "https" or (url.scheme == "http" and is_loopback(host))):
-        return None
-    return "must be an https URL, or an http one of this machine: the request carries the API key"
+    return address_problem(settings.DATAJUD_URL)

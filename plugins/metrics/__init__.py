@@ -45,7 +45,7 @@ from rom_core.http.requests import status_of
 from rom_core.markers import hookimpl
 from rom_core.plugin.protocols import PluginRoutes
 from rom_core.runtime import Runtime
-from rom_core.settings import Setting
+from rom_core.settings import Rule, Setting, key_rules
 from rom_core.telemetry.accounts import TurnAccount, cost_usd, turn_of, uncached_cost_usd, usage_is_missing
 from rom_core.turn import Turn
 
@@ -91,7 +91,7 @@ class Metrics:
         }
 
     @hookimpl
-    def rom_settings(self) -> Sequence[Setting]:
+    def rom_settings(self) -> Sequence[Setting | Rule]:
         """The switch, and the token that closes /metrics."""
         return [
             Setting("METRICS_ENABLED", bool, True, "Count what happens and serve GET /metrics.", switch=True),
@@ -103,6 +103,7 @@ class Metrics:
                 secret=True,
                 scope="process",
             ),
+            *key_rules("METRICS_TOKEN", "API_KEYS", "ADMIN_TOKEN"),
         ]
 
     @hookimpl

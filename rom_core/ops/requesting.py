@@ -8,13 +8,14 @@ and sees the host's name alone. REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name the c
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from requests.utils import get_environ_proxies
+
+from rom_core.settings import is_loopback
 
 
 class DirectSession(requests.Session):
@@ -40,16 +41,3 @@ def proxies_for(url: str) -> dict[str, str]:
         return {}
     found = get_environ_proxies(url)
     return {name: found[name] for name in ("https", "all") if found.get(name)}
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address, without port and brackets, is this machine's loopback."""
-    name = host.rstrip(".").lower()
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return address.is_loopback or (mapped is not None and mapped.is_loopback)

@@ -29,7 +29,18 @@ _MODEL = (
         "Kill switch: when off, chat answers 503 and no request goes to Bedrock.",
     ),
     _fixed("AWS_REGION", str, "us-west-2", "AWS region of the Bedrock endpoint."),
-    _fixed("BEDROCK_ENDPOINT_URL", str, "", "Empty for AWS, `local` for the bundled local Bedrock, or a URL."),
+    _fixed(
+        "BEDROCK_ENDPOINT_URL",
+        str,
+        "",
+        "Empty for AWS, `local` for the bundled local Bedrock (not in production), or a URL.",
+    ),
+    _fixed(
+        "DATA_RESIDENCY",
+        str,
+        "",
+        "Where models may process what people write: regions with commas, or `any: <who>, <ground>`.",
+    ),
     _fixed(
         "BEDROCK_CONNECT_TIMEOUT_SECONDS",
         float,
@@ -186,7 +197,13 @@ _SERVER = (
         maximum=600,
     ),
     _process("MEMORY_LIMIT_MB", int, 0, "Memory this process may use, in MiB; 0 = the container's limit.", minimum=0),
-    _process("API_KEYS", str, "", "Keys of clients: one, several with commas, or name=key pairs.", secret=True),
+    _process(
+        "API_KEYS",
+        str,
+        "",
+        "Keys of clients: one, several with commas, or name=key pairs; each of 32 characters or more.",
+        secret=True,
+    ),
     _process("ADMIN_TOKEN", str, "", "Keys of administrators, written alike; none closes /admin.", secret=True),
     _fixed(
         "ALLOW_UNAUTHENTICATED",

@@ -1,14 +1,13 @@
 """The settings files: where they are, what they say in every section, and what nobody could mean.
 
-dynaconf decides which value of which file counts. It says nothing about a misspelt name or section, or a file
-it may not open, so each file is first read here as a whole: a mistake in [production] is found in development
-too.
+Each file is read as a whole, every section of it: a mistake in [production] is found in development too.
 """
 
 from __future__ import annotations
 
 import difflib
 import io
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,8 +26,13 @@ SETTINGS_FILE = "settings.toml"
 # In dynaconf's own order, later wins.
 TOML_FILES = (SETTINGS_FILE, ".secrets.toml", "settings.local.toml", ".secrets.local.toml")
 DOTENV_FILE = ".env"
+# Editors on Windows put a byte order mark before UTF-8 text, which would become part of the first name.
+ENCODING = "utf-8-sig"
 SWITCH_SUFFIX = "_ENABLED"
 _DOTENV_NEARNESS = 0.85
+_PROCESS_NAMES = ("ROM_ENV", "ROM_HOME")
+# Names of ours are ASCII: anything else in one is a blank, a joiner, a filler, or a letter that looks like ours.
+_VISIBLE = re.compile(r"[!-~]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def read_toml_files(root: Path) -> TomlFiles:
     for name in TOML_FILES:
         text = ""
         try:
-            text = (root / name).read_bytes().decode()
+            text = (root / name).read_bytes().decode(ENCODING)
             content = tomllib.loads(text)
         except FileNotFoundError:
             continue
@@ -101,7 +105,7 @@ def read_dotenv(root: Path) -> Dotenv:
     contain it.
     """
     try:
-        text = (root / DOTENV_FILE).read_bytes().decode()
+        text = (root / DOTENV_FILE).read_bytes().decode(ENCODING)
     except FileNotFoundError:
         return Dotenv({}, ())
     except (OSError, ValueError) as error:
@@ -145,6 +149,17 @@ def check_dotenv_names(names: Iterable[str], known: Mapping[str, Setting]) -> It
         near = name.upper() in known or difflib.get_close_matches(name, known, n=1, cutoff=_DOTENV_NEARNESS)
         if near or name.endswith(SWITCH_SUFFIX):
             yield Problem(name, f"{DOTENV_FILE}: {_unknown(name, known)}")
+
+
+def check_visible(layer: str, names: Iterable[str], known: Mapping[str, Setting]) -> Iterator[Problem]:
+    """Names that are ours but for characters nobody sees: what they say would count for nothing, and nobody would know.
+
+    ROM_ENV of that kind would make production start as development.
+    """
+    for name in names:
+        seen = "".join(filter(_VISIBLE.match, name))
+        if seen != name and (seen in known or seen in _PROCESS_NAMES):
+            yield Problem(seen, f"{layer}: its name holds a character that cannot be seen: {name!a}; write it anew")
 
 
 def undeclared_switches(names: Iterable[str], known: Mapping[str, Setting]) -> dict[str, Setting]:

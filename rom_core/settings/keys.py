@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
-# As long as 64 random bits in hexadecimal.
-MIN_KEY_CHARS = 16
+# As long as 128 random bits in hexadecimal, of which fewer than 8 different digits come once in ten million times.
+MIN_KEY_CHARS = 32
+_MIN_DISTINCT_CHARS = 8
+_QUOTES = "\"'`"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 # 256 random bits in base64, as platforms generate secrets; the `=` is padding and no name stands before it.
 _GENERATED = re.compile(r"[A-Za-z0-9+/_-]{43}=")
@@ -17,13 +19,31 @@ class InvalidKeys(ValueError):
     """The text holds no usable keys; the message says which entry, never what is in it."""
 
 
-def parse_api_keys(text: str, *, minimum: int = 1) -> Mapping[str, str]:
+def wrapping_of(text: str) -> str | None:
+    """What a secret was taken with that is not part of it, as "quotes": by docker --env-file, say. None for nothing."""
+    if text and text != text.strip():
+        return "white space at an end"
+    if len(text) > 1 and text[0] in _QUOTES and text[-1] == text[0]:
+        return "quotes"
+    return "`Bearer ` before it" if text[:7].lower() == "bearer " else None
+
+
+def weakness_of(key: str) -> str | None:
+    """Why `key` could be guessed: too short, or made of too little; None for one that was drawn at random."""
+    if len(key) < MIN_KEY_CHARS:
+        return f"is shorter than {MIN_KEY_CHARS} characters"
+    if len(set(key)) < _MIN_DISTINCT_CHARS or (key + key).find(key, 1) < len(key):
+        return "repeats itself: draw one at random, as with `openssl rand -hex 16`"
+    return None
+
+
+def parse_api_keys(text: str, *, strong: bool = False) -> Mapping[str, str]:
     """Keys by name, from one key, several separated by commas, or `name=key` pairs; empty text has none.
 
-    A key without a name is called `default` when it is the only entry, else `key-` and its place. `minimum`
-    is the least number of characters of a key. Raises InvalidKeys on an empty entry, a name twice, a key
-    twice, a key too short, a key that cannot stand in an HTTP header, and a nameless key that holds `=` (as
-    base64 may): written as `name=key` it is clear where the key begins. Only 32 bytes in base64 need no name.
+    A key without a name is called `default` when it is the only entry, else `key-` and its place. With
+    `strong` a key that could be guessed is refused. Raises InvalidKeys on that, an empty entry, a name twice, a
+    key twice, a key in quotes, one that cannot stand in an HTTP header, and a nameless key that holds `=` (as base64
+    may): written as `name=key` it is clear where the key begins. Only 32 bytes in base64 need no name.
     """
     if not text.strip():
         return MappingProxyType({})
@@ -47,7 +67,9 @@ def parse_api_keys(text: str, *, minimum: int = 1) -> Mapping[str, str]:
             raise InvalidKeys(f"{where}: the same key has an earlier entry")
         if not key.isascii() or not key.isprintable() or " " in key:
             raise InvalidKeys(f"{where}: a key is printable ASCII without spaces")
-        if len(key) < minimum:
-            raise InvalidKeys(f"{where}: the key is shorter than {minimum} characters")
+        if (wrapping := wrapping_of(key)) is not None:
+            raise InvalidKeys(f"{where}: the key has {wrapping}, which would be part of it")
+        if strong and (weakness := weakness_of(key)) is not None:
+            raise InvalidKeys(f"{where}: the key {weakness}")
         keys[name] = key
     return MappingProxyType(keys)

@@ -18,6 +18,7 @@ from rom_core.settings.files import (
     ENVIRONMENTS,
     check_dotenv_names,
     check_entries,
+    check_visible,
     read_dotenv,
     read_toml_files,
     suggestion,
@@ -59,12 +60,13 @@ def load_settings(
     for a name declared twice and for a rule about a name that nobody declared.
 
     With `collect_problems`, for a command that only looks at the settings, the problems go there in place of being
-    raised, and what does not fit gives way to its default; still raised is InvalidSettings for a file that changes
-    while it is read.
+    raised, and what does not fit gives way to its default.
     """
     known, rules = _declarations(declared, rules)
     toml, dotenv = read_toml_files(root), read_dotenv(root)
     problems = [*toml.problems, *dotenv.problems]
+    problems += check_visible(ENVIRON, environ, known)
+    problems += check_visible(DOTENV_FILE, dotenv.values, known)
     environment, wrong = _environment(environ, dotenv.values)
     problems += wrong
     awaiting: dict[str, Any] = {}
@@ -80,7 +82,7 @@ def load_settings(
 
     problems += check_entries(toml.entries, accepted)
     problems += check_dotenv_names(dotenv.values, accepted)
-    layered = merge_files(root, environment, accepted, readable=toml.readable)
+    layered = merge_files(toml.entries if toml.readable else (), environment, accepted)
     for layer, texts in ((DOTENV_FILE, dotenv.values), (ENVIRON, environ)):
         values, wrong = _parse_layer(layer, texts, accepted)
         problems += wrong

@@ -5,9 +5,7 @@ An object of its own each time: dynaconf shows half-loaded values to readers whi
 
 from __future__ import annotations
 
-import glob
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -15,15 +13,14 @@ from dynaconf.base import Settings as DynaconfSettings
 from dynaconf.loaders.base import SourceMetadata
 
 from rom_core.settings.declared import Setting
-from rom_core.settings.files import TOML_FILES, toml_layer
-from rom_core.settings.problems import InvalidSettings, Problem
+from rom_core.settings.files import Entry
 from rom_core.settings.values import thaw
 
 # Everything by which a *_FOR_DYNACONF variable could add a source, a loader or a cast.
 _DYNACONF_OPTIONS: Mapping[str, Any] = MappingProxyType(
     {
         "AUTO_CAST_FOR_DYNACONF": False,
-        "CORE_LOADERS_FOR_DYNACONF": ["TOML"],
+        "CORE_LOADERS_FOR_DYNACONF": [],
         "DEFAULT_ENV_FOR_DYNACONF": "default",
         "DOTTED_LOOKUP_FOR_DYNACONF": False,
         "ENCODING_FOR_DYNACONF": "utf-8",
@@ -72,33 +69,17 @@ class Layered(DynaconfSettings):  # type: ignore[misc]  # dynaconf is not typed
 
     def sources(self) -> dict[str, str]:
         """The layer of each name, by the history that dynaconf keeps in the order of loading."""
-        return {
-            name: toml_layer(Path(source.identifier).name, source.env) if source.loader == "toml" else source.loader
-            for source, values in self.loaded_by_loaders.items()
-            for name in values
-        }
+        return {name: source.loader for source, values in self.loaded_by_loaders.items() for name in values}
 
 
-def merge_files(root: Path, environment: str, accepted: Mapping[str, Setting], *, readable: bool) -> Layered:
-    """The settings files under `root`, merged for `environment`: names in `accepted` only, nothing if not `readable`.
+def merge_files(entries: Iterable[Entry], environment: str, accepted: Mapping[str, Setting]) -> Layered:
+    """What the settings files say for `environment`, of the names in `accepted`; a later entry wins.
 
-    Raises InvalidSettings if a file cannot be read any more.
+    The files are read by ourselves, once: dynaconf's reader takes no byte order mark, and might see another text than
+    the one that was checked.
     """
-    # Absolute paths, or dynaconf would look for the files in parent folders and the working directory too;
-    # the local ones by name, because it looks for them only beside a file that exists.
-    folder = glob.escape(str(root.absolute()))
-    files = [f"{folder}/{name}" for name in TOML_FILES] if readable else []
-
-    def only_accepted(data: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in data.items() if name in accepted}
-
-    try:
-        return Layered(
-            **_DYNACONF_OPTIONS,
-            ENV_FOR_DYNACONF=environment,
-            SETTINGS_FILE_FOR_DYNACONF=files,
-            filter_strategy=only_accepted,
-        )
-    except (OSError, ValueError) as error:
-        # It was readable a moment ago: someone is writing it.
-        raise InvalidSettings([Problem(str(root), f"a settings file changed while it was read: {error}")]) from error
+    layered = Layered(**_DYNACONF_OPTIONS, ENV_FOR_DYNACONF=environment, SETTINGS_FILE_FOR_DYNACONF=[])
+    for entry in entries:
+        if entry.section in ("default", environment) and entry.name in accepted:
+            layered.put(entry.layer, {entry.name: entry.value})
+    return layered

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from rom_core.errors import RomError, family
+from rom_core.settings.addresses import address_problem, is_loopback
 from rom_core.settings.declared import Rule
 from rom_core.settings.files import suggestion
-from rom_core.settings.keys import MIN_KEY_CHARS, InvalidKeys, parse_api_keys
+from rom_core.settings.keys import InvalidKeys, parse_api_keys, weakness_of
+from rom_core.settings.residency import FORM, leaves_residency, residency_problem
 from rom_core.settings.settings import Settings
 
 _RELAXED_ENVIRONMENTS = ("development", "testing")
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`, an address or `localhost`; other names are not looked up."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
+def key_rules(name: str, *others: str) -> tuple[Rule, ...]:
+    """What holds for a secret that opens routes, beside `others`: it cannot be guessed, and it is none of theirs.
+
+    `name` is a setting of one key without a name, `others` may hold several, as API_KEYS.
+    """
+
+    def strong(settings: Settings) -> str | None:
+        key = getattr(settings, name).strip()
+        return None if not key or settings.environment in _RELAXED_ENVIRONMENTS else weakness_of(key)
+
+    return Rule((name,), strong), *(Rule((name, other), _differ(name, other)) for other in others)
+
+
+def _differ(one: str, other: str) -> Callable[[Settings], str | None]:
+    def check(settings: Settings) -> str | None:
+        try:
+            keys, others = (set(parse_api_keys(getattr(settings, name)).values()) for name in (one, other))
+        except InvalidKeys:
+            return None  # told by the rule about it
+        return (
+            f"holds a key that is in {other} too: whoever has the one would have the other" if keys & others else None
+        )
+
+    return check
 
 
 def _loopback_without_keys(settings: Settings) -> str | None:
@@ -37,9 +56,8 @@ def _keys_where_it_counts(settings: Settings) -> str | None:
 
 def _usable_keys(name: str) -> Callable[[Settings], str | None]:
     def check(settings: Settings) -> str | None:
-        minimum = 1 if settings.environment in _RELAXED_ENVIRONMENTS else MIN_KEY_CHARS
         try:
-            parse_api_keys(getattr(settings, name), minimum=minimum)
+            parse_api_keys(getattr(settings, name), strong=settings.environment not in _RELAXED_ENVIRONMENTS)
         except InvalidKeys as error:
             return str(error)
         return None
@@ -71,14 +89,42 @@ def _unknown_alias(settings: Settings, alias: str) -> str | None:
 
 
 def _endpoint(settings: Settings) -> str | None:
-    if settings.BEDROCK_ENDPOINT_URL in ("", "local"):
+    url = settings.BEDROCK_ENDPOINT_URL
+    if url == "local" and settings.environment == "production":
+        return "is 'local': a stand-in would answer people in production"
+    if url in ("", "local"):
         return None
+    reason = address_problem(url)
+    return None if reason is None else f"is neither empty nor 'local', and {reason}"
+
+
+def _residency_named(settings: Settings) -> str | None:
+    if settings.DATA_RESIDENCY.strip():
+        return residency_problem(settings.DATA_RESIDENCY)
+    if settings.environment in _RELAXED_ENVIRONMENTS or _stays_here(settings.BEDROCK_ENDPOINT_URL):
+        return None
+    return f"{settings.environment} does not start without it: {FORM}; see docs/go-live.md"
+
+
+def _models_stay(settings: Settings) -> str | None:
+    if not settings.DATA_RESIDENCY.strip() or residency_problem(settings.DATA_RESIDENCY):
+        return None
+    for model in settings.models.values():
+        if model.end_of_life:
+            continue
+        reason = leaves_residency(settings.DATA_RESIDENCY, model.id, settings.AWS_REGION)
+        if reason is not None:
+            return f"{model.alias}: {model.id} {reason}, and DATA_RESIDENCY is {settings.DATA_RESIDENCY!r}"
+    return None
+
+
+def _stays_here(endpoint: str) -> bool:
+    if endpoint in ("", "local"):
+        return endpoint == "local"
     try:
-        url = urlsplit(settings.BEDROCK_ENDPOINT_URL)
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+        return is_loopback(urlsplit(endpoint).hostname or "")
     except ValueError:
-        usable = False
-    return None if usable else "must be empty, 'local', or a URL such as https://host:port"
+        return False
 
 
 def _timeouts_in_order(settings: Settings) -> str | None:
@@ -132,10 +178,13 @@ CORE_RULES: tuple[Rule, ...] = (
     Rule(("API_KEYS", "ALLOW_UNAUTHENTICATED"), _keys_where_it_counts),
     Rule(("API_KEYS",), _usable_keys("API_KEYS")),
     Rule(("ADMIN_TOKEN",), _usable_keys("ADMIN_TOKEN")),
+    Rule(("ADMIN_TOKEN", "API_KEYS"), _differ("ADMIN_TOKEN", "API_KEYS")),
     Rule(("MODEL_PRIMARY", "MODELS"), _primary_known),
     Rule(("MODEL_FALLBACKS", "MODELS"), _fallbacks_known),
     Rule(("MODEL_FALLBACKS", "MODEL_PRIMARY"), _fallbacks_differ),
     Rule(("BEDROCK_ENDPOINT_URL",), _endpoint),
+    Rule(("DATA_RESIDENCY", "BEDROCK_ENDPOINT_URL"), _residency_named),
+    Rule(("MODELS", "DATA_RESIDENCY", "AWS_REGION"), _models_stay),
     Rule(("BEDROCK_CONNECT_TIMEOUT_SECONDS", "BEDROCK_READ_TIMEOUT_SECONDS"), _timeouts_in_order),
     Rule(("TURN_DEADLINE_SECONDS", "EXHAUSTIVE_DEADLINE_SECONDS"), _deadlines_in_order),
     Rule(("PLUGINS",), _plugins_once),

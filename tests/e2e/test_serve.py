@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from e2e.serving import ROOT, serving, until
 from local_bedrock import LocalBedrock
 from rom_core.settings import texts
 
-KEY = "k" * 24
+KEY, STRONG = "k" * 32, secrets.token_hex(16)
 STUBBORN = """
 import threading
 from rom_core.markers import hookimpl
@@ -81,12 +82,15 @@ def test_too_few_descriptors_are_a_sentence_and_no_silent_server() -> None:
     [
         ({"ROM_ENV": "production"}, "API_KEYS"),
         ({"ROM_ENV": "staging"}, "API_KEYS"),
+        ({"ROM_ENV": "production", "API_KEYS": STRONG}, "DATA_RESIDENCY"),
+        ({"ROM_ENV": "production", "API_KEYS": KEY}, "repeats itself"),
         ({"ROM_ENV": "moon"}, "ROM_ENV"),
+        ({"ROM_\u200bENV": "production"}, "cannot be seen"),
         ({"HOST": "0.0.0.0"}, "HOST"),
         ({"MAX_TOKENS": "many"}, "MAX_TOKENS"),
         ({"HTTP_THREADS": "12"}, "HTTP_THREADS"),
         ({"MODEL_PRIMARY": "anthropic.nobody"}, "MODEL_PRIMARY"),
-        ({"ROM_ENV": "production", "API_KEYS": KEY, "HOST": "127.0.0.1", "AWS_REGION": " "}, "AWS_REGION"),
+        ({"ROM_ENV": "production", "API_KEYS": STRONG, "HOST": "127.0.0.1", "AWS_REGION": " "}, "AWS_REGION"),
     ],
 )
 def test_it_refuses_to_start_with_a_readable_reason(environ: dict[str, str], says: str) -> None:

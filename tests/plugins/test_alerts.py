@@ -37,7 +37,7 @@ from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
 from rom_core.settings import InvalidSettings
 
-HOOK = "http://hooks.test/services/T0/B0"
+HOOK = "https://hooks.test/services/T0/B0"
 MODEL = "anthropic.first"
 
 

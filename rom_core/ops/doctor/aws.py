@@ -13,8 +13,8 @@ from typing import Any
 from rom_core.ops.doctor.findings import FAIL, OK, WARN, Finding
 from rom_core.ops.doctor.here import BEARER
 from rom_core.ops.doctor.models import chain, on_standby, standby
-from rom_core.ops.doctor.residency import geography
 from rom_core.settings import Model, Settings
+from rom_core.settings.residency import geography
 
 # AWS refuses signatures that are more than five minutes off.
 MAX_SKEW_SECONDS = 300
@@ -149,10 +149,10 @@ class Aws:
         if date is None:
             return
         try:
-            told = parsedate_to_datetime(date)
+            answered_at = parsedate_to_datetime(date)
         except ValueError:
             return
-        self.skew = (self._now() - told).total_seconds()
+        self.skew = (self._now() - answered_at).total_seconds()
 
 
 def _code(error: Exception) -> str:

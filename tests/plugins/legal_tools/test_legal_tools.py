@@ -137,5 +137,5 @@ def test_settings_that_mean_nothing_stop_the_start(name: str, value: Any) -> Non
     with pytest.raises(InvalidSettings, match=name) as caught:
         make_settings(Catalogue.of(hookspecs, legal_tools=LegalTools()), **{name: value})
     assert name != "DATAJUD_API_KEY" or value not in str(caught.value)
-    make_settings(Catalogue.of(hookspecs, legal_tools=LegalTools()), DATAJUD_API_KEY=" a-key\n")
+    make_settings(Catalogue.of(hookspecs, legal_tools=LegalTools()), DATAJUD_API_KEY="a-key")
     make_settings(Catalogue.of(hookspecs, legal_tools=LegalTools()), DATAJUD_URL="http://127.0.0.1:9000")

@@ -61,7 +61,7 @@ def test_the_kill_switch_and_another_endpoint_are_told() -> None:
     assert found(here.check_switch(settings_for())) == []
     assert found(here.check_switch(settings_for(BEDROCK_ENABLED=False))) == [("switch", WARN)]
     assert found(here.check_switch(settings_for(BEDROCK_ENDPOINT_URL="local"))) == [("endpoint", OK)]
-    assert found(here.check_switch(settings_for(BEDROCK_ENDPOINT_URL="http://x:1"))) == [("endpoint", WARN)]
+    assert found(here.check_switch(settings_for(BEDROCK_ENDPOINT_URL="https://x:1"))) == [("endpoint", WARN)]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_the_local_bedrock_sends_nothing_anywhere() -> None:
     (local,) = check_data_path(settings_for(BEDROCK_ENDPOINT_URL="local"))
     assert "nothing leaves this machine" in local.text
     assert "would be processed in any commercial region" in local.text
-    (elsewhere,) = check_data_path(settings_for(BEDROCK_ENDPOINT_URL="http://x:1"))
+    (elsewhere,) = check_data_path(settings_for(BEDROCK_ENDPOINT_URL="https://x:1"))
     assert "goes to BEDROCK_ENDPOINT_URL" in elsewhere.text
 
 

@@ -21,7 +21,7 @@ from rom_core.ops.bearer import Bearer
 from rom_core.ops.deploy import Render, RenderError
 from rom_core.ops.gate_sources import prometheus_figures, scraper
 from rom_core.ops.release import Release, memory
-from rom_core.ops.requesting import DirectSession, is_loopback, proxies_for
+from rom_core.ops.requesting import DirectSession, proxies_for
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "own-token-0123456789"
@@ -175,27 +175,6 @@ def test_which_proxy_counts_for_which_address(monkeypatch: pytest.MonkeyPatch) -
     assert proxies_for("https://rom.test/x") == {"https": "http://proxy.test:3128"}
     for address in ("http://rom.test/x", "https://inside.test/x", "https://localhost:8000", "https://[::1]:8000/x"):
         assert proxies_for(address) == {}, address
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [
-        ("127.0.0.1", True),
-        ("127.9.9.9", True),
-        ("::1", True),
-        ("::ffff:127.0.0.1", True),
-        ("localhost", True),
-        ("LOCALHOST.", True),
-        ("rom.localhost", True),
-        ("localhost.example.com", False),
-        ("127.0.0.1.example.com", False),
-        ("10.0.0.1", False),
-        ("", False),
-    ],
-)
-def test_what_loopback_is(host: str, loopback: bool) -> None:
-    """Names and addresses that cannot leave this machine, and none that only look like them."""
-    assert is_loopback(host) is loopback
 
 
 def test_the_certificates_to_trust_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:

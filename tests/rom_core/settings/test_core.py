@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from rom_core.settings.shipped import SHIPPED
 from rom_core.settings.values import check_value
 
 PROJECT = Path(__file__).parents[3]
-LONG_KEY = "k" * 16
+LONG_KEY, ADMIN_KEY = secrets.token_hex(16), secrets.token_hex(16)
+STRICT = {"API_KEYS": LONG_KEY, "DATA_RESIDENCY": "any: the partners, standard clauses"}
 
 
 def load(root: Path, **environ: str) -> Settings:
@@ -52,7 +54,7 @@ def test_defaults_alone_are_valid(tmp_path: Path) -> None:
     assert {settings.MODEL_PRIMARY, *settings.MODEL_FALLBACKS} <= set(settings.models)
     assert {settings.source(name) for name in settings.declared} == {"default", "defaults.toml [development]"}
     for environment in ("testing", "staging", "production"):
-        settings = load(tmp_path, ROM_ENV=environment, ALLOW_UNAUTHENTICATED="true")
+        settings = load(tmp_path, ROM_ENV=environment, ALLOW_UNAUTHENTICATED="true", DATA_RESIDENCY="any: me, a ground")
         assert (settings.BEDROCK_ENABLED, settings.BEDROCK_ENDPOINT_URL) == (False, "")
         assert {settings.source(name) for name in settings.declared} == {"default", "environment"}
 
@@ -79,10 +81,27 @@ def test_what_the_package_ships_fits_its_declarations() -> None:
         ({"HOST": "0.0.0.0", "ALLOW_UNAUTHENTICATED": "true", "ROM_ENV": "production"}, "HOST", "loopback only"),
         ({"ROM_ENV": "staging"}, "API_KEYS", "staging does not start without keys"),
         ({"ROM_ENV": "production"}, "API_KEYS", "production does not start without keys"),
-        ({"ROM_ENV": "production", "API_KEYS": "ana=hush"}, "API_KEYS", "entry 1: the key is shorter than 16"),
+        ({"ROM_ENV": "production", "API_KEYS": "ana=hush"}, "API_KEYS", "entry 1: the key is shorter than 32"),
         ({"API_KEYS": "ana=hush,ana=hush2"}, "API_KEYS", "entry 2: the name is taken"),
         ({"ADMIN_TOKEN": "hush,"}, "ADMIN_TOKEN", "entry 2 is empty"),
-        ({"ROM_ENV": "staging", "API_KEYS": LONG_KEY, "ADMIN_TOKEN": "hush"}, "ADMIN_TOKEN", "shorter than 16"),
+        (
+            {"ADMIN_TOKEN": "ops=hush", "API_KEYS": "ana=x,bia=hush"},
+            "ADMIN_TOKEN",
+            "holds a key that is in API_KEYS too",
+        ),
+        ({"ROM_ENV": "production", "BEDROCK_ENDPOINT_URL": "local"} | STRICT, "BEDROCK_ENDPOINT_URL", "a stand-in"),
+        ({"ROM_ENV": "staging", "API_KEYS": LONG_KEY}, "DATA_RESIDENCY", "staging does not start without it"),
+        (
+            {"ROM_ENV": "production", "BEDROCK_ENDPOINT_URL": "https://gateway.example", "API_KEYS": LONG_KEY},
+            "DATA_RESIDENCY",
+            "production does not start without it",
+        ),
+        ({"DATA_RESIDENCY": "any"}, "DATA_RESIDENCY", "`any` needs who decided it and on what ground"),
+        ({"DATA_RESIDENCY": "any: me"}, "DATA_RESIDENCY", "`any` needs who decided it and on what ground"),
+        ({"DATA_RESIDENCY": "global"}, "DATA_RESIDENCY", "`global` is anywhere"),
+        ({"DATA_RESIDENCY": "Brazil"}, "DATA_RESIDENCY", "'Brazil' is no region"),
+        ({"DATA_RESIDENCY": "us"}, "MODELS", "is processed in any commercial region of AWS in the world"),
+        ({"ROM_ENV": "staging", "API_KEYS": LONG_KEY, "ADMIN_TOKEN": "hush"}, "ADMIN_TOKEN", "shorter than 32"),
         (
             {"MODEL_PRIMARY": "anthropic.claude-sonnet-4-6"},
             "MODEL_PRIMARY",
@@ -96,8 +115,16 @@ def test_what_the_package_ships_fits_its_declarations() -> None:
             "is named twice",
         ),
         *(
-            ({"BEDROCK_ENDPOINT_URL": url}, "BEDROCK_ENDPOINT_URL", "must be empty, 'local', or a URL")
-            for url in ("localhost:9000", "ftp://h", "http://", "http://h:x", "http://[::1", "LOCAL")
+            ({"BEDROCK_ENDPOINT_URL": url}, "BEDROCK_ENDPOINT_URL", "is neither empty nor 'local', and must be")
+            for url in (
+                "localhost:9000",
+                "ftp://h",
+                "http://",
+                "http://bedrock.example",
+                "http://h:x",
+                "http://[::1",
+                "LOCAL",
+            )
         ),
         (
             {"BEDROCK_CONNECT_TIMEOUT_SECONDS": "9", "BEDROCK_READ_TIMEOUT_SECONDS": "8"},
@@ -119,6 +146,8 @@ def test_what_the_package_ships_fits_its_declarations() -> None:
 )
 def test_relation_is_enforced(tmp_path: Path, environ: dict[str, str], name: str, message: str) -> None:
     """Each mistake gives its one problem, and no secret shows in it."""
+    if name != "DATA_RESIDENCY":
+        environ = {"DATA_RESIDENCY": STRICT["DATA_RESIDENCY"]} | environ
     ((found, text),) = problems(tmp_path, **environ)
     assert found == name
     assert message in text
@@ -131,10 +160,13 @@ def test_relation_is_enforced(tmp_path: Path, environ: dict[str, str], name: str
         {"HOST": "0.0.0.0", "API_KEYS": "short"},
         {"HOST": "localhost"},
         {"HOST": "::1"},
-        {"ROM_ENV": "production", "API_KEYS": LONG_KEY, "HOST": "0.0.0.0"},
-        {"ROM_ENV": "production", "ALLOW_UNAUTHENTICATED": "yes"},
-        {"ROM_ENV": "testing", "API_KEYS": "a=1,b=2", "ADMIN_TOKEN": "ops=1,oncall=2"},
+        {"ROM_ENV": "production", "HOST": "0.0.0.0"} | STRICT,
+        {"ROM_ENV": "production", "ALLOW_UNAUTHENTICATED": "yes", "DATA_RESIDENCY": STRICT["DATA_RESIDENCY"]},
+        {"ROM_ENV": "testing", "API_KEYS": "a=1,b=2", "ADMIN_TOKEN": "ops=3,oncall=4"},
         {"BEDROCK_ENDPOINT_URL": "local"},
+        {"ROM_ENV": "staging", "API_KEYS": LONG_KEY, "BEDROCK_ENDPOINT_URL": "local"},
+        {"ROM_ENV": "production", "API_KEYS": LONG_KEY, "BEDROCK_ENDPOINT_URL": "http://127.0.0.1:9000"},
+        {"API_KEYS": "a=1,b=2", "ADMIN_TOKEN": "ops=3"},
         {"BEDROCK_ENDPOINT_URL": "http://127.0.0.1:9000/path"},
         {"BEDROCK_ENDPOINT_URL": ""},
         {"MODEL_FALLBACKS": "[]"},
@@ -156,6 +188,11 @@ def test_what_the_relations_allow(tmp_path: Path, environ: dict[str, str]) -> No
         ("::1", True),
         ("[::1]", True),
         ("localhost", True),
+        ("LOCALHOST.", True),
+        ("rom.localhost", True),
+        ("::ffff:127.0.0.1", True),
+        ("localhost.example.com", False),
+        ("127.0.0.1.example.com", False),
         ("0.0.0.0", False),
         ("", False),
         ("10.0.0.1", False),
@@ -170,7 +207,7 @@ def test_loopback(host: str, expected: bool) -> None:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_shipped_file_is_valid_in_every_environment(environment: str) -> None:
     """settings.toml, with no more than keys added, starts everywhere."""
-    settings = shipped(ROM_ENV=environment, API_KEYS=LONG_KEY, ADMIN_TOKEN=f"ops={LONG_KEY}")
+    settings = shipped(ROM_ENV=environment, ADMIN_TOKEN=f"ops={ADMIN_KEY}", **STRICT)
     assert settings.environment == environment
     assert {"127.0.0.1", "0.0.0.0"} >= {settings.HOST}
     assert (settings.HOST == "0.0.0.0") is (environment in ("staging", "production"))
@@ -180,11 +217,11 @@ def test_shipped_file_is_safe_by_default() -> None:
     """Development talks to the local Bedrock; production talks to none until somebody says so, and needs keys."""
     development = shipped(ADMIN_TOKEN="", API_KEYS="")
     assert (development.BEDROCK_ENABLED, development.BEDROCK_ENDPOINT_URL) == (True, "local")
-    production = shipped(ROM_ENV="production", API_KEYS=LONG_KEY)
+    production = shipped(ROM_ENV="production", **STRICT)
     assert (production.BEDROCK_ENABLED, production.BEDROCK_ENDPOINT_URL) == (False, "")
     with pytest.raises(InvalidSettings) as caught:
-        shipped(ROM_ENV="production", API_KEYS="")
-    assert {problem.name for problem in caught.value.problems} == {"API_KEYS", "HOST"}
+        shipped(ROM_ENV="production", API_KEYS="", DATA_RESIDENCY="")
+    assert {problem.name for problem in caught.value.problems} == {"API_KEYS", "DATA_RESIDENCY", "HOST"}
 
 
 def test_shipped_file_holds_no_secret() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rom_core.settings import InvalidKeys, parse_api_keys
+from rom_core.settings.keys import wrapping_of
 
 
 @pytest.mark.parametrize(
@@ -58,11 +61,60 @@ def test_unclear_keys_are_refused(text: str, reason: str) -> None:
     assert "hush" not in str(caught.value)
 
 
-def test_minimum_length_is_per_key() -> None:
-    """The name does not count as length."""
-    assert parse_api_keys("ana=" + "k" * 16, minimum=16)
-    with pytest.raises(InvalidKeys, match="entry 1: the key is shorter than 16"):
-        parse_api_keys("ana-beatriz-oliveira=" + "k" * 15, minimum=16)
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("0123456789abcdef" + "fedcba987654321", "shorter than 32"),
+        ("k" * 64, "repeats itself"),
+        ("0123456" * 5, "repeats itself"),
+        ("0123456789abcdef" * 2, "repeats itself"),
+        ("change-me-" * 4, "repeats itself"),
+        ("ab" * 15 + "cdefg", "repeats itself"),
+    ],
+)
+def test_keys_that_could_be_guessed_are_refused(key: str, reason: str) -> None:
+    """Where they count: too short, or made of too little. The name does not count as length."""
+    assert parse_api_keys(f"ana-beatriz-oliveira={key}")
+    with pytest.raises(InvalidKeys, match=f"entry 1: the key.*{reason}") as caught:
+        parse_api_keys(f"ana-beatriz-oliveira={key}", strong=True)
+    assert key not in str(caught.value)
+
+
+def test_what_is_drawn_at_random_is_strong() -> None:
+    """In hexadecimal, base64 and letters, at the least length that is allowed."""
+    for _ in range(500):
+        for key in (secrets.token_hex(16), secrets.token_urlsafe(24), secrets.token_hex(32)):
+            assert parse_api_keys(f"ana={key}", strong=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrapping"),
+    [
+        ('"key"', "quotes"),
+        ("'key'", "quotes"),
+        ("`key`", "quotes"),
+        ("key\n", "white space"),
+        (" key", "white space"),
+        ("\tkey", "white space"),
+        ("Bearer key", "Bearer"),
+        ("bearer key", "Bearer"),
+        ("key", None),
+        ("ke'y", None),
+        ("'", None),
+        ("", None),
+    ],
+)
+def test_what_a_secret_is_wrapped_in(text: str, wrapping: str | None) -> None:
+    """Quotes, white space, the name of the scheme: none is part of a secret; within one, anything may stand."""
+    found = wrapping_of(text)
+    assert (found is None) is (wrapping is None)
+    assert wrapping is None or wrapping in (found or "")
+
+
+def test_a_key_in_quotes_among_others_is_refused() -> None:
+    """Also where the quotes stand around one of several."""
+    with pytest.raises(InvalidKeys, match="entry 2: the key has quotes"):
+        parse_api_keys("ana=hush,bia='hush2'")
 
 
 @given(
@@ -70,7 +122,7 @@ def test_minimum_length_is_per_key() -> None:
         st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,20}", fullmatch=True),
         st.from_regex(r"[!-+\--<>-~]{1,40}", fullmatch=True),
         max_size=5,
-    ).filter(lambda keys: len(set(keys.values())) == len(keys))
+    ).filter(lambda keys: len(set(keys.values())) == len(keys) and not any(map(wrapping_of, keys.values())))
 )
 def test_pairs_come_back(keys: dict[str, str]) -> None:
     """Any names and keys, joined as pairs, are read as they were."""
