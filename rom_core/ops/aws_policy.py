@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rom_core.ops.doctor.residency import geography
 from rom_core.settings import Settings
+from rom_core.settings.residency import geography
 
 ACTIONS = {
     "converse_stream": "bedrock:InvokeModelWithResponseStream",
