@@ -1,9 +1,10 @@
 """Fallback: when a model is given up, the next alias of MODEL_FALLBACKS goes on with the same turn.
 
-A model is given up when its circuit is open, when its retries are spent, or when the service does not serve it; not for
-a mistake of the client, which the next model would refuse as well (rom_core/resilience/verdicts.py). The core sends the
-next model the same conversation, in the same call, with the same deadline and MAX_MODEL_REQUESTS, in the form
-that it accepts, and stays with it for the rest of the turn. The next turn begins with its own model again.
+A model is given up when its circuit is open, when its retries are spent, when the service does not serve it, or when
+its quota of a day is used up (both are remembered for a while); not for a mistake of the client, which the next model
+would refuse as well (rom_core/resilience/verdicts.py). The core sends the next model the same conversation, in the same
+call, with the same deadline and MAX_MODEL_REQUESTS, in the form that it accepts, and stays with it for the rest of the
+turn. The next turn begins with its own model again.
 
 Settings: FALLBACK_ENABLED (switch), FALLBACK_SKIP_SECONDS; the core's MODEL_FALLBACKS and MODELS.
 Hooks: rom_settings, rom_model_attempt (passes over models that are not served), rom_model_failed (decides),
@@ -37,7 +38,7 @@ def models_after(turn: Turn) -> tuple[str, ...]:
 
 
 class Fallback:
-    """The plugin. It remembers which model ids the service did not serve, and until when."""
+    """The plugin. It remembers which model ids are passed over, and until when."""
 
     _runtime: Runtime
 
@@ -47,14 +48,14 @@ class Fallback:
 
     @hookimpl
     def rom_settings(self) -> list[Setting]:
-        """The switch, and how long a model that is not served is passed over."""
+        """The switch, and how long a model that cannot be used is passed over."""
         return [
             Setting("FALLBACK_ENABLED", bool, False, "Goes on with the next model of MODEL_FALLBACKS.", switch=True),
             Setting(
                 "FALLBACK_SKIP_SECONDS",
                 float,
                 600.0,
-                "Seconds for which a model that the service does not serve is passed over.",
+                "Seconds for which a model that is not served, or whose quota of a day is used up, is passed over.",
                 minimum=0,
                 maximum=86400,
             ),
@@ -76,11 +77,11 @@ class Fallback:
 
     @hookimpl(wrapper=True)
     def rom_model_attempt(self, attempt: Attempt) -> Generator[None, ModelReply, ModelReply]:
-        """Pass over a model that was not served lately, unless it is the last; remember one that is not served."""
+        """Pass over a model that could not be used lately, unless it is the last; remember one that cannot be."""
         turn = attempt.turn
         attempt.call.fallback_candidates = candidates = self._candidates(turn)
         if candidates and self._is_skipped(attempt.model.id, turn.clock):
-            raise ModelNotServed("the model service does not serve this model", kind="passed_over")
+            raise ModelNotServed("this model could not be used a while ago and is passed over", kind="passed_over")
         try:
             reply = yield
         except ModelError as error:

@@ -1,13 +1,15 @@
 """What can go wrong between us and Bedrock, and which of our errors it is.
 
 botocore, its event stream and urllib3 raise some thirty different exceptions for one request; in a stream even ones
-that are no botocore exception at all. Everything becomes a `ModelError`, decided by HTTP status where there is one and
-by the error's name where there is none (exception frames of a stream have no status). Classes are not compared:
-botocore makes new ones for every session.
+that are no botocore exception at all. Everything becomes a `ModelError`, decided by the HTTP status and by what AWS
+documents of the error's name, never by what the body looks like. A failure passes by itself if either says so: AWS's
+common errors have a ThrottlingException of 400, and exception frames of a stream have no status. Classes are not
+compared: botocore makes new ones for every session.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import ssl
@@ -27,6 +29,7 @@ from rom_core.errors import (
     ModelCredentialsError,
     ModelError,
     ModelNotServed,
+    ModelQuotaExhausted,
     ModelRefused,
     ModelServerError,
     ModelStreamTruncated,
@@ -35,18 +38,19 @@ from rom_core.errors import (
 )
 
 _MESSAGE_LENGTH: Final = 1000
+_ERROR_FIELDS: Final = ("__type", "code", "Code", "message", "Message")
 _CREDENTIAL_CODES: Final = frozenset(
     {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "UnrecognizedClientException",
-        "InvalidSignatureException",
-        "InvalidClientTokenId",
-        "IncompleteSignature",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "AccessDenied",
-        "AccessDeniedException",
+        "expiredtoken",
+        "expiredtokenexception",
+        "unrecognizedclientexception",
+        "invalidsignatureexception",
+        "invalidclienttokenid",
+        "incompletesignature",
+        "missingauthenticationtoken",
+        "missingauthenticationtokenexception",
+        "accessdenied",
+        "accessdeniedexception",
     }
 )
 _CREDENTIAL_ERRORS: Final = (
@@ -59,23 +63,40 @@ _CREDENTIAL_ERRORS: Final = (
     boto.SSOTokenLoadError,
     boto.MetadataRetrievalError,
 )
-# The status that a failure of this name has outside of a stream.
+# The status that AWS documents for an error of this name, in lower case: in bedrock-runtime, among the errors common to
+# all its services, or (throttling, timeouts) as its SDKs know them.
 _STATUS_OF: Final[Mapping[str, int]] = {
-    "ThrottlingException": 429,
-    "ModelNotReadyException": 429,
-    "ServiceUnavailableException": 503,
-    "InternalServerException": 500,
-    "ModelTimeoutException": 408,
-    "ModelStreamErrorException": 424,
-    "ModelErrorException": 424,
-    "ValidationException": 400,
-    "ServiceQuotaExceededException": 400,
-    "ConflictException": 409,
-    "AccessDeniedException": 403,
-    "ExpiredTokenException": 403,
-    "UnrecognizedClientException": 403,
-    "ResourceNotFoundException": 404,
+    "throttlingexception": 429,
+    "throttling": 429,
+    "throttledexception": 429,
+    "requestthrottled": 429,
+    "requestthrottledexception": 429,
+    "requestlimitexceeded": 429,
+    "toomanyrequestsexception": 429,
+    "provisionedthroughputexceededexception": 429,
+    "slowdown": 429,
+    "modelnotreadyexception": 429,
+    "serviceunavailableexception": 503,
+    "serviceunavailable": 503,
+    "internalserverexception": 500,
+    "internalservererror": 500,
+    "internalfailure": 500,
+    "modeltimeoutexception": 408,
+    "requesttimeout": 408,
+    "requesttimeoutexception": 408,
+    "modelstreamerrorexception": 424,
+    "modelerrorexception": 424,
+    "validationexception": 400,
+    "servicequotaexceededexception": 400,
+    "conflictexception": 409,
+    "accessdeniedexception": 403,
+    "expiredtokenexception": 403,
+    "unrecognizedclientexception": 403,
+    "resourcenotfoundexception": 404,
 }
+_STREAM_ERROR: Final = "modelstreamerrorexception"
+# "Too many tokens per day, please wait before trying again." The same of minutes names no time.
+_DAILY_QUOTA: Final = re.compile(r"\bper day\b|\bdaily\b", re.IGNORECASE)
 # What Bedrock says, under several codes, of a model that it cannot or will no longer run.
 _NOT_SERVED_TEXTS: Final = (
     "end of its life",
@@ -110,7 +131,7 @@ def classify(error: Exception, clock: Clock) -> ModelError:
 
 def _response(error: Any, clock: Clock) -> ModelError:
     """An HTTP answer that is an error: status, headers and usually a code."""
-    code, message = _said(error)
+    code, message = _code_and_message(error)
     meta = error.response.get("ResponseMetadata", {})
     status = int(meta.get("HTTPStatusCode") or 0)
     if code.isdigit():
@@ -127,32 +148,60 @@ def _response(error: Any, clock: Clock) -> ModelError:
 
 def _in_stream(error: Any) -> ModelError:
     """An exception or error frame: no status; the first letter of its name is small, and unknown names get lost."""
-    code, message = _said(error)
+    code, message = _code_and_message(error)
     name = code[:1].upper() + code[1:]
-    status = _STATUS_OF.get(name)
-    made = ModelServerError if status is None else _class_of(status, name, message)
+    known = name.lower() in _STATUS_OF
+    made = _class_of(_STATUS_OF[name.lower()], name, message) if known else ModelServerError
     return made(kind=name or "unnamed_exception", aws_code=code or None, upstream_message=message)
 
 
-def _said(error: Any) -> tuple[str, str]:
-    said = error.response.get("Error", {})
-    return str(said.get("Code") or ""), str(said.get("Message") or "")[:_MESSAGE_LENGTH]
+def _code_and_message(error: Any) -> tuple[str, str]:
+    found = error.response.get("Error", {})
+    return str(found.get("Code") or ""), str(found.get("Message") or "")[:_MESSAGE_LENGTH]
 
 
 def _class_of(status: int, code: str, message: str) -> type[ModelError]:
+    name = code.lower()
+    passing = _passing(status) or _passing(_STATUS_OF.get(name, 0))
+    if passing is ModelThrottled and _DAILY_QUOTA.search(message):
+        return ModelQuotaExhausted
+    if passing is not None:
+        return passing
+    if name == _STREAM_ERROR:
+        return ModelStreamTruncated
+    if status == 424 or status < 300:
+        return ModelError  # the model failed at it, or no error at all; the request is not at fault
+    if name == "resourcenotfoundexception" or any(text in message.lower() for text in _NOT_SERVED_TEXTS):
+        return ModelNotServed
+    if status == 401 or (name in _CREDENTIAL_CODES and _CACHING_TEXT not in message):
+        return ModelCredentialsError
+    return ModelRefused
+
+
+def _passing(status: int) -> type[ModelError] | None:
+    """The class of a failure with this status that passes by itself; None for any other status."""
     if status == 429:
         return ModelThrottled
     if status in (408, 504):
         return ModelTimeout
-    if status >= 500:
-        return ModelServerError
-    if status == 424 or status < 300:
-        return ModelError  # the model failed at it, or no error at all; the request is not at fault
-    if code == "ResourceNotFoundException" or any(text in message.lower() for text in _NOT_SERVED_TEXTS):
-        return ModelNotServed
-    if status == 401 or (code in _CREDENTIAL_CODES and _CACHING_TEXT not in message):
-        return ModelCredentialsError
-    return ModelRefused
+    return ModelServerError if status >= 500 else None
+
+
+def keep_readable(response_dict: dict[str, Any], **_: Any) -> None:
+    """Reduce the body of an error answer to its code and message, before botocore parses it ("before-parse").
+
+    Its parser raises on what is JSON but not an object of texts, or no UTF-8, and with that the status is lost.
+    """
+    if response_dict["status_code"] < 300:
+        return
+    body: bytes = response_dict["body"]
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        parsed = {"message": body.decode("utf-8", "replace")} if body else {}
+    fields = parsed if isinstance(parsed, dict) else {}
+    readable = {name: fields[name] for name in _ERROR_FIELDS if isinstance(fields.get(name), str)}
+    response_dict["body"] = json.dumps(readable).encode()
 
 
 def _retry_after(header: str | None, clock: Clock) -> float | None:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from rom_core.bedrock.classify import classify
+from rom_core.bedrock.classify import classify, keep_readable
 from rom_core.bedrock.reply import ReplyBuilder
 from rom_core.bedrock.sending import Sending, install, may_ask_elsewhere
 from rom_core.concurrency.clock import Clock
@@ -67,6 +67,7 @@ class Wire:
         self._local = threading.local()
         self.client = make_client(settings, endpoint_url)
         self.client.meta.events.register("before-call.bedrock-runtime.ConverseStream", self._bound_read)
+        self.client.meta.events.register("before-parse.bedrock-runtime.ConverseStream", keep_readable)
         self.client.meta.events.register("before-send.bedrock-runtime.ConverseStream", self._trace)
         self._interruptible = install(self.client)
         self._check = _checker(self.client)

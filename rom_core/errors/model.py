@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rom_core.errors.base import RomError
 
@@ -44,6 +44,19 @@ class ModelThrottled(ModelError):
     code, status, title = "upstream_throttled", 503, "The model is throttling requests"
     outcome = "throttled"
     retryable = True
+
+
+class ModelQuotaExhausted(ModelThrottled):
+    """429 for a quota of a day: waiting for moments does not help, another model may.
+
+    `retry_after` is 60 s, the most that an answer may say, where Bedrock said nothing.
+    """
+
+    retryable = False
+    should_retry = False
+
+    def __init__(self, detail: str = "", *, retry_after: float | None = None, **details: Any) -> None:
+        super().__init__(detail, retry_after=60.0 if retry_after is None else retry_after, **details)
 
 
 class ModelServerError(ModelError):

@@ -5,6 +5,8 @@ plugins ask here, so that they cannot disagree. docs/resilience.md shows the sam
 
 The rule behind it: 429, 5xx, timeouts and broken connections are worth another try and speak against the model; a 4xx
 says something about this request, this account or this model's answer to it, and asking the same again changes nothing.
+Two exceptions, by what AWS documents of them: ModelStreamErrorException ("A streaming error occurred. Retry your
+request.") is retried although it is a 424, and a quota of a day is not although it is a 429.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from rom_core.errors import (
     ModelError,
     ModelMalformedReply,
     ModelNotServed,
+    ModelQuotaExhausted,
     ModelRefused,
     ModelServerError,
     ModelStreamTruncated,
@@ -64,6 +67,7 @@ def _transient(name: str, error: type[ModelError], *kinds: str, retry: Literal["
 
 
 FAILURES: tuple[Failure, ...] = (
+    Failure("429, the quota of a day is used up", ModelQuotaExhausted, fallback="remembered"),
     _transient("429 ThrottlingException", ModelThrottled, "ThrottlingException"),
     _transient("429 ModelNotReadyException", ModelThrottled, "ModelNotReadyException"),
     _transient("any other 429", ModelThrottled),
@@ -82,6 +86,7 @@ FAILURES: tuple[Failure, ...] = (
     _transient("connection closed or reset before the answer", ModelConnectionError, "Connection_closed"),
     _transient("name not resolved", ModelConnectionError, "Dns"),
     _transient("any other broken connection", ModelConnectionError),
+    _transient("424 ModelStreamErrorException", ModelStreamTruncated, "ModelStreamErrorException"),
     _transient("bad checksum", ModelStreamTruncated, "Bad_checksum"),
     _transient("connection closed or reset in the stream", ModelStreamTruncated, "Stream_broken"),
     _transient("no messageStop", ModelStreamTruncated, "No_message_stop"),
@@ -90,7 +95,6 @@ FAILURES: tuple[Failure, ...] = (
     Failure("403 AccessDeniedException", ModelRefused, ("AccessDeniedException",), fallback="yes"),
     Failure("credentials expired, invalid or missing", ModelCredentialsError),
     Failure("424 ModelErrorException", ModelError, ("ModelErrorException",), fallback="yes"),
-    Failure("424 ModelStreamErrorException", ModelError, ("ModelStreamErrorException",), fallback="yes"),
     Failure("400 ServiceQuotaExceededException", ModelRefused, ("ServiceQuotaExceededException",), fallback="yes"),
     Failure("400 ValidationException", ModelRefused, ("ValidationException",)),
     Failure("any other 4xx, TLS, invalid parameters", ModelRefused),

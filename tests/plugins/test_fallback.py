@@ -26,6 +26,7 @@ from rom_core.errors import (
     ModelError,
     ModelMalformedReply,
     ModelNotServed,
+    ModelQuotaExhausted,
     ModelRefused,
     ModelServerError,
     ModelStreamTruncated,
@@ -453,6 +454,18 @@ def test_a_switch_in_the_middle_of_a_tool_loop_loses_and_repeats_nothing(
     if streamed:
         assert "".join(data["text"] for name, data in heard if name == "delta") == result.reply
         assert [name for name, _ in heard].count("tool_call") == 6
+
+
+def test_a_model_whose_quota_of_the_day_is_used_up_is_passed_over_for_a_while() -> None:
+    """One request, no retries, the next model at once; for ten minutes nobody asks the first one; its circuit stays
+    closed, since nothing is wrong with it."""
+    bench = Bench(by_model(first=ModelQuotaExhausted("", kind="ThrottlingException")), plugins="retry breaker fallback")
+    assert [run(bench).model for _ in range(8)] == [SECOND] * 8
+    assert bench.models == [FIRST] + [SECOND] * 8
+    assert bench.runtime.current.pipeline.status()["breaker"]["models"][FIRST]["recent_failures"] == 0
+    bench.clock.advance(600)  # type: ignore[attr-defined]
+    run(bench)
+    assert bench.models[-2:] == [FIRST, SECOND]
 
 
 def test_models_after_the_turns_model() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import socket
 import ssl
 from datetime import UTC, datetime
@@ -12,18 +13,20 @@ from typing import Any
 import botocore.exceptions as boto
 import pytest
 import urllib3.exceptions as http
+from bedrock_support import Peer, asking, http_error, make_attempt, make_wire
 from botocore.eventstream import ChecksumMismatch, InvalidPayloadLength
 from botocore.parsers import ResponseParserError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rom_core.bedrock.classify import classify
+from rom_core.bedrock.classify import classify, keep_readable
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import (
     ModelConnectionError,
     ModelCredentialsError,
     ModelError,
     ModelNotServed,
+    ModelQuotaExhausted,
     ModelRefused,
     ModelServerError,
     ModelStreamTruncated,
@@ -64,7 +67,15 @@ def framed(code: str, message: str = "") -> ModelError:
         (408, "ModelTimeoutException", ModelTimeout, True),
         (409, "ConflictException", ModelRefused, False),
         (424, "ModelErrorException", ModelError, False),
-        (424, "ModelStreamErrorException", ModelError, False),
+        (424, "ModelStreamErrorException", ModelStreamTruncated, True),
+        (400, "ModelStreamErrorException", ModelStreamTruncated, True),
+        (400, "ThrottlingException", ModelThrottled, True),
+        (400, "throttlingException", ModelThrottled, True),
+        (403, "TooManyRequestsException", ModelThrottled, True),
+        (400, "RequestTimeout", ModelTimeout, True),
+        (400, "InternalFailure", ModelServerError, True),
+        (503, "ValidationException", ModelServerError, True),
+        (403, "expiredTokenException", ModelCredentialsError, False),
         (429, "ThrottlingException", ModelThrottled, True),
         (429, "SomethingElse", ModelThrottled, True),
         (429, "429", ModelThrottled, True),
@@ -76,10 +87,11 @@ def framed(code: str, message: str = "") -> ModelError:
         (301, "301", ModelRefused, False),
     ],
 )
-def test_an_answer_is_classed_by_its_status(
+def test_an_answer_is_classed_by_its_status_and_by_what_is_documented(
     status: int, code: str, expected: type[ModelError], retryable: bool
 ) -> None:
-    """429, 5xx and timeouts are worth another try, other 4xx are not, whatever the code says."""
+    """429, 5xx and timeouts are worth another try, as a status or by the documented meaning of the code; other 4xx are
+    not."""
     error = answered(status, code, "told")
     assert (type(error), error.retryable, error.http_status) == (expected, retryable, status)
     assert (error.aws_request_id, error.upstream_message, error.emitted) == ("id-1", "told", False)
@@ -100,7 +112,7 @@ def test_a_code_that_only_repeats_the_status_is_none() -> None:
         ("serviceUnavailableException", ModelServerError, "ServiceUnavailableException"),
         ("internalServerException", ModelServerError, "InternalServerException"),
         ("modelTimeoutException", ModelTimeout, "ModelTimeoutException"),
-        ("modelStreamErrorException", ModelError, "ModelStreamErrorException"),
+        ("modelStreamErrorException", ModelStreamTruncated, "ModelStreamErrorException"),
         ("validationException", ModelRefused, "ValidationException"),
         ("accessDeniedException", ModelCredentialsError, "AccessDeniedException"),
         ("resourceNotFoundException", ModelNotServed, "ResourceNotFoundException"),
@@ -131,6 +143,80 @@ def test_a_frame_is_classed_by_its_name(code: str, expected: type[ModelError], k
 def test_a_model_that_the_service_no_longer_runs_is_told_apart(status: int, code: str, message: str) -> None:
     """Such a model is skipped at once, under whichever code Bedrock says so."""
     assert type(answered(status, code, message)) is ModelNotServed
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Too many tokens per day, please wait before trying again.", ModelQuotaExhausted),
+        ("Too many requests per day, please wait before trying again.", ModelQuotaExhausted),
+        ("Daily limit exceeded", ModelQuotaExhausted),
+        ("Too many tokens, please wait before trying again.", ModelThrottled),
+        ("Too many requests, please wait before trying again. You have sent too many requests.", ModelThrottled),
+        ("Your request rate is too high. Reduce the frequency of requests.", ModelThrottled),
+    ],
+)
+def test_a_quota_of_the_day_is_no_moments_throttling(message: str, expected: type[ModelError]) -> None:
+    """In an answer and in a stream; the client is told 503 and to wait a minute, and official ones not to retry."""
+    for error in (answered(429, "ThrottlingException", message), framed("throttlingException", message)):
+        assert type(error) is expected
+        assert (error.status, error.code) == (503, "upstream_throttled")
+        if expected is ModelQuotaExhausted:
+            assert (error.retryable, error.should_retry, error.retry_after) == (False, False, 60)
+
+
+_BODIES = (
+    b"",
+    b"[]",
+    b"null",
+    b'"text"',
+    b"5",
+    b"<html><body>Bad Gateway</body></html>",
+    b"\xff\xfe\x00",
+    b'{"mess',
+    b'{"message": null}',
+    b'{"message": {"a": 1}, "originalStatusCode": "x"}',
+    b'{"__type": 5}',
+    b'{"code": ["x"]}',
+    b'{"error": {"code": "x"}}',
+    b"[" * 100_000,
+)
+
+
+@pytest.mark.parametrize("body", _BODIES, ids=lambda body: repr(body[:20]))
+def test_the_status_holds_whatever_the_body_looks_like(body: bytes) -> None:
+    """botocore's parser raises on many of these, and the status would be lost with it."""
+    found = []
+    with Peer(b"") as peer:
+        wire = make_wire(peer.url)
+        for status, *headers in ((429,), (503,), (408,), (400,), (400, "x-amzn-errortype: Throttling")):
+            peer.answer = http_error(status, *headers, body=body)
+            with pytest.raises(ModelError) as caught:
+                wire.converse(make_attempt(), asking())
+            found.append((type(caught.value), caught.value.http_status))
+        wire.close()
+    assert found == [
+        (ModelThrottled, 429),
+        (ModelServerError, 503),
+        (ModelTimeout, 408),
+        (ModelRefused, 400),
+        (ModelThrottled, 400),
+    ]
+
+
+def test_the_code_and_the_message_of_a_body_are_kept() -> None:
+    """Also an HTML page's beginning, for the log; a body of an answer that is no error is not touched."""
+    given: dict[str, Any] = {
+        "status_code": 400,
+        "body": b'{"__type": "a#ThrottlingException", "message": "slow", "more": 1}',
+    }
+    keep_readable(given)
+    assert json.loads(given["body"]) == {"__type": "a#ThrottlingException", "message": "slow"}
+    page: dict[str, Any] = {"status_code": 502, "body": b"<html>\xff"}
+    keep_readable(page)
+    assert json.loads(page["body"]) == {"message": "<html>\ufffd"}
+    stream: dict[str, Any] = {"status_code": 200, "body": object()}
+    keep_readable(dict(stream))
 
 
 def test_a_cache_point_that_is_refused_is_no_matter_of_credentials() -> None:

@@ -11,6 +11,7 @@ from rom_core.errors import (
     ModelCutShort,
     ModelError,
     ModelNotServed,
+    ModelQuotaExhausted,
     ModelRefused,
     ModelServerError,
     ModelStreamTruncated,
@@ -27,6 +28,8 @@ from rom_core.resilience.verdicts import FAILURES, Failure, failure_of
     [
         (ModelThrottled("", kind="ThrottlingException"), "429 ThrottlingException"),
         (ModelThrottled("", kind="throttlingException"), "429 ThrottlingException"),
+        (ModelQuotaExhausted("", kind="ThrottlingException"), "429, the quota of a day is used up"),
+        (ModelStreamTruncated("", kind="modelStreamErrorException"), "424 ModelStreamErrorException"),
         (ModelThrottled("", kind="http_429"), "any other 429"),
         (ModelServerError("", kind="http_502"), "502, a proxy's HTML"),
         (ModelServerError("", kind="http_599"), "any other 5xx"),
