@@ -122,18 +122,24 @@ class Laboratory:
             waiting.setblocking(False)
             waiting.connect_ex(deaf.getsockname())
             self._stack.callback(waiting.close)
-        with socket.create_server(("127.0.0.1", 0)) as gone:
-            closed = f"http://127.0.0.1:{gone.getsockname()[1]}"
+        # Bound and not listening: connections are refused, and nobody else can take the port meanwhile.
+        gone = socket.socket()
+        self._stack.callback(gone.close)
+        gone.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{gone.getsockname()[1]}"
         keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
         self._stack.enter_context(mock.patch("socket.getaddrinfo", _getaddrinfo))
         routes = {
             "local": self._wire(url),
             "impatient": self._wire(url, BEDROCK_READ_TIMEOUT_SECONDS=0.15, BEDROCK_CONNECT_TIMEOUT_SECONDS=0.15),
+            "impatient after two deltas": self._wire(url),
             "deaf": self._wire(f"http://127.0.0.1:{deaf.getsockname()[1]}", BEDROCK_CONNECT_TIMEOUT_SECONDS=0.1),
             "closed": self._wire(closed),
             "unnamed": self._wire("http://bedrock.invalid"),
             "keyless": self._wire("https://127.0.0.1:9"),
         }
+        events = routes["impatient after two deltas"].client.meta.events
+        events.register("after-call.bedrock-runtime.ConverseStream", _impatient_after_two_deltas)
         with mock.patch.dict("os.environ", keys):
             routes["plain"] = self._wire(self._stack.enter_context(_plain_text()))
         return routes
@@ -142,6 +148,28 @@ class Laboratory:
         wire = Wire(_settings(Catalogue(hookspecs), **values), FakeClock(), endpoint_url=url)
         self._stack.callback(wire.close)
         return wire
+
+
+def _impatient_after_two_deltas(parsed: dict[str, Any], **_: Any) -> None:
+    if "stream" in parsed:
+        parsed["stream"] = _Impatient(parsed["stream"])
+
+
+class _Impatient:
+    """A stream that is waited for as long as it takes until its second delta, then for a moment."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._raw_stream = stream._raw_stream
+        self.close = stream.close
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        deltas = 0
+        for event in self._stream:
+            deltas += "contentBlockDelta" in event
+            if deltas == 2:
+                self._raw_stream.connection.sock.settimeout(0.05)
+            yield event
 
 
 @contextmanager
@@ -224,7 +252,8 @@ class _Bench:
 
     def ask(self, case: Case, cell: Cell) -> Measured:
         """One question, everything that came of it, and then so much time that nothing of it is remembered."""
-        self.transport.route = case.route
+        late = case.route == "impatient" and cell.after
+        self.transport.route = "impatient after two deltas" if late else case.route
         self.transport.sent.clear()
         self.recorder.events.clear()
         after = f"[[after={2 if cell.after else 0}]]" if case.after else ""
