@@ -39,6 +39,8 @@ def make_settings(catalogue: Catalogue | None = None, **values: Any) -> Settings
     catalogue = catalogue or Catalogue(hookspecs)
     defaults: dict[str, Any] = {
         "BEDROCK_ENABLED": True,
+        # In-process clients name a host of their own.
+        "ALLOWED_HOSTS": ["*"],
         "MODELS": MODELS,
         "MODEL_PRIMARY": "anthropic.first",
         "MODEL_FALLBACKS": ["anthropic.second", "anthropic.third"],

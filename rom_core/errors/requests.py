@@ -35,6 +35,12 @@ class Forbidden(RomError):
     should_retry = False
 
 
+class ForeignHost(Forbidden):
+    """A server without API keys was addressed under a name that is not its own, as a page of strangers would."""
+
+    code, title = "foreign_host", "Not under this name"
+
+
 class TooManyAttempts(RomError):
     """Too many wrong keys or tokens lately, from this address or in all: nothing is compared for a while."""
 

@@ -20,6 +20,7 @@ from rom_core.errors import AdminClosed, NotFound, Rejected, RomError, TooManyAt
 from rom_core.events import Event, RequestRejected
 from rom_core.http.canonical_path import is_canonical, raw_path
 from rom_core.http.guesses import Guesses, Throttled
+from rom_core.http.hosts import check_names
 from rom_core.settings import Settings, parse_api_keys
 
 # In a request's WSGI environment: the RomError with which the listener has refused it from its head; the body is not
@@ -51,9 +52,9 @@ class Authenticator:
 
     A resource says who may use it: `auth` is "key" (the default), "open", "admin", or "token" with the name of a secret
     setting in `token_setting`; while that is empty the route is open. The credential comes as `Authorization: Bearer`,
-    a key also as `X-Api-Key`. With no keys configured everyone may chat, as the nameless key ""; with no admin token
-    configured nobody is an admin. OPTIONS passes: it tells the methods of a route, and browsers send it without
-    credentials.
+    a key also as `X-Api-Key`. With no keys configured everyone may chat, as the nameless key "", but for pages of
+    strangers in somebody's browser; with no admin token configured nobody is an admin. OPTIONS passes: it tells the
+    methods of a route, and browsers send it without credentials.
     """
 
     def __init__(
@@ -97,7 +98,11 @@ class Authenticator:
         return method not in _BODILESS and found is not None and hasattr(found[0], f"on_{method.lower()}")
 
     def identify(self, resource: object, method: str, header: Header, address: str) -> Identity:
-        """Who asks. Raises Unauthorized, AdminClosed or TooManyAttempts unless the request may pass."""
+        """Who asks. Raises ForeignHost, Unauthorized, AdminClosed or TooManyAttempts unless the request may pass."""
+        keys = self._secrets("key", "")
+        if not keys:
+            settings = self._settings()
+            check_names(header("Host"), header("Origin"), (*settings.ALLOWED_HOSTS, settings.HOST))
         kind = getattr(resource, "auth", "key")
         if kind == "open" or method == "OPTIONS":
             return Identity()

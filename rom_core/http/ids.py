@@ -21,7 +21,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class RequestIds:
     """Falcon middleware: `req.context` gets trace_id, tracestate, request_id and accepted_at (monotonic seconds).
 
-    Both ids are bound to the thread's log context, which worker threads inherit.
+    Both ids are bound to the thread's log context, which worker threads inherit; `trace_id_from` and `request_id_from`
+    are "client" there where the caller chose the id, so that nobody takes a stranger's word for our own.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -41,6 +42,8 @@ class RequestIds:
         if parent:
             # Anybody may send any trace id: a search for one finds lines that only claim to belong together.
             structlog.contextvars.bind_contextvars(trace_id_from="client")
+        if req.context.request_id == given:
+            structlog.contextvars.bind_contextvars(request_id_from="client")
 
     def process_response(self, req: falcon.Request, resp: falcon.Response, _resource: Any, _ok: bool) -> None:
         """Send them back, under the names that the official clients read."""

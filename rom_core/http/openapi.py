@@ -23,6 +23,7 @@ from rom_core.errors import (
     CircuitOpen,
     ConfigurationError,
     DeadlineExceeded,
+    ForeignHost,
     InternalError,
     InvalidRequest,
     MalformedRequest,
@@ -48,10 +49,10 @@ from rom_core.http.problems import CONTENT_TYPE, TYPES
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _OF_AUTH: Mapping[str, tuple[type[RomError], ...]] = {
-    "open": (),
-    "key": (Unauthorized, TooManyAttempts),
-    "token": (Unauthorized, TooManyAttempts),
-    "admin": (Unauthorized, AdminClosed, TooManyAttempts),
+    "open": (ForeignHost,),
+    "key": (ForeignHost, Unauthorized, TooManyAttempts),
+    "token": (ForeignHost, Unauthorized, TooManyAttempts),
+    "admin": (ForeignHost, Unauthorized, AdminClosed, TooManyAttempts),
 }
 _OF_BODY = (MalformedRequest, PayloadTooLarge, UnsupportedMediaType, InvalidRequest)
 _SECURITY: Mapping[str, list[dict[str, list[str]]]] = {

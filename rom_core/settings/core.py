@@ -211,6 +211,13 @@ _SERVER = (
         False,
         "Lets staging and production start without API_KEYS, on loopback.",
     ),
+    _fixed(
+        "ALLOWED_HOSTS",
+        list,
+        (),
+        "Names besides localhost under which a server without API_KEYS may be addressed; `*` for any.",
+        item=str,
+    ),
     _fixed("STATE_DIR", str, "var", "Folder of what must survive a restart, relative to the project's."),
     _process(
         "LOG_LEVEL",

@@ -61,6 +61,7 @@ ERRORS = {
     ),
     "draining": "O serviço está sendo reiniciado. Tente novamente em alguns instantes.",
     "forbidden": "Você não tem permissão para fazer isto.",
+    "foreign_host": "Este serviço não atende por este endereço. Fale com o suporte.",
     "http_error": "Não foi possível atender ao pedido.",
     "internal_error": "Ocorreu uma falha inesperada. Tente novamente; se persistir, fale com o suporte.",
     "invalid_request": "O pedido tem um campo inválido. Corrija-o e envie novamente.",

@@ -67,7 +67,7 @@ def test_every_route_is_documented(served: Served) -> None:
     assert set(paths) == set(served.app.resources)
     assert set(paths["/api/chat"]) == {"post"}
     responses = paths["/api/chat"]["post"]["responses"]
-    assert set(responses) == {"200", "400", "401", "413", "415", "422", "429", "500", "502", "503", "504"}
+    assert set(responses) == {"200", "400", "401", "403", "413", "415", "422", "429", "500", "502", "503", "504"}
     assert "queue_full" in responses["503"]["description"]
 
 
