@@ -21,7 +21,7 @@ def test_the_routes(bench: Bench) -> None:
     """GET shows it, POST decides; approving takes a named token, aborting does not; nonsense is refused."""
     bench.site.environ |= {"ADMIN_TOKEN": "ana=first-token-of-ana"}
     bench.flags.change({}, ANA)
-    client = falcon.testing.TestClient(create_app(bench.runtime))
+    client = falcon.testing.TestClient(create_app(bench.runtime), headers={"Host": "localhost"})
 
     def post(token: str = "first-token-of-ana", **body: Any) -> falcon.testing.Result:
         return client.simulate_post("/admin/canary", json=body, headers={"Authorization": f"Bearer {token}"})
@@ -51,7 +51,7 @@ def test_where_it_stands_is_told_without_a_disk(bench: Bench, tmp_path: Path) ->
     bench.flags.change({}, ANA)
     bench.keeper.begin({"flags": {"MAX_TOKENS": 50}}, ANA)
     (tmp_path / "state" / "canary.db").unlink()
-    client = falcon.testing.TestClient(create_app(bench.runtime))
+    client = falcon.testing.TestClient(create_app(bench.runtime), headers={"Host": "localhost"})
     shown = client.simulate_get("/admin/canary", headers={"Authorization": "Bearer first-token-of-ana"})
     assert shown.status_code == 200
     assert shown.json["rollout"]["status"] == "running"
