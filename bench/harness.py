@@ -112,7 +112,7 @@ class Client:
         self._address = (host, int(port))
         payload = json.dumps(body).encode()
         self._request = (
-            f"POST /api/chat HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+            f"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(payload)}\r\n\r\n".encode()
             + payload
         )

@@ -79,7 +79,7 @@ def _cost_per_turn() -> float:
 
 def _request(message: str, *, stream: bool = False) -> bytes:
     body = json.dumps({"message": message, "stream": stream}).encode()
-    head = "POST /api/chat HTTP/1.1\r\nHost: rom\r\nContent-Type: application/json\r\n"
+    head = "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -181,7 +181,7 @@ def _burst(address: tuple[str, int]) -> list[float]:
 
 def _probes(address: tuple[str, int]) -> list[float]:
     """Milliseconds from question to answer of a probe, while CLIENTS clients ask again as soon as they are refused."""
-    request, probe = _request("oi"), b"GET /health HTTP/1.1\r\nHost: rom\r\n\r\n"
+    request, probe = _request("oi"), b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     times: list[float] = []
     with selectors.DefaultSelector() as ready, socket.create_connection(address) as prober:
         ready.register(prober, selectors.EVENT_READ)

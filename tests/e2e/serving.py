@@ -122,7 +122,7 @@ class Stream:
         self.socket = socket.create_connection((host, int(port)), timeout=timeout)
         payload = json.dumps(body).encode()
         self.socket.sendall(
-            f"POST {path} HTTP/1.1\r\nHost: rom\r\nContent-Type: application/json\r\n"
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(payload)}\r\n\r\n".encode()
             + payload
         )

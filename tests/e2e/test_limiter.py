@@ -233,7 +233,9 @@ def flood(url: str, number: int) -> Counter[tuple[int, str]]:
     """So many clients ask at the same moment: how often each status and code was answered."""
     host, port = url.removeprefix("http://").split(":")
     body = b'{"message": "oi"}'
-    head = f"POST /api/chat HTTP/1.1\r\nHost: rom\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    head = (
+        f"POST /api/chat HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    )
     clients = [socket.create_connection((host, int(port)), timeout=30) for _ in range(number)]
     answers: dict[socket.socket, bytes] = {}
     with selectors.DefaultSelector() as ready:

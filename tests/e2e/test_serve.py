@@ -146,7 +146,7 @@ def test_a_request_without_a_valid_key_gets_401(bedrock: LocalBedrock) -> None:
         ({"json": {"message": " "}}, 422, "invalid_request"),
         ({"json": {"message": "a", "stream": "yes"}}, 422, "invalid_request"),
         ({"json": {"message": "a", "messages": [{"role": "system", "content": "x"}]}}, 422, "invalid_request"),
-        ({"json": {"message": "a", "messages": [{"role": "user", "content": " "}]}}, 422, "invalid_request"),
+        ({"json": {"message": "a", "messages": [{"role": "user", "content": ["x"]}]}}, 422, "invalid_request"),
         ({"json": {"message": "a", "max_tokens": 0}}, 422, "invalid_request"),
         ({"json": {"message": "a", "mesage": "b"}}, 422, "invalid_request"),
         ({"json": {"message": "a", "model": "nobody"}}, 422, "unknown_model"),
