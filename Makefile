@@ -13,7 +13,7 @@ run: $(VENV)/.run ## serve on 127.0.0.1:8000 against the bundled local Bedrock
 test: $(VENV)/.test ## lint, types and tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/ci-local.sh
 
-test-prometheus: $(VENV)/.test ## alert rules, then a real Prometheus against a real server (needs prometheus)
+test-prometheus: $(VENV)/.test ## alert rules, then a real Prometheus against a real server (part of `make test`)
 	scripts/test-prometheus-rules.sh
 	$(BIN)/python scripts/test_prometheus.py
 

@@ -1,13 +1,12 @@
 """A real Prometheus server scrapes a real `rom serve` and is asked for the p95 and the error rate.
 
-Needs the binary `prometheus` (Debian: apt-get install prometheus). Takes about half a minute; not part of CI.
+Takes about half a minute. scripts/prometheus-tools.sh brings the binary `prometheus` where it can.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -84,8 +83,10 @@ def until(what: str, condition: Any, seconds: float = 40) -> Any:
 
 def main() -> None:
     """Run it; exit code 1 and a sentence if anything is not as expected."""
-    if shutil.which("prometheus") is None:
-        sys.exit("prometheus is missing (Debian: apt-get install prometheus)")
+    tools = subprocess.run([ROOT / "scripts/prometheus-tools.sh"], stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own
+    if tools.returncode:
+        sys.exit(1)
+    prometheus = str(Path(tools.stdout.strip(), "prometheus"))
     rom, prom = free_port(), free_port()
     environ = {"PATH": os.environ["PATH"], "ROM_ENV": "development", "PORT": str(rom), "RETRY_ENABLED": "false"}
     environ |= {"FALLBACK_ENABLED": "false", "CIRCUIT_BREAKER_ENABLED": "false"}
@@ -103,7 +104,7 @@ def main() -> None:
         config = Path(folder, "prometheus.yml")
         config.write_text(CONFIG.format(rules=RULES, port=rom))
         arguments = (f"--config.file={config}", f"--storage.tsdb.path={folder}/data")
-        with running("prometheus", *arguments, f"--web.listen-address=127.0.0.1:{prom}", "--log.level=error"):
+        with running(prometheus, *arguments, f"--web.listen-address=127.0.0.1:{prom}", "--log.level=error"):
             until("server", lambda: call(f"http://127.0.0.1:{rom}/health"))
             until("scrape", lambda: asked('rom_requests_total{route="/api/chat",status="ok",cohort="stable"} == 0'))
             for number in range(OK + FAILED):
