@@ -15,6 +15,7 @@ from rom_core import hookspecs
 from rom_core.cli import main
 from rom_core.cli.gate import gate
 from rom_core.plugin.catalogue import Catalogue
+from rom_core.settings import MIN_KEY_CHARS
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("rollback.md", "go-live.md", "gate.md", "canary.md", "operate.md", "rotation.md")
@@ -128,3 +129,8 @@ def test_values_are_written_the_same_way_everywhere() -> None:
         for wrong in re.findall(r"\b[A-Z_]{3,}_ENABLED=(?:on|off|yes|no|1|0)\b", path.read_text())
     ]
     assert found == []
+
+
+def test_the_shortest_key_is_in_the_readme() -> None:
+    """Before somebody meets it as a refusal."""
+    assert f"at least {MIN_KEY_CHARS} characters" in (ROOT / "README.md").read_text()
