@@ -101,7 +101,7 @@ class BodySchema:
         """Raise InvalidRequest naming the first field that is wrong, and why."""
         errors = first_errors(self._validator, value)
         if errors:
-            path, reason = _explain(_telling(errors))
+            path, reason = _explain(_most_specific(errors))
             more = " (and more)" if len(errors) > 1 else ""
             raise InvalidRequest(f"{path or 'body'}: {reason}{more}", param=path or None)
 
@@ -128,8 +128,8 @@ def nullable(schema: Mapping[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def _telling(errors: list[Any]) -> Any:
-    """The error to tell: the first, unless a field beside it gives its own reason, of which it is a consequence.
+def _most_specific(errors: list[Any]) -> Any:
+    """The error to name: the first, unless a field beside it gives its own reason, of which it is a consequence.
 
     An image part is refused for its type, not for the field `image_url` that comes with it; a message that calls tools,
     for that and not for its content, which is null then.
@@ -157,7 +157,7 @@ def _explain(error: Any) -> tuple[str, str]:
     return ".".join(path), error.schema.get(REFUSAL) or _rule(error.validator, error.validator_value)
 
 
-# What a value has to be, by the keyword that it breaks. The value is never told: it may be long, and confidential.
+# What a value has to be, by the keyword that it breaks. The value is never shown: it may be long, and confidential.
 _RULES = {
     "type": "must be of type {}",
     "enum": "must be one of {}",
@@ -174,8 +174,8 @@ _RULES = {
 def _rule(keyword: str, value: Any) -> str:
     """The rule of a schema as a sentence, its value as JSON."""
     values = value if isinstance(value, list) else [value]
-    told = ", ".join(json.dumps(item, ensure_ascii=False) for item in values)
-    return _RULES.get(keyword, f"breaks the rule {keyword}: {{}}").format(told)
+    shown = ", ".join(json.dumps(item, ensure_ascii=False) for item in values)
+    return _RULES.get(keyword, f"breaks the rule {keyword}: {{}}").format(shown)
 
 
 def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[Any]:

@@ -66,13 +66,13 @@ def problem(error: RomError, trace_id: str, request_id: str, settings: Settings)
 
     `settings` are the newest, for the text that the person reads.
     """
-    told = user_message(error, settings)
+    for_person = user_message(error, settings)
     return {
         "type": f"urn:rom:error:{error.code}",
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
-        "user_message": told,
+        "user_message": for_person,
         "code": error.code,
         "trace_id": trace_id,
         "request_id": request_id,
@@ -81,7 +81,7 @@ def problem(error: RomError, trace_id: str, request_id: str, settings: Settings)
             "message": error.detail,
             "code": error.code,
             "param": error.param,
-            "user_message": told,
+            "user_message": for_person,
         },
         **error.members,
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from rom_core.concurrency.clock import FakeClock
@@ -40,6 +42,26 @@ def test_after_ten_wrong_ones_nothing_of_the_address_is_compared() -> None:
     clock.advance(WINDOW_SECONDS - MAX_WRONG)
     assert guesses.compare("10.0.0.1", wrong) is None
     assert wait_of(guesses.compare("10.0.0.1", never)) == 1
+
+
+def test_no_two_guesses_slip_through_at_once() -> None:
+    """Of guesses that come at the same moment exactly ten are compared."""
+    guesses, compared, together = Guesses(FakeClock()), [], threading.Barrier(16)
+
+    def compare() -> None:
+        compared.append(1)
+
+    def guess() -> None:
+        together.wait(30)
+        for _ in range(20):
+            guesses.compare("10.0.0.1", compare)
+
+    threads = [threading.Thread(target=guess) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(compared) == MAX_WRONG
 
 
 def test_right_ones_never_count() -> None:

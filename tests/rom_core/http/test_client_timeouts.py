@@ -11,7 +11,7 @@ from support import make_runtime
 
 from rom_core.errors import DeadlineExceeded
 from rom_core.http.app import create_app
-from rom_core.http.patience import with_patience
+from rom_core.http.client_timeouts import with_client_timeouts
 from rom_core.turn_values import ChatRequest
 
 
@@ -19,7 +19,7 @@ def stated(*, stream: bool = False, **headers: str) -> tuple[float | None, int]:
     """What a request with these headers says: seconds, retries."""
     names = {"read_timeout": "x-stainless-read-timeout", "retry_count": "x-stainless-retry-count"}
     environ = falcon.testing.create_environ(headers={names[name]: value for name, value in headers.items()})
-    request = with_patience(ChatRequest((), "conv", stream=stream), falcon.Request(environ))
+    request = with_client_timeouts(ChatRequest((), "conv", stream=stream), falcon.Request(environ))
     return request.client_timeout, request.client_retries
 
 

@@ -1,4 +1,4 @@
-"""How long a client waits and how often it has asked already, where it says so.
+"""How long a client waits and how often it has tried before, where it says so.
 
 The official OpenAI and Anthropic clients send `x-stainless-read-timeout` (seconds between two pieces of an answer) and
 `x-stainless-retry-count` (0 for a first try) with every request.
@@ -19,7 +19,7 @@ _WAY_SECONDS = 1.0
 _MAX_RETRIES = 100
 
 
-def with_patience(request: ChatRequest, req: falcon.Request) -> ChatRequest:
+def with_client_timeouts(request: ChatRequest, req: falcon.Request) -> ChatRequest:
     """`request` with what the client's headers say; what is not a sensible number says nothing.
 
     A read timeout bounds the silence, and a streamed answer is never silent for long (SSE_HEARTBEAT_SECONDS): it
