@@ -84,8 +84,8 @@ class Runtime:
         self._transport = transport
         tools = ToolRuns(self.tool_pool)
         self._core = (
-            ToolLoop(tools, self.watchdog),
-            ModelCalls(_LateTransport(self), self.bedrock_enabled),
+            ToolLoop(tools, self.watchdog, self.check_enabled),
+            ModelCalls(_LateTransport(self), self.check_enabled),
             tools,
         )
         self.flags = flags
@@ -188,6 +188,11 @@ class Runtime:
             return False
         return bool(self.current.settings.BEDROCK_ENABLED)
 
+    def check_enabled(self) -> None:
+        """Raise BedrockDisabled while the kill switch is off."""
+        if not self.bedrock_enabled():
+            raise BedrockDisabled("BEDROCK_ENABLED is off")
+
     def closed(self) -> BedrockDisabled | Draining | None:
         """Why no turn of anybody is taken at this moment; None while turns are taken."""
         if not self.bedrock_enabled():
@@ -278,6 +283,8 @@ class Runtime:
             turn.emit(TurnStarted(turn))
             try:
                 turn.check()
+                # Before any plugin: one may answer in the model's place.
+                self.check_enabled()
                 answer = answer_of("rom_turn", turn.snapshot.pipeline.hook.rom_turn(turn=turn), TurnResult)
                 if turn.sink is None:
                     turn.snapshot.pipeline.delta(turn, answer.reply)

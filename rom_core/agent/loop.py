@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import structlog
 
+from rom_core.agent.tool_run import ToolRuns, with_object_inputs
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.conversation import written_by
 from rom_core.errors import RomError
@@ -17,7 +19,6 @@ from rom_core.turn import Iteration, ModelCall, Turn
 from rom_core.turn_values import IterationResult, ModelReply, StopLoop, TurnResult
 
 if TYPE_CHECKING:
-    from rom_core.agent.tool_run import ToolRuns
     from rom_core.concurrency.watchdog import Watchdog
 
 logger = structlog.get_logger("rom.loop")
@@ -40,9 +41,11 @@ _CLOSING_RESERVE_SECONDS = 1.0
 class ToolLoop:
     """The core's innermost `rom_turn` and `rom_iteration`."""
 
-    def __init__(self, tools: ToolRuns, watchdog: Watchdog) -> None:
+    def __init__(self, tools: ToolRuns, watchdog: Watchdog, check_enabled: Callable[[], None]) -> None:
+        """`check_enabled` raises BedrockDisabled while the kill switch is off."""
         self._tools = tools
         self._watchdog = watchdog
+        self._check_enabled = check_enabled
 
     @hookimpl(trylast=True)
     def rom_turn(self, turn: Turn) -> TurnResult:
@@ -50,6 +53,7 @@ class ToolLoop:
         turn.messages = list(turn.request.messages)
         while True:
             turn.check()
+            self._check_enabled()
             turn.iterations += 1
             iteration = Iteration(turn, turn.iterations)
             result = self._observed(iteration)
@@ -97,8 +101,10 @@ class ToolLoop:
     def _ask(self, call: ModelCall) -> ModelReply:
         """Ask the model, take its text into the answer and its message into the conversation."""
         turn = call.turn
+        self._check_enabled()
         turn.next_paragraph()
-        reply = answer_of("rom_model_call", turn.snapshot.pipeline.hook.rom_model_call(call=call), ModelReply)
+        answer = turn.snapshot.pipeline.hook.rom_model_call(call=call)
+        reply = with_object_inputs(answer_of("rom_model_call", answer, ModelReply))
         if not call.emitted:
             turn.say(reply.text)
         turn.messages.append(written_by(reply.model, list(reply.content)))

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 from rom_core.conversation import Memo, ModelCapabilities, left_out, normalise
-from rom_core.errors import BedrockDisabled, ModelError, RomError, WireSaturated
+from rom_core.errors import ModelError, RomError, WireSaturated
 from rom_core.events import AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
 from rom_core.markers import hookimpl
 from rom_core.plugin.answers import answer_of, opinion_of
@@ -35,10 +35,10 @@ class Transport(Protocol):
 class ModelCalls:
     """The core's innermost `rom_model_call` and `rom_model_attempt`."""
 
-    def __init__(self, transport: Transport, bedrock_enabled: Callable[[], bool]) -> None:
-        """`bedrock_enabled` reads the kill switch as it stands now, not as the turn's snapshot has it."""
+    def __init__(self, transport: Transport, check_enabled: Callable[[], None]) -> None:
+        """`check_enabled` raises BedrockDisabled while the kill switch is off, whatever the turn's snapshot says."""
         self._transport = transport
-        self._bedrock_enabled = bedrock_enabled
+        self._check_enabled = check_enabled
 
     @hookimpl(trylast=True)
     def rom_model_call(self, call: ModelCall) -> ModelReply:
@@ -48,6 +48,8 @@ class ModelCalls:
         limit = turn.settings.MAX_MODEL_REQUESTS
         while True:
             call.check()
+            # Before the plugins: an open circuit must not answer in its place.
+            self._check_enabled()
             attempt = Attempt(call, len(call.attempts) + 1, turn.settings.models[turn.model])
             call.attempts.append(attempt)
             try:
@@ -70,8 +72,7 @@ class ModelCalls:
         """Build the request for this attempt's model, send it, and tell the observers how it went."""
         call, turn = attempt.call, attempt.turn
         call.check()
-        if not self._bedrock_enabled():
-            raise BedrockDisabled("BEDROCK_ENABLED is off")
+        self._check_enabled()
         request = build_request(attempt)
         if turn.normalised is None:
             turn.normalised = Memo()

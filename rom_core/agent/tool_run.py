@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import structlog
 
@@ -14,6 +16,7 @@ from rom_core.markers import hookimpl
 from rom_core.telemetry.tracing import traceparent
 from rom_core.tools import ToolContext, ToolError, ToolResult
 from rom_core.turn import Iteration, ToolCall
+from rom_core.turn_values import ModelReply
 
 logger = structlog.get_logger("rom.tools")
 
@@ -109,6 +112,32 @@ class ToolRuns:
         turn.emit(ToolFinished(call))
         if turn.sink is not None:
             turn.sink("tool_result", dict(call.as_dict()))
+
+
+def with_object_inputs(reply: ModelReply) -> ModelReply:
+    """The reply, with a tool input that is the JSON text of an object as that object.
+
+    Here, once, so that guardrails, the tool, and the model when it is asked again all see the same. Any other text
+    stays, and the tool refuses it.
+    """
+    if not any(isinstance(use.get("input"), str) for use in reply.tool_uses):
+        return reply
+    return replace(reply, content=tuple(map(_with_object_input, reply.content)))
+
+
+def _with_object_input(block: dict[str, Any]) -> dict[str, Any]:
+    use = block.get("toolUse")
+    if use is None or not isinstance(use.get("input"), str):
+        return block
+    try:
+        given = json.loads(use["input"], parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return block
+    return {"toolUse": {**use, "input": given}} if isinstance(given, dict) else block
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _outcome(call: ToolCall, job: Job[Any] | None) -> ToolResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,14 +28,33 @@ from rom_core.settings import Settings
 
 
 class Router(falcon.routing.CompiledRouter):
-    """Falcon's router, with GET's responder for HEAD where a resource has none of its own: probes send HEAD."""
+    """Falcon's router, with GET's responder for HEAD where a resource has none of its own: probes send HEAD.
+
+    Whatever a responder raises, the client is answered.
+    """
 
     def map_http_methods(self, resource: object, **options: Any) -> dict[str, Any]:
         """The responders of `resource` by method."""
-        responders: dict[str, Any] = super().map_http_methods(resource, **options)
+        found: dict[str, Any] = super().map_http_methods(resource, **options)
+        responders = {method: _answering(responder) for method, responder in found.items()}
         if "GET" in responders:
             responders.setdefault("HEAD", responders["GET"])
         return responders
+
+
+def _answering(responder: Callable[..., None]) -> Callable[..., None]:
+    """`responder`, with SystemExit and the like as errors: Falcon passes them on, and the client is never answered."""
+
+    @functools.wraps(responder)
+    def respond(*arguments: Any, **params: Any) -> None:
+        try:
+            responder(*arguments, **params)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise RuntimeError(f"{type(error).__name__} was raised") from error
+
+    return respond
 
 
 class App(falcon.App[Any, Any]):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flag_support import ANA, Site
 from resilience import FIRST, SECOND, Bench, advance, circuit_events, fail, run, server_error, status
-from support import Recorder, make_turn, says
+from support import Recorder, make_settings, make_turn, says
 
 from plugins.breaker import Breaker
 from plugins.metrics import Metrics
@@ -26,6 +26,7 @@ from rom_core.errors import (
     TurnCancelled,
 )
 from rom_core.events import CircuitClosed, CircuitReported
+from rom_core.runtime import Runtime
 from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply
 
@@ -267,6 +268,26 @@ def test_the_newest_limits_hold_for_turns_that_run_already() -> None:
     with pytest.raises(ModelServerError):
         bench.runtime.run(turn)
     assert status(bench)["state"] == "open"
+
+
+def test_the_kill_switch_comes_before_an_open_circuit() -> None:
+    """503 `bedrock_disabled` and not `circuit_open`, also where the switch goes off while a retry waits."""
+
+    def switch_off(runtime: Runtime) -> None:
+        runtime.swap(replace(runtime.current, settings=make_settings(runtime.catalogue, BEDROCK_ENABLED=False)))
+
+    opened = Bench(fail, plugins="breaker", BREAKER_FAILURES=1)
+    assert [run(opened), run(opened)] == ["upstream_unavailable", "circuit_open"]
+    switch_off(opened.runtime)
+    assert run(opened) == "bedrock_disabled"
+
+    def fail_for_the_last_time(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        switch_off(waiting.runtime)
+        raise server_error()
+
+    waiting = Bench(fail_for_the_last_time, plugins="retry breaker")
+    assert run(waiting) == "bedrock_disabled"
+    assert len(waiting.models) == 1
 
 
 def test_switched_off_it_refuses_nothing() -> None:

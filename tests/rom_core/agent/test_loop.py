@@ -16,7 +16,7 @@ from rom_core.errors import BedrockDisabled, DeadlineExceeded, ModelServerError
 from rom_core.events import LoopStopped
 from rom_core.markers import hookimpl
 from rom_core.turn import Iteration
-from rom_core.turn_values import ModelReply, StopLoop
+from rom_core.turn_values import IterationResult, ModelReply, StopLoop
 
 
 def test_a_plain_answer_is_one_request_and_its_text() -> None:
@@ -176,6 +176,63 @@ def test_the_kill_switch_is_read_before_every_request() -> None:
     with pytest.raises(BedrockDisabled):
         runtime.run(make_turn(runtime))
     assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize("hook", ["rom_turn", "rom_iteration", "rom_model_call", "rom_model_attempt"])
+def test_the_kill_switch_comes_before_whoever_answers(hook: str) -> None:
+    """A plugin that answers in the model's place is not asked while Bedrock is off."""
+    asked: list[str] = []
+
+    def answer() -> None:
+        asked.append(hook)
+
+    plugin = type("Answers", (), {hook: staticmethod(hookimpl(answer))})()
+    runtime, transport = make_runtime(plugins={"answers": plugin}, BEDROCK_ENABLED=False)
+    with pytest.raises(BedrockDisabled):
+        runtime.run(make_turn(runtime))
+    assert (asked, transport.requests) == ([], [])
+
+
+@pytest.mark.parametrize("hook", ["rom_iteration", "rom_model_call", "rom_model_attempt"])
+def test_the_kill_switch_comes_before_every_iteration(hook: str) -> None:
+    """Off in the middle of a turn that a plugin answers: it is not asked again."""
+    asked: list[str] = []
+
+    def answer() -> Any:
+        asked.append(hook)
+        runtime.swap(dataclasses.replace(runtime.current, settings=off))
+        reply = asks(("look", {}))
+        return IterationResult(reply, finished=False) if hook == "rom_iteration" else reply
+
+    plugin = type("Answers", (), {hook: staticmethod(hookimpl(answer))})()
+    runtime, transport = make_runtime(plugins={"kit": Toolkit(tool()), "answers": plugin})
+    off = make_settings(runtime.catalogue, BEDROCK_ENABLED=False)
+    with pytest.raises(BedrockDisabled):
+        runtime.run(make_turn(runtime))
+    assert (asked, transport.requests) == ([hook], [])
+
+
+def test_a_tool_input_that_is_the_text_of_an_object_is_read_once() -> None:
+    """The guard before the tools, the tool, and the model when it is asked again see the same object."""
+    seen: list[Any] = []
+
+    class Guard:
+        @hookimpl
+        def rom_tools_requested(self, tool_uses: Any) -> None:
+            seen.extend(use["input"] for use in tool_uses)
+
+    def look(value: Any, context: Any) -> str:
+        seen.append(value)
+        return "ran"
+
+    uses: Any = (("look", '{"city": "Rio"}'), ("look", {"city": "Rio"}), ("look", '["Rio"]'), ("look", "Rio"))
+    plugins = {"kit": Toolkit(tool(run=look)), "guard": Guard()}
+    runtime, transport = make_runtime(asks(*uses), says("ok"), plugins=plugins, TOOL_THREADS=1)
+    result = runtime.run(make_turn(runtime))
+    assert seen == [{"city": "Rio"}, {"city": "Rio"}, '["Rio"]', "Rio", {"city": "Rio"}, {"city": "Rio"}]
+    assert [call["status"] for call in result.tool_calls] == ["success", "success", "error", "error"]
+    replayed = [block["toolUse"]["input"] for block in transport.requests[1]["messages"][1]["content"]]
+    assert replayed[:2] == [{"city": "Rio"}, {"city": "Rio"}]
 
 
 def test_a_deadline_that_passed_in_a_tool_stops_before_the_next_request() -> None:

@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import pytest
+import requests
 from falcon import testing
 from structlog.testing import capture_logs
 from support import Recorder, make_runtime, make_settings
@@ -14,7 +15,7 @@ from rom_core.errors import Rejected
 from rom_core.events import RequestFinished, RequestRejected, TurnStarted
 from rom_core.http.app import create_app
 from rom_core.http.auth import REFUSAL
-from rom_core.http.server.server import connection_limit
+from rom_core.http.server.server import Server, connection_limit
 from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
 
@@ -185,3 +186,37 @@ def test_too_few_descriptors_are_said_at_the_start(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("rom_core.http.server.server.resource.getrlimit", lambda _: (files, files))
     with pytest.raises(OSError, match=f"may open {files} files and needs 162"):
         connection_limit(32)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, BaseException, ValueError])
+def test_whatever_a_plugin_raises_the_client_is_answered(error: type[BaseException]) -> None:
+    """In `rom_admit` and in a route of its own, over a real socket: 500, and the threads serve on."""
+
+    class Raises:
+        auth = "open"
+
+        @hookimpl
+        def rom_routes(self, app: Any) -> None:
+            app.add_route("/raises", self)
+
+        @hookimpl
+        def rom_admit(self) -> None:
+            raise error("out")
+
+        def on_get(self, req: Any, resp: Any) -> None:
+            raise error("out")
+
+    runtime, _ = make_runtime(plugins={"raises": Raises()}, HTTP_THREADS=13, PORT=0)
+    server = Server(create_app(runtime), runtime)
+    runtime.start()
+    server.start()
+    try:
+        for _ in range(20):  # more than there are threads
+            refused = requests.post(f"{server.url}/api/chat", json={"message": "hi"}, timeout=30)
+            assert (refused.status_code, refused.json()["code"]) == (500, "internal_error")
+            route = requests.get(f"{server.url}/raises", timeout=30)
+            assert (route.status_code, route.json()["code"]) == (500, "internal_error")
+        assert requests.get(f"{server.url}/health", timeout=30).status_code == 200
+    finally:
+        server.stop(1)
+        runtime.stop()
