@@ -22,8 +22,11 @@ KEEP_ALIVE = b": keep-alive\n\n"
 # Seconds after the deadline by which a turn has said how it ended, and by which the client has read it.
 ENDING_SECONDS = 5.0
 READING_SECONDS = 20.0
-# Pieces a slow reader may be behind, beside what the server buffers, before the turn waits for it.
-_MAX_PIECES = 1024
+# What a slow reader may be behind, beside what the server buffers, before the turn waits for it: more than all but the
+# longest answers have, so that a turn ends, and gives its slot back, when the model has done. In characters, and so many
+# more for each event.
+MAX_BEHIND = 4 * 1024 * 1024
+_EVENT_COSTS = 400
 _PIECES_AT_ONCE = 64
 _BACKPRESSURE_SECONDS = 0.02
 
@@ -61,6 +64,9 @@ class TurnStream:
         self._encode = encode or encode_event
         self._hang_up = hang_up or (lambda: None)
         self._items: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        # What the turn has said, tools in threads of their own, and what the reader has been given of it.
+        self._said = self._given = 0
+        self._counting = threading.Lock()
         self._begun = threading.Event()
         self._first: Item | None = None
         self._ended = False
@@ -135,9 +141,11 @@ class TurnStream:
             self.close()
 
     def _put(self, name: str, data: dict[str, Any]) -> None:
-        while self._items.qsize() >= _MAX_PIECES:
+        while self._said - self._given > MAX_BEHIND:
             self._turn.check()
             self._turn.cancel.event.wait(_BACKPRESSURE_SECONDS)
+        with self._counting:
+            self._said += _size(data)
         self._offer((name, data))
 
     def _events(self) -> Generator[bytes, None, None]:
@@ -152,6 +160,7 @@ class TurnStream:
                 self._outcome.error = data["raised"]
                 settings = self._runtime.current.settings
                 data = problem(data["raised"], turn.trace_id, turn.request_id, settings)
+            self._given += _size(data)
             pieces.append(self._encode(turn, name, data))
             if name in ("done", "error"):
                 # As with an answer in one piece: handed to the server whole, it is finished. Whether the last bytes are
@@ -174,6 +183,11 @@ class TurnStream:
                 if left <= 0:
                     return "error", {"raised": self._given_up()}
                 yield KEEP_ALIVE
+
+
+def _size(data: dict[str, Any]) -> int:
+    """What an event counts for in MAX_BEHIND."""
+    return len(data.get("text", "")) + _EVENT_COSTS
 
 
 def encode_event(turn: Turn, name: str, data: dict[str, Any]) -> bytes:

@@ -15,12 +15,14 @@ import pytest
 from structlog.testing import capture_logs
 from support import make_runtime, make_settings, says
 
+from plugins.limiter import Limiter
 from rom_core.concurrency.clock import SystemClock
 from rom_core.http.app import create_app
 from rom_core.http.server.channel import Channel
 from rom_core.http.server.listener import STALLED_SECONDS, listen
 from rom_core.http.server.server import Server
 from rom_core.http.server.sockets import Sockets
+from rom_core.http.stream import MAX_BEHIND
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply
@@ -128,29 +130,73 @@ def stuffed(server: Server) -> bool:
     return any(channel.total_outbufs_len > 200_000 for channel in server._server.active_channels.values())
 
 
-def test_a_client_that_does_not_read_makes_the_turn_wait(serve: Serve) -> None:
-    """What is unread is bounded by bytes in the server and pieces in line, not by what the model can say."""
+def test_a_client_that_does_not_read_makes_the_turn_wait(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is unread is bounded, by characters in line and bytes in the server, not by what the model can say."""
     said: list[int] = []
+    waiting = threading.Event()
+    piece = 16384
 
     def model(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
         while not attempt.turn.cancel.cancelled:
-            attempt.text("x" * 16384)
+            attempt.text("x" * piece)
             said.append(1)
         attempt.call.check()
         return says("x")
 
+    class Waits(threading.Event):
+        """A turn's cancellation, which the turn waits for while its reader is too far behind."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            waiting.set()
+            return super().wait(timeout)
+
     runtime, server = serve(model)
+    make = runtime.turn
+
+    def turn(*arguments: Any, **options: Any) -> Any:
+        made = make(*arguments, **options)
+        made.cancel.event = Waits()
+        return made
+
+    monkeypatch.setattr(runtime, "turn", turn)
     with connect(server) as client:
         client.sendall(post(stream=True))
-        assert until(lambda: stuffed(server))
-        assert until(lambda: len(said) > 1024)
-        before = -1
-        while len(said) != before:
-            before = len(said)
-            time.sleep(0.1)
+        assert waiting.wait(20)
         assert runtime.admitted == 1
-        assert before < 2000
+        assert MAX_BEHIND < len(said) * piece < MAX_BEHIND + 8 * 1024 * 1024
     assert until(lambda: not runtime.admitted and not server._dispatcher.busy)
+
+
+def test_a_slot_is_the_models_not_the_readers(serve: Serve) -> None:
+    """Two million characters, and clients that read none of them: the slot is free when the model has done."""
+    ended: list[str] = []
+
+    def model(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        for _ in range(2000):
+            attempt.text("x" * 1000)
+        return says("x")
+
+    def count(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        ended.append("x")
+        return model(attempt, request)
+
+    runtime, server = serve(
+        *[count] * 4,
+        plugins={"limiter": Limiter()},
+        BOTTLENECK_LIMITER_ENABLED=True,
+        MAX_CONCURRENT_REQUESTS=1,
+        MAX_QUEUE_SIZE=0,
+    )
+    clients = []
+    for number in range(4):
+        clients.append(connect(server))
+        clients[-1].sendall(post(stream=True))
+        assert until(lambda: len(ended) == number + 1 and not runtime.active_turns, 20)
+    received = b""
+    while b"event: done" not in received:
+        received = received[-20:] + clients[0].recv(1 << 20)
+    for client in clients:
+        client.close()
 
 
 def test_a_client_that_does_not_read_holds_no_thread_for_ever(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
