@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -114,6 +115,44 @@ def test_a_stream_that_was_read_to_its_end_is_ok() -> None:
     bench.stream.close()
     bench.stream.close()
     assert (bench.statuses, bench.released) == (["ok"], ["x"])
+
+
+def test_the_turn_ends_when_the_model_has_done_however_slow_the_reader() -> None:
+    """Two and a half million characters in pieces, of which nobody takes one: the turn, and with it its slot, is over."""
+
+    def talk(attempt: Attempt) -> None:
+        for _ in range(2500):
+            attempt.text("x" * 1000)
+
+    bench = Bench(talk)
+    bench.stream.start()
+    until = time.monotonic() + 20
+    while bench.runtime.active_turns and time.monotonic() < until:
+        time.sleep(0.005)
+    assert bench.runtime.active_turns == 0
+    assert b"".join(bench.stream).count(b"event: delta") == 2501
+    assert bench.statuses == []
+    bench.stream.close()
+    assert bench.statuses == ["ok"]
+
+
+def test_beyond_a_bound_the_turn_waits_for_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept for a slow reader is bounded; every piece that he takes lets the model say another."""
+    monkeypatch.setattr("rom_core.http.stream.MAX_BEHIND", 10_000)
+    said: list[int] = []
+
+    def talk(attempt: Attempt) -> None:
+        for number in range(100):
+            attempt.text("x" * 600)
+            said.append(number)
+
+    bench = Bench(talk)
+    bench.stream.start()
+    pieces = iter(bench.stream)
+    first = next(pieces)
+    assert len(said) < 30
+    assert (first + b"".join(pieces)).count(b"event: delta") == 101
+    bench.stream.close()
 
 
 class Exits:

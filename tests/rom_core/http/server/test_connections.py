@@ -18,7 +18,8 @@ from support import make_runtime, says
 from rom_core.concurrency.clock import SystemClock
 from rom_core.http.app import create_app
 from rom_core.http.problems import problem
-from rom_core.http.server.channel import DISCARD_SECONDS
+from rom_core.http.server.channel import DISCARD_SECONDS, Channel
+from rom_core.http.server.dispatcher import Dispatcher
 from rom_core.http.server.listener import HEAD_SECONDS
 from rom_core.http.server.server import Server
 from rom_core.runtime import Runtime
@@ -239,45 +240,36 @@ def test_a_malformed_request_and_a_fin_are_one_line(
     assert caplog.records == []
 
 
-def test_pipelines_of_reads_do_not_starve_chats(serve: Serve) -> None:
-    """Thirty connections that send reads without end: a chat is answered, after at most four reads for each thread."""
-    _, server = serve(*[says("hello")] * 5)
-    stop = threading.Event()
-    flood = b"GET /nothing HTTP/1.1\r\nHost: rom\r\n\r\n" * 50
+def test_pipelines_of_reads_do_not_starve_chats(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty connections send reads, each more of them than are ever answered: the fifth request served is the chat."""
+    order: list[str] = []
+    service = Channel.service
 
-    def flooding(client: socket.socket) -> None:
-        client.setblocking(False)
-        while not stop.is_set():
-            try:
-                client.send(flood)
-            except BlockingIOError:
-                time.sleep(0.005)
-            except OSError:
-                return
-            try:
-                client.recv(1 << 20)
-            except BlockingIOError:
-                pass
-            except OSError:
-                return
+    def spy(self: Any) -> None:
+        order.append(self.requests[0].path)
+        service(self)
 
-    clients = [connect(server) for _ in range(30)]
-    threads = [threading.Thread(target=flooding, args=(client,), daemon=True) for client in clients]
-    for thread in threads:
-        thread.start()
-    try:
-        assert until(lambda: len(server._dispatcher.queue) > 5)
-        body = b'{"message": "oi"}'
-        with connect(server) as client:
-            client.sendall(POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-            ((status, answer),) = answers(client)
-        assert (status, answer["reply"]) == (200, "hello")
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(LONG)
-        for client in clients:
-            client.close()
+    monkeypatch.setattr(Channel, "service", spy)
+    start = Dispatcher.set_thread_count
+    monkeypatch.setattr(Dispatcher, "set_thread_count", lambda *_: None)
+    _, server = serve()
+    waiting: Any = server._dispatcher.queue
+    clients = [connect(server) for _ in range(60)]
+    for client in clients:
+        client.sendall(b"GET /nothing HTTP/1.1\r\nHost: rom\r\n\r\n" * 5)
+    assert until(lambda: len(waiting) == 60)
+    body = b'{"message": "oi"}'
+    with connect(server) as client:
+        client.sendall(POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        assert until(lambda: len(waiting) == 61)
+        start(server._dispatcher, 1)
+        ((status, answer),) = answers(client)
+    assert (status, answer["reply"]) == (200, "hello")
+    assert order.index("/api/chat") == 4
+    for client in clients:
+        client.close()
+    monkeypatch.undo()
+    server._dispatcher.set_thread_count(4)
 
 
 @pytest.mark.parametrize("later", [b"", b"GET /health HTTP/1.1\r\nHost: rom\r\n\r\n"])
