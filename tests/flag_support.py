@@ -105,6 +105,7 @@ class Limits:
             Setting("RATIOS", list, (0.5,), "ratios", item=float),
             Setting("TABLE", dict, {}, "a table"),
             Setting("PASSWORD", str, "", "a password", secret=True),
+            Setting("NOTE", str, "", "any text"),
             Setting("PLACE", str, "here", "read at start", runtime=False),
             Rule(("SOFT", "HARD"), lambda s: "is not below HARD" if s.SOFT >= s.HARD else None),
         ]

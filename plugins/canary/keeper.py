@@ -21,6 +21,7 @@ from rom_core.concurrency.locks import timed_lock
 from rom_core.errors import CanaryConflict, InvalidRequest, NotFound, RomError, StoreUnavailable
 from rom_core.events import CanaryAborted, CanaryChanged
 from rom_core.flags import Author, Flags
+from rom_core.flags.approval import sensitive_flags
 from rom_core.flags.canary import CANARY_PERCENT, CanaryBlock
 from rom_core.gate import BadScrape, GateBroken, Scrape, parse, prove
 from rom_core.runtime import Runtime
@@ -32,6 +33,7 @@ DATABASE = "canary.db"
 # A decision changes settings, which takes at most about as long.
 _TURN_SECONDS = 15.0
 _COUNTING = "METRICS_ENABLED"
+_SENSITIVE = "takes a second person: change it by `rom flags set`, and have it approved; no rollout starts with it"
 _NO_FLAGS = "this runtime was given its settings, not where to change them"
 _NOTHING: Mapping[str, Any] = {"rollout": None, "durable": True}
 logger = structlog.get_logger("rom.canary")
@@ -103,6 +105,9 @@ class Keeper:
                 raise InvalidSettings([Problem(CANARY, "a rollout needs flags")])
             if _COUNTING in parsed.flags:
                 raise InvalidSettings([Problem(f"{CANARY}.{_COUNTING}", "its gate could not see what it does")])
+            sensitive = sensitive_flags(parsed.flags, settings)
+            if sensitive:
+                raise InvalidSettings(Problem(f"{CANARY}.{name}", _SENSITIVE) for name in sensitive)
             try:
                 plan = Plan(
                     parsed.as_dict(),

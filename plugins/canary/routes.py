@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,14 +19,13 @@ from rom_core.errors import (
     VersionConflict,
 )
 from rom_core.flags import Author
+from rom_core.flags.approval import NEEDS_NAME
 from rom_core.http.author import MAX_REASON_CHARS, author_of
 from rom_core.http.body import BodySchema
 from rom_core.http.openapi import Operation
 from rom_core.runtime import Runtime
 
 _TRAIL = 50
-# What ADMIN_TOKEN calls a token without a name.
-_NAMELESS = re.compile(r"default|key-\d+")
 BODY = BodySchema(
     {
         "type": "object",
@@ -108,8 +106,8 @@ class CanaryResource:
 
 def _named(author: Author) -> Author:
     """Raises Forbidden if the token has no name of its own."""
-    if _NAMELESS.fullmatch(author.by):
-        raise Forbidden("this takes a named person: write ADMIN_TOKEN as name=token pairs")
+    if not author.named:
+        raise Forbidden(NEEDS_NAME)
     return author
 
 

@@ -10,7 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from plugins.flags.routes import FlagsResource, HistoryResource, ReloadResource, RollbackResource, StatusResource
+from plugins.flags.routes import (
+    ApproveResource,
+    FlagsResource,
+    HistoryResource,
+    ReloadResource,
+    RollbackResource,
+    StatusResource,
+)
 from rom_core.markers import hookimpl
 from rom_core.plugin.protocols import PluginRoutes
 from rom_core.runtime import Runtime
@@ -37,9 +44,10 @@ class FlagsPlugin:
 
     @hookimpl
     def rom_routes(self, app: PluginRoutes, runtime: Runtime) -> None:
-        """The five routes."""
+        """The six routes."""
         app.add_route("/admin/flags", FlagsResource(runtime))
         app.add_route("/admin/reload-flags", ReloadResource(runtime))
         app.add_route("/admin/flags/history", HistoryResource(runtime))
+        app.add_route("/admin/flags/approve", ApproveResource(runtime))
         app.add_route("/admin/flags/rollback", RollbackResource(runtime))
         app.add_route("/admin/status", StatusResource(runtime))

@@ -11,7 +11,15 @@ import falcon
 
 from plugins.flags import shapes
 from plugins.flags.versions import required_version, version_number
-from rom_core.errors import InvalidRequest, MalformedRequest, NotFound, Overloaded, StoreUnavailable, VersionConflict
+from rom_core.errors import (
+    Forbidden,
+    InvalidRequest,
+    MalformedRequest,
+    NotFound,
+    Overloaded,
+    StoreUnavailable,
+    VersionConflict,
+)
 from rom_core.flags import Applied, Author, Flags
 from rom_core.http.author import REASON, author_of
 from rom_core.http.body import BodySchema
@@ -21,7 +29,7 @@ from rom_core.runtime import Runtime
 
 _HISTORY = 50
 _MAX_HISTORY = 1000
-_CHANGE_ERRORS = (NotFound, VersionConflict, StoreUnavailable, Overloaded)
+_CHANGE_ERRORS = (NotFound, Forbidden, VersionConflict, StoreUnavailable, Overloaded)
 
 
 class _Resource:
@@ -45,6 +53,8 @@ class _ChangeResource(_Resource, ABC):
         fields = read_fields(req, self._runtime.current.settings.MAX_BODY_BYTES)
         author = author_of(req, fields.pop(REASON, None))
         applied = self._apply(req, fields, author)
+        if applied.pending:
+            resp.status = falcon.HTTP_202
         _answer(resp, shapes.applied_of(applied, self._runtime.current.settings), applied.version)
 
     @abstractmethod
@@ -52,8 +62,13 @@ class _ChangeResource(_Resource, ABC):
         """`fields` are those of the body, without the reason."""
 
 
-def _change_operations(summary: str, body: Mapping[str, Any]) -> Mapping[str, Operation]:
-    return {"POST": Operation(summary, shapes.APPLIED_ANSWER, body=BodySchema(body), errors=_CHANGE_ERRORS)}
+def _change_operations(
+    summary: str, body: Mapping[str, Any], statuses: tuple[int, ...] = (200,)
+) -> Mapping[str, Operation]:
+    operation = Operation(
+        summary, shapes.APPLIED_ANSWER, body=BodySchema(body), errors=_CHANGE_ERRORS, statuses=statuses
+    )
+    return {"POST": operation}
 
 
 class FlagsResource(_Resource):
@@ -75,6 +90,7 @@ class ReloadResource(_ChangeResource):
     operations = _change_operations(
         "Reads all layers afresh, with the overrides of the body set first; takes a form, JSON, or nothing.",
         shapes.RELOAD_BODY,
+        statuses=(200, 202),
     )
 
     def _apply(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Applied:
@@ -117,6 +133,22 @@ class RollbackResource(_ChangeResource):
         if version is None:
             raise InvalidRequest("version: the number of a version of the history is needed", param="version")
         return self._flags.rollback(version, author, required_version(req))
+
+
+class ApproveResource(_ChangeResource):
+    """POST /admin/flags/approve."""
+
+    operations = _change_operations(
+        "Carries out a change that waits for a second named person; takes a form or JSON.", shapes.APPROVE_BODY
+    )
+
+    def _apply(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Applied:
+        id_ = fields.pop("id", None)
+        if fields:
+            raise InvalidRequest(f"unknown field {sorted(fields)[0][:100]!r}; give id and reason")
+        if not isinstance(id_, str) or not id_:
+            raise InvalidRequest("id: what the proposal was answered with is needed", param="id")
+        return self._flags.approve(id_, author, required_version(req))
 
 
 class StatusResource(_Resource):

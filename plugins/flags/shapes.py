@@ -14,7 +14,7 @@ from rom_core.plugin.snapshot import Snapshot
 from rom_core.runtime import Runtime
 from rom_core.settings import Problem, Setting, Settings, thaw
 from rom_core.settings.layers import OVERRIDE
-from rom_core.store.overrides import CANARY, Trouble, Version
+from rom_core.store.overrides import CANARY, PENDING, Trouble, Version
 from rom_core.store.sqlite_file import iso
 
 _ACTIONS = {"set": "set", "clear": "cleared"}
@@ -37,6 +37,7 @@ def flags_of(source: Flags) -> dict[str, Any]:
         "environment": settings.environment,
         "flags": flags,
         CANARY: canary_of(snapshot),
+        PENDING: pending_of(source),
         "skipped": _problems(in_force.skipped),
         "awaiting_restart": _masked(settings, settings.awaiting_restart),
         "store": store_of(source.trouble, durable=source.durable),
@@ -51,6 +52,7 @@ def applied_of(applied: Applied, settings: Settings) -> dict[str, Any]:
         "durable": applied.durable,
         "skipped": _problems(applied.skipped),
         "awaiting_restart": _masked(settings, applied.awaiting_restart),
+        **({"pending": applied.pending} if applied.pending else {}),
         **({"not_reloaded": _problems(applied.not_reloaded)} if applied.not_reloaded else {}),
     }
 
@@ -98,6 +100,7 @@ def status_of(runtime: Runtime) -> dict[str, Any]:
             for (plugin, hook), count in sorted(runtime.observer_errors.items())
         ],
         CANARY: canary_of(snapshot),
+        PENDING: [] if flags is None else pending_of(flags),
         "store": None if flags is None else store_of(flags.trouble, durable=flags.durable),
     }
 
@@ -106,6 +109,22 @@ def canary_of(snapshot: Snapshot) -> dict[str, Any] | None:
     """{percent, flags, include, salt} of the canary in force, None without one."""
     canary = snapshot.canary
     return None if canary is None else {"percent": canary.percent, **canary.as_dict()}
+
+
+def pending_of(flags: Flags) -> list[dict[str, Any]]:
+    """[{id, edits, names, by, why, at, expires_at}] of the changes that wait for a second person."""
+    return [
+        {
+            "id": each.id,
+            "edits": thaw(each.edits),
+            "names": list(each.names),
+            "by": each.by,
+            "why": each.why,
+            "at": iso(each.at),
+            "expires_at": iso(each.expires_at),
+        }
+        for each in flags.pending
+    ]
 
 
 def store_of(trouble: Trouble | None, *, durable: bool) -> dict[str, Any]:
@@ -126,6 +145,7 @@ def _flag(settings: Settings, setting: Setting) -> dict[str, Any]:
         "runtime": setting.runtime and not setting.secret,
         "scope": setting.scope,
         "secret": setting.secret,
+        "sensitive": setting.sensitive,
         "default": thaw(setting.default),
         **{name: limit for name, limit in limits.items() if limit is not None},
     }
@@ -174,6 +194,19 @@ _CANARY = {
         _object({"percent": _COUNT, "flags": _map(_ANY), "include": _list(_TEXT), "salt": _TEXT}),
     ]
 }
+_PENDING = _list(
+    _object(
+        {
+            "id": _TEXT,
+            "edits": _map(_ANY),
+            "names": _list(_TEXT),
+            "by": _TEXT,
+            "why": _TEXT,
+            "at": _TEXT,
+            "expires_at": _TEXT,
+        }
+    )
+)
 _STORE = _object(
     {"state": {"enum": ["ok", "restored", "lost", "unwritable"]}, "detail": _TEXT, "durable": _BOOL},
 )
@@ -187,6 +220,7 @@ _FLAG = _object(
         "runtime": {"type": "boolean", "description": "whether it can be overridden here"},
         "scope": {"enum": ["turn", "process"]},
         "secret": _BOOL,
+        "sensitive": {"type": "boolean", "description": "whether a new value waits for a second person"},
         "default": _ANY,
     },
     minimum=_ANY,
@@ -202,6 +236,7 @@ FLAGS_ANSWER = _object(
         "environment": _TEXT,
         "flags": _map(_FLAG),
         CANARY: _CANARY,
+        PENDING: _PENDING,
         "skipped": _PROBLEMS,
         "awaiting_restart": _map(_ANY),
         "store": _STORE,
@@ -216,6 +251,7 @@ APPLIED_ANSWER = _object(
         "awaiting_restart": _map(_ANY),
     },
     not_reloaded=_PROBLEMS,
+    pending={"type": "string", "description": "with 202: the id under which it waits for a second person"},
 )
 HISTORY_ANSWER = _object(
     {
@@ -248,6 +284,7 @@ STATUS_ANSWER = _object(
         "plugins": _list({"type": "object", "required": ["name", "enabled", "switch", "hooks", "origin", "error"]}),
         "observer_errors": _list(_object({"plugin": _TEXT, "hook": _TEXT, "count": _COUNT})),
         CANARY: _CANARY,
+        PENDING: _PENDING,
         "store": {"anyOf": [{"type": "null"}, _STORE]},
     }
 )
@@ -261,6 +298,12 @@ RELOAD_BODY = {
             "description": "{flags, include, salt}: replaces the canary, null ends it",
         },
     },
+}
+APPROVE_BODY = {
+    "type": "object",
+    "required": ["id"],
+    "additionalProperties": False,
+    "properties": {"id": _TEXT, "reason": {"type": "string", "maxLength": 500}},
 }
 ROLLBACK_BODY = {
     "type": "object",

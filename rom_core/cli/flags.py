@@ -165,6 +165,17 @@ def rollback(client: AdminClient, version: int, reason: str, if_version: int | N
 
 
 @flags.command()
+@click.argument("id")
+@_REASON
+@_IF_VERSION
+@JSON
+@CLIENT
+def approve(client: AdminClient, id: str, reason: str, if_version: int | None, as_json: bool) -> None:  # noqa: A002
+    """Carry out a change that waits for a second person; `rom flags status` shows what waits."""
+    _print_change(client, client.post("/admin/flags/approve", {"id": id}, reason, if_version), as_json)
+
+
+@flags.command()
 @JSON
 @CLIENT
 def status(client: AdminClient, as_json: bool) -> None:
@@ -186,6 +197,13 @@ def _print_change(client: AdminClient, answer: Mapping[str, Any], as_json: bool)
         print_json(answer)
         return
     changed = answer["changed"]
+    if answer.get("pending"):
+        client.say(
+            f"nothing is changed yet: within an hour another named person approves it with "
+            f"`rom flags approve {answer['pending']}`",
+            style="yellow",
+        )
+        return
     client.say(f"version {answer['version']} is in force" + ("" if changed else ", nothing changed"))
     for name, change in changed.items():
         client.say(f"  {_change_line(name, change)}")

@@ -76,7 +76,7 @@ def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
     from rom_core.plugin.catalogue import Catalogue, Layers
     from rom_core.plugin.snapshot import build_snapshot
     from rom_core.settings import InvalidSettings, Problem, load_settings
-    from rom_core.store.overrides import CANARY, State
+    from rom_core.store.overrides import CANARY, PENDING, State
     from rom_core.store.sqlite_store import read_state
 
     faults: list[PluginError] = []
@@ -101,7 +101,7 @@ def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
     try:
         resolved = resolve(Layers(catalogue, root, environ), build, state.values, None, None)
     except InvalidSettings as error:
-        usable = {name: value for name, value in state.values.items() if name != CANARY}
+        usable = {name: value for name, value in state.values.items() if name not in (CANARY, PENDING)}
         return Inspection(catalogue, as_far_as_possible(usable), (*broken, *error.problems))
     return Inspection(catalogue, resolved.snapshot.settings, broken, resolved.skipped)
 

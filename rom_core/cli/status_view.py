@@ -24,6 +24,9 @@ def status_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     if canary is not None:
         flags = ", ".join(f"{name}={_shown(value)}" for name, value in canary["flags"].items())
         yield f"canary    {canary['percent']} %: {flags}"
+    for waits in answer.get("pending", ()):
+        names = ", ".join(waits["names"])
+        yield f"pending   {waits['id']}: {names} by {waits['by']}, until {waits['expires_at'][11:16]} UTC"
     for failed in answer["observer_errors"]:
         yield f"observer  {failed['plugin']} failed {failed['count']} times in {failed['hook']}"
     yield ""

@@ -1,7 +1,7 @@
 """Settings that change while the process runs: overrides over the layers, their history, rollback, and a canary.
 
 `proposals` says what a change makes of the overrides, `control` lets one after the other through, `apply` puts it in
-force, `canary` is other values for a share of the traffic.
+force, `approval` says what takes a second person, `canary` is other values for a share of the traffic.
 """
 
 from rom_core.flags.apply import Applied

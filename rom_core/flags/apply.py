@@ -12,12 +12,13 @@ import structlog
 
 from rom_core.errors import PluginError, StoreUnavailable, VersionConflict
 from rom_core.events import SettingsChanged
+from rom_core.flags.approval import check, summary
 from rom_core.flags.canary import describe, with_canary
 from rom_core.flags.proposals import InForce, Proposal, Resolved, Target
 from rom_core.plugin.catalogue import Catalogue, Layers
 from rom_core.plugin.snapshot import Snapshot
 from rom_core.settings import InvalidSettings, Problem, Settings
-from rom_core.store.overrides import CANARY, Change, OverrideStore, State, StoreConflict, Version, replay
+from rom_core.store.overrides import CANARY, PENDING, Change, OverrideStore, State, StoreConflict, Version, replay
 
 _TRIES = 3
 Build = Callable[[Settings], Snapshot]
@@ -30,6 +31,7 @@ class Applied:
 
     `changed` maps names to (before, after) as JSON, secrets masked. `durable` tells whether all of it survives a
     restart. `not_reloaded` are the reasons why only the kill switch was carried out and the layers stayed as they were.
+    `pending` is the id under which the change waits for a second person, "" if it does not.
     """
 
     version: int
@@ -38,6 +40,7 @@ class Applied:
     skipped: tuple[Problem, ...]
     awaiting_restart: Mapping[str, Any]
     not_reloaded: tuple[Problem, ...] = ()
+    pending: str = ""
 
 
 class Applier:
@@ -98,8 +101,13 @@ class Applier:
         before, author = self.now, proposal.author
         target = proposal.target(state, before)
         resolved, not_reloaded = self._resolve_or_fall_back(proposal, target)
+        if proposal.fallback is None and not proposal.approved:
+            check(before, state, target, resolved.snapshot, author)
         changes = changes_between(before.snapshot.settings, resolved.snapshot.settings, state.values, target.values)
         changed = differences(first, resolved.snapshot)
+        waiting = [summary(values.get(PENDING)) for values in (state.values, target.values)]
+        if waiting[0] != waiting[1]:
+            changed[PENDING] = (waiting[0], waiting[1])
         new = Version(state.version + 1, self._time(), author.by, author.why, author.trace_id, tuple(changes))
         versions = [*before.unkept, *([new] if changes else [])]
         after = replay([new], state) if changes else state
@@ -208,7 +216,9 @@ def resolve(
 
     skipped: dict[str, Problem] = {}
     while True:
-        usable = {name: value for name, value in overrides.items() if name not in skipped and name != CANARY}
+        usable = {
+            name: value for name, value in overrides.items() if name not in skipped and name not in (CANARY, PENDING)
+        }
         try:
             snapshot = make(usable)
             break
@@ -256,7 +266,7 @@ def changes_between(
     changes = []
     for name in sorted({*before.declared, *after.declared, *overrides_before, *overrides_after}):
         old, new = _shown(before, name), _shown(after, name)
-        if name == CANARY:
+        if name in (CANARY, PENDING):
             old, new = overrides_before.get(name), overrides_after.get(name)
         if name in overrides_after:
             if name not in overrides_before or overrides_before[name] != overrides_after[name]:

@@ -5,9 +5,10 @@ Whoever reads takes no lock. What a change makes of the overrides is decided her
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,11 @@ import structlog
 
 from rom_core.concurrency.clock import SystemClock
 from rom_core.concurrency.locks import timed_lock
-from rom_core.errors import InvalidRequest, Overloaded
+from rom_core.errors import Forbidden, InvalidRequest, Overloaded
 from rom_core.events import FlagsStoreTroubled, SettingsChanged
-from rom_core.flags import proposals
+from rom_core.flags import approval, proposals
 from rom_core.flags.apply import Applied, Applier, Build
+from rom_core.flags.approval import NEEDS_NAME, NeedsApproval, Pending, pending_of
 from rom_core.flags.proposals import KILL_SWITCH, Author, InForce, Proposal
 from rom_core.plugin.catalogue import Catalogue, Layers
 from rom_core.plugin.pipeline import Pipeline
@@ -63,6 +65,7 @@ class Flags:
     at_start: Settings
     _applier: Applier
     _emit: Callable[[Event], None]
+    _time: Callable[[], float]
 
     def __init__(self, layers: Layers, store: OverrideStore, at_start: Settings | None = None) -> None:
         """`at_start` if somebody has read it already. Raises InvalidSettings if a layer holds what does not fit."""
@@ -100,6 +103,7 @@ class Flags:
         `time` is in seconds since the epoch. Raises InvalidSettings if something else than an override is wrong.
         """
         self._emit = emit
+        self._time = time
         self._applier = Applier(self.layers, self._store, build=build, swap=swap, time=time)
 
     def announce(self) -> None:
@@ -119,6 +123,11 @@ class Flags:
     def trouble(self) -> Trouble | None:
         """What is wrong with the store of overrides."""
         return self._store.trouble
+
+    @property
+    def pending(self) -> tuple[Pending, ...]:
+        """Changes that wait for a second person, oldest first."""
+        return pending_of(self.now.state, self._time())
 
     @property
     def killed(self) -> bool:
@@ -141,8 +150,10 @@ class Flags:
     def change(self, edits: Mapping[str, Any], author: Author, if_version: int | None = None) -> Applied:
         """Read all layers afresh and set the overrides of `edits`; None or "" clears one, {} only reads afresh.
 
-        All or nothing. Raises InvalidSettings with every problem, VersionConflict unless `if_version` is in force,
-        StoreUnavailable if an override could not be kept, and Overloaded if others take too long.
+        All or nothing. A new value of a sensitive setting waits for a second person: `pending` of what is returned is
+        its id, and nothing else is changed. Raises Forbidden if that takes a name, InvalidSettings with every problem,
+        VersionConflict unless `if_version` is in force, StoreUnavailable if an override could not be kept, and
+        Overloaded if others take too long.
 
         Switching BEDROCK_ENABLED off, alone, is carried out even if the store or the layers are broken, and without
         `if_version` it counts before anything is waited for. Clearing the canary clears CANARY_PERCENT too.
@@ -153,11 +164,31 @@ class Flags:
                 return self._kill(edits, author)
             return self._change(proposals.switch_off(edits, author, if_version))
         made_before = tuple(self._kills)
-        applied = self._change(proposals.edit(edits, author, if_version))
+        try:
+            applied = self._change(proposals.edit(edits, author, if_version))
+        except NeedsApproval as error:
+            return self._propose(edits, error.names, author, if_version)
         if switched:
             for kill in made_before:
                 self._drop(kill)
         return applied
+
+    def _propose(
+        self, edits: Mapping[str, Any], names: Sequence[str], author: Author, if_version: int | None
+    ) -> Applied:
+        applied = self._change(approval.propose(edits, names, author, self._time, if_version))
+        return dataclasses.replace(applied, pending=f"p{applied.version}")
+
+    def approve(self, id_: str, author: Author, if_version: int | None = None) -> Applied:
+        """Carry out the change that waits under `id_`, as another named person than who asked for it.
+
+        Raises Forbidden, NotFound if nothing waits there any more, and as `change`.
+        """
+        waits = next((pending for pending in self.pending if pending.id == id_), None)
+        why = "" if waits is None else f"approves {id_} of {waits.by}"
+        why += f" ({waits.why})" if waits is not None and waits.why else ""
+        full = dataclasses.replace(author, why=f"{author.why}; {why}" if author.why and why else author.why or why)
+        return self._change(approval.approve(id_, full, self._time, if_version))
 
     def rollback(self, version: int, author: Author, if_version: int | None = None) -> Applied:
         """Put the overrides of `version` in force again, as a new version; the files are as they are now.
@@ -169,7 +200,10 @@ class Flags:
         past = self._store.state_at(version)
         if past is None:
             raise InvalidRequest(f"there is no version {version} in the history", param="version")
-        return self._change(proposals.restore(past, author, if_version))
+        try:
+            return self._change(proposals.restore(past, author, if_version))
+        except NeedsApproval as error:
+            raise Forbidden(f"{error}: {NEEDS_NAME}") from None
 
     def withdraw_canary(self, author: Author) -> Applied:
         """End the canary: clear its block and the override of CANARY_PERCENT, even if the store or layers are broken.

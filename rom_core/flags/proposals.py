@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,10 @@ from rom_core.plugin.snapshot import Snapshot
 from rom_core.settings import InvalidSettings, InvalidValue, Problem, Setting, Settings, given_value, thaw
 from rom_core.settings.files import suggestion
 from rom_core.settings.layers import OVERRIDE
-from rom_core.store.overrides import CANARY, State, Version
+from rom_core.store.overrides import CANARY, PENDING, State, Version
 
 KILL_SWITCH = "BEDROCK_ENABLED"
+_NAMELESS = re.compile(r"|default|key-\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,11 @@ class Author:
     by: str
     why: str = ""
     trace_id: str = ""
+
+    @property
+    def named(self) -> bool:
+        """Whether the token has a name of a person's own; ADMIN_TOKEN calls the others "default" or "key-2"."""
+        return _NAMELESS.fullmatch(self.by) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +73,15 @@ class Proposal:
 
     `target` gives its overrides from those that are stored and what is in force; it is asked again when another process
     was first. Unless `if_version` is None, the change is for that version only. `fallback`, given for what must be
-    carried out whatever else is broken, is what to put in force when the layers cannot be read.
+    carried out whatever else is broken, is what to put in force when the layers cannot be read. `approved`: more than
+    one person has seen it, or its values were in force before.
     """
 
     target: Callable[[State, InForce], Target]
     author: Author
     if_version: int | None = None
     fallback: Callable[[InForce], Resolved] | None = None
+    approved: bool = False
 
 
 def edit(edits: Mapping[str, Any], author: Author, if_version: int | None = None) -> Proposal:
@@ -98,9 +107,13 @@ def restore(past: State, author: Author, if_version: int | None = None) -> Propo
 
     def target(state: State, _now: InForce) -> Target:
         same = CANARY in past.values and past.values[CANARY] == state.values.get(CANARY)
-        return Target(past.values if same else _without_canary(past.values))
+        values = dict(past.values) if same else _without_canary(past.values)
+        values.pop(PENDING, None)
+        waiting = state.values.get(PENDING)
+        return Target(values if waiting is None else {**values, PENDING: waiting})
 
-    return Proposal(target, author, if_version)
+    # What was in force once was seen by two persons then, or by whoever deployed it.
+    return Proposal(target, author, if_version, approved=author.named)
 
 
 def withdraw_canary(author: Author) -> Proposal:

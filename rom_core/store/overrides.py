@@ -13,6 +13,8 @@ from typing import Any, Literal, Protocol
 
 CANARY = "canary"
 """The name under which the canary block stands among the overrides; names of settings are upper case."""
+PENDING = "pending"
+"""The name under which changes stand that wait for a second person: {id: {edits, names, by, why, at}}."""
 FIRST_VERSION = 1
 
 

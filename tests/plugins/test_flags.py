@@ -126,6 +126,7 @@ def test_every_setting_is_shown_with_its_type_layer_and_help(admin: Admin) -> No
         "runtime": True,
         "scope": "turn",
         "secret": False,
+        "sensitive": False,
         "default": 0.5,
         "minimum": 0,
         "maximum": 1,
@@ -142,6 +143,7 @@ def test_every_setting_is_shown_with_its_type_layer_and_help(admin: Admin) -> No
         "runtime": False,
         "scope": "process",
         "secret": True,
+        "sensitive": False,
         "default": "",
     }
     assert body["store"] == {"state": "ok", "detail": "", "durable": True}
@@ -338,6 +340,35 @@ def test_a_canary_is_set_shown_and_cleared(admin: Admin) -> None:
 
 def _chat(admin: Admin, **body: Any) -> Any:
     return admin.app.simulate_post("/api/chat", json=body, headers={"Authorization": f"Bearer {KEY}"})
+
+
+def test_a_sensitive_setting_waits_for_a_second_token(admin: Admin) -> None:
+    """202 with an id; shown in status and flags, in the history when proposed and when approved."""
+    second = "another-token-of-an-admin"
+    admin.site.environ["ADMIN_TOKEN"] = f"ops={TOKEN},bia={second}"
+    admin.reload()
+    answer = admin.json("/admin/reload-flags", {"SYSTEM_PROMPT": "Be brief.", "reason": "ticket 7"})
+    id_ = answer.json["pending"]
+    assert (answer.status_code, admin.runtime.current.settings.SYSTEM_PROMPT) == (202, "You answer.")
+    for path in ("/admin/status", "/admin/flags"):
+        (waits,) = admin.get(path).json["pending"]
+        assert (waits["id"], waits["by"], waits["why"]) == (id_, "ops", "ticket 7")
+        assert waits["edits"] == {"SYSTEM_PROMPT": "Be brief."}
+    assert admin.get("/admin/flags").json["flags"]["SYSTEM_PROMPT"]["sensitive"] is True
+    assert admin.json("/admin/flags/approve", {"id": id_}).status_code == 403
+    approval = {"id": id_, "reason": "read it"}
+    headers = {"Authorization": f"Bearer {second}"}
+    answer = admin.app.simulate_post("/admin/flags/approve", json=approval, headers=headers)
+    assert (answer.status_code, "pending" in answer.json) == (200, False)
+    assert admin.runtime.current.settings.SYSTEM_PROMPT == "Be brief."
+    approved, proposed = admin.get("/admin/flags/history").json["versions"][:2]
+    assert (approved["by"], approved["why"]) == ("bia", f"read it; approves {id_} of ops (ticket 7)")
+    assert (proposed["by"], set(proposed["changes"])) == ("ops", {"pending"})
+    assert admin.get("/admin/status").json["pending"] == []
+    answer = admin.app.simulate_post("/admin/flags/approve", json=approval, headers=headers)
+    assert answer.status_code == 404
+    for body in ({}, {"id": 7}, {"id": id_, "more": 1}):
+        assert admin.json("/admin/flags/approve", body).status_code == 422
 
 
 def test_the_status_shows_plugins_with_their_parts(admin: Admin) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 import responses
+import structlog
 from click.testing import CliRunner, Result
 from flag_support import SETTINGS_TOML, Site
 
@@ -22,25 +23,29 @@ from rom_core.http.app import create_app
 from rom_core.http.server.server import Server
 
 TOKEN = "token-of-the-operator"
+SECOND = "token-of-another-one"
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A project with the admin routes."""
     site = Site(tmp_path_factory.mktemp("site"), flags=FlagsPlugin())
-    site.environ |= {"ADMIN_TOKEN": f"ops={TOKEN}", "PORT": "0"}
+    site.environ |= {"ADMIN_TOKEN": f"ops={TOKEN},bia={SECOND}", "PORT": "0"}
     return site
 
 
 @pytest.fixture(scope="module")
 def url(site: Site) -> Iterator[str]:
     """A server of that project."""
+    # The server is in this process: its log must not get between what the command prints.
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     runtime, _ = site.start()
     server = Server(create_app(runtime), runtime)
     server.start()
     yield server.url
     server.stop(1)
     runtime.stop()
+    structlog.reset_defaults()
 
 
 @contextmanager
@@ -268,3 +273,15 @@ def test_without_a_pattern_only_what_tells_something_is_listed(url: str, start: 
     assert {line.split()[0] for line in whole.splitlines()} >= set(known)
     plugins = [known[line.split()[0]]["plugin"] for line in whole.splitlines() if line.split()[0] in known]
     assert [name for n, name in enumerate(plugins) if n == 0 or plugins[n - 1] != name] == list(dict.fromkeys(plugins))
+
+
+def test_a_sensitive_setting_is_proposed_and_approved(url: str) -> None:
+    """It says what to do next; who waits is in the status; another token approves."""
+    proposed = rom(url, "set", "SYSTEM_PROMPT=Be brief.", "--reason", "ticket 7")
+    assert proposed.exit_code == 0
+    id_ = proposed.stdout.split("`rom flags approve ")[1].split("`")[0]
+    assert f"pending   {id_}: SYSTEM_PROMPT by ops" in rom(url, "status").stdout
+    assert rom(url, "approve", id_).exit_code != 0
+    approved = rom(url, "approve", id_, token=SECOND)
+    assert "SYSTEM_PROMPT: You answer. → Be brief." in approved.stdout
+    assert rom(url, "clear", "SYSTEM_PROMPT").exit_code == 0

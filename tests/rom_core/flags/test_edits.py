@@ -31,8 +31,8 @@ def test_false_is_false_in_every_spelling(site: Site, text: str) -> None:
 def test_no_cast_of_the_layers_is_reachable(site: Site, text: str) -> None:
     """Text is text; for another type it is refused."""
     runtime, flags = start(site)
-    flags.change({"SYSTEM_PROMPT": text}, ANA)
-    assert text == runtime.current.settings.SYSTEM_PROMPT
+    flags.change({"NOTE": text}, ANA)
+    assert text == runtime.current.settings.NOTE
     assert set(problems(flags, MAX_TOKENS=text, LIMITS_ENABLED=text, TABLE=text)) == {
         "MAX_TOKENS",
         "LIMITS_ENABLED",

@@ -95,7 +95,7 @@ def test_a_change_leaves_one_line_whatever_is_switched_off(site: Site, written: 
     _, flags = site.start()
     flags.change({"LIMITS_ENABLED": "off", "LOG_LEVEL": "CRITICAL"}, ANA)
     site.write('[default]\nPASSWORD = "first-secret"\n', ".secrets.local.toml")
-    flags.change({"SYSTEM_PROMPT": "x" * 300}, ANA)
+    flags.change({"NOTE": "x" * 300}, ANA)
     flags.change({}, ANA)
     common = {"level": "warning", "event": "flags.changed", "by": "ana", "why": "because", "trace_id": "trace-1"}
     first, second = lines(written)
@@ -105,7 +105,7 @@ def test_a_change_leaves_one_line_whatever_is_switched_off(site: Site, written: 
     }
     assert second == common | {
         "version": 3,
-        "changes": {"PASSWORD": ["", "***"], "SYSTEM_PROMPT": ["You answer.", "x" * 200 + "…"]},
+        "changes": {"PASSWORD": ["", "***"], "NOTE": ["", "x" * 200 + "…"]},
     }
 
 
