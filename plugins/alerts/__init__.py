@@ -11,6 +11,7 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from plugins.alerts import messages
@@ -53,6 +54,7 @@ class Alerts:
         self._states: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
         self._instance = os.environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
+        self._url = ""
         self._runtime: Runtime | None = None
         self._courier: Courier | None = None
         self._errors: Hold | None = None
@@ -77,6 +79,7 @@ class Alerts:
     def rom_start(self, runtime: Runtime) -> None:
         """Start the courier."""
         self._runtime = runtime
+        self._url = str(runtime.current.settings.ALERT_WEBHOOK_URL)
         self._forget(runtime)
         self._courier = Courier(
             runtime.clock,
@@ -126,14 +129,25 @@ class Alerts:
             case SettingsChanged():
                 if event.changes.get("ALERTS_ENABLED", (None, False))[1]:
                     self._forget(self._runtime)
-                if event.changes:
-                    self._send(messages.of_settings(event, clock.time()))
+                self._settings_changed(self._runtime, event)
             case CanaryAborted():
                 self._send(messages.of_canary(event, clock.time()))
             case CanaryChanged(action="passed" | "inconclusive"):
                 self._send(messages.of_canary(event, clock.time()))
             case FlagsStoreTroubled():
                 self._send(messages.of_store(event, clock.time()))
+
+    def _settings_changed(self, runtime: Runtime, event: SettingsChanged) -> None:
+        """Tell of the change; one that silences the plugin, or turns it elsewhere, also to where it was told before."""
+        before, self._url = self._url, str(runtime.current.settings.ALERT_WEBHOOK_URL)
+        if not event.changes:
+            return
+        message = messages.of_settings(event, runtime.clock.time())
+        self._send(message)
+        switched_off = event.changes.get("ALERTS_ENABLED", (False, True)) == (True, False)
+        turned_away = messages.WEBHOOK in event.changes and before != self._url
+        if before and self._courier is not None and (switched_off or turned_away):
+            self._courier.send(replace(message, to=before))
 
     def tick(self) -> None:
         """Watch the error rate; while the plugin is switched off, know nothing."""

@@ -24,8 +24,8 @@ LAST_WORDS_SECONDS = 2.0
 class Courier:
     """Delivers messages one after the other.
 
-    `url` is asked before each try: empty drops the message. `done` is told how each one ended: delivered, failed,
-    dropped. `tick` is called every few seconds in the courier's thread.
+    `url` is asked before each try, unless the message names its own: empty drops the message. `done` is told how each
+    one ended: delivered, failed, dropped. `tick` is called every few seconds in the courier's thread.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Courier:
     def deliver(self, message: Message) -> str:
         """Try, and try again after 1, 2 and 4 s or what the webhook asks for (at most 30 s), while that may help."""
         for backoff in (*BACKOFF_SECONDS, None):
-            url = self._url()
+            url = message.to or self._url()
             if not url:
                 return "dropped"
             delivered, retry_after = self._post(url, message)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,14 @@ from rom_core.events import (
 )
 
 KILL_SWITCH = "BEDROCK_ENABLED"
+# The values of these that mean that less is seen from then on.
+_SILENT: Mapping[str, tuple[Any, ...]] = {
+    "ALERTS_ENABLED": (False,),
+    "LOGGING_ENABLED": (False,),
+    "METRICS_ENABLED": (False,),
+    "LOG_LEVEL": ("ERROR", "CRITICAL"),
+}
+WEBHOOK = "ALERT_WEBHOOK_URL"
 _MAX_VALUE = 100
 _MAX_CHANGES = 20
 _ICONS = {"bad": ":red_circle:", "warning": ":large_yellow_circle:", "good": ":large_green_circle:", "info": ":gear:"}
@@ -27,7 +35,7 @@ _ICONS = {"bad": ":red_circle:", "warning": ":large_yellow_circle:", "good": ":l
 class Message:
     """One alert. `about` names its subject for figures and logs, `mood` is one of bad, warning, good, info.
 
-    `at` is when it happened, in seconds since the epoch.
+    `at` is when it happened, in seconds since the epoch. `to` is the webhook it goes to; empty, the one in force.
     """
 
     about: str
@@ -36,6 +44,7 @@ class Message:
     at: float
     figures: Sequence[str] = ()
     advice: str = ""
+    to: str = field(default="", repr=False)
 
     def payload(self, origin: str) -> dict[str, Any]:
         """The JSON of a Slack incoming webhook, https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks.
@@ -113,12 +122,24 @@ def of_settings(event: SettingsChanged, at: float) -> Message:
         figures.append(f"and {len(changes) - _MAX_CHANGES} more")
     figures += [f"version {event.version}, by {event.by or 'unknown'}", f"why: {_value(event.why or 'not said')}"]
     undo = "if it was not meant: POST /admin/flags/rollback with the version before"
+    if KILL_SWITCH not in changes and (silenced := silenced_by(changes)):
+        title = f"Less is seen from now on: {', '.join(silenced)} changed"
+        return Message("silence", "bad", title, at, figures, f"ask who did it; {undo}")
     if KILL_SWITCH not in changes:
         return Message("flags", "info", f"Settings changed: {', '.join(list(changes)[:5])}", at, figures, undo)
     if changes[KILL_SWITCH][1]:
         return Message("kill switch", "good", "Kill switch released: Bedrock is on", at, figures, "nothing")
     advice = "chats get 503 bedrock_disabled until BEDROCK_ENABLED is true again (POST /admin/reload-flags)"
     return Message("kill switch", "bad", "Kill switch used: Bedrock is off", at, figures, advice)
+
+
+def silenced_by(changes: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """The settings by whose change alerts, logs or figures fall silent, or go elsewhere."""
+    return [
+        name
+        for name, (old, new) in changes.items()
+        if (name == WEBHOOK and old) or (name in _SILENT and new in _SILENT[name])
+    ]
 
 
 def of_store(event: FlagsStoreTroubled, at: float) -> Message:
@@ -159,7 +180,8 @@ def _lasted(what: str, seconds: float | None) -> list[str]:
 
 
 def _first(changes: Mapping[str, tuple[Any, Any]]) -> list[tuple[str, tuple[Any, Any]]]:
-    return sorted(changes.items(), key=lambda item: item[0] != KILL_SWITCH)[:_MAX_CHANGES]
+    silenced = silenced_by(changes)
+    return sorted(changes.items(), key=lambda item: (item[0] != KILL_SWITCH, item[0] not in silenced))[:_MAX_CHANGES]
 
 
 def _value(value: Any) -> str:
