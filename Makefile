@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-prometheus bench docs env-example dist audit sbom lock clean
+.PHONY: help run test test-newest test-prometheus bench docs env-example dist audit sbom lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -12,6 +12,9 @@ run: $(VENV)/.run ## serve on 127.0.0.1:8000 against the bundled local Bedrock
 
 test: $(VENV)/.test ## lint, types and tests
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/ci-local.sh
+
+test-newest: ## the wire against the newest released boto3, botocore and urllib3 (asks the package index)
+	PYTHON="$(PYTHON)" scripts/test-newest.sh
 
 test-prometheus: $(VENV)/.test ## alert rules, then a real Prometheus against a real server (part of `make test`)
 	scripts/test-prometheus-rules.sh

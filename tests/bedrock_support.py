@@ -8,8 +8,8 @@ import ssl
 import struct
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from local_bedrock.frames import event_frame
 from rom_core.bedrock.wire import Wire
 from rom_core.concurrency.cancel import Deadline
 from rom_core.concurrency.clock import SystemClock
+from rom_core.errors import DeadlineExceeded, Draining, RomError, TurnCancelled
 from rom_core.turn import Attempt, ModelCall, Sink
 
 MODEL_ID = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -28,15 +29,19 @@ STREAM_HEAD = (
 )
 END_OF_BODY = b"0\r\n\r\n"
 Connect = Callable[..., Wire]
+LONG_SECONDS = 600.0
+"""A wait that a test must not sit out; what does not wait for it takes less than SOON_SECONDS on any machine."""
+SOON_SECONDS = 60.0
+ENDED: dict[str, type[RomError]] = {"client_gone": TurnCancelled, "deadline": DeadlineExceeded, "draining": Draining}
 
 
 def make_wire(url: str, **settings: Any) -> Wire:
-    """A wire to `url` with short timeouts; the caller closes it."""
-    values = {"BEDROCK_CONNECT_TIMEOUT_SECONDS": 0.2, "BEDROCK_READ_TIMEOUT_SECONDS": 10.0} | settings
+    """A wire to `url` that connects at once or not at all; the caller closes it."""
+    values = {"BEDROCK_CONNECT_TIMEOUT_SECONDS": 0.2, "BEDROCK_READ_TIMEOUT_SECONDS": LONG_SECONDS} | settings
     return Wire(make_settings(**values), SystemClock(), endpoint_url=url)
 
 
-def make_attempt(*, seconds: float = 10.0, sink: Sink | None = None) -> Attempt:
+def make_attempt(*, seconds: float = LONG_SECONDS, sink: Sink | None = None) -> Attempt:
     """The first attempt of a turn that has `seconds` left; with a `sink` it is a streamed one."""
     clock = SystemClock()
     runtime, _ = make_runtime(clock=clock)
@@ -53,7 +58,31 @@ def asking(message: str = "question", **more: Any) -> dict[str, Any]:
     return {"modelId": MODEL_ID, "messages": [{"role": "user", "content": [{"text": message}]}]} | more
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> bool:
+@contextmanager
+def ends_soon() -> Iterator[None]:
+    """The block does not sit a long wait out."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < SOON_SECONDS
+
+
+@contextmanager
+def cancelling(attempt: Attempt, reason: str, ready: Callable[[], bool]) -> Iterator[None]:
+    """Cancels the turn from another thread once `ready()`."""
+
+    def cancel() -> None:
+        if until(ready):
+            attempt.turn.cancel.cancel(reason)
+
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
     """Wait for another thread, at most so long."""
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:

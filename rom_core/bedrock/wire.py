@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
 from typing import Any, TypeVar
 
+import structlog
+
+from rom_core.bedrock.cancellable import CancellableRequest, make_cancellable, may_fetch_credentials
 from rom_core.bedrock.classify import classify, keep_readable
+from rom_core.bedrock.client import PER_THREAD, make_check, make_client
 from rom_core.bedrock.reply import ReplyBuilder
-from rom_core.bedrock.sending import Sending, install, may_ask_elsewhere
 from rom_core.concurrency.clock import Clock
 from rom_core.concurrency.watchdog import Watchdog
 from rom_core.concurrency.workers import PoolSaturated, WorkerPool
-from rom_core.conversation import NORMALISED
 from rom_core.errors import (
-    ConfigurationError,
     DeadlineExceeded,
     ModelCutShort,
     ModelError,
@@ -38,12 +40,11 @@ STAND_IN_HEADER = "x-local-bedrock-stand-in"
 _GRACE_SECONDS = 1.0
 # urllib3 takes no timeout of 0.
 _SHORTEST_SECONDS = 0.001
-# A thread of the server waits for one request at a time; as many again may be given up and not back yet.
-_PER_THREAD = 2
 # The usage follows `messageStop` at once; a complete reply does not wait longer for it.
 _METADATA_SECONDS = 1.0
 
 T = TypeVar("T")
+logger = structlog.get_logger("rom.wire")
 
 
 class Wire:
@@ -64,14 +65,18 @@ class Wire:
         self._clock = clock
         self._watchdog = watchdog or Watchdog()
         self._read_timeout = float(settings.BEDROCK_READ_TIMEOUT_SECONDS)
+        # For botocore's event handlers, which run in the thread of the request and take no argument of its caller.
         self._local = threading.local()
         self.client = make_client(settings, endpoint_url)
         self.client.meta.events.register("before-call.bedrock-runtime.ConverseStream", self._bound_read)
         self.client.meta.events.register("before-parse.bedrock-runtime.ConverseStream", keep_readable)
         self.client.meta.events.register("before-send.bedrock-runtime.ConverseStream", self._trace)
-        self._interruptible = install(self.client)
-        self._check = _checker(self.client)
-        self.pool = WorkerPool("wire", _PER_THREAD * settings.HTTP_THREADS)
+        self._cancellable = make_cancellable(self.client)
+        if not self._cancellable:
+            # Works all the same, at the price of a thread for every request that is given up.
+            logger.warning("wire.not_cancellable", **{name: version(name) for name in ("botocore", "urllib3")})
+        self._check = make_check(self.client)
+        self.pool = WorkerPool("wire", PER_THREAD * settings.HTTP_THREADS)
 
     def converse(self, attempt: Attempt, request: Mapping[str, Any]) -> ModelReply:
         """Send `request` (the arguments of `converse_stream`) and read the answer to its end.
@@ -85,10 +90,10 @@ class Wire:
         """
         attempt.call.check()
         aws_request_id = None
-        patience, hasty = self._patience(attempt.call)
+        read_timeout, shortened = self._read_timeout_of(attempt.call)
         try:
             attempt.silent_since = self._clock.monotonic()
-            response, shut = self._open(attempt.call, request, patience)
+            response, shut = self._open(attempt.call, request, read_timeout)
             metadata = response["ResponseMetadata"]
             aws_request_id = metadata.get("RequestId")
             if STAND_IN_HEADER in metadata.get("HTTPHeaders", {}):
@@ -96,7 +101,7 @@ class Wire:
             return self._read(attempt, response["stream"], shut)
         except ModelError as error:
             failure = error
-            if hasty and error.kind == "read_timeout":
+            if shortened and error.kind == "read_timeout":
                 failure = ModelCutShort(kind=error.kind, upstream_message=error.upstream_message)
             failure.emitted = attempt.emitted
             failure.aws_request_id = failure.aws_request_id or aws_request_id
@@ -107,31 +112,31 @@ class Wire:
         self.pool.stop()
         self.client.close()
 
-    def _patience(self, call: ModelCall) -> tuple[float, bool]:
+    def _read_timeout_of(self, call: ModelCall) -> tuple[float, bool]:
         """Seconds of silence that end a request, and whether they are too few to speak against the model.
 
         They are where another model needs the time that is left.
         """
         remaining = max(0.0, call.deadline.remaining())
         if call.fallback_candidates and call.requests < call.turn.settings.MAX_MODEL_REQUESTS:
-            patience = remaining - reserved_seconds(remaining)
-            if patience < self._read_timeout:
-                return patience, patience < silence_that_counts(call.turn)
+            left = remaining - reserved_seconds(remaining)
+            if left < self._read_timeout:
+                return left, left < silence_that_counts(call.turn)
         return min(self._read_timeout, remaining + _GRACE_SECONDS), False
 
     def _open(
-        self, call: ModelCall, request: Mapping[str, Any], patience: float
+        self, call: ModelCall, request: Mapping[str, Any], read_timeout: float
     ) -> tuple[dict[str, Any], Callable[[], None]]:
         """The response as soon as its headers are there, and what wakes the reader of its stream."""
 
         def send() -> dict[str, Any]:
-            self._local.read_timeout = patience
+            self._local.read_timeout = read_timeout
             self._local.traceparent = traceparent(call.turn.trace_id)
             self._check(request)
             answer: dict[str, Any] = self.client.converse_stream(**request)
             return answer
 
-        if not self._interruptible or may_ask_elsewhere(self.client):
+        if not self._cancellable or may_fetch_credentials(self.client):
             try:
                 response = self._in_pool(call, send, lambda response: _close(response["stream"]))
                 return response, lambda: _shut(response["stream"])
@@ -153,10 +158,10 @@ class Wire:
                 raise
 
         # A watchdog that cancels at the deadline comes a little late, and no request must depend on there being one.
-        sending = Sending(connect, lambda: max(_SHORTEST_SECONDS, call.deadline.remaining()))
+        cancellable = CancellableRequest(connect, lambda: max(_SHORTEST_SECONDS, call.deadline.remaining()))
         try:
-            with sending, call.cancel.calling(sending.cut):
-                return send(), sending.cut
+            with cancellable, call.cancel.calling(cancellable.cancel):
+                return send(), cancellable.cancel
         except Exception as error:
             if saturated:
                 raise saturated[0] from None
@@ -229,62 +234,6 @@ class Wire:
         # After signing: what stands in between may rewrite this header, and a signature over it would then break.
         if self._local.traceparent:
             request.headers["traceparent"] = self._local.traceparent
-
-
-def make_client(settings: Settings, endpoint_url: str | None) -> Any:
-    """A bedrock-runtime client with botocore's own retries off, which is checked.
-
-    Over plain http, which only a local Bedrock speaks, no real credentials and no proxy are used. Raises
-    ConfigurationError, with what to do about it.
-    """
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
-
-    options: dict[str, Any] = {}
-    keys: dict[str, str] = {}
-    if endpoint_url is not None and endpoint_url.startswith("http://"):
-        # The bearer token of AWS_BEARER_TOKEN_BEDROCK is refused over http, and proxies are asked even for 127.0.0.1.
-        options = {"signature_version": "v4", "proxies": {}}
-        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-    config = Config(
-        region_name=settings.AWS_REGION,
-        connect_timeout=settings.BEDROCK_CONNECT_TIMEOUT_SECONDS,
-        read_timeout=settings.BEDROCK_READ_TIMEOUT_SECONDS,
-        max_pool_connections=_PER_THREAD * settings.HTTP_THREADS,
-        # PERF: walks the whole conversation before every request, after the normaliser did; `_checker` does the rest.
-        parameter_validation=False,
-        # The mode is named because AWS_RETRY_MODE=adaptive would hold requests back even without retries.
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        tcp_keepalive=True,
-        **options,
-    )
-    try:
-        client = boto3.Session().client("bedrock-runtime", config=config, endpoint_url=endpoint_url, **keys)
-    except (BotoCoreError, ValueError) as error:
-        raise ConfigurationError(f"no client for Bedrock: {error}") from error
-    if (client.meta.config.retries or {}).get("total_max_attempts") != 1:
-        raise ConfigurationError("botocore would retry by itself; retries must be left to the retry plugin")
-    return client
-
-
-def _checker(client: Any) -> Callable[[Mapping[str, Any]], None]:
-    """Refuses, as botocore would, arguments that the normaliser does not put in order: it would drop unknown ones.
-
-    The function raises botocore.exceptions.ParamValidationError.
-    """
-    from botocore.exceptions import ParamValidationError
-    from botocore.validate import ParamValidator
-
-    shape = client.meta.service_model.operation_model("ConverseStream").input_shape
-    validator = ParamValidator()
-
-    def check(request: Mapping[str, Any]) -> None:
-        report = validator.validate({name: request[name] for name in request.keys() - NORMALISED}, shape)
-        if report.has_errors():
-            raise ParamValidationError(report=report.generate_report())
-
-    return check
 
 
 def _shut(stream: Any) -> None:

@@ -125,7 +125,7 @@ UNDRIVEN: Mapping[str, str] = {
     "any other broken connection": _TRANSPORT,
     "open circuit, nothing sent": "tests/plugins/test_breaker.py::test_without_retry_every_failed_request_counts",
     "too many given-up requests, nothing sent": (
-        "tests/rom_core/bedrock/test_wire_waits.py::test_when_given_up_connects_fill_the_pool_the_next_is_refused"
+        "tests/rom_core/bedrock/test_wire_waits_headers.py::test_when_given_up_connects_fill_the_pool_the_next_is_refused"
     ),
     "unknown": _TRANSPORT,
 }

@@ -81,10 +81,10 @@ def client(connect: Callable[..., Client]) -> Client:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], None]:
-    """Wait, 5 s at most, until a condition that another thread brings about holds."""
+    """Wait, 30 s at most, until a condition that another thread brings about holds."""
 
     def wait(condition: Callable[[], bool]) -> None:
-        until = time.monotonic() + 5
+        until = time.monotonic() + 30
         while not condition():
             assert time.monotonic() < until, "it never came about"
             time.sleep(0.002)

@@ -204,8 +204,9 @@ def test_stop_ends_waiting_requests(
         eventually(lambda: bedrock_local.active == 1)
         began = time.monotonic()
         bedrock_local.stop()
-        assert failed.result(timeout=5)
-    assert time.monotonic() - began < 2
+        assert failed.result(timeout=60)
+    # What it would otherwise sit out is ten minutes.
+    assert time.monotonic() - began < 60
     assert local_threads() == []
     assert (bedrock_local.active, bedrock_local.aborted) == (0, 0)
 

@@ -31,7 +31,7 @@ def ask_aws(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    from rom_core.bedrock.wire import make_client
+    from rom_core.bedrock.client import make_client
     from rom_core.errors import ConfigurationError
 
     config = Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 1})

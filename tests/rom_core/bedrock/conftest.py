@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from bedrock_support import Connect, make_wire
 
+from rom_core.bedrock import wire as wire_module
 from rom_core.bedrock.wire import Wire
 
 
@@ -23,3 +25,24 @@ def connect() -> Iterator[Connect]:
     yield to
     for wire in made:
         wire.close()
+
+
+@pytest.fixture
+def connected(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The addresses that this process connects to, in order."""
+    addresses: list[Any] = []
+    connect = socket.socket.connect
+
+    def counting(self: socket.socket, address: Any) -> None:
+        addresses.append(address)
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", counting)
+    return addresses
+
+
+@pytest.fixture
+def pooled(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Makes wires that have to fetch credentials before every request, as far as anybody can know."""
+    monkeypatch.setattr(wire_module, "may_fetch_credentials", lambda _client: True)
+    return connect

@@ -8,7 +8,7 @@ from bedrock_support import Connect, asking, make_attempt
 from support import make_settings
 
 from local_bedrock import LocalBedrock, fault
-from rom_core.bedrock.wire import make_client
+from rom_core.bedrock.client import make_client
 from rom_core.errors import ConfigurationError, ModelConnectionError, ModelServerError, ModelThrottled, RomError
 
 

@@ -16,7 +16,7 @@ from support import make_settings
 from local_bedrock import LocalBedrock
 from plugins.fallback import Fallback
 from rom_core import hookspecs
-from rom_core.bedrock.wire import make_client
+from rom_core.bedrock.client import make_client
 from rom_core.ops.doctor import FAIL, OK, WARN, Aws, examine, here
 from rom_core.ops.doctor.residency import check_data_path
 from rom_core.plugin.catalogue import Catalogue

@@ -1,8 +1,12 @@
-"""A request that is sent in the caller's own thread, and given up at any moment.
+"""A request that is sent in the caller's own thread and can be cancelled at any moment.
 
 Python cannot interrupt a thread that resolves a name or connects, but one that waits on a connected socket wakes when
 the socket is shut down. So a thread of a pool only ever connects, which most requests do not have to, and the request
 itself costs no hand-over from one thread to another.
+
+This reaches into botocore and urllib3, by names that `make_cancellable` looks for and that
+tests/rom_core/bedrock/test_cancellable.py holds to their meaning; scripts/test-newest.sh does so for the newest
+versions.
 """
 
 from __future__ import annotations
@@ -21,15 +25,20 @@ from botocore.awsrequest import (
 )
 from botocore.tokens import FrozenAuthToken
 
-_THREAD = threading.local()
+# What a connection needs to know of the request that it carries. urllib3 makes connections and calls them in the thread
+# of the request, and takes no argument of ours along, so this is kept by thread: `request` is set while one is sent,
+# `connecting` is the connection that a thread of the pool makes for another.
+_CURRENT = threading.local()
 
 
-class Sending:
-    """The request that a thread is sending. As a context manager: while the block runs, by this thread.
+class CancellableRequest:
+    """A request that can be cancelled while its thread waits for the other side.
+
+    As a context manager: while the block runs, it is this thread's.
 
     `connect(connecting, close)` is to run `connecting`, somewhere, and to call `close` should it succeed too late.
     `seconds` tells how long the other side may at most be waited for now, to take the request or to begin its answer.
-    `cut` may be called from any thread, and wakes whoever waits for the connection's other side with an error, until
+    `cancel` may be called from any thread, and wakes whoever waits for the connection's other side with an error, until
     the answer is read to its end: then the connection is no longer this request's.
     """
 
@@ -39,26 +48,26 @@ class Sending:
         self.connect = connect
         self.seconds = seconds
         self._lock = threading.Lock()
-        self._cut = False
+        self._cancelled = False
         self._socket: Any = None
 
     def __enter__(self) -> None:
-        _THREAD.sending = self
+        _CURRENT.request = self
 
     def __exit__(self, *_: object) -> None:
-        _THREAD.sending = None
+        _CURRENT.request = None
 
     def waits_on(self, sock: Any) -> None:
         """From now on `sock` is what the request waits on; None, nothing any more."""
         with self._lock:
             self._socket = sock
-            if self._cut:
+            if self._cancelled:
                 self._shut()
 
-    def cut(self) -> None:
+    def cancel(self) -> None:
         """Give the request up."""
         with self._lock:
-            self._cut = True
+            self._cancelled = True
             self._shut()
 
     def _shut(self) -> None:
@@ -74,8 +83,8 @@ class Sending:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-def install(client: Any) -> bool:
-    """Have `client`, which has not been used yet, connect and wait as its thread's Sending says.
+def make_cancellable(client: Any) -> bool:
+    """Have `client`, which has not been used yet, send requests that its thread's CancellableRequest can cancel.
 
     False if this botocore keeps its connections or credentials elsewhere than the one this was written for: then
     nothing is changed, and no request can be given up that way.
@@ -98,10 +107,10 @@ def install(client: Any) -> bool:
     return True
 
 
-def may_ask_elsewhere(client: Any) -> bool:
+def may_fetch_credentials(client: Any) -> bool:
     """Whether signing the next request may first fetch new credentials, which cannot be given up.
 
-    For a client in which `install` found what it needs.
+    For a client in which `make_cancellable` found what it needs.
     """
     signer = client._request_signer
     token, credentials = signer._auth_token, signer._credentials
@@ -111,87 +120,87 @@ def may_ask_elsewhere(client: Any) -> bool:
     return refresh_needed is not None and bool(refresh_needed())
 
 
-class _Interruptible:
-    """A connection of urllib3 that tells the Sending of its thread, if there is one, what it waits on."""
+class _CancellableConnection:
+    """A connection of urllib3 that tells the CancellableRequest of its thread, if there is one, what it waits on."""
 
     sock: Any
     timeout: float
-    _for: Sending | None = None
-    _handed_over = _unwanted = False
+    _cancellable: CancellableRequest | None = None
+    _connecting_elsewhere = _close_when_connected = False
 
     def connect(self) -> None:
-        sending: Sending | None = getattr(_THREAD, "sending", None)
+        request: CancellableRequest | None = getattr(_CURRENT, "request", None)
         connect: Callable[[], None] = super().connect  # type: ignore[misc]
-        if sending is None:
+        if request is None:
             connect()
             return
 
         def connecting() -> None:
-            _THREAD.connects = self
+            _CURRENT.connecting = self
             try:
                 connect()
             finally:
-                self._handed_over, _THREAD.connects = False, None
-                if self._unwanted:
+                self._connecting_elsewhere, _CURRENT.connecting = False, None
+                if self._close_when_connected:
                     self.close()
 
-        self._handed_over, self._unwanted = True, False
-        sending.connect(connecting, self.close)
-        self._held_by(sending)
+        self._connecting_elsewhere, self._close_when_connected = True, False
+        request.connect(connecting, self.close)
+        self._wait_for(request)
 
     def close(self) -> None:
-        if self._handed_over and getattr(_THREAD, "connects", None) is not self:
+        if self._connecting_elsewhere and getattr(_CURRENT, "connecting", None) is not self:
             # urllib3 closes it for who gives up, under the hands of the thread that connects; that one will close it.
-            self._unwanted = True
-            if self._handed_over:
+            self._close_when_connected = True
+            if self._connecting_elsewhere:
                 return
         super().close()  # type: ignore[misc]
 
     def request(self, *arguments: Any, **options: Any) -> Any:
-        sending: Sending | None = getattr(_THREAD, "sending", None)
-        if sending is not None and self.sock is not None:
-            self._held_by(sending)
+        request: CancellableRequest | None = getattr(_CURRENT, "request", None)
+        if request is not None and self.sock is not None:
+            self._wait_for(request)
         return super().request(*arguments, **options)  # type: ignore[misc]
 
     def getresponse(self, *arguments: Any, **options: Any) -> Any:
-        if self._for is not None:
+        if self._cancellable is not None:
             # Connecting and sending took their part of what was left.
-            self.timeout = min(self.timeout, self._for.seconds())
+            self.timeout = min(self.timeout, self._cancellable.seconds())
         return super().getresponse(*arguments, **options)  # type: ignore[misc]
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """The answer is read: what comes next is another request."""
-        sending, self._for = self._for, None
-        if sending is not None:
-            sending.waits_on(None)
+        request, self._cancellable = self._cancellable, None
+        if request is not None:
+            request.waits_on(None)
 
-    def _held_by(self, sending: Sending) -> None:
-        self._for = sending
-        self.timeout = min(self.timeout, sending.seconds())
+    def _wait_for(self, request: CancellableRequest) -> None:
+        self._cancellable = request
+        self.timeout = min(self.timeout, request.seconds())
         self.sock.settimeout(self.timeout)
-        sending.waits_on(self.sock)
+        request.waits_on(self.sock)
 
 
-class _Http(_Interruptible, AWSHTTPConnection):  # type: ignore[misc]
+class _Http(_CancellableConnection, AWSHTTPConnection):  # type: ignore[misc]
     pass
 
 
-class _Https(_Interruptible, AWSHTTPSConnection):  # type: ignore[misc]
+class _Https(_CancellableConnection, AWSHTTPSConnection):  # type: ignore[misc]
     pass
 
 
-class _LettingGo:
+class _ReleasingPool:
     """A pool of urllib3 that takes connections back from their requests."""
 
     def _put_conn(self, connection: Any) -> None:
         if connection is not None:
-            connection.let_go()
+            connection.release()
         super()._put_conn(connection)  # type: ignore[misc]
 
 
-class _HttpPool(_LettingGo, AWSHTTPConnectionPool):  # type: ignore[misc]
+class _HttpPool(_ReleasingPool, AWSHTTPConnectionPool):  # type: ignore[misc]
     ConnectionCls = _Http
 
 
-class _HttpsPool(_LettingGo, AWSHTTPSConnectionPool):  # type: ignore[misc]
+class _HttpsPool(_ReleasingPool, AWSHTTPSConnectionPool):  # type: ignore[misc]
     ConnectionCls = _Https
