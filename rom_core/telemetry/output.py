@@ -125,7 +125,9 @@ class LineStream(io.TextIOBase):
         self._lock = threading.Lock()
 
     def write(self, text: str) -> int:
-        """Take text; a line goes out with its end."""
+        """Take text; a line goes out with its end. Raises TypeError for bytes: click tells a stream of text so."""
+        if not isinstance(text, str):
+            raise TypeError(f"text is written here, not {type(text).__name__}")
         with self._lock:
             lines, end, self._begun = f"{self._begun}{text}".rpartition("\n")
             if len(self._begun) > _MAX_LINE:

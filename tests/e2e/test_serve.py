@@ -110,6 +110,7 @@ def test_a_port_that_is_taken_is_said() -> None:
     assert done.returncode == 1
     assert "cannot listen" in done.stderr
     assert "choose another one with --port or PORT" in done.stderr
+    assert "b'" not in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -179,3 +180,10 @@ assert output.lines_dropped() > 1000
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_stream_of_text_refuses_bytes(pipe: tuple[int, int]) -> None:
+    """As every one does: click asks so whether it may write text, and would show a person the bytes of a message."""
+    stream: Any = LineStream(Output(pipe[1]))
+    with pytest.raises(TypeError, match="not bytes"):
+        stream.write(b"")
