@@ -36,6 +36,8 @@ def serve(host: str | None, port: int | None, root: Path) -> None:
     from rom_core.telemetry import log, output
 
     output.take_over()
+    # What this process and its plugins write is for this user alone.
+    os.umask(0o077)
     signals = Signals()
     signals.install()
     environ = dict(os.environ)

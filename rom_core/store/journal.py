@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from rom_core.errors import StoreUnavailable
-from rom_core.store.sqlite_file import DAMAGED_SUFFIX, connect, iso, transaction
+from rom_core.store.sqlite_file import DAMAGED_SUFFIX, connect, is_damage, iso, make_file, make_private, transaction
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), value TEXT NOT NULL)",
@@ -50,14 +50,18 @@ class Journal:
             with self._connection() as connection:
                 row = connection.execute("SELECT value FROM state").fetchone()
             return None if row is None else dict(json.loads(row[0]))
-        except (sqlite3.DatabaseError, TypeError, ValueError) as error:
-            if isinstance(error, sqlite3.OperationalError):
+        except (sqlite3.DatabaseError, TypeError, ValueError, RecursionError) as error:
+            if not is_damage(error):
                 raise StoreUnavailable(f"{self._path.name} cannot be used: {error}") from error
             self._put_aside()
             raise ValueError(f"{self._path.name} was damaged: {error}") from error
 
     def save(self, state: dict[str, Any], entries: Sequence[Entry] = ()) -> None:
-        """Replace the state and append `entries`, both or neither; durable when this returns."""
+        """Replace the state and append `entries`, both or neither; durable when this returns.
+
+        A file that has gone is made again: the whole state is in what is saved.
+        """
+        self._ready = self._ready and self._path.exists()
         with self._failures(), self._connection() as connection, transaction(connection):
             connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (_text(state),))
             connection.executemany(
@@ -78,10 +82,12 @@ class Journal:
     def _connection(self) -> Iterator[sqlite3.Connection]:
         if not self._ready:
             try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
+                make_private(self._path.parent, self._path.name)
             except OSError as error:
                 raise StoreUnavailable(f"{self._path.parent} cannot be made: {error.strerror}") from error
-        with closing(connect(self._path, create=not self._ready)) as connection:
+        if not self._ready:
+            make_file(self._path)
+        with closing(connect(self._path)) as connection:
             if not self._ready:
                 for statement in _SCHEMA:
                     connection.execute(statement)

@@ -328,3 +328,13 @@ def test_the_readme_shows_what_one_sees(shared: Any) -> None:
     for name in ("usage", "stop_reason", "model", "degraded", "iterations"):
         assert seen[name] == shown[name]
     assert set(shown) - {"stand_in"} == set(seen) - {"stand_in"}
+
+
+def test_what_it_writes_is_for_its_own_user(bedrock: LocalBedrock) -> None:
+    """Its umask lets nobody else read what it, or a plugin, makes anywhere."""
+    with serving(BEDROCK_ENDPOINT_URL=bedrock.url) as server:
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        assert "Umask:\t0077" in status
+        files = list(Path(server.state_dir).iterdir())
+        assert files
+        assert {file.stat().st_mode & 0o077 for file in files} == {0}

@@ -98,8 +98,10 @@ def test_what_cannot_be_kept_is_said_and_tried_again(bench: Bench, tmp_path: Pat
     bench.keeper.begin(BLOCK, ANA)
     database = tmp_path / "state" / "canary.db"
     database.rename(database.with_suffix(".away"))
+    database.mkdir()
     bench.keeper.hold(ANA, held=True)
     assert bench.keeper.view["durable"] is False
+    database.rmdir()
     database.with_suffix(".away").rename(database)
     bench.look()
     assert bench.keeper.view["durable"] is True
@@ -112,8 +114,10 @@ def test_an_end_that_could_not_be_kept_is_tried_again(bench: Bench, tmp_path: Pa
     bench.keeper.begin(BLOCK, ANA)
     database = tmp_path / "state" / "canary.db"
     database.rename(database.with_suffix(".away"))
+    database.mkdir()
     bench.keeper.abort(Author("bia", "smoke"))
     assert bench.keeper.view["durable"] is False
+    database.rmdir()
     database.with_suffix(".away").rename(database)
     if stopped:
         bench.keeper.stop()
@@ -166,9 +170,11 @@ def test_a_record_that_cannot_be_read_withdraws_the_canary(bench: Bench, tmp_pat
     database = tmp_path / "state" / "canary.db"
     database.rename(database.with_suffix(".away"))
     database.mkdir()
+    database.mkdir()
     bench.start()
     assert (bench.percent, bench.keeper.view) == (None, {"rollout": None, "durable": False})
     bench.keeper.stop()
+    database.rmdir()
     database.rmdir()
     database.with_suffix(".away").rename(database)
     bench.start()

@@ -276,3 +276,14 @@ def test_doctor_says_what_fails_and_its_exit_code_too(monkeypatch: pytest.Monkey
     text = rom("doctor").output
     assert "fail  bearer:" in text
     assert "→ unset it" in text
+
+
+def test_a_damaged_store_is_read_from_its_copy(project: Path) -> None:
+    """One bad byte, which is no text, keeps no command from showing what the server would start with."""
+    SqliteStore(project / "var", lambda: 1.0).append(
+        1, [Version(2, 2.0, "ana", changes=(Change("MAX_TOKENS", "set", 1, 77),))]
+    )
+    file = project / "var" / "flags.db"
+    file.write_bytes(file.read_bytes().replace(b"MAX_TOKENS", b"MAX\xffTOKENS"))
+    assert rom_json("config", "MAX_TOKENS")["settings"]["MAX_TOKENS"]["value"] == 77
+    assert rom("doctor").exit_code in (0, 1)

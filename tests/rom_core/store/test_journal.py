@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -64,10 +66,34 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
             call()
 
 
-def test_a_file_that_vanished_is_not_made_anew(tmp_path: Path) -> None:
-    """It must not look like one in which nothing ever happened."""
-    journal = Journal(tmp_path / "x.db")
+def test_a_file_that_vanished_is_made_again_by_the_next_change(tmp_path: Path) -> None:
+    """Reading must not look as if nothing ever happened; what is saved holds the whole state."""
+    journal = Journal(tmp_path / "var" / "x.db")
     journal.save({"step": 1})
-    (tmp_path / "x.db").unlink()
-    with pytest.raises(StoreUnavailable):
-        journal.load()
+    shutil.rmtree(tmp_path / "var")
+    for read in (journal.load, lambda: journal.entries(1)):
+        with pytest.raises(StoreUnavailable):
+            read()
+    journal.save({"step": 2})
+    assert Journal(tmp_path / "var" / "x.db").load() == {"step": 2}
+
+
+def test_text_that_is_no_text_is_damage(tmp_path: Path) -> None:
+    """A flipped byte in the state is put aside like any other damage."""
+    journal = Journal(tmp_path / "x.db")
+    journal.save({"step": "xxxx"})
+    content = (tmp_path / "x.db").read_bytes()
+    (tmp_path / "x.db").write_bytes(content.replace(b'{"step', b'\xff"step'))
+    with pytest.raises(ValueError, match="was damaged"):
+        Journal(tmp_path / "x.db").load()
+
+
+def test_only_this_user_reads_it(tmp_path: Path) -> None:
+    """Whatever the umask says."""
+    before = os.umask(0o022)
+    try:
+        Journal(tmp_path / "var" / "x.db").save({"step": 1})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "var").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "var" / "x.db").stat().st_mode & 0o777 == 0o600

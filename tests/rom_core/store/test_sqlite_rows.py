@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,8 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_support import NOW, filled, opened, put, version
 
-from rom_core.store.overrides import Change, replay
-from rom_core.store.sqlite_store import DATABASE
+from rom_core.store.overrides import Change, Version, replay
+from rom_core.store.sqlite_file import connect, is_damage
+from rom_core.store.sqlite_rows import check, check_header
+from rom_core.store.sqlite_store import DATABASE, FAILURES, read_state
 
 
 def test_a_new_store_begins_with_version_1_and_no_overrides(tmp_path: Path) -> None:
@@ -96,24 +98,23 @@ def test_the_database_reads_with_sqlite_alone(tmp_path: Path) -> None:
     assert rows == [("MAX_TOKENS", "2", 3, "ana")]
 
 
-# -- what was written by hand ------------------------------------------------------------------------------------------
-
-
-def test_text_written_by_hand_stands_for_itself(tmp_path: Path) -> None:
-    """What is not JSON in the database does not keep it from opening."""
-    filled(tmp_path)
-    with closing(sqlite3.connect(tmp_path / DATABASE)) as connection, connection:
-        connection.execute("UPDATE changes SET after = 'off' WHERE version = 3")
-        connection.execute("UPDATE versions SET at = 'yesterday' WHERE version = 3")
-    state = opened(tmp_path).load()
-    assert (state.values, state.overrides["MAX_TOKENS"].at) == ({"MAX_TOKENS": "off"}, 0.0)
+# -- what was not written by us ----------------------------------------------------------------------------------------
 
 
 DEEP = "[" * 5000 + "]" * 5000
 
 BY_HAND = {
+    "a value that is no JSON": "UPDATE changes SET after = 'off' WHERE version = 3",
+    "another value": "UPDATE changes SET after = '3' WHERE version = 3",
+    "another author": "UPDATE versions SET by = 'bia' WHERE version = 3",
+    "another name": "UPDATE changes SET name = 'MAX_TOKENT' WHERE version = 3",
+    "a change less": "DELETE FROM changes WHERE version = 2",
+    "a version less": "DELETE FROM versions WHERE version = 2",
+    "a version without its checksum": "DELETE FROM checksums WHERE version = 3",
     "a value nested too deep to read": f"UPDATE changes SET after = '{DEEP}' WHERE version = 3",
     "a value nested too deep to use": f"UPDATE changes SET after = '{'[' * 90 + ']' * 90}' WHERE version = 3",
+    "a version more": "INSERT INTO versions VALUES (4, '2026-01-01T00:00:00+00:00', 'eve', '', '')",
+    "another view": "DROP VIEW overrides",
     "a time that is no text": "UPDATE versions SET at = x'ff00' WHERE version = 3",
     "an author who is no text": "UPDATE versions SET by = x'ff00', why = x'616e61' WHERE version = 3",
     "a value that is no text": "UPDATE changes SET after = x'ff', before = x'ff' WHERE version = 3",
@@ -121,14 +122,114 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("statement", BY_HAND.values(), ids=BY_HAND)
-def test_whatever_was_written_by_hand_is_read_and_can_be_shown(tmp_path: Path, statement: str) -> None:
-    """By a store that is open and by one that opens; what it cannot make sense of is text."""
-    store = filled(tmp_path)
+def test_whatever_was_not_written_by_us_counts_for_nothing(tmp_path: Path, statement: str) -> None:
+    """The last good copy counts instead, for a store that is open and for one that opens; and it is told."""
+    for opens in (False, True):
+        folder = tmp_path / str(opens)
+        store = filled(folder)
+        with closing(sqlite3.connect(folder / DATABASE)) as connection, connection:
+            connection.execute(statement)
+        if opens:
+            store = opened(folder)
+        state = store.load()
+        assert (state.values, state.overrides["MAX_TOKENS"].by) == ({"MAX_TOKENS": 2}, "ana")
+        assert store.trouble is not None
+        assert store.trouble.state == "restored"
+        assert [entry.number for entry in store.history(9)] == [4, 3, 2, 1]
+
+
+WITHOUT_CHECKSUMS = """
+CREATE TABLE versions (
+    version INTEGER PRIMARY KEY,
+    at TEXT NOT NULL,
+    by TEXT NOT NULL,
+    why TEXT NOT NULL,
+    trace_id TEXT NOT NULL
+);
+CREATE TABLE changes (
+    version INTEGER NOT NULL REFERENCES versions (version),
+    name TEXT NOT NULL,
+    action TEXT NOT NULL CHECK (action IN ('set', 'clear', 'reload')),
+    before TEXT NOT NULL,
+    after TEXT NOT NULL,
+    PRIMARY KEY (version, name)
+) WITHOUT ROWID;
+CREATE VIEW overrides AS
+    SELECT c.name, c.after AS value, c.version, v.at, v.by, v.why
+    FROM changes AS c JOIN versions AS v USING (version)
+    WHERE c.action = 'set'
+        AND c.version = (SELECT max(version) FROM changes WHERE name = c.name AND action <> 'reload')
+    ORDER BY c.version, c.name;
+PRAGMA user_version = 1;
+PRAGMA application_id = 0x524F4D46;
+INSERT INTO versions VALUES (1, '2026-01-01T00:00:00.000+00:00', 'rom', 'first start', '');
+INSERT INTO versions VALUES (2, '2026-01-02T00:00:00.000+00:00', 'ana', 'porquê', 't');
+INSERT INTO changes VALUES (2, 'BEDROCK_ENABLED', 'set', 'true', 'false');
+"""
+
+
+def test_a_database_from_before_the_checksums_gets_them(tmp_path: Path) -> None:
+    """A kill switch that an earlier release has stored still counts, and is protected from then on."""
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as connection:
+        connection.executescript(WITHOUT_CHECKSUMS)
+    assert read_state(tmp_path).values == {"BEDROCK_ENABLED": False}
+    store = opened(tmp_path)
+    assert (store.load().values, store.trouble) == ({"BEDROCK_ENABLED": False}, None)
     with closing(sqlite3.connect(tmp_path / DATABASE)) as connection, connection:
-        connection.execute(statement)
-    for each in (store, opened(tmp_path)):
-        assert each.load().version == 3
-        assert each.trouble is None
-        entry = each.history(1)[0]
-        json.dumps([entry.at, entry.by, entry.why, [[c.name, c.before, c.after] for c in entry.changes]])
-        json.dumps(each.load().values)
+        connection.execute("UPDATE changes SET after = 'true'")
+    assert opened(tmp_path).load().values == {"BEDROCK_ENABLED": False}
+
+
+@pytest.mark.timeout(300)
+def test_no_flipped_bit_passes_unseen(tmp_path: Path) -> None:
+    """3,000 single flips, and 200 of several bytes: what is read is what was written, or the file is damaged."""
+    store = filled(tmp_path)
+    store.append(3, [version(4, put("SYSTEM_PROMPT", "ção " * 40), put("BEDROCK_ENABLED", False), why="porquê")])
+    file = tmp_path / DATABASE
+    whole, written = file.read_bytes(), _versions(file)
+    assert _versions(file) is not None
+    used = [place for place, byte in enumerate(whole) if byte]
+    chance = random.Random(7)
+    damaged = 0
+    for number in range(3200):
+        flipped = bytearray(whole)
+        for _ in range(1 if number < 3000 else 3):
+            place = chance.choice(used) if number % 4 else chance.randrange(len(whole))
+            flipped[place] ^= 1 << chance.randrange(8)
+        file.write_bytes(flipped)
+        found = _versions(file)
+        assert found is None or found == written, "changed unseen"
+        damaged += found is None
+    assert damaged > 1500
+
+
+def test_a_store_with_any_flip_opens_with_what_was_acknowledged(tmp_path: Path) -> None:
+    """From the file or from its copy; never an exception, never another value. `read_state` gives the same."""
+    filled(tmp_path)
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    chance = random.Random(11)
+    for _ in range(60):
+        for path in tmp_path.iterdir():
+            path.unlink()
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content)
+        flipped = bytearray(files[DATABASE])
+        flipped[chance.randrange(len(flipped))] ^= 1 << chance.randrange(8)
+        (tmp_path / DATABASE).write_bytes(flipped)
+        assert read_state(tmp_path).values == {"MAX_TOKENS": 2}
+        store = opened(tmp_path)
+        assert store.load().values == {"MAX_TOKENS": 2}
+        store.append(store.load().version, [version(store.load().version + 1, put("A", 1))])
+        assert store.load().values == {"MAX_TOKENS": 2, "A": 1}
+
+
+def _versions(file: Path) -> list[Version] | None:
+    """All versions in the file, None if it is damaged."""
+    try:
+        check_header(file)
+        with closing(connect(file, mode="ro")) as connection:
+            return check(connection)
+    except FAILURES as error:
+        if not is_damage(error):
+            raise
+        return None

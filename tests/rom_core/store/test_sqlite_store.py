@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -55,17 +56,6 @@ def test_two_processes_never_append_the_same_version(tmp_path: Path) -> None:
         thread.join()
     assert sorted(won) == list(range(2, len(won) + 2))
     assert opened(tmp_path).load().version == len(won) + 1
-
-
-def test_a_store_that_loses_its_versions_while_it_is_used_is_unavailable(tmp_path: Path) -> None:
-    """Typed like every other failure; nothing is written on top of it."""
-    store = filled(tmp_path)
-    _without_versions(tmp_path / DATABASE)
-    with pytest.raises(StoreUnavailable, match="no versions"):
-        store.load()
-    with pytest.raises(StoreUnavailable, match="no versions"):
-        store.append(3, [version(4)])
-    assert store.trouble is not None
 
 
 # -- damage ------------------------------------------------------------------------------------------------------------
@@ -198,16 +188,65 @@ def test_who_only_reads_makes_and_changes_nothing(tmp_path: Path) -> None:
     assert (tmp_path / DATABASE).read_bytes() == b"damaged"
 
 
-def test_a_database_that_vanishes_while_it_is_used_does_not_look_empty(tmp_path: Path) -> None:
-    """Reading and writing fail; nothing makes a new, empty one behind the process's back."""
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damage_while_it_is_used_is_mended_at_the_next_call(tmp_path: Path, damage: Callable[[Path], object]) -> None:
+    """As at start: nothing that was acknowledged is lost, and the trouble is told."""
     store = filled(tmp_path)
-    (tmp_path / DATABASE).unlink()
-    with pytest.raises(StoreUnavailable):
-        store.load()
-    with pytest.raises(StoreUnavailable):
-        store.append(3, [version(4)])
+    damage(tmp_path / DATABASE)
+    state = store.load()
+    assert (state.values, state.version) == ({"MAX_TOKENS": 2}, 4)
     assert store.trouble is not None
-    assert not (tmp_path / DATABASE).exists()
+    assert store.trouble.state == "restored"
+    store.append(4, [version(5, put("MAX_TOKENS", 3))])
+    assert opened(tmp_path).load().values == {"MAX_TOKENS": 3}
+
+
+def test_a_folder_that_is_deleted_is_made_again_with_what_is_in_force(tmp_path: Path) -> None:
+    """Copy and all: the next change writes every override anew, with who set it and when."""
+    store = filled(tmp_path / "var")
+    before = store.load()
+    shutil.rmtree(tmp_path / "var")
+    state = store.load()
+    assert dict(state.overrides) == dict(before.overrides)
+    store.append(state.version, [version(state.version + 1, put("A", 1))])
+    again = opened(tmp_path / "var")
+    assert again.load().values == {"MAX_TOKENS": 2, "A": 1}
+    assert "made again" in again.history(2)[1].why
+
+
+def test_a_copy_that_is_older_than_what_is_in_force_is_not_gone_back_to(tmp_path: Path) -> None:
+    """A copy that could not be renewed must not take a change back."""
+    store = filled(tmp_path)
+    copy = (tmp_path / f"{DATABASE}.copy").read_bytes()
+    store.append(3, [version(4, put("MAX_TOKENS", 4))])
+    (tmp_path / f"{DATABASE}.copy").write_bytes(copy)
+    (tmp_path / DATABASE).write_bytes(b"garbage" * 1000)
+    assert store.load().values == {"MAX_TOKENS": 4}
+
+
+def test_only_this_user_reads_what_is_kept(tmp_path: Path) -> None:
+    """Folder and files, new ones and those of an earlier release; a folder that holds other things keeps its rights."""
+    before = os.umask(0o022)
+    try:
+        folder = tmp_path / "deep" / "var"
+        store = filled(folder)
+        assert _rights(folder) == {0o700} | {0o600}
+        for path in (folder, *folder.iterdir()):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        store = opened(folder)
+        assert _rights(folder) == {0o700, 0o600}
+        folder.chmod(0o755)
+        (folder / "notes.txt").touch()
+        store.append(3, [version(4)])
+        opened(folder)
+        assert folder.stat().st_mode & 0o777 == 0o755
+        assert (folder / DATABASE).stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+
+
+def _rights(folder: Path) -> set[int]:
+    return {path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())}
 
 
 def test_waiting_for_somebody_elses_lock_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
