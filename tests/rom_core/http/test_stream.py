@@ -130,7 +130,7 @@ def test_the_turn_ends_when_the_model_has_done_however_slow_the_reader() -> None
     while bench.runtime.active_turns and time.monotonic() < until:
         time.sleep(0.005)
     assert bench.runtime.active_turns == 0
-    assert b"".join(bench.stream).count(b"event: delta") == 2501
+    assert b"".join(bench.stream).count(b"event: delta") == 2502
     assert bench.statuses == []
     bench.stream.close()
     assert bench.statuses == ["ok"]
@@ -151,7 +151,7 @@ def test_beyond_a_bound_the_turn_waits_for_its_reader(monkeypatch: pytest.Monkey
     pieces = iter(bench.stream)
     first = next(pieces)
     assert len(said) < 30
-    assert (first + b"".join(pieces)).count(b"event: delta") == 101
+    assert (first + b"".join(pieces)).count(b"event: delta") == 102
     bench.stream.close()
 
 
