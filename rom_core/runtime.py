@@ -252,7 +252,7 @@ class Runtime:
         model = request.model or settings.MODEL_PRIMARY
         if model not in settings.models:
             known = ", ".join(settings.models)
-            raise UnknownModel(f"unknown model {model!r}; known: {known}", param="model")
+            raise UnknownModel(f"unknown model {model[:100]!r}; known: {known}", param="model")
         seconds = (
             settings.EXHAUSTIVE_DEADLINE_SECONDS if request.mode == "exhaustive" else settings.TURN_DEADLINE_SECONDS
         )

@@ -17,6 +17,8 @@ from rom_core.turn import Turn
 from rom_core.turn_values import ChatRequest, TurnResult
 
 NEEDS_TEXT = "must be text, and not blank"
+# Far longer than any id of Bedrock: every alias that is listed may be asked for.
+MAX_ALIAS_CHARS = 2048
 CHAT_REQUEST = BodySchema(
     {
         "type": "object",
@@ -54,7 +56,7 @@ CHAT_REQUEST = BodySchema(
             "model": {
                 "type": "string",
                 "minLength": 1,
-                "maxLength": 128,
+                "maxLength": MAX_ALIAS_CHARS,
                 "description": "an alias of MODELS",
             },
             "mode": {"enum": ["standard", "exhaustive"]},

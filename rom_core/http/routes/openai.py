@@ -213,7 +213,7 @@ class ModelResource:
         """That one, or 404."""
         models = self._models.by_alias()
         if model not in models:
-            raise NotFound(f"unknown model {model!r}; known: {', '.join(models)}", param="model")
+            raise NotFound(f"unknown model {model[:100]!r}; known: {', '.join(models)}", param="model")
         resp.content_type = falcon.MEDIA_JSON
         resp.data = json.dumps(models[model]).encode()
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rom_core.http.body import REFUSAL, BodySchema, nullable
-from rom_core.http.routes.chat import CHAT_ANSWER, CHAT_REQUEST, NEEDS_TEXT
+from rom_core.http.routes.chat import CHAT_ANSWER, CHAT_REQUEST, MAX_ALIAS_CHARS, NEEDS_TEXT
 
 _OURS = CHAT_REQUEST.schema["properties"]
 
@@ -110,7 +110,11 @@ COMPLETION_REQUEST = BodySchema(
         "required": ["messages"],
         "properties": {
             "model": nullable(
-                {"type": "string", "maxLength": 128, "description": "an alias of MODELS; empty or `default`: the first"}
+                {
+                    "type": "string",
+                    "maxLength": MAX_ALIAS_CHARS,
+                    "description": "an alias of MODELS; empty or `default`: the first",
+                }
             ),
             "messages": {
                 "type": "array",

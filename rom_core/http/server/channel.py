@@ -19,6 +19,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
 from rom_core.errors import HttpError, InternalError, MalformedRequest, PayloadTooLarge, RomError
+from rom_core.http.addresses import scheme
 from rom_core.http.auth import REFUSAL
 from rom_core.http.headers import common_headers
 from rom_core.http.problems import CONTENT_TYPE, headers_of, problem
@@ -65,7 +66,7 @@ class ProblemTask(ErrorTask):
         self.status = f"{self._error.status} {HTTPStatus(self._error.status).phrase}"
         self.response_headers = [
             ("Content-Type", CONTENT_TYPE),
-            *common_headers().items(),
+            *common_headers(self._scheme()).items(),
             ("X-Trace-Id", self._trace_id),
             ("X-Request-Id", self._request_id),
             ("request-id", self._request_id),
@@ -74,6 +75,12 @@ class ProblemTask(ErrorTask):
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(body)
+
+    def _scheme(self) -> str:
+        """How the client came here, as far as proxies are trusted and the headers could be read."""
+        request: Any = self.request
+        channel: Any = self.channel
+        return scheme("http", request.headers.get("X_FORWARDED_PROTO", "") if channel.server.proxies else "")
 
 
 class AppTask(WSGITask):

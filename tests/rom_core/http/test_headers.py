@@ -106,6 +106,17 @@ def test_what_the_listener_refuses_carries_them_too() -> None:
     assert b"cache-control: no-store" in head
 
 
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_what_the_listener_refuses_stays_on_https(proxies: int) -> None:
+    """Where the headers could be read and a trusted proxy says so."""
+    head = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Proto: https\r\nContent-Length: x\r\n\r\n"
+    with serving(proxies) as server, socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(head)
+        answer = connection.makefile("rb").read().partition(b"\r\n\r\n")[0].lower()
+    assert b" 400 " in answer.splitlines()[0]
+    assert (b"strict-transport-security" in answer) == bool(proxies)
+
+
 def test_an_error_of_a_stream_before_its_first_event_carries_them() -> None:
     """The answer is a problem in the place of the stream."""
     runtime, _ = make_runtime(ModelRefused())

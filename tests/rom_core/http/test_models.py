@@ -14,7 +14,21 @@ from rom_core.http.app import create_app
 from rom_core.http.server.server import Server
 
 KEY = "client-key-0123456789"
-ALIASES = ["acme/claude-4.5", "a/b/c", "modelo é", "a?b", "a#b", "a%2Fb", "a:b", "a//b", "/a", "a/", "a+b", "~a"]
+ALIASES = [
+    "acme/claude-4.5",
+    "a/b/c",
+    "modelo é",
+    "a?b",
+    "a#b",
+    "a%2Fb",
+    "a:b",
+    "a//b",
+    "/a",
+    "a/",
+    "a+b",
+    "~a",
+    "long" * 300,
+]
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +60,16 @@ def test_every_listed_id_is_found_however_it_is_encoded(url: str, alias: str) ->
     for safe in ("", "/", "/:+~"):
         answer = requests.get(f"{url}/models/{quote(alias, safe=safe)}", headers=headers, timeout=10)
         assert (answer.status_code, answer.json().get("id")) == (200, alias), safe
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_every_listed_id_may_be_asked(url: str, alias: str) -> None:
+    """In both dialects; the answer names the model as it is listed."""
+    ours = url.removesuffix("/v1") + "/api/chat", {"message": "oi"}
+    openai_s = f"{url}/chat/completions", {"messages": [{"role": "user", "content": "oi"}]}
+    for address, body in (ours, openai_s):
+        answer = requests.post(address, json={**body, "model": alias}, headers={"X-Api-Key": KEY}, timeout=10)
+        assert (answer.status_code, answer.json().get("model")) == (200, alias)
 
 
 def test_what_is_not_listed_is_not_found(url: str) -> None:
