@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import hypothesis
@@ -14,7 +15,11 @@ hypothesis.settings.register_profile("rom", deadline=None, suppress_health_check
 hypothesis.settings.load_profile("rom")
 
 # Without this structlog draws the local variables of every frame of a traceback, which takes seconds.
-structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
+# Not on standard output: what a command prints there is compared.
+structlog.configure(
+    logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
+    processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)],
+)
 
 
 @pytest.fixture(autouse=True)

@@ -52,23 +52,26 @@ def test_files_are_read_live_and_overrides_survive_kill_9(project: Path) -> None
         assert (values["MAX_LOOPS_ABSOLUTE"]["value"], values["MAX_LOOPS_ABSOLUTE"]["source"]) == (60, "environment")
         (project / ".env").write_text(f"ADMIN_TOKEN=ops={TOKEN}\nMAX_TOKENS=400\nMAX_LOOPS_ABSOLUTE=70\n")
         assert reload(server)["changed"] == {"MAX_TOKENS": {"from": 500, "to": 400}}
-        before = reload(server, canary={"flags": {"MAX_TOKENS": 300}, "include": ["ana"]})["version"]
+        before = reload(server, canary={"flags": {"MAX_TOKENS": 300}}, CANARY_PERCENT=50)["version"]
         assert reload(server, {"BEDROCK_ENABLED": "false"})["durable"] is True
         server.process.kill()
         server.wait()
     with start(project) as server:
         assert server.get("/ready").json()["bedrock_enabled"] is False
-        refused = server.chat("oi", user="ana")
-        assert (refused.status_code, refused.headers["X-Rom-Cohort"]) == (503, "canary")
+        refused = server.chat("oi")
+        assert (refused.status_code, refused.json()["code"]) == (503, "bedrock_disabled")
         answer = requests.post(
             f"{server.url}/admin/flags/rollback", headers=BEARER, json={"version": before, "reason": "ok"}, timeout=5
         )
         assert answer.json()["changed"] == {"BEDROCK_ENABLED": {"from": False, "to": True}}
-        assert server.chat("oi", user="bia").headers["X-Rom-Cohort"] == "stable"
-        stream = Stream(server.url, {"message": "oi", "user": "ana", "stream": True})
+        cohorts = {user: server.chat("oi", user=user).headers["X-Rom-Cohort"] for user in map(str, range(20))}
+        assert set(cohorts.values()) == {"stable", "canary"}
+        drawn = list(cohorts.values()).count("canary")
+        user = next(user for user, cohort in cohorts.items() if cohort == "canary")
+        stream = Stream(server.url, {"message": "oi", "user": user, "stream": True})
         assert stream.head[1]["x-rom-cohort"] == "canary"
         assert [name for name, _ in stream.events()][-1] == "done"
-        canary_line = 'rom_requests_total{cohort="canary",route="/api/chat",status="ok"} 1.0'
+        canary_line = f'rom_requests_total{{cohort="canary",route="/api/chat",status="ok"}} {drawn + 1}.0'
         assert until(lambda: canary_line in server.get("/metrics").text)
         assert until(lambda: any(line["cohort"] == "canary" for line in server.events("turn.finished")))
         assert server.events("flags.changed")[-1]["by"] == "ops"
