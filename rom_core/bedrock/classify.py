@@ -197,8 +197,12 @@ def keep_readable(response_dict: dict[str, Any], **_: Any) -> None:
     body: bytes = response_dict["body"]
     try:
         parsed = json.loads(body)
-    except (ValueError, RecursionError):
-        parsed = {"message": body.decode("utf-8", "replace")} if body else {}
+    except UnicodeDecodeError:
+        parsed = {"message": body.decode("utf-8", "replace")}
+    except RecursionError:
+        parsed = {}
+    except ValueError:
+        return  # no JSON: that it copes with
     fields = parsed if isinstance(parsed, dict) else {}
     readable = {name: fields[name] for name in _ERROR_FIELDS if isinstance(fields.get(name), str)}
     response_dict["body"] = json.dumps(readable).encode()

@@ -87,7 +87,7 @@ HTTP_FAULTS = {
     "504": Expected(ModelTimeout, "http_504", 504),
     "408": aws(ModelTimeout, 408, "ModelTimeoutException"),
     "424": aws(ModelError, 424, "ModelErrorException"),
-    "ModelStreamErrorException": aws(ModelError, 424, "ModelStreamErrorException"),
+    "ModelStreamErrorException": aws(ModelStreamTruncated, 424, "ModelStreamErrorException"),
     "400": aws(ModelRefused, 400, "ValidationException"),
     "ServiceQuotaExceededException": aws(ModelRefused, 400, "ServiceQuotaExceededException"),
     "409": aws(ModelRefused, 409, "ConflictException"),
@@ -108,7 +108,7 @@ STREAM_FAULTS = {
         ModelServerError, "InternalServerException", aws_code="internalServerException"
     ),
     "exception:modelStreamErrorException": Expected(
-        ModelError, "ModelStreamErrorException", aws_code="modelStreamErrorException"
+        ModelStreamTruncated, "ModelStreamErrorException", aws_code="modelStreamErrorException"
     ),
     "exception:validationException": Expected(ModelRefused, "ValidationException", aws_code="validationException"),
     "exception:modelTimeoutException": Expected(ModelServerError, "unnamed_exception"),
