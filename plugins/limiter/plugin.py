@@ -48,7 +48,6 @@ class Limiter:
         self._hold = _FIRST_GUESS_SECONDS
         self._hold_exhaustive = _FIRST_GUESS_SECONDS
         self._gauge = MemoryGauge()
-        self._gauge_mb = 0
         self._memory: tuple[float, float | None] | None = None
         self._known: tuple[Settings, Limits] | None = None
 
@@ -213,9 +212,7 @@ class Limiter:
     def _memory_pressure(self, now: float) -> MemoryPressure | None:
         settings = self._settings
         if self._memory is None or not 0 <= now - self._memory[0] < _MEMORY_SECONDS:
-            if self._gauge_mb != settings.MEMORY_LIMIT_MB:
-                self._gauge_mb = settings.MEMORY_LIMIT_MB
-                self._gauge = MemoryGauge(self._gauge_mb)
+            self._gauge.limit_mb = int(settings.MEMORY_LIMIT_MB)
             self._memory = (now, self._gauge.ratio())
         ratio = self._memory[1]
         if ratio is None or ratio <= settings.MEMORY_REJECT_RATIO:

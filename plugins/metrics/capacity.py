@@ -32,8 +32,7 @@ class CapacityWatch:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
-        self._memory = MemoryGauge(0)
-        self._memory_limit_mb = 0
+        self._memory = MemoryGauge()
 
     def start(self) -> None:
         """Start the thread."""
@@ -57,9 +56,7 @@ class CapacityWatch:
     @property
     def memory(self) -> MemoryGauge:
         """The gauge, with the limit that is in force."""
-        limit = int(self._runtime.current.settings.MEMORY_LIMIT_MB)
-        if limit != self._memory_limit_mb:
-            self._memory, self._memory_limit_mb = MemoryGauge(limit), limit
+        self._memory.limit_mb = int(self._runtime.current.settings.MEMORY_LIMIT_MB)
         return self._memory
 
     @property

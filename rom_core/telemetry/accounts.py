@@ -6,8 +6,7 @@ Every observer that needs one keeps its own (in `turn.stash`, under its own name
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import Field, dataclass, field, fields
-from operator import attrgetter
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from rom_core.events import (
@@ -22,7 +21,7 @@ from rom_core.events import (
     TurnFinished,
 )
 from rom_core.settings import Model
-from rom_core.turn import ToolCall, Turn
+from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
 from rom_core.turn_values import Usage
 
 # Outcomes after which Bedrock may have billed tokens that it never told us of. It does not bill what it refuses.
@@ -165,21 +164,15 @@ ACCOUNTED = frozenset(_STEPS)
 
 
 def turn_of(event: Event) -> Turn | None:
-    """The turn an event belongs to, by the types its fields are declared with; None if there is none."""
-    kind = type(event)
-    if kind not in _TURNS:
-        _TURNS[kind] = next((_to_turn(field.name, str(field.type)) for field in fields(kind) if _leads(field)), None)
-    find = _TURNS[kind]
-    return None if find is None else find(event)
+    """The turn that the event belongs to: one of its fields is that turn or a part of it. None if there is none."""
+    for part in fields(event):
+        value = getattr(event, part.name)
+        if isinstance(value, Turn):
+            return value
+        if isinstance(value, _PARTS):
+            turn: Turn = value.turn
+            return turn
+    return None
 
 
-_TURNS: dict[type[Event], Callable[[Event], Turn] | None] = {}
-_PARTS = ("Attempt", "Iteration", "ModelCall", "ToolCall")
-
-
-def _leads(field: Field[Any]) -> bool:
-    return str(field.type) in ("Turn", *_PARTS)
-
-
-def _to_turn(name: str, kind: str) -> Callable[[Event], Turn]:
-    return attrgetter(name if kind == "Turn" else f"{name}.turn")
+_PARTS = (Attempt, Iteration, ModelCall, ToolCall)

@@ -22,8 +22,8 @@ class MemoryGauge:
     """Reads memory when asked, in a few microseconds; the limit is looked up once."""
 
     def __init__(self, limit_mb: int = 0, root: Path = Path("/")) -> None:
-        """`limit_mb` replaces the container's limit (in MiB); 0 takes it. `root` is for tests."""
-        self._limit_mb = limit_mb
+        """`limit_mb`, which may change, replaces the container's limit (in MiB); 0 takes it. `root` is for tests."""
+        self.limit_mb = limit_mb
         self._root = root
         self._statm = root / "proc/self/statm"
         self._page = os.sysconf("SC_PAGE_SIZE")
@@ -38,7 +38,7 @@ class MemoryGauge:
 
     def limit_bytes(self) -> int | None:
         """What this process may use: `limit_mb`, else the least of its cgroups' limits and the machine's memory."""
-        return self._limit_mb * _MB if self._limit_mb else self._found
+        return self.limit_mb * _MB if self.limit_mb else self._found
 
     def ratio(self) -> float | None:
         """Used memory as a share of the limit, 1.0 = all of it; None where either is unknown."""
