@@ -9,15 +9,18 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
 import structlog
+from flag_support import ANA, Site
 from support import Toolkit, asks, failure, make_runtime, make_settings, make_turn, says, tool
 
 from plugins.breaker import Breaker
 from plugins.fallback import Fallback
 from plugins.request_log import RequestLog
+from plugins.request_log.content import ContentLimit
 from rom_core import hookspecs
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, ModelThrottled, QueueFull, RomError
@@ -345,7 +348,7 @@ def test_log_content_adds_what_was_said(written: Lines) -> None:
 
 
 def test_log_content_is_refused_in_production() -> None:
-    """Staging may, production may not."""
+    """Staging may at run time only, development as it likes, production never."""
     catalogue = Catalogue.of(hookspecs, request_log=RequestLog())
     environ = {"LOG_CONTENT": "true", "API_KEYS": secrets.token_hex(16), "DATA_RESIDENCY": "any: partners, clauses"}
 
@@ -356,9 +359,10 @@ def test_log_content_is_refused_in_production() -> None:
             catalogue.settings, catalogue.rules, root=NOWHERE, environ=environ | {"ROM_ENV": environment}
         )
 
-    assert load("staging").LOG_CONTENT is True
-    with pytest.raises(InvalidSettings, match="LOG_CONTENT"):
-        load("production")
+    assert load("development").LOG_CONTENT is True
+    for environment in ("staging", "production"):
+        with pytest.raises(InvalidSettings, match="LOG_CONTENT"):
+            load(environment)
 
 
 def test_a_failed_attempt_has_a_name_of_its_own(written: Lines) -> None:
@@ -497,3 +501,24 @@ def test_switched_off_it_writes_nothing(written: Lines) -> None:
     runtime.run(make_turn(runtime))
     assert written() == []
     assert make_settings(Catalogue.of(hookspecs, request_log=RequestLog())).LOGGING_ENABLED is True
+
+
+def test_log_content_in_staging_is_set_at_run_time_and_ends_by_itself(tmp_path: Path) -> None:
+    """From a file or the environment it is refused; as an override it is cleared after LOG_CONTENT_MINUTES."""
+    site = Site(tmp_path, request_log=RequestLog())
+    site.environ |= {"ROM_ENV": "staging", "API_KEYS": secrets.token_urlsafe(32), "DATA_RESIDENCY": "any: ana, test"}
+    runtime, flags = site.start()
+    limit = ContentLimit(runtime)
+    flags.change({"LOG_CONTENT": True, "LOG_CONTENT_MINUTES": 10}, ANA)
+    for seconds, on in ((0, True), (599, True), (1, False)):
+        runtime.clock.advance(seconds)  # type: ignore[attr-defined]
+        limit.look()
+        assert runtime.current.settings.LOG_CONTENT is on
+    flags.change({"LOG_CONTENT": True}, ANA)
+    limit.look()
+    assert runtime.current.settings.LOG_CONTENT is True, "the minutes count anew"
+    (tmp_path / "other").mkdir()
+    refused = Site(tmp_path / "other", request_log=RequestLog())
+    refused.environ |= site.environ | {"LOG_CONTENT": "true"}
+    with pytest.raises(InvalidSettings, match="staging"):
+        refused.start()

@@ -1,7 +1,8 @@
 """Request log: one line for what happened, one that closes each turn with everything needed to judge it.
 
-Settings: LOGGING_ENABLED (switch), LOG_CONTENT; how lines are written is the core's (LOG_FORMAT, LOG_LEVEL).
-Hooks: rom_settings, rom_event. A pure observer; it remembers only the account of each turn, on the turn itself.
+Settings: LOGGING_ENABLED (switch), LOG_CONTENT, LOG_CONTENT_MINUTES; how lines are written is the core's (LOG_FORMAT,
+LOG_LEVEL). Hooks: rom_settings, rom_start, rom_stop, rom_event. A pure observer; it remembers only the account of each
+turn, on the turn itself.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Any
 
 import structlog
 
+from plugins.request_log.content import ContentLimit, content_is_an_exception
 from rom_core.errors import ModelError, RomError
 from rom_core.events import AttemptFinished, Event, RequestFinished, SettingsChanged, ToolFinished, TurnFinished
 from rom_core.http.requests import status_of
 from rom_core.markers import hookimpl
-from rom_core.settings import Rule, Setting, Settings
+from rom_core.runtime import Runtime
+from rom_core.settings import Rule, Setting
 from rom_core.telemetry.accounts import ACCOUNTED, TurnAccount, turn_of
 from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
 from rom_core.turn_values import StopLoop
@@ -65,12 +68,6 @@ _TAKEN = frozenset(("event", "level", "timestamp", "logger", "exception", "exc_i
 _NAMES: dict[type[Event], tuple[str, ...]] = {}
 
 
-def _no_content_in_production(settings: Settings) -> str | None:
-    if settings.LOG_CONTENT and settings.environment == "production":
-        return "is refused in production: conversations would be in the log"
-    return None
-
-
 class RequestLog:
     """The plugin."""
 
@@ -78,6 +75,7 @@ class RequestLog:
         self._logger = structlog.get_logger(_LOGGER)
         self._enabled = logging.getLogger(_LOGGER).isEnabledFor
         self._turn_routes: set[str] = set()
+        self._limit: ContentLimit | None = None
 
     @hookimpl
     def rom_settings(self) -> Sequence[Setting | Rule]:
@@ -88,10 +86,32 @@ class RequestLog:
                 "LOG_CONTENT",
                 bool,
                 False,
-                "Log questions, answers, tool inputs and outputs too; refused in production.",
+                "Log questions, answers, tools' input and output; never in production, in staging at run time only.",
             ),
-            Rule(("LOG_CONTENT",), _no_content_in_production),
+            Setting(
+                "LOG_CONTENT_MINUTES",
+                int,
+                15,
+                "Minutes after which LOG_CONTENT ends by itself in staging.",
+                minimum=1,
+                maximum=60,
+                scope="process",
+            ),
+            Rule(("LOG_CONTENT",), content_is_an_exception),
         ]
+
+    @hookimpl
+    def rom_start(self, runtime: Runtime) -> None:
+        """In staging, see to it that LOG_CONTENT ends."""
+        if runtime.current.settings.environment == "staging":
+            self._limit = ContentLimit(runtime)
+            self._limit.start()
+
+    @hookimpl
+    def rom_stop(self) -> None:
+        """Look no more."""
+        if self._limit is not None:
+            self._limit.stop()
 
     @hookimpl
     def rom_event(self, event: Event) -> None:
