@@ -140,7 +140,7 @@ class Keeper:
         with self._in_turn():
             rollout = self._current()
             rollout.may_leave(author.why)
-            reason = self._astray(rollout)
+            reason = self._why_not_in_force(rollout)
             if reason is not None:
                 raise CanaryConflict(reason)
             following, percent = rollout.following, rollout.phase.percent
@@ -187,7 +187,7 @@ class Keeper:
             if not rollout.running:
                 self._keep_end(rollout)
                 return
-            reason = self._astray(rollout)
+            reason = self._why_not_in_force(rollout)
             if reason is not None:
                 flags.withdraw_canary(Author(GATE, reason))
                 self._done(rollout.abort(GATE, reason))
@@ -202,7 +202,7 @@ class Keeper:
             else:
                 self._done(rollout.entry(finding.action, GATE, finding.judged.why, finding.judged))
 
-    def _astray(self, rollout: Rollout) -> str | None:
+    def _why_not_in_force(self, rollout: Rollout) -> str | None:
         """Why the flags in force are not the rollout's own any more, None if they are."""
         runtime, _ = self._ready()
         if not runtime.current.settings.CANARY_ENABLED:

@@ -25,8 +25,8 @@ from rom_core.settings.files import suggestion
 
 GROUP = "rom.plugins"
 OBSERVERS = ("rom_event", "rom_delta")
-# Asked of each plugin alone, so that there is nothing for another's to go around.
-_ALONE = ("rom_settings", "rom_tools", "rom_routes", "rom_start", "rom_stop", "rom_status", *OBSERVERS)
+# Called for each plugin by itself, so a wrapper would have nothing to go around.
+_EACH_BY_ITSELF = ("rom_settings", "rom_tools", "rom_routes", "rom_start", "rom_stop", "rom_status", *OBSERVERS)
 # What these give is gone through one by one, so they may yield it.
 _LISTS = ("rom_settings", "rom_tools")
 logger = structlog.get_logger("rom.catalogue")
@@ -203,7 +203,7 @@ def _misuse(spec: str, impl: pluggy.HookImpl) -> str:
     if impl.trylast:
         return ": trylast is the core's own place"
     if impl.wrapper:
-        return " is asked of each plugin alone: it cannot be wrapped" if spec in _ALONE else ""
+        return " is asked of each plugin alone: it cannot be wrapped" if spec in _EACH_BY_ITSELF else ""
     if spec not in _LISTS and inspect.isgeneratorfunction(impl.function):
         return " yields, which only @hookimpl(wrapper=True) may"
     return ""

@@ -79,7 +79,7 @@ def test_a_proposal_is_good_for_an_hour(site: Site) -> None:
     runtime.clock.advance(3599)
     assert len(flags.pending) == 1
     runtime.clock.advance(1)
-    assert flags.pending == ()
+    assert not flags.pending
     with pytest.raises(NotFound, match="over an hour"):
         flags.approve("p2", BIA)
     assert prompt(runtime) == "You answer."
