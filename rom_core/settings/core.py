@@ -102,6 +102,7 @@ _MODEL = (
         str,
         texts.CLOSING_INSTRUCTION,
         "Tells the model to answer now, from what it has.",
+        sensitive=True,
     ),
 )
 
