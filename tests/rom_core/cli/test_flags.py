@@ -26,6 +26,13 @@ TOKEN = "token-of-the-operator"
 SECOND = "token-of-another-one"
 
 
+@pytest.fixture(autouse=True)
+def log_lines_elsewhere() -> Iterator[None]:
+    """The server runs in this process: a line that it logs must not stand in what a command prints."""
+    with structlog.testing.capture_logs():
+        yield
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """A project with the admin routes."""
