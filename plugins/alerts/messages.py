@@ -123,8 +123,10 @@ def of_settings(event: SettingsChanged, at: float) -> Message:
     figures += [f"version {event.version}, by {event.by or 'unknown'}", f"why: {_value(event.why or 'not said')}"]
     undo = "if it was not meant: POST /admin/flags/rollback with the version before"
     if KILL_SWITCH not in changes and (silenced := silenced_by(changes)):
-        title = f"Less is seen from now on: {', '.join(silenced)} changed"
-        return Message("silence", "bad", title, at, figures, f"ask who did it; {undo}")
+        advice = f"ask who did it; {undo}"
+        return Message(
+            "silence", "bad", f"Less is seen from now on: {', '.join(silenced)} changed", at, figures, advice
+        )
     if KILL_SWITCH not in changes:
         return Message("flags", "info", f"Settings changed: {', '.join(list(changes)[:5])}", at, figures, undo)
     if changes[KILL_SWITCH][1]:
