@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 import structlog
 from flag_support import ANA, Site
-from support import Toolkit, asks, failure, make_runtime, make_settings, make_turn, says, tool
+from support import MODELS, Toolkit, asks, failure, make_runtime, make_settings, make_turn, says, tool
 
 from plugins.breaker import Breaker
 from plugins.fallback import Fallback
@@ -208,6 +208,22 @@ def test_whatever_a_client_names_itself_the_closing_line_is_one_line_of_json(wri
         "turn_id",
         "cohort",
     ]
+
+
+def test_the_closing_line_says_what_a_model_was_not_sent(written: Lines) -> None:
+    """A parameter that the model does not take is left out for it, and the line names it."""
+    runtime, _ = make_runtime(
+        says("ok"),
+        says("ok"),
+        plugins={"request_log": RequestLog()},
+        MODELS=[{**MODELS[0], "sampling": False}],
+        MODEL_FALLBACKS=[],
+    )
+    runtime.run(make_turn(runtime, temperature=0.2))
+    runtime.run(make_turn(runtime))
+    first, second = (line for line in written() if line["event"] == "turn.finished")
+    assert first["left_out"] == ["temperature"]
+    assert "left_out" not in second
 
 
 def test_people_read_the_closing_line_too(written: Lines) -> None:
