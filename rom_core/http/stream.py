@@ -23,7 +23,7 @@ KEEP_ALIVE = b": keep-alive\n\n"
 ENDING_SECONDS = 5.0
 READING_SECONDS = 20.0
 # What a slow reader may be behind, beside what the server buffers, before the turn waits for it: more than all but the
-# longest answers have, so that a turn ends, and gives its slot back, when the model has done. In characters, and so many
+# longest answers have, so that a turn ends, and gives its slot back, when the model has done. In characters, and some
 # more for each event.
 MAX_BEHIND = 4 * 1024 * 1024
 _EVENT_COSTS = 400

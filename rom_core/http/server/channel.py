@@ -33,6 +33,7 @@ HANG_UP = "rom.hang_up"
 LET_IN = "rom.let_in"
 # What a client sends after it has been refused is thrown away for so long, so that the answer reaches it.
 DISCARD_SECONDS = 5.0
+_DISCARD_AT_ONCE = 64 * 1024
 # Heads of requests that wait for their turn on one connection: so much is read ahead.
 _READ_AHEAD_BYTES = 64 * 1024
 READS = ("GET", "HEAD", "OPTIONS")
@@ -145,6 +146,20 @@ class Channel(HTTPChannel):
             return ahead <= _READ_AHEAD_BYTES and super().readable()
         return super().readable()
 
+    def handle_read(self) -> None:
+        """Take in what came. A client that was refused may say that it sends no more, and is still answered."""
+        if self._discard_until is None or len(self.requests) > 1:
+            super().handle_read()
+            return
+        connection: Any = self.socket
+        try:
+            if not connection.recv(_DISCARD_AT_ONCE):
+                self._discard_until = 0.0
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.handle_close()
+
     def received(self, data: bytes) -> bool:
         """Take in what came."""
         if self._discard_until is not None:
@@ -159,7 +174,8 @@ class Channel(HTTPChannel):
 
     def handle_write(self) -> None:
         """Send what is ready, and close if that was the last; first let a client that was refused take its answer."""
-        if self._discard_until is None or self.requests or not self.close_when_flushed:
+        lingers = self._discard_until is not None and time.monotonic() < self._discard_until
+        if not lingers or self.requests or not self.close_when_flushed:
             super().handle_write()
             return
         waitress: Any = self

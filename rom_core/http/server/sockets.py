@@ -1,8 +1,9 @@
 """The loop over the server's sockets, with the kernel keeping what is waited for from one round to the next.
 
 waitress asks every connection each time round whether it wants to read or to write, and a round is made for almost
-every request: a thousand idle connections would cost each of them two milliseconds. Here only those are asked to which
-something may have happened, and all of them once a second.
+every request. Measured, a plain request: 85 µs alone, 175 µs beside 200 idle connections and 595 µs beside 1,000, where
+here they cost nothing; and waitress's loop spins while a thread writes. Here only those are asked to which something
+may have happened, and all of them once a second.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from waitress import wasyncore
 
 # waitress looks at least so often, whatever happens: some of its changes wake nobody.
 _LOOK_AT_ALL_SECONDS = 1.0
-_SOON_SECONDS = 0.002
+SOON_SECONDS = 0.002
 # On Linux poll's names have the numbers of epoll's, and waitress reads the events by them.
 _READ = select.POLLIN | select.POLLPRI
 
@@ -40,6 +41,7 @@ class Sockets:
         # By thread: the next request of a connection may begin in one before the last has quite ended in another.
         self._busy: dict[int, Any] = {}
         self._unclear = False
+        self.now: Callable[[], float] = time.monotonic
 
     def changed(self, channel: Any) -> None:
         """A connection may want something else than before; the next round will see."""
@@ -65,14 +67,14 @@ class Sockets:
         look_at_all = 0.0
         with select.epoll() as kernel:
             while self._sockets:
-                now = time.monotonic()
+                now = self.now()
                 if now >= look_at_all:
                     look_at_all = now + _LOOK_AT_ALL_SECONDS
                     fds = {*self._known, *self._sockets}
                 else:
                     fds = {one._fileno for one in (*always, *list(self._busy.values()), *self._taken())}
                 self._tell(kernel, fds)
-                patience = _SOON_SECONDS if self._changed else max(0.0, look_at_all - time.monotonic())
+                patience = SOON_SECONDS if self._changed else max(0.0, look_at_all - self.now())
                 events = kernel.poll(patience)
                 # Whose events they are, before any of them is handled: that may close one and open another connection
                 # under the same number.

@@ -118,7 +118,7 @@ def test_a_stream_that_was_read_to_its_end_is_ok() -> None:
 
 
 def test_the_turn_ends_when_the_model_has_done_however_slow_the_reader() -> None:
-    """Two and a half million characters in pieces, of which nobody takes one: the turn, and with it its slot, is over."""
+    """Two and a half million characters in pieces, of which nobody takes one: the turn and its slot are over."""
 
     def talk(attempt: Attempt) -> None:
         for _ in range(2500):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -109,6 +110,26 @@ def test_the_refusal_of_a_large_body_arrives(serve: Serve, head: bytes, code: st
             client.shutdown(socket.SHUT_WR)
             ((_, problem),) = answers(client)
         assert problem["code"] == code
+    assert until(lambda: not channels(server))
+
+
+def test_who_says_no_more_is_coming_is_still_refused(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half-closed before the refusal was written: it arrives, and the connection ends."""
+    _, server = serve()
+    half_closed = threading.Event()
+
+    def late(*arguments: Any) -> Any:
+        assert half_closed.wait(LONG)
+        assert until(lambda: channels(server)[0]._discard_until == 0)
+        return problem(*arguments)
+
+    monkeypatch.setattr("rom_core.http.server.channel.problem", late)
+    with connect(server) as client:
+        client.sendall(b"NONSENSE\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        half_closed.set()
+        ((status, _),) = answers(client)
+    assert status == 400
     assert until(lambda: not channels(server))
 
 
@@ -230,6 +251,8 @@ def test_a_malformed_request_and_a_fin_are_one_line(
         with connect(server) as client:
             client.sendall(first + b"NONSENSE\r\n\r\n")
             assert refusing.wait(LONG)
+            # No FIN, which the client of a refusal may send and still read, but a reset.
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert until(lambda: any(line["event"] == "http.refused" for line in logs))
         assert until(lambda: not server._dispatcher.busy)
     (refused,) = [line for line in logs if line["event"] == "http.refused"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rom_core.http.server.sockets import Sockets
+from rom_core.http.server.sockets import SOON_SECONDS, Sockets
 
 
 class End:
@@ -59,11 +59,13 @@ class End:
 
 
 class Loop:
-    """A running loop; `trigger` wakes it up."""
+    """A running loop; `trigger` wakes it up. Its clock stands still: it looks at all only if told to."""
 
     def __init__(self) -> None:
         self.map: dict[int, Any] = {}
         self.sockets = Sockets(self.map)
+        self.now = 0.0
+        self.sockets.now = lambda: self.now
         self.trigger = End(self.map)
         self.thread = threading.Thread(target=self.sockets.run, args=((self.trigger,),), daemon=True)
 
@@ -86,7 +88,7 @@ class Loop:
         assert not self.thread.is_alive()
 
 
-def until(condition: Callable[[], Any], seconds: float = 5) -> bool:
+def until(condition: Callable[[], Any], seconds: float = 20) -> bool:
     """Wait for another thread."""
     end = time.monotonic() + seconds
     while not condition():
@@ -106,18 +108,16 @@ def loop() -> Iterator[Loop]:
 
 
 def test_connections_at_rest_are_not_asked_in_every_round(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """100 rounds beside 50 idle connections ask each of them a few times, not a hundred times."""
+    """100 rounds beside 50 idle connections ask none of them."""
     idle = [End(loop.map) for _ in range(50)]
     for end in idle:
         loop.sockets.changed(end)
     loop.wake()
     assert until(lambda: all(end.asked for end in idle))
     before = sum(end.asked for end in idle)
-    began = time.monotonic()
     for _ in range(100):
         loop.wake()
-    looks = 1 + int(time.monotonic() - began)
-    assert sum(end.asked for end in idle) - before <= 50 * looks
+    assert sum(end.asked for end in idle) == before
     idle[7].other.send(b"hello")
     assert until(lambda: idle[7].read == [b"hello"])
 
@@ -126,8 +126,13 @@ def test_what_changes_without_a_word_is_seen_within_a_second(loop: Loop) -> None
     """All are asked from time to time: some of waitress's own changes tell nobody."""
     end = End(loop.map)
     end.other.send(b"there")
+    loop.wake()
+    loop.now += 1.5
+    loop.wake()
     assert until(lambda: end.read == [b"there"])
     end.wants_to_write = lambda: not end.written
+    loop.now += 1.5
+    loop.wake()
     assert until(lambda: end.written)
 
 
@@ -138,10 +143,8 @@ def test_a_connection_that_a_thread_works_for_is_asked_in_every_round(loop: Loop
         (loop.sockets.busy if busy else loop.sockets.idle)(end)
         end.written = 0
         end.wants_to_write = lambda: not end.written
-        began = time.monotonic()
         loop.wake()
         assert until(lambda: end.written)
-        assert time.monotonic() - began < 0.5
 
 
 def test_a_thread_that_ends_late_does_not_hide_the_one_that_works_next(loop: Loop) -> None:
@@ -164,10 +167,8 @@ def test_a_thread_that_ends_late_does_not_hide_the_one_that_works_next(loop: Loo
     loop.wake()
     loop.wake()
     end.wants_to_write = lambda: not end.written
-    began = time.monotonic()
     loop.wake()
     assert until(lambda: end.written)
-    assert time.monotonic() - began < 0.5
     loop.sockets.idle(end)
 
 
@@ -185,17 +186,18 @@ def test_what_cannot_be_told_is_asked_again_soon_and_not_without_pause(loop: Loo
         return not end.written
 
     end.wants_to_write = writable
-    before = end.asked
+    before, began = end.asked, time.monotonic()
     loop.sockets.changed(end)
     loop.wake()
+    assert until(lambda: end.asked - before >= 3)
     time.sleep(0.1)
     looks = end.asked - before
-    assert 3 <= looks <= 120, looks
+    assert looks <= 5 + (time.monotonic() - began) / SOON_SECONDS, looks
     assert end.written == 0
     end.other.send(b"still read")
     assert until(lambda: end.read == [b"still read"])
     held = False
-    assert until(lambda: end.written, 0.5)
+    assert until(lambda: end.written)
 
 
 def test_who_wants_nothing_is_left_alone(loop: Loop) -> None:
@@ -205,9 +207,9 @@ def test_who_wants_nothing_is_left_alone(loop: Loop) -> None:
     loop.sockets.changed(end)
     loop.wake()
     end.other.send(b"early")
-    before = end.asked
+    before = loop.trigger.asked
     time.sleep(0.05)
-    assert end.asked - before <= 2
+    assert loop.trigger.asked - before <= 2
     end.wants_to_read = True
     loop.sockets.changed(end)
     loop.wake()
