@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from repositories import SCRIPTS
 
-from rom_core import hookspecs
-from rom_core.plugin.catalogue import Catalogue
+from rom_core.ops.reference import built_in
 
 ROOT = SCRIPTS.parent
 STEPS = [
@@ -70,7 +69,7 @@ def test_the_first_failure_is_the_last_step(tools: Path, tool: str) -> None:
 
 def test_a_developers_own_settings_decide_nothing(tools: Path) -> None:
     """No declared setting, no credentials, no proxy reach the tests; anything else does."""
-    declared = {setting.name for setting in Catalogue.installed(hookspecs).settings}
+    declared = {setting.name for setting in built_in().settings}
     own = dict.fromkeys(declared | {"AWS_PROFILE", "ROM_ENV", "ROM_URL", "https_proxy", "NO_PROXY"}, "1")
     assert run(tools, **own, EDITOR="ed") == 0
     left = {line.partition("=")[0] for line in (tools / "environ").read_text().splitlines()}

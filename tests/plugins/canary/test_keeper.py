@@ -170,11 +170,9 @@ def test_a_record_that_cannot_be_read_withdraws_the_canary(bench: Bench, tmp_pat
     database = tmp_path / "state" / "canary.db"
     database.rename(database.with_suffix(".away"))
     database.mkdir()
-    database.mkdir()
     bench.start()
     assert (bench.percent, bench.keeper.view) == (None, {"rollout": None, "durable": False})
     bench.keeper.stop()
-    database.rmdir()
     database.rmdir()
     database.with_suffix(".away").rename(database)
     bench.start()

@@ -13,13 +13,12 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 from support import ScriptedTransport, make_settings, says
 
-from rom_core import hookspecs
 from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import RomError
 from rom_core.http import guesses
 from rom_core.http.app import App, create_app
 from rom_core.http.openapi import TURN_ERRORS
-from rom_core.plugin.catalogue import Catalogue
+from rom_core.ops.reference import built_in
 from rom_core.runtime import Runtime
 
 KEY, TOKEN = "client-key-0123456789", "admin-token-0123456789"
@@ -33,7 +32,7 @@ class Served:
     """The app of all installed plugins, all switched on, with a model that answers or fails as told."""
 
     def __init__(self) -> None:
-        catalogue = Catalogue.installed(hookspecs)
+        catalogue = built_in()
         switches = {plugin.switch: True for plugin in catalogue.plugins.values()}
         self.transport = ScriptedTransport(says("hello there"))
         values = make_settings(

@@ -17,7 +17,7 @@ from rom_core.settings import Setting, load_settings
 from rom_core.settings.files import read_dotenv
 
 ACME = """
-from rom_core.hookspecs import hookimpl
+from rom_core.markers import hookimpl
 from rom_core.settings import Setting
 
 class Acme:

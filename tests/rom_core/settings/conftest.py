@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from config_support import Site
+from settings_support import Site
 
 
 @pytest.fixture

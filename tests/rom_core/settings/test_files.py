@@ -7,9 +7,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from config_support import DECLARED, Site
 from hypothesis import given
 from hypothesis import strategies as st
+from settings_support import DECLARED, Site
 
 from rom_core.settings import InvalidSettings, Rule, load_settings
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from config_support import DECLARED, Site
+from settings_support import DECLARED, Site
 
 from rom_core.settings import InvalidDeclaration, Problem, Rule, Setting, Settings, load_settings
 

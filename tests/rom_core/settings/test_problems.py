@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from config_support import Site
+from settings_support import Site
 
 from rom_core.settings import InvalidSettings, Problem, Setting
 
