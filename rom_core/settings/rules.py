@@ -34,7 +34,7 @@ def _differ(one: str, other: str) -> Callable[[Settings], str | None]:
         try:
             keys, others = (set(parse_api_keys(getattr(settings, name)).values()) for name in (one, other))
         except InvalidKeys:
-            return None  # told by the rule about it
+            return None  # the rule about that setting says so
         return (
             f"holds a key that is in {other} too: whoever has the one would have the other" if keys & others else None
         )

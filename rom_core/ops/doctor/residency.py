@@ -1,4 +1,4 @@
-"""Where a model may process what it is told, by its id alone."""
+"""Where a model may process what is sent to it, by its id alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ LGPD = "Lei 13.709/2018 (LGPD), arts. 33 to 36, on sending personal data abroad"
 
 
 def check_data_path(settings: Settings) -> Iterator[Finding]:
-    """Where the living models of the chain, and those that the fallback would add, may process what they are told."""
+    """Where the living models of the chain, and those that the fallback would add, may process what is sent to them."""
+    if settings.DATA_RESIDENCY:
+        yield Finding("residency", OK, f"DATA_RESIDENCY is {settings.DATA_RESIDENCY!r}; no model of MODELS leaves it")
     region = settings.AWS_REGION
     places: dict[Place, list[str]] = {}
     waiting = standby(settings)

@@ -358,3 +358,10 @@ def test_a_profile_that_there_is_not_is_a_finding(monkeypatch: pytest.MonkeyPatc
     findings = list(examine(settings_for(), {}))
     assert (findings[-1].about, findings[-1].status) == ("credentials", FAIL)
     assert "nobody" in findings[-1].text
+
+
+def test_the_decision_about_residency_is_shown() -> None:
+    """Who decided that data may go anywhere, and why, is what an auditor asks for first."""
+    first = next(check_data_path(settings_for(DATA_RESIDENCY="any: Ana Souza, standard clauses")))
+    assert (first.about, first.status) == ("residency", OK)
+    assert "Ana Souza, standard clauses" in first.text
