@@ -170,8 +170,8 @@ def rom_model_call(call: ModelCall) -> ModelReply | None:
     """One logical question to a model, with all its attempts. Kind: around.
 
     Called once per iteration, and once more to close a stopped loop (`call.closing`). Returns the complete reply; a
-    plain implementation may answer from elsewhere (a cache), and nothing goes on the wire. An exception that
-    comes out of it ends the turn.
+    plain implementation may answer from elsewhere (a cache), and nothing goes on the wire. Not called while the kill
+    switch is off. An exception that comes out of it ends the turn.
 
         @hookimpl(wrapper=True)
         def rom_model_call(self, call):

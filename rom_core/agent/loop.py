@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = structlog.get_logger("rom.loop")
 
 # Stop reasons with which a model may ask for tools; some models say end_turn although they do.
-_ASKS = ("tool_use", "end_turn", "stop_sequence")
+_MAY_ASK_FOR_TOOLS = ("tool_use", "end_turn", "stop_sequence")
 # What a person reads when an answer came without any text, by stop reason.
 _TEXTS = {
     "max_tokens": "TEXT_MAX_TOKENS",
@@ -56,7 +56,7 @@ class ToolLoop:
             self._check_enabled()
             turn.iterations += 1
             iteration = Iteration(turn, turn.iterations)
-            result = self._observed(iteration)
+            result = self._run_iteration(iteration)
             if result.stop is not None:
                 turn.emit(LoopStopped(iteration, result.stop))
                 return self._close(turn, result.stop)
@@ -70,8 +70,8 @@ class ToolLoop:
     def rom_iteration(self, iteration: Iteration) -> IterationResult:
         """One model call and, if it asks for them and nobody objects, its tools."""
         turn = iteration.turn
-        reply = self._ask(ModelCall(turn, iteration.number, turn.cancel, turn.deadline))
-        uses = reply.tool_uses if reply.stop_reason in _ASKS else []
+        reply = self._call_model(ModelCall(turn, iteration.number, turn.cancel, turn.deadline))
+        uses = reply.tool_uses if reply.stop_reason in _MAY_ASK_FOR_TOOLS else []
         if not uses:
             return IterationResult(reply, finished=True)
         hook = turn.snapshot.pipeline.hook
@@ -86,7 +86,7 @@ class ToolLoop:
         turn.messages.append({"role": "user", "content": self._tools.run(iteration, uses)})
         return IterationResult(reply, finished=False)
 
-    def _observed(self, iteration: Iteration) -> IterationResult:
+    def _run_iteration(self, iteration: Iteration) -> IterationResult:
         turn = iteration.turn
         turn.emit(IterationStarted(iteration))
         began = turn.clock.monotonic()
@@ -98,7 +98,7 @@ class ToolLoop:
             turn.emit(IterationFinished(iteration, result, turn.clock.monotonic() - began))
         return result
 
-    def _ask(self, call: ModelCall) -> ModelReply:
+    def _call_model(self, call: ModelCall) -> ModelReply:
         """Ask the model, take its text into the answer and its message into the conversation."""
         turn = call.turn
         self._check_enabled()
@@ -151,7 +151,7 @@ class ToolLoop:
 
         try:
             with turn.cancel.calling(follow), self._watchdog.watching(expire):
-                return self._ask(call)
+                return self._call_model(call)
         except RomError as error:
             turn.check()
             logger.warning("loop.closing_failed", reason=stop.reason, error=error.code, trace_id=turn.trace_id)

@@ -81,9 +81,9 @@ class ModelCalls:
             # A copy for this attempt alone: what plugins change in it must not be remembered.
             request, memo = copy.deepcopy(request), None
             turn.snapshot.pipeline.hook.rom_model_request(attempt=attempt, request=request)
-        asked = request
-        request = normalise(asked, model=_capabilities(attempt.model), memo=memo)
-        attempt.left_out = left_out(asked, request)
+        before = request
+        request = normalise(before, model=_capabilities(attempt.model), memo=memo)
+        attempt.left_out = left_out(before, request)
         request["modelId"] = attempt.model.id
         call.requests += 1
         turn.model_requests += 1
@@ -146,11 +146,11 @@ def build_request(attempt: Attempt) -> dict[str, Any]:
     Shares the turn's messages: whoever changes it works on a copy.
     """
     turn = attempt.turn
-    asked, settings = turn.request, turn.settings
-    system = [{"text": text} for text in (settings.SYSTEM_PROMPT, asked.system) if text.strip()]
-    inference: dict[str, Any] = {"maxTokens": asked.max_tokens or settings.MAX_TOKENS}
-    if asked.temperature is not None:
-        inference["temperature"] = asked.temperature
+    chat, settings = turn.request, turn.settings
+    system = [{"text": text} for text in (settings.SYSTEM_PROMPT, chat.system) if text.strip()]
+    inference: dict[str, Any] = {"maxTokens": chat.max_tokens or settings.MAX_TOKENS}
+    if chat.temperature is not None:
+        inference["temperature"] = chat.temperature
     request: dict[str, Any] = {"messages": turn.messages, "system": system, "inferenceConfig": inference}
     if turn.snapshot.tools:
         request["toolConfig"] = {"tools": list(turn.snapshot.tools.specs)}

@@ -3,7 +3,7 @@
 `bedrock.classify` says which error an exception is; this says what is done about it. The retry, breaker and fallback
 plugins ask here, so that they cannot disagree. docs/resilience.md shows the same table as measured over sockets.
 
-The rule behind it: 429, 5xx, timeouts and broken connections are worth another try and speak against the model; a 4xx
+The rule behind it: 429, 5xx, timeouts and broken connections are worth another try and count for the breaker; a 4xx
 says something about this request, this account or this model's answer to it, and asking the same again changes nothing.
 Two exceptions, by what AWS documents of them: ModelStreamErrorException ("A streaming error occurred. Retry your
 request.") is retried although it is a 424, and a quota of a day is not although it is a 429.
@@ -39,7 +39,7 @@ class Failure:
 
     name: what people call it. error: the class it has. kinds: the `ModelError.kind`s it is for (first letter in either
     case: a stream writes names so), none = every kind of that class that no line above names. retry: whether the same
-    model is asked again. counts: whether it speaks against the model's health (the breaker). fallback: whether another
+    model is asked again. counts: whether it is a failure of the model (the breaker). fallback: whether another
     model may do better; "remembered" = this model is also passed over for a while. The HTTP answer is the class's own.
     """
 

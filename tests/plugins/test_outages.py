@@ -10,15 +10,15 @@ from bench.simulation import Upstream
 FLAPPING = Upstream(2, 2)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("pause", "seconds"), [(1.0, (0.5, 1.5)), (0.2, (0.1, 0.3)), (3.0, (1.0, 3.0))])
 @pytest.mark.parametrize("obeys", [True, False], ids=["obeying", "ignoring Retry-After"])
 def test_an_upstream_that_flaps_is_ridden_out(
     pause: float, seconds: tuple[float, float], seed: int, obeys: bool
 ) -> None:
     """2 s up, 2 s down, five users, the defaults: at least 95 % of the questions are answered, at any pace."""
-    outcome = simulate(FLAPPING, pause=pause, seconds=seconds, seed=seed, obeys=obeys)
-    assert outcome.questions.asked > 100
+    outcome = simulate(FLAPPING, minutes=3, pause=pause, seconds=seconds, seed=seed, obeys=obeys)
+    assert outcome.questions.asked > 80
     assert outcome.questions.share >= 0.95
 
 
