@@ -33,7 +33,7 @@ _ON: dict[str, Any] = {
 
 
 class Outcome(NamedTuple):
-    """What came of the questions, the requests on the wire, and every model's circuit at the end."""
+    """What came of the questions, the requests on the wire, and the circuit of every model of the chain at the end."""
 
     questions: Count
     requests: int
@@ -70,7 +70,8 @@ def simulate(
     count = Count()
     clock.run([User(runtime, clock, minutes * 60, pause, obeys, streams, count)] * users)
     models = runtime.current.pipeline.status("breaker").get("breaker", {}).get("models", {})
-    return Outcome(count, model.requests, {alias: found["state"] for alias, found in models.items()})
+    chain = (settings.MODEL_PRIMARY, *settings.MODEL_FALLBACKS)
+    return Outcome(count, model.requests, {alias: models[alias]["state"] for alias in chain if alias in models})
 
 
 class Scenario(NamedTuple):
