@@ -285,7 +285,7 @@ def test_a_webhook_that_hangs_delays_no_turn_and_no_end_of_the_process() -> None
 
 @responses.activate
 def test_what_a_hanging_webhook_keeps_from_being_posted_is_said_to_be_lost(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopping waits for no post under way; that one and each behind it end once, and are in the log."""
     monkeypatch.setattr("plugins.alerts.courier.LAST_WORDS_SECONDS", -0.99)
@@ -313,7 +313,7 @@ def test_what_a_hanging_webhook_keeps_from_being_posted_is_said_to_be_lost(
     courier.stop()
     told = [("capacity", "failed"), ("circuit", "dropped"), ("flags", "dropped")]
     assert ends == told
-    assert capsys.readouterr().out.count("alert.lost") == 3
+    assert capfd.readouterr().err.count("alert.lost") == 3
     release.set()
     courier._thread.join(10)
     assert not courier._thread.is_alive()
@@ -321,7 +321,7 @@ def test_what_a_hanging_webhook_keeps_from_being_posted_is_said_to_be_lost(
 
 
 @responses.activate
-def test_without_a_url_nothing_is_sent_and_the_url_is_never_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_url_nothing_is_sent_and_the_url_is_never_logged(capfd: pytest.CaptureFixture[str]) -> None:
     """ALERT_WEBHOOK_URL empty is the default; where it is set and does not answer, the log names it not."""
     runtime, _, ends = started(ALERT_WEBHOOK_URL="")
     runtime.emit(critical())
@@ -333,7 +333,7 @@ def test_without_a_url_nothing_is_sent_and_the_url_is_never_logged(capsys: pytes
     until(lambda: len(ends.seen) == 1)
     runtime.stop()
     assert ends.seen == [("capacity", "failed")]
-    logged = capsys.readouterr().out
+    logged = capfd.readouterr().err
     assert "alert.not_delivered" in logged
     assert "services" not in logged
 
