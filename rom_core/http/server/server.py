@@ -118,7 +118,7 @@ class Server:
         _until(lambda: not self._busy(), _LAST_WORDS_SECONDS)
         self._dispatcher.shutdown(timeout=0.5)
         # The loop of waitress ends when nothing is left in its map.
-        # Somebody else's pull may have the loop do it, and close the trigger, before ours is written.
+        # Another thread's pull may wake the loop first: it closes the trigger, and ours finds it closed.
         with contextlib.suppress(OSError):
             self._server.trigger.pull_trigger(self._close_channels)
         self._thread.join(timeout=2)
