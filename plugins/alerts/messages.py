@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from rom_core.events import (
     FlagsStoreTroubled,
     SettingsChanged,
 )
+from rom_core.store.overrides import CANARY
 
 KILL_SWITCH = "BEDROCK_ENABLED"
 # The values of these that mean that less is seen from then on.
@@ -25,6 +27,8 @@ _SILENT: Mapping[str, tuple[Any, ...]] = {
     "METRICS_ENABLED": (False,),
     "LOG_LEVEL": ("ERROR", "CRITICAL"),
 }
+# The same in the one line that tells of a canary (`rom_core.flags.canary.describe`).
+_SILENT_IN_CANARY = frozenset(f"{name}={json.dumps(value)}" for name, values in _SILENT.items() for value in values)
 WEBHOOK = "ALERT_WEBHOOK_URL"
 _MAX_VALUE = 100
 _MAX_CHANGES = 20
@@ -140,7 +144,9 @@ def silenced_by(changes: Mapping[str, tuple[Any, Any]]) -> list[str]:
     return [
         name
         for name, (old, new) in changes.items()
-        if (name == WEBHOOK and old) or (name in _SILENT and new in _SILENT[name])
+        if (name == WEBHOOK and old)
+        or (name in _SILENT and new in _SILENT[name])
+        or (name == CANARY and isinstance(new, str) and _SILENT_IN_CANARY.intersection(new.split(", ")))
     ]
 
 

@@ -151,7 +151,7 @@ def approve(id_: str, author: Author, time: Callable[[], float], if_version: int
         pending = next((each for each in waiting if each.id == id_), None)
         if pending is None:
             raise NotFound(f"no change waits under {id_[:40]!r}; it was carried out, dropped, or is over an hour old")
-        if pending.by == author.by:
+        if pending.by.lower() == author.by.lower():
             raise Forbidden("another person than who asked for it has to approve it")
         good, problems = check_edits(pending.edits, now.snapshot.settings.declared, state.overrides)
         left = _kept(each for each in waiting if each.id != id_)

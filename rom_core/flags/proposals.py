@@ -16,7 +16,7 @@ from rom_core.settings.layers import OVERRIDE
 from rom_core.store.overrides import CANARY, PENDING, State, Version
 
 KILL_SWITCH = "BEDROCK_ENABLED"
-_NAMELESS = re.compile(r"|default|key-\d+")
+_NAMELESS = re.compile(r"|default|key-\d+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

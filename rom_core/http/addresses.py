@@ -33,7 +33,7 @@ def canonical(text: str) -> str:
     if match is not None:
         text = match["v6"] or match["v4"]
     try:
-        address = ipaddress.ip_address(text.partition("%")[0])
+        address = ipaddress.ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         return ""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None

@@ -43,6 +43,9 @@ def is_loopback(name: str) -> bool:
 
 def _name(host: str) -> str:
     """The name in a Host header, without its port; "" if there is none."""
+    # Where a name ends is read in more than one way with these.
+    if any(character in host for character in "@\\/?#"):
+        return ""
     try:
         return (urlsplit(f"//{host.strip()}").hostname or "").rstrip(".").lower()
     except ValueError:

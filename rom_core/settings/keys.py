@@ -61,7 +61,8 @@ def parse_api_keys(text: str, *, strong: bool = False) -> Mapping[str, str]:
             raise InvalidKeys(f"{where} is empty")
         if not _NAME.fullmatch(name):
             raise InvalidKeys(f"{where}: a name is letters, digits, '-', '_' and '.', beginning with a letter")
-        if name in keys:
+        # Names stand for persons: `ana` is not the second one who approves what `Ana` wants.
+        if name.lower() in map(str.lower, keys):
             raise InvalidKeys(f"{where}: the name is taken by an earlier entry")
         if key in keys.values():
             raise InvalidKeys(f"{where}: the same key has an earlier entry")

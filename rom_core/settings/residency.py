@@ -46,6 +46,7 @@ _PROVIDERS = frozenset(
         "zai",
     }
 )
+_PROVIDER = re.compile(r"[a-z0-9]+")
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
 _ANYWHERE = re.compile(r"any:\s*[^\s,][^,]*,\s*\S.*", re.DOTALL)
 FORM = (
@@ -76,7 +77,7 @@ def place(model_id: str, region: str) -> Place:
         return Place(f"in {GEOGRAPHIES[profile][0]} (profile `{profile}.`)")
     own_region, kind, name = _parts(model_id)
     first, *rest = name.split(".")
-    plain = len(rest) == 1 or (len(rest) > 1 and first in _PROVIDERS)
+    plain = _PROVIDER.fullmatch(first) is not None and (len(rest) == 1 or (len(rest) > 1 and first in _PROVIDERS))
     if not plain or kind not in ("", "foundation-model"):
         return Place(None)
     region = own_region or region

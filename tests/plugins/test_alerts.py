@@ -378,6 +378,8 @@ def put_in_force(runtime: Runtime, *, alerts: bool) -> None:
         ({"ALERT_WEBHOOK_URL": f"{HOOK}/other"}, "ALERT_WEBHOOK_URL", [f"{HOOK}/other", HOOK]),
         ({"LOG_LEVEL": "CRITICAL"}, "LOG_LEVEL", [HOOK]),
         ({"METRICS_ENABLED": False, "MAX_TOKENS": 77}, "METRICS_ENABLED", [HOOK]),
+        ({"canary": {"flags": {"MAX_TOKENS": 77, "LOGGING_ENABLED": False}}}, "canary", [HOOK]),
+        ({"canary": {"flags": {"LOGGING_ENABLED": True}}}, "", [HOOK]),
         ({"LOG_LEVEL": "DEBUG"}, "", [HOOK]),
     ],
 )

@@ -93,6 +93,9 @@ class Parser(HTTPRequestParser):
             self.completed = True
         used = super().received(data)
         self.error = (self.error and self._precise) or self.error
+        if self.empty:
+            # One before a request is a habit of old clients, and waitress overlooks it; a stream of them has no end.
+            self.error = BadRequest("empty lines where a request should begin")
         if self.completed:
             # A request that is complete waits for nothing, and waitress would wait for its body once more.
             self.expect_continue = False
@@ -110,6 +113,7 @@ class Parser(HTTPRequestParser):
         try:
             _check_headers(lines, _check_line(first))
             super().parse_header(header_plus)
+            self._check_authority()
         except _Refused as refused:
             self._precise = refused.error
             raise
@@ -123,6 +127,12 @@ class Parser(HTTPRequestParser):
             raise ParsingError("HTTP/1.0 has no Transfer-Encoding")
         if isinstance(self.body_rcv, ChunkedReceiver):
             self.body_rcv = _Chunks(self.body_rcv.getbuf())
+
+    def _check_authority(self) -> None:
+        """RFC 9112, 3.2.2: a target with an authority counts instead of Host. Raises ParsingError if they differ."""
+        waitress: Any = self
+        if waitress.proxy_scheme and waitress.proxy_netloc.lower() != waitress.headers.get("HOST", "").lower():
+            raise ParsingError("the target names another host than the Host header")
 
     def _readable(self, data: bytes) -> bool:
         """Whether the part of `data` that belongs to the head may stand there."""
@@ -188,7 +198,7 @@ def _check_headers(lines: list[bytes], version: tuple[bytes, bytes]) -> None:
     """Raises ParsingError."""
     if len(lines) > MAX_HEADERS:
         raise _Refused(RequestHeaderFieldsTooLarge(f"more than {MAX_HEADERS} headers"))
-    hosts = []
+    hosts, codings = [], []
     for line in lines:
         if line.startswith((b" ", b"\t")):
             raise ParsingError("a header continued on the next line")
@@ -197,6 +207,11 @@ def _check_headers(lines: list[bytes], version: tuple[bytes, bytes]) -> None:
         name, _, value = line.partition(b":")
         if name.lower() == b"host":
             hosts.append(value.strip(b" \t"))
+        elif name.lower() == b"transfer-encoding":
+            codings.append(value.strip(b" \t").lower())
+    # RFC 9112, 6.1: once. waitress takes a list of nothing for no header, and several for one.
+    if len(codings) > 1 or any(not coding.strip(b", \t") or coding.count(b"chunked") > 1 for coding in codings):
+        raise ParsingError("Transfer-Encoding is `chunked`, once")
     if len(hosts) > 1 or (version == (b"1", b"1") and not hosts):
         raise ParsingError("a request has one Host header")
     if hosts and not _HOST.fullmatch(hosts[0]):

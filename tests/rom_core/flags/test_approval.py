@@ -63,6 +63,8 @@ def test_nobody_approves_alone(site: Site) -> None:
     flags.change(EVIL, ANA)
     with pytest.raises(Forbidden, match="another person"):
         flags.approve("p2", dataclasses.replace(ANA, why="me again"))
+    with pytest.raises(Forbidden, match="another person"):
+        flags.approve("p2", dataclasses.replace(ANA, by=ANA.by.title()))
     for nameless in NAMELESS:
         with pytest.raises(Forbidden, match="named person"):
             flags.approve("p2", nameless)

@@ -25,6 +25,7 @@ from rom_core.http.addresses import canonical, client_address, network
         ("::ffff:a01:1", "10.1.0.1"),
         ("fe80::1%eth0", "fe80::1"),
         (" 10.1.0.1 ", "10.1.0.1"),
+        ("10.1.0.1%eth0", ""),
         ("unknown", ""),
         ("_hidden:80", ""),
         ("10.1.0.1.5", ""),

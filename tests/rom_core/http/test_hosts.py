@@ -52,6 +52,8 @@ def test_this_machine_is_served(headers: dict[str, str]) -> None:
         {"Host": "192.0.2.1"},
         {"Host": "localhost, evil.example"},
         {"Host": "evil@localhost.example"},
+        {"Host": "127.0.0.1%2eevil.example"},
+        {"Host": "localhost", "Origin": "http://evil.example\\@localhost"},
         {"Host": "localhost", "Origin": "https://evil.example"},
         {"Host": "localhost", "Origin": "null"},
         {"Host": "localhost", "Origin": "localhost"},

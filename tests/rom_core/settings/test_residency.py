@@ -58,6 +58,7 @@ def test_forms(text: str, usable: bool) -> None:
         ("us,sa-east-1", OWN_PROFILE, False),
         ("apac", f"apac.{SONNET}", True),
         ("us", f"mars.{SONNET}", False),
+        ("us-west-2", FOUNDATION.replace("arn:", "ARN:"), False),
     ],
 )
 def test_who_stays_inside(residency: str, model_id: str, stays: bool) -> None:
