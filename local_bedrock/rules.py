@@ -192,10 +192,15 @@ def _answers(asked: list[str], results: list[str], index: int) -> Iterator[str]:
 def _cache_points(body: dict[str, Any], messages: list[dict[str, Any]], tool_config: dict[str, Any]) -> Iterator[str]:
     lists = [("toolConfig.tools", tool_config.get("tools") or []), ("system", body.get("system") or [])]
     lists += [(f"messages.{index}.content", message["content"]) for index, message in enumerate(messages)]
-    count = 0
+    count, short = 0, ""
     for where, blocks in lists:
         points = [index for index, block in enumerate(blocks) if block.get("cachePoint")]
         count += len(points)
+        for index in points:
+            if blocks[index]["cachePoint"].get("ttl") != "1h":
+                short = f"{where}.{index}"
+            elif short:
+                yield f"{_FROM_MODEL}{where}.{index}: a ttl of '1h' must not come after one of '5m' ({short})."
         if points and points[0] == 0:
             yield f"{_FROM_MODEL}{where}.0: a cachePoint must follow the block that it caches."
     if count > MAX_CACHE_POINTS:

@@ -53,7 +53,7 @@ class UsageMeter:
         with self._lock:
             self._cached.clear()
 
-    def measure(self, model_id: str, model: ModelInfo, body: dict[str, Any], output_tokens: int) -> dict[str, int]:
+    def measure(self, model_id: str, model: ModelInfo, body: dict[str, Any], output_tokens: int) -> dict[str, Any]:
         """The `usage` member for this request; the prefixes that it marks are cached from now on."""
         if model.cache_minimum is None or not has_cache_point(body):
             total = tokens_of(sum(len(text) for text, _ in _blocks(body)))
@@ -66,7 +66,11 @@ class UsageMeter:
         ]
         with self._lock:
             read, written = self._look_up(model_id, boundaries, marked)
-        return _usage(boundaries[-1].tokens - read - written, output_tokens, read, written)
+        usage = _usage(boundaries[-1].tokens - read - written, output_tokens, read, written)
+        hours = [boundaries[number].tokens for number in marked if boundaries[number].seconds == _SECONDS["1h"]]
+        hour = max(0, max(hours, default=0) - read)
+        details = [{"ttl": ttl, "inputTokens": tokens} for ttl, tokens in (("1h", hour), ("5m", written - hour))]
+        return usage | {"cacheDetails": [detail for detail in details if detail["inputTokens"]]} if written else usage
 
     def _look_up(self, model_id: str, boundaries: list[_Boundary], marked: list[int]) -> tuple[int, int]:
         now, read = self._clock.monotonic(), 0

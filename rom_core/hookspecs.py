@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rom_core.settings import Rule, Setting
     from rom_core.tools import Tool, ToolResult
     from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
-    from rom_core.turn_values import IterationResult, ModelReply, StopLoop, TryAgain, TurnResult
+    from rom_core.turn_values import CachePlan, IterationResult, ModelReply, StopLoop, TryAgain, TurnResult
 
 # == the process =====================================================================================================
 
@@ -206,6 +206,20 @@ def rom_model_request(attempt: Attempt, request: dict[str, Any]) -> None:
         @hookimpl
         def rom_model_request(self, attempt, request):
             request["system"].append({"cachePoint": {"type": "default"}})
+    """
+
+
+@hookspec(firstresult=True)
+def rom_cache_points(attempt: Attempt, request: dict[str, Any]) -> CachePlan | None:
+    """Where shall this request's cache points stand? Kind: first answer.
+
+    Called before every request on the wire to a model that caches prompts, after the normaliser, with the request as it
+    goes out (read only), unless a plugin has set points in it already. The core sets the points of the `CachePlan` and
+    keeps it as `attempt.cache_plan`; None sets none. An exception fails the turn.
+
+        @hookimpl
+        def rom_cache_points(self, attempt, request):
+            return CachePlan("later_call", static="5m", moving=True) if attempt.call.iteration > 1 else None
     """
 
 

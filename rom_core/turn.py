@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.concurrency.clock import Clock
-from rom_core.turn_values import ChatRequest, Event, Message, TurnResult, Usage
+from rom_core.turn_values import CachePlan, ChatRequest, Event, Message, TurnResult, Usage
 from rom_core.unicode import encodable
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Attempt:
     nobody declined. `started_at`, `first_delta_at` and `finished_at` are on the turn's monotonic clock; None until they
     happen. So is `silent_since`: since when the model is waited for, None while nothing was asked or what it sent is
     dealt with. `left_out` names the parameters that were asked for and that this model does not take, as Bedrock calls
-    them ("temperature").
+    them ("temperature"). `cache_plan` is where its cache points stand and why, None while nobody decided.
     """
 
     call: ModelCall
@@ -216,6 +216,7 @@ class Attempt:
     usage: Usage | None = None
     error: Exception | None = None
     left_out: tuple[str, ...] = ()
+    cache_plan: CachePlan | None = None
     stash: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -22,12 +22,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as Bedrock counts them: four disjoint kinds, their sum is what was billed."""
+    """Tokens as Bedrock counts them: four disjoint kinds, their sum is what was billed.
+
+    `cache_write_1h_tokens` are those of `cache_write_tokens` that are kept for an hour, at another price.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -35,6 +39,7 @@ class Usage:
             self.output_tokens + other.output_tokens,
             self.cache_read_tokens + other.cache_read_tokens,
             self.cache_write_tokens + other.cache_write_tokens,
+            self.cache_write_1h_tokens + other.cache_write_1h_tokens,
         )
 
     def as_dict(self) -> dict[str, int]:
@@ -42,7 +47,7 @@ class Usage:
         return {name: getattr(self, name) for name in _USAGE_FIELDS}
 
 
-_USAGE_FIELDS = tuple(kind.name for kind in fields(Usage))
+_USAGE_FIELDS = tuple(kind.name for kind in fields(Usage) if kind.name != "cache_write_1h_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,19 @@ class TryAgain:
 
     after_seconds: float = 0.0
     model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CachePlan:
+    """An answer to `rom_cache_points`: where the core sets cache points, and the one `rule` that says why.
+
+    `static` ("", "5m" or "1h") is the life of a point behind tools and system; `moving` sets one of five minutes at the
+    end of the last message.
+    """
+
+    rule: str
+    static: Literal["", "5m", "1h"] = ""
+    moving: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rom_core.settings import InvalidSettings, Rule, Setting, Settings, load_settings
+from rom_core.settings import CORE_SETTINGS, InvalidSettings, Model, Rule, Setting, Settings, load_settings
 
 DECLARED = (
     Setting("NUMBER", int, 0, "A number.", minimum=0, maximum=1000),
@@ -19,6 +19,12 @@ DECLARED = (
     Setting("KEY", str, "", "A key.", secret=True),
     Setting("FIXED", int, 1, "Read at start.", runtime=False),
 )
+
+
+def packaged_models() -> dict[str, Model]:
+    """The table of models as it is installed, by alias."""
+    settings = load_settings(CORE_SETTINGS, (), root=Path("/nonexistent"), environ={"ROM_ENV": "testing"})
+    return dict(settings.models)
 
 
 class Site:

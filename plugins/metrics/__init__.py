@@ -199,6 +199,8 @@ class Metrics:
         figures.attempts(model, one_of(event.outcome, OUTCOMES)).inc()
         of_model = figures.of_model(model)
         of_model.seconds.observe(event.duration)
+        if attempt.cache_plan is not None:
+            figures.cache_decisions(attempt.cache_plan.rule).inc()
         usage = attempt.usage
         if usage is not None:
             sent, answered, cache_read, cache_write = of_model.tokens

@@ -177,6 +177,11 @@ class Figures:
             "USD that the same tokens would have cost without prompt caching",
             ("model",),
         )
+        self.cache_decisions = self._counter(
+            "rom_cache_decisions_total",
+            "Requests on the wire, by the rule that decided on their cache points",
+            ("rule",),
+        )
         self.tools = self._counter("rom_tool_calls_total", "Runs of tools, by outcome", ("tool", "outcome"))
         self.tool_seconds = self._histogram(
             "rom_tool_seconds", "Seconds of a run of a tool", ("tool",), (0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30)

@@ -200,6 +200,8 @@ def _part(name: str, value: Any) -> dict[str, Any]:
             return {**_ids(value.turn), "iteration": value.iteration, "attempt": len(value.attempts)}
         case Attempt():
             place = {"iteration": value.call.iteration, "attempt": value.number, "model": value.model.alias}
+            if value.cache_plan is not None:
+                place["cache_rule"] = value.cache_plan.rule
             if value.left_out:
                 place["left_out"] = list(value.left_out)
             return {**_ids(value.turn), **place, "first_delta": _since_start(value), "tokens": _tokens(value.usage)}
@@ -290,8 +292,11 @@ def _closing(event: TurnFinished, account: TurnAccount) -> dict[str, Any]:
         "cache_write_tokens": usage.cache_write_tokens,
         "usage_unknown": account.usage_unknown,
         "cost_usd": round(account.cost, 8),
+        "cost_uncached_usd": round(account.cost_uncached, 8),
     }
     content = bool(turn.settings.LOG_CONTENT)
+    if account.cache_rules:
+        line["cache_rules"] = account.cache_rules[-_MAX_ATTEMPTS:]
     if account.left_out:
         line["left_out"] = account.left_out
     if error is not None:

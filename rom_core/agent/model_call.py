@@ -12,14 +12,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
-from rom_core.conversation import Memo, ModelCapabilities, left_out, normalise
+from rom_core.conversation import Memo, ModelCapabilities, has_cache_point, left_out, normalise, place_cache_points
 from rom_core.errors import ModelError, RomError, WireSaturated
 from rom_core.events import AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
 from rom_core.markers import hookimpl
 from rom_core.plugin.answers import answer_of, opinion_of
 from rom_core.settings import Model
 from rom_core.turn import Attempt, ModelCall
-from rom_core.turn_values import ModelReply, TryAgain
+from rom_core.turn_values import CachePlan, ModelReply, TryAgain
 
 # Attempts that a plugin refused before the wire cost nothing, but a plugin could refuse and try again for ever.
 _REFUSALS_PER_REQUEST = 4
@@ -85,6 +85,11 @@ class ModelCalls:
         request = normalise(before, model=_capabilities(attempt.model), memo=memo)
         attempt.left_out = left_out(before, request)
         request["modelId"] = attempt.model.id
+        if attempt.model.prompt_caching and not has_cache_point(request, amended=memo is None):
+            plan = turn.snapshot.pipeline.hook.rom_cache_points(attempt=attempt, request=request)
+            attempt.cache_plan = plan = opinion_of("rom_cache_points", plan, CachePlan)
+            if plan is not None:
+                place_cache_points(request, static=plan.static, moving=plan.moving)
         call.requests += 1
         turn.model_requests += 1
         attempt.on_wire = True

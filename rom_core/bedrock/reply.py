@@ -122,6 +122,7 @@ class ReplyBuilder:
                 usage.get("outputTokens", 0),
                 usage.get("cacheReadInputTokens", 0),
                 usage.get("cacheWriteInputTokens", 0),
+                _kept_for_an_hour(usage),
             )
         self.latency_ms = event.get("metrics", {}).get("latencyMs", self.latency_ms)
 
@@ -214,3 +215,9 @@ def _string(value: Any) -> str:
 
 def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _kept_for_an_hour(usage: Mapping[str, Any]) -> int:
+    details = usage.get("cacheDetails") or ()
+    hour = sum(detail.get("inputTokens", 0) for detail in details if detail.get("ttl") == "1h")
+    return int(min(hour, usage.get("cacheWriteInputTokens", 0)))

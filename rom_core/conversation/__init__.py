@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from rom_core.conversation.cache_points import limit_cache_points
+from rom_core.conversation.cache_points import has_cache_point, limit_cache_points, place_cache_points
 from rom_core.conversation.exchange import Memo, exchange, tool_names
 from rom_core.conversation.model import Block, EmptyConversation, Message, ModelCapabilities, author, written_by
 from rom_core.conversation.options import (
@@ -35,8 +35,10 @@ __all__ = [
     "Message",
     "ModelCapabilities",
     "author",
+    "has_cache_point",
     "left_out",
     "normalise",
+    "place_cache_points",
     "written_by",
 ]
 

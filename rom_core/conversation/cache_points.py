@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from rom_core.conversation.model import Block, Message
 
@@ -28,6 +29,34 @@ def limit_cache_points(tools: list[Block], system: list[Block], messages: list[M
             excess -= 1
     if pointed:
         _shorten([tools, system, *contents])
+
+
+def has_cache_point(request: Mapping[str, Any], *, amended: bool) -> bool:
+    """Whether somebody has set a cache point; only a request that plugins have `amended` is looked through."""
+    if not amended:
+        return False
+    lists = [(request.get("toolConfig") or {}).get("tools") or [], request.get("system") or []]
+    lists += [message["content"] for message in request["messages"]]
+    return any("cachePoint" in block for blocks in lists for block in blocks)
+
+
+def place_cache_points(request: dict[str, Any], *, static: str, moving: bool) -> None:
+    """Set points in a normalised request: behind tools and system for `static` ("5m" or "1h"), and behind its end.
+
+    Lists that change are replaced, not changed: what the request shares with the conversation, with other requests and
+    with what the normaliser remembers stays as it was. A place that takes no point gets none.
+    """
+    if static:
+        point = {"cachePoint": {"type": "default", "ttl": "1h"} if static == "1h" else {"type": "default"}}
+        tool_config = request.get("toolConfig")
+        if request.get("system"):
+            request["system"] = [*request["system"], point]
+        elif tool_config and tool_config.get("tools"):
+            request["toolConfig"] = {**tool_config, "tools": [*tool_config["tools"], point]}
+    last = request["messages"][-1]
+    if moving and not any(kind in last["content"][-1] for kind in (*_NOT_CACHED, "document")):
+        content = [*last["content"], {"cachePoint": {"type": "default"}}]
+        request["messages"] = [*request["messages"][:-1], {**last, "content": content}]
 
 
 def _points(blocks: list[Block]) -> list[int]:

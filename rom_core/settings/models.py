@@ -26,12 +26,13 @@ _MAX_PRICE = 1e6
 class Model:
     """One model of Amazon Bedrock.
 
-    alias: the name in settings, requests and answers. id: the model or inference profile that goes on the
-    wire. max_tokens: the most output tokens it gives. prompt_caching: it accepts cache points. The prices are
-    in USD per million tokens. end_of_life: the service no longer serves it. reasoning: it accepts settings for
-    extended thinking. sampling: it accepts temperature, top_p and top_k; newer models refuse a request that has
-    them. forced_tool_choice: it accepts a tool choice other than "auto". thinking: the types of thinking
-    that it accepts where `reasoning` is true, as "adaptive between_tools".
+    alias: the name in settings, requests and answers. id: the model or inference profile that goes on the wire.
+    max_tokens: the most output tokens it gives. prompt_caching: it accepts cache points; cache_min_tokens: the
+    shortest prefix that it caches. The prices are in USD per million tokens, price_cache_write for five minutes and
+    price_cache_write_1h for an hour (0: not offered). end_of_life: the service no longer serves it. reasoning: it
+    accepts settings for extended thinking. sampling: it accepts temperature, top_p and top_k; newer models refuse a
+    request that has them. forced_tool_choice: it accepts a tool choice other than "auto". thinking: the types of
+    thinking that it accepts where `reasoning` is true, as "adaptive between_tools".
     """
 
     alias: str
@@ -42,6 +43,8 @@ class Model:
     price_output: float
     price_cache_read: float = 0.0
     price_cache_write: float = 0.0
+    price_cache_write_1h: float = 0.0
+    cache_min_tokens: int = 1024
     end_of_life: bool = False
     reasoning: bool = False
     sampling: bool = True

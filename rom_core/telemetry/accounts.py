@@ -35,7 +35,8 @@ def cost_usd(model: Model, usage: Usage) -> float:
         usage.input_tokens * model.price_input
         + usage.output_tokens * model.price_output
         + usage.cache_read_tokens * model.price_cache_read
-        + usage.cache_write_tokens * model.price_cache_write
+        + (usage.cache_write_tokens - usage.cache_write_1h_tokens) * model.price_cache_write
+        + usage.cache_write_1h_tokens * (model.price_cache_write_1h or model.price_cache_write)
     ) / _PER
 
 
@@ -56,7 +57,8 @@ class TurnAccount:
     """Times are in seconds, money in USD.
 
     `attempts` lists requests on the wire as (model alias, outcome), `left_out` the parameters that a model was not sent
-    because it does not take them, each once. `first_delta` counts from the acceptance of the
+    because it does not take them, each once, `cache_rules` the rule of each decision about cache points.
+    `cost_uncached` is what the same tokens cost without prompt caching. `first_delta` counts from the acceptance of the
     request to the first text of an attempt that was kept; None while there is none. `tool_time` is the time during
     which at least one tool ran: parallel ones count once.
     """
@@ -71,6 +73,8 @@ class TurnAccount:
     first_delta: float | None = None
     usage_unknown: int = 0
     cost: float = 0.0
+    cost_uncached: float = 0.0
+    cache_rules: list[str] = field(default_factory=list)
     _waiting: tuple[float, float] | None = None
     _running: list[ToolCall] = field(default_factory=list)
     _ran: list[tuple[float, float]] = field(default_factory=list)
@@ -92,6 +96,8 @@ class TurnAccount:
     def _attempt_finished(self, event: AttemptFinished) -> None:
         attempt = event.attempt
         self.attempts.append((attempt.model.alias, event.outcome))
+        if attempt.cache_plan is not None:
+            self.cache_rules.append(attempt.cache_plan.rule)
         if attempt.left_out:
             self.left_out += [name for name in attempt.left_out if name not in self.left_out]
         self.model_time += event.duration
@@ -99,6 +105,7 @@ class TurnAccount:
             self.first_delta = attempt.first_delta_at - attempt.turn.deadline.started
         if attempt.usage is not None:
             self.cost += cost_usd(attempt.model, attempt.usage)
+            self.cost_uncached += uncached_cost_usd(attempt.model, attempt.usage)
         elif usage_is_missing(event):
             self.usage_unknown += 1
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from local_bedrock.models import KNOWN_MODELS, ModelInfo, resolve_model
 from local_bedrock.usage import UsageMeter, tokens_of
+from local_bedrock.validation import validate
 from rom_core.concurrency.clock import FakeClock
 
 SONNET = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -24,14 +25,18 @@ class Account:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.meter = UsageMeter(self.clock)
+        self.details: list[dict[str, Any]] = []
 
-    def __call__(self, body: dict[str, Any], model_id: str = SONNET) -> dict[str, int]:
+    def __call__(self, body: dict[str, Any], model_id: str = SONNET) -> dict[str, Any]:
         """The usage of one request with an answer of 10 tokens."""
         model = resolve_model(model_id)
         assert isinstance(model, ModelInfo)
         usage = self.meter.measure(model_id, model, body, 10)
+        details = usage.pop("cacheDetails", [])
         assert usage["totalTokens"] == sum(usage.values()) - usage["totalTokens"]
         assert min(usage.values()) >= 0
+        assert sum(detail["inputTokens"] for detail in details) == usage["cacheWriteInputTokens"]
+        self.details = details
         return usage
 
 
@@ -137,6 +142,53 @@ def test_prefix_beyond_the_lookback_is_not_found(measure: Account) -> None:
     fresh = Account()
     fresh(request([{"text": LONG}], "a", last=[POINT]))
     assert numbers(fresh(request([{"text": LONG}], "a", *["b", "c"] * 10, last=[{"text": "d"}, POINT])))[0] == 0
+
+
+def test_each_life_is_written_under_its_own_name(measure: Account) -> None:
+    """A static part kept an hour and a conversation kept five minutes are told apart: they have two prices."""
+    hour = {"cachePoint": {"type": "default", "ttl": "1h"}}
+    measure(request([{"text": LONG}, hour], "a" * 400, last=[POINT]))
+    one, two = measure.details
+    assert (one["ttl"], two["ttl"]) == ("1h", "5m")
+    assert one["inputTokens"] > 2000
+    assert 100 <= two["inputTokens"] < 200
+
+
+@pytest.mark.parametrize(
+    ("model_id", "minimum"),
+    [
+        ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", 1024),
+        ("global.anthropic.claude-haiku-4-5-20251001-v1:0", 4096),
+        ("global.anthropic.claude-sonnet-5-5", 512),
+        ("global.anthropic.claude-haiku-5-5", 512),
+        ("global.anthropic.claude-opus-5-5", 512),
+        ("global.anthropic.claude-sonnet-5", 1024),
+        ("global.anthropic.claude-sonnet-4-6", 1024),
+    ],
+)
+def test_each_model_has_its_minimum(measure: Account, model_id: str, minimum: int) -> None:
+    """A prefix of the minimum is cached, one of a token less is not."""
+    frame = len('system{"text":""}')
+    for tokens, cached in ((minimum - 1, False), (minimum, True)):
+        system = [{"text": "x" * (4 * tokens - frame)}, POINT]
+        assert (numbers(measure(request(system, "a"), model_id))[1] > 0) is cached
+
+
+def test_a_longer_life_may_not_follow_a_shorter_one() -> None:
+    """An hour after five minutes is refused, five minutes after an hour is not."""
+    hour = {"cachePoint": {"type": "default", "ttl": "1h"}}
+    good = request([{"text": LONG}, hour], "a", last=[POINT])
+    bad = request([{"text": LONG}, POINT], "a", last=[hour])
+    assert validate(SONNET, "ConverseStream", good) is None
+    refused = validate(SONNET, "ConverseStream", bad)
+    assert refused is not None
+    assert "ttl" in refused.message
+
+
+def test_another_system_destroys_the_messages_behind_it(measure: Account) -> None:
+    """What stands behind a changed tool or system text is written anew, whatever it is."""
+    measure(request([{"text": LONG}], "a" * 9000, last=[POINT]))
+    assert numbers(measure(request([{"text": "y" + LONG}], "a" * 9000, last=[POINT])))[0] == 0
 
 
 def test_clear_forgets_prefixes(measure: Account) -> None:

@@ -136,6 +136,8 @@ def test_each_figure_of_the_closing_line_stands_under_its_own_name(written: Line
         first_delta=0.75,
         usage_unknown=4,
         cost=0.00000123,
+        cost_uncached=0.00000456,
+        cache_rules=["first_use"],
         _ran=[(0.0, 0.0625)],
     )
     runtime.emit(TurnFinished(turn, turn.result("end_turn"), None, 10.0))
@@ -180,6 +182,8 @@ def test_each_figure_of_the_closing_line_stands_under_its_own_name(written: Line
         ("cache_write_tokens", 14),
         ("usage_unknown", 4),
         ("cost_usd", 0.00000123),
+        ("cost_uncached_usd", 4.56e-06),
+        ("cache_rules", ["first_use"]),
     ]
 
 
