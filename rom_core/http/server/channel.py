@@ -119,8 +119,9 @@ class Channel(HTTPChannel):
     _head = b""
     # No request comes after the one that was refused; until this moment (monotonic) what comes is thrown away.
     _discard_until: float | None = None
-    # When the first byte of a request came whose head is not complete (as time.time()).
+    # Since when the client is about to send a head, or the body after it (as time.time()); None if it is not.
     head_since: float | None = None
+    body_since: float | None = None
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -166,11 +167,20 @@ class Channel(HTTPChannel):
             return True
         taken = bool(super().received(data))
         request = self.request
-        if request is None or request.headers_finished:
-            self.head_since = None
-        elif self.head_since is None:
-            self.head_since = time.time()
+        in_body = request is not None and request.headers_finished
+        self.body_since = (self.body_since or time.time()) if in_body else None
+        self.head_since = None if request is None or in_body else self.head_since or time.time()
         return taken
+
+    def too_slow(self, now: float, head_seconds: float, body_seconds: float) -> bool:
+        """Whether the client takes longer than that for a request, at `now` (as time.time()); called by the loop.
+
+        Not while it is being answered: it may have sent an empty line after its request, and nothing is read meanwhile.
+        """
+        if self.requests:
+            self.head_since, self.body_since = self.head_since and now, self.body_since and now
+        heads = self.head_since is not None and self.head_since < now - head_seconds
+        return heads or (self.body_since is not None and self.body_since < now - body_seconds)
 
     def handle_write(self) -> None:
         """Send what is ready, and close if that was the last; first let a client that was refused take its answer."""

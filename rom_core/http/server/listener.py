@@ -23,6 +23,8 @@ from rom_core.settings import Settings
 
 # The head of a request is complete within so many seconds, or the connection is closed.
 HEAD_SECONDS = 30.0
+# And its body within so many more: the largest that is allowed by default takes as long at 9 kB/s.
+BODY_SECONDS = 120.0
 # A connection that has not taken a byte of what is ready for it for so long is closed.
 STALLED_SECONDS = 30.0
 _ACCEPT_AT_ONCE = 64
@@ -134,7 +136,7 @@ class Listener(TcpWSGIServer):
             logger.warning("http.connections_full", open=len(channels), closed=len(closing))
 
     def maintenance(self, now: float) -> None:
-        """Also close connections whose client does not read, or does not come to the end of a request's head.
+        """Also close connections whose client does not read, or does not come to the end of a request.
 
         Called every few seconds; `now` as `time.time()`.
         """
@@ -143,7 +145,7 @@ class Listener(TcpWSGIServer):
         for channel in list(channels.values()):
             # waitress marks an idle connection to be closed once it is writable, which this one never is.
             stalled = channel.total_outbufs_len and channel.last_activity < now - STALLED_SECONDS
-            if stalled or (channel.head_since is not None and channel.head_since < now - HEAD_SECONDS):
+            if stalled or channel.too_slow(now, HEAD_SECONDS, BODY_SECONDS):
                 channel.close_now()
 
 

@@ -21,7 +21,7 @@ from rom_core.http.app import create_app
 from rom_core.http.problems import problem
 from rom_core.http.server.channel import DISCARD_SECONDS, Channel
 from rom_core.http.server.dispatcher import Dispatcher
-from rom_core.http.server.listener import HEAD_SECONDS
+from rom_core.http.server.listener import BODY_SECONDS, HEAD_SECONDS
 from rom_core.http.server.server import Server
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt
@@ -66,6 +66,18 @@ def until(condition: Callable[[], Any]) -> bool:
 def connect(server: Server) -> socket.socket:
     """A connection."""
     return socket.create_connection(("127.0.0.1", server.port), timeout=LONG)
+
+
+def look(server: Server, later: float) -> None:
+    """Have the loop look after its connections as if it were `later` seconds from now."""
+    done = threading.Event()
+
+    def maintain() -> None:
+        server._server.maintenance(time.time() + later)
+        done.set()
+
+    server._server.trigger.pull_trigger(maintain)
+    assert done.wait(LONG)
 
 
 def answers(client: socket.socket) -> list[tuple[int, dict[str, Any]]]:
@@ -181,27 +193,48 @@ def test_who_goes_on_sending_is_let_go_after_a_while(serve: Serve, monkeypatch: 
 def test_a_head_that_never_ends_is_not_waited_for(serve: Serve) -> None:
     """A byte now and then keeps a connection open for half a minute, not for ever; one at rest stays."""
     _, server = serve()
-
-    def look(later: float) -> None:
-        done = threading.Event()
-
-        def maintain() -> None:
-            server._server.maintenance(time.time() + later)
-            done.set()
-
-        server._server.trigger.pull_trigger(maintain)
-        assert done.wait(LONG)
-
     with connect(server) as slow, connect(server) as idle:
         idle.sendall(GET)
         assert idle.recv(12) == b"HTTP/1.1 200"
         slow.sendall(b"GET /health HT")
         assert until(lambda: any(channel.head_since for channel in channels(server)))
-        look(HEAD_SECONDS - 5)
+        look(server, HEAD_SECONDS - 5)
         assert len(channels(server)) == 2
-        look(HEAD_SECONDS + 1)
+        look(server, HEAD_SECONDS + 1)
         assert slow.recv(1) == b""
         assert len(channels(server)) == 1
+
+
+def test_a_body_that_never_ends_is_not_waited_for(serve: Serve) -> None:
+    """Who has a key and sends a byte now and then has two minutes for a body; then its place is somebody else's."""
+    _, server = serve()
+    with connect(server) as slow:
+        slow.sendall(POST + b"Content-Length: 100\r\n\r\n{")
+        assert until(lambda: any(channel.body_since for channel in channels(server)))
+        look(server, BODY_SECONDS - 5)
+        assert len(channels(server)) == 1
+        slow.sendall(b" ")
+        look(server, BODY_SECONDS + 1)
+        assert slow.recv(1) == b""
+        assert not channels(server)
+
+
+def test_who_waits_for_an_answer_is_not_too_slow(serve: Serve) -> None:
+    """An empty line after a request, as old clients send it, does not cost its answer, however late that comes."""
+    go = threading.Event()
+
+    def model(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        assert go.wait(LONG)
+        return says("late")
+
+    _, server = serve(model)
+    body = b'{"message": "oi"}'
+    with connect(server) as client:
+        client.sendall(POST + b"Content-Length: %d\r\n\r\n" % len(body) + body + b"\r\n")
+        assert until(lambda: any(channel.head_since for channel in channels(server)))
+        look(server, HEAD_SECONDS + 1)
+        go.set()
+        assert client.recv(12) == b"HTTP/1.1 200"
 
 
 def test_heads_read_ahead_are_bounded(serve: Serve) -> None:
