@@ -26,6 +26,7 @@ _COMMANDS = (
     "doctor",
     "flags",
     "gate",
+    "load",
     "new-plugin",
     "plugins",
     "release-check",

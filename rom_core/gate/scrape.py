@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -34,14 +34,14 @@ class ScrapeFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """Samples of one moment, of NAMES only. `at` is in seconds, on one clock for all scrapes of a window."""
+    """Samples of one moment, of NAMES and what else was wanted. `at`: seconds, on one clock for a window's scrapes."""
 
     at: float
     values: Mapping[Series, float]
 
 
-def parse(text: str, at: float) -> Scrape:
-    """Read the text format 0.0.4. Raises BadScrape."""
+def parse(text: str, at: float, more: Collection[str] = ()) -> Scrape:
+    """Read the text format 0.0.4: NAMES and the samples named by `more`. Raises BadScrape."""
     from prometheus_client.parser import text_string_to_metric_families
 
     try:
@@ -54,6 +54,6 @@ def parse(text: str, at: float) -> Scrape:
             (sample.name, frozenset(sample.labels.items())): sample.value
             for family in families
             for sample in family.samples
-            if sample.name in NAMES
+            if sample.name in NAMES or sample.name in more
         },
     )

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import pairwise
 from statistics import median
 from typing import Any
@@ -23,10 +23,12 @@ _NOT_LET_IN = frozenset({401, 403})
 _HOPELESS = frozenset({301, 302, 303, 307, 308, 401, 403, 404})
 
 
-def scraper(url: str, clock: Clock, *, token: str = "", timeout: float = 10.0) -> Callable[[], Scrape]:
+def scraper(
+    url: str, clock: Clock, *, token: str = "", timeout: float = 10.0, more: Collection[str] = ()
+) -> Callable[[], Scrape]:
     """A function that scrapes `url`/metrics, in at most about `timeout` seconds, and raises ScrapeFailed.
 
-    `token` is the server's METRICS_TOKEN, if it has one.
+    `token` is the server's METRICS_TOKEN, if it has one. `more` names samples that are wanted besides the gate's.
     """
     session = DirectSession()
     address = url.rstrip("/") + "/metrics"
@@ -38,7 +40,7 @@ def scraper(url: str, clock: Clock, *, token: str = "", timeout: float = 10.0) -
     def scrape() -> Scrape:
         at = clock.monotonic()
         try:
-            return parse(fetch(session, address, clock, timeout), at)
+            return parse(fetch(session, address, clock, timeout), at, more)
         except FetchFailed as error:
             where = "; the token is taken from METRICS_TOKEN" if error.status in _NOT_LET_IN else ""
             raise ScrapeFailed(f"{error}{where}", hopeless=error.status in _HOPELESS) from None
