@@ -39,6 +39,8 @@ def make_client(settings: Settings, endpoint_url: str | None) -> Any:
         # The mode is named because AWS_RETRY_MODE=adaptive would hold requests back even without retries.
         retries={"total_max_attempts": 1, "mode": "standard"},
         tcp_keepalive=True,
+        # Where conversations go is said by BEDROCK_ENDPOINT_URL, which is checked; AWS_ENDPOINT_URL may be any address.
+        ignore_configured_endpoint_urls=True,
         **options,
     )
     try:

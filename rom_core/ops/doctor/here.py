@@ -35,7 +35,8 @@ def check_environment(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("proxy", WARN, text, "unset it, or name amazonaws.com in NO_PROXY, if that is not meant")
     endpoints = [name for name in _ENDPOINTS if environ.get(name)]
     if endpoints:
-        yield Finding("endpoint", WARN, f"{', '.join(endpoints)} set: requests go there, not to AWS", "unset it")
+        text = f"{', '.join(endpoints)} set: conversations do not go there, BEDROCK_ENDPOINT_URL says where they go"
+        yield Finding("endpoint", WARN, text, "set BEDROCK_ENDPOINT_URL to that address if it is meant, and unset it")
     token = environ.get(BEARER)
     if token is not None and not token.strip():
         yield Finding("bearer", FAIL, f"{BEARER} is set but empty: no other credentials are tried", "unset it")

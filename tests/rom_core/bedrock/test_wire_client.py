@@ -45,6 +45,14 @@ def test_the_environment_of_a_developer_does_not_break_a_local_endpoint(
     assert "bearer" not in bedrock_local.requests[0].headers["authorization"].lower()
 
 
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME"])
+def test_only_our_own_setting_says_where_conversations_go(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore would follow these to any address, over plain http and signed with real credentials."""
+    monkeypatch.setenv(name, "http://192.0.2.1:9")
+    address = make_client(make_settings(), None).meta.endpoint_url
+    assert address == "https://bedrock-runtime.us-west-2.amazonaws.com"
+
+
 def test_timeouts_and_connections_are_those_of_the_settings() -> None:
     """Also the defaults: botocore's own are a minute to connect and ten connections for all threads."""
     others = make_settings(BEDROCK_CONNECT_TIMEOUT_SECONDS=2, BEDROCK_READ_TIMEOUT_SECONDS=30, HTTP_THREADS=40)
