@@ -22,6 +22,7 @@ _COMMANDS = (
     "canary",
     "chat",
     "config",
+    "cost",
     "deploy",
     "doctor",
     "flags",

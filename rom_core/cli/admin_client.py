@@ -83,15 +83,17 @@ class ServerGroup(click.Group):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.params.append(_url_option(envvar="ROM_URL", default=DEFAULT_URL, show_default=True))
+        self.params.append(url_option(envvar="ROM_URL", default=DEFAULT_URL, show_default=True))
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         """As in click; the command takes --url too."""
-        cmd.params.append(_url_option())
+        cmd.params.append(url_option())
         super().add_command(cmd, name)
 
 
-def _url_option(**options: Any) -> click.Option:
+def url_option(**options: Any) -> click.Option:
+    """The option --url, which makes the AdminClient that the command is given."""
+
     def connect(context: click.Context, _parameter: click.Parameter, url: str | None) -> None:
         if url and not context.resilient_parsing:
             context.obj = AdminClient(url, os.environ.get(TOKEN_VARIABLE, ""))
