@@ -77,10 +77,11 @@ def rom_url(line: str) -> str | None:
     return str(json.loads(line)["url"]) if '"server.started"' in line else None
 
 
-def rom_environ(endpoint: str) -> dict[str, str]:
-    """Settings with which `rom serve` does what the bare handler does: every plugin off."""
-    off = {plugin.switch: "false" for plugin in Catalogue.installed(hookspecs).plugins.values()}
-    return off | {
+def rom_environ(endpoint: str, *, plugins: bool = False) -> dict[str, str]:
+    """Settings with which `rom serve` does what the bare handler does: every plugin off, or every one on."""
+    switch = "true" if plugins else "false"
+    switches = {plugin.switch: switch for plugin in Catalogue.installed(hookspecs).plugins.values()}
+    return switches | {
         "ROM_ENV": "testing",
         "PORT": "0",
         "LOG_FORMAT": "json",
@@ -117,9 +118,13 @@ class Client:
             + payload
         )
         self._socket: socket.socket | None = None
+        self.first_text_at = 0.0
 
     def ask(self) -> bytes:
-        """One request; its body, chunks and all. Raises RuntimeError unless the answer is 200."""
+        """One request; its body, chunks and all. Raises RuntimeError unless the answer is 200.
+
+        `first_text_at` is then when the first piece of text in a stream had arrived, by `time.perf_counter`.
+        """
         if self._socket is None:
             self._socket = socket.create_connection(self._address, timeout=60)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -132,6 +137,9 @@ class Client:
             raise RuntimeError(data.decode(errors="replace")[:500])
         headers = head.lower()
         if b"chunked" in headers:
+            while b'"text"' not in rest:
+                rest += self._receive()
+            self.first_text_at = time.perf_counter()
             while not rest.endswith(b"0\r\n\r\n"):
                 rest += self._receive()
         else:
@@ -185,6 +193,21 @@ def compare(urls: Sequence[str], body: dict[str, object], *, requests: int, clie
         Figures(statistics.median(taken), sorted(taken)[int(len(taken) * 0.99)], statistics.median(rate))
         for taken, rate in zip(times, zip(*rates, strict=True), strict=True)
     ]
+
+
+def first_text(urls: Sequence[str], body: dict[str, object], *, requests: int) -> list[float]:
+    """The p50 in ms from sending a request to the first text of its stream, of each server, taken in turns."""
+    clients = [Client(url, body) for url in urls]
+    times: list[list[float]] = [[] for _ in urls]
+    for number in range(requests + WARM_UP):
+        for client, taken in zip(clients, times, strict=True):
+            began = time.perf_counter()
+            client.ask()
+            if number >= WARM_UP:
+                taken.append((client.first_text_at - began) * 1000)
+    for client in clients:
+        client.close()
+    return [statistics.median(taken) for taken in times]
 
 
 def _rate(url: str, body: dict[str, object], requests: int, clients: int) -> float:

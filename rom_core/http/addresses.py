@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Any
 
 import falcon
@@ -23,6 +24,8 @@ _PROXY_HEADERS = (
 )
 
 
+# Clients come back, and each request asks several times; a head bounds how long what is kept may be.
+@lru_cache(maxsize=128)
 def canonical(text: str) -> str:
     """The address in `text` in its canonical form (RFC 5952), "" if there is none.
 

@@ -29,6 +29,7 @@ def is_canonical(path: str, template: str) -> bool:
     return _pattern(template).fullmatch(path) is not None
 
 
+@lru_cache(maxsize=1024)
 def plain_template(template: str) -> str:
     """`template` without converters, as people read it: `/v1/models/{model}`."""
     return _FIELD.sub(r"{\g<name>}", template)

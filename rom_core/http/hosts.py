@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from rom_core.errors import ForeignHost
@@ -33,6 +34,7 @@ def check_names(host: str | None, origin: str | None, allowed: Iterable[str]) ->
             )
 
 
+@lru_cache(maxsize=32)
 def is_loopback(name: str) -> bool:
     """Whether a name or address without a port can mean nothing but this machine."""
     if name == "localhost":
@@ -41,6 +43,7 @@ def is_loopback(name: str) -> bool:
     return bool(address) and ipaddress.ip_address(address).is_loopback
 
 
+@lru_cache(maxsize=32)
 def _name(host: str) -> str:
     """The name in a Host header, without its port; "" if there is none."""
     # Where a name ends is read in more than one way with these.
