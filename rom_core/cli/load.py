@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rom_core.concurrency.clock import Clock
     from rom_core.ops.load.judging import LoadVerdict
     from rom_core.ops.load.recording import Recording
+    from rom_core.ops.load.run import Disturber
 
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 2}
 
@@ -50,6 +51,8 @@ class _Refused(click.ClickException):
     metavar="USD",
     help="Allow a real model or another machine; the run stops when it has cost so much.",
 )
+@click.option("--chaos", is_flag=True, help="Disturb the server on purpose; only one of its own.")
+@click.option("--find-limit", is_flag=True, help="Raise the users, --minutes each, until a step does not pass.")
 @click.option("--json", "as_json", is_flag=True, help="The result as one JSON object on standard output.")
 def load(
     url: str | None,
@@ -59,6 +62,8 @@ def load(
     faults: float | None,
     report: Path | None,
     ceiling: float | None,
+    chaos: bool,
+    find_limit: bool,
     as_json: bool,
 ) -> None:
     """Play a team at work against a server and judge it: exit 0 pass, 1 fail, 2 cannot judge or refused.
@@ -67,45 +72,63 @@ def load(
     """
     from rom_core.concurrency.clock import SystemClock
     from rom_core.gate import GateBroken, Thresholds, prove
-    from rom_core.ops.load.judging import verdict_on
+    from rom_core.ops.load.judging import surely_failing, verdict_on
+    from rom_core.ops.load.limit import find_limit as limit_of
     from rom_core.ops.load.page import as_json as recording_as_json
     from rom_core.ops.load.page import page
     from rom_core.ops.load.recording import LoadFailed
     from rom_core.ops.load.run import Plan, run
 
     url = (url or Address().convert(os.environ.get("ROM_URL", ""), None, click.get_current_context())).rstrip("/")
+    if chaos and (url or find_limit):
+        raise click.UsageError("--chaos is for a server that it starts itself, and not for --find-limit")
     if report is not None and report.suffix != ".html":
         raise click.UsageError("--report takes a file that ends in .html; its figures go into a .json beside it")
-    plan = Plan(users, minutes * 60, profile, faults or 0.0, ceiling)
     clock, thresholds = SystemClock(), Thresholds()
     try:
         prove(thresholds)
         with ExitStack() as stack:
             stop = stack.enter_context(_interrupts())
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="rom-load-")))
+            disturber = None
             if not url:
-                url = _own_server(folder, stack)
-            recording = run(
-                plan,
-                url,
-                clock=clock,
-                stop=stop,
-                folder=folder,
-                on_look=_Progress(stack),
-                **_watched(url, clock, ceiling),
-            )
+                url, disturber = _own_server(folder, stack, clock, chaos)
+            spent: list[float] = []
+            watched, progress = _watched(url, clock, ceiling), _Progress(stack)
+
+            def step(users: int) -> tuple[Recording, LoadVerdict]:
+                plan = Plan(users, minutes * 60, profile, faults or 0.0, ceiling, sum(spent))
+                recording = run(
+                    plan,
+                    url,
+                    clock=clock,
+                    stop=stop,
+                    folder=folder,
+                    disturber=disturber,
+                    on_look=progress,
+                    enough=(lambda one: surely_failing(one, thresholds)) if find_limit else (lambda _: False),
+                    **watched,
+                )
+                spent.append(recording.cost)
+                return recording, verdict_on(recording, thresholds)
+
+            limit = limit_of(users, step) if find_limit else None
+            recording, verdict = limit.steps[-1] if limit else step(users)
     except (LoadFailed, GateBroken) as error:
         raise _Refused(str(error)) from None
-    verdict = verdict_on(recording, thresholds)
     result = recording_as_json(recording, verdict)
+    if limit:
+        steps = [{"users": one.users, "outcome": its.outcome.value} for one, its in limit.steps]
+        result["limit"] = {"carried": limit.carried, "why": limit.why, "steps": steps}
+    notes = limit.notes() if limit else []
     if report is not None:
-        report.write_text(page(recording, verdict, _command()), "utf-8")
+        report.write_text(page(recording, verdict, _command(), notes), "utf-8")
         report.with_suffix(".json").write_text(json_text(result) + "\n", "utf-8")
     if as_json:
         print_json(result)
     else:
-        _show(recording, verdict)
-    sys.exit(EXIT_CODES[verdict.outcome.value])
+        _show(recording, verdict, notes)
+    sys.exit(EXIT_CODES[(limit or verdict).outcome.value])
 
 
 def _command() -> str:
@@ -124,16 +147,17 @@ def _interrupts() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _own_server(folder: Path, stack: ExitStack) -> str:
-    """Start a local Bedrock and a server in front of it; its address."""
+def _own_server(folder: Path, stack: ExitStack, clock: Clock, chaos: bool) -> tuple[str, Disturber | None]:
+    """Start a local Bedrock and a server in front of it; its address, and what disturbs them."""
     from local_bedrock import LocalBedrock
+    from rom_core.ops.load.chaos import Chaos
     from rom_core.ops.load.own_server import OwnServer
 
     bedrock = stack.enter_context(LocalBedrock())
     server = OwnServer(folder, bedrock.url, os.environ)
     stack.callback(server.stop)
     server.start()
-    return server.url
+    return server.url, Chaos(bedrock, server, clock) if chaos else None
 
 
 def _watched(url: str, clock: Clock, ceiling: float | None) -> dict[str, Any]:
@@ -181,7 +205,7 @@ class _Progress:
             say(f"{face} · {' · '.join(f'{name} {value}' for name, value in figures)}", err=True)
 
 
-def _show(recording: Recording, verdict: LoadVerdict) -> None:
+def _show(recording: Recording, verdict: LoadVerdict, notes: list[str]) -> None:
     from rom_core.cli.console import Console, add_row, table
     from rom_core.gate.report import limit_text, value_text
     from rom_core.ops.load.page import current
@@ -197,6 +221,9 @@ def _show(recording: Recording, verdict: LoadVerdict) -> None:
     console.print(shown)
     for name, value in current(recording):
         say(f"{name}: {value}")
-    for reason in verdict.reasons:
+    for one in recording.disturbances:
+        recovery = "-" if one.seconds_to_recover is None else f"{one.seconds_to_recover:.1f} s"
+        say(f"{one.name}: {one.failed} of {one.turns} turns failed, recovered after {recovery}")
+    for reason in (*notes, *verdict.reasons):
         say(f"note: {reason}")
     say(f"verdict: {verdict.outcome}")

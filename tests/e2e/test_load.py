@@ -114,3 +114,9 @@ def test_a_real_model_on_this_machine_is_refused(bedrock: LocalBedrock, monkeypa
         code, _, complaint = rom_load("--url", server.url, "--minutes", "0.1")
     assert (code, "a real model answers" in complaint) == (2, True), complaint
     assert len(bedrock.requests) == 1
+
+
+def test_only_a_server_of_its_own_is_disturbed() -> None:
+    """--chaos with --url is a wrong call."""
+    code, _, complaint = rom_load("--chaos", "--url", "http://127.0.0.1:9")
+    assert (code, "--chaos is for a server that it starts itself" in complaint) == (2, True), complaint

@@ -44,8 +44,10 @@ def verdict_on(recording: Recording, thresholds: Thresholds) -> LoadVerdict:
     client = client_checks(recording, thresholds)
     never = Counter(kind for turn in recording.turns for kind in turn.violations)
     counts = {kind: never[kind] for kind in KINDS}
-    unrecovered = [one.name for one in recording.disturbances if one.recovered is None]
+    unrecovered = [one.name for one in recording.disturbances if one.recovered is None and not one.cut_short]
     reasons = [*server.reasons]
+    reasons += [f"too short a run to see it recover: {one.name}" for one in recording.disturbances if one.cut_short]
+    reasons += [f"too short a run to try: {name}" for name in recording.untried]
     if recording.stopped:
         reasons.append(f"{recording.stopped} after {recording.elapsed:.0f} s of {recording.seconds:.0f} s")
     outcomes = {check.outcome for check in (*client, *server.checks)}

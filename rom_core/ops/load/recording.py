@@ -41,7 +41,8 @@ class Disturbance:
     """Something done to the server or its upstream on purpose, and what it cost.
 
     Times are in seconds since the epoch; `recovered` is when the first turn that began after its end was answered,
-    None if none was. `failed` of `turns` failed between its beginning and then.
+    None if none was. `failed` of `turns` failed between its beginning and then. `cut_short`: the run ended too soon to
+    tell.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Disturbance:
     recovered: float | None = None
     failed: int = 0
     turns: int = 0
+    cut_short: bool = False
 
     @property
     def seconds_to_recover(self) -> float | None:
@@ -109,12 +111,13 @@ class Recording:
     cost: float = 0.0
     calm_seconds: float = 0.0
     stopped: str = ""
+    untried: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
 
     @property
     def calm_turns(self) -> list[Turn]:
         """Those that no disturbance touched."""
-        return [turn for turn in self.turns if not any(_touches(turn, one) for one in self.disturbances)]
+        return [turn for turn in self.turns if not any(touches(turn, one) for one in self.disturbances)]
 
 
 def sample_of(scrape: Scrape, totals: Totals, at: float) -> Sample:
@@ -136,6 +139,7 @@ def sample_of(scrape: Scrape, totals: Totals, at: float) -> Sample:
     )
 
 
-def _touches(turn: Turn, one: Disturbance) -> bool:
+def touches(turn: Turn, one: Disturbance) -> bool:
+    """Whether the turn ran while `one` lasted, or before the server had recovered from it."""
     end = one.recovered if one.recovered is not None else math.inf
     return turn.at <= end and turn.at + turn.seconds >= one.began

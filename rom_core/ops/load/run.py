@@ -31,13 +31,17 @@ class Disturber(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`seconds` of `users`; `ceiling` in USD, None for no limit; `faults` the share of upstream requests that fail."""
+    """`seconds` of `users`; `faults` is the share of upstream requests that fail.
+
+    `ceiling` in USD, None for no limit; `spent` of it went before.
+    """
 
     users: int
     seconds: float
     profile: str = "team"
     faults: float = 0.0
     ceiling: float | None = None
+    spent: float = 0.0
     seed: int = 0
 
 
@@ -73,7 +77,7 @@ def run(
             watch.look(calm=calm)
             recording.elapsed = clock.monotonic() - start
             on_look(recording)
-            if plan.ceiling is not None and recording.cost >= plan.ceiling:
+            if plan.ceiling is not None and plan.spent + recording.cost >= plan.ceiling:
                 recording.stopped = f"the ceiling of {plan.ceiling:g} USD was reached"
                 break
             if stop.is_set():
