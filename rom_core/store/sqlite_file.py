@@ -55,6 +55,20 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is read in the block is as it was at one moment, whoever writes meanwhile; writers wait for its end."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
 def make_private(folder: Path, prefix: str) -> None:
     """Make `folder` if it is missing; only this user reads it, and the files in it whose names begin with `prefix`.
 

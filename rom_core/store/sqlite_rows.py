@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rom_core.store.overrides import Change, Version
-from rom_core.store.sqlite_file import iso, transaction
+from rom_core.store.sqlite_file import iso, one_moment, transaction
 
 _MARK: Final = 0x524F4D46  # "ROMF", PRAGMA application_id
 _TABLES = (
@@ -96,6 +96,11 @@ def upgrade(connection: sqlite3.Connection) -> None:
 
 def read(connection: sqlite3.Connection) -> list[Version]:
     """All versions, oldest first, each as it was written. Raises Damaged."""
+    with one_moment(connection):
+        return _read(connection)
+
+
+def _read(connection: sqlite3.Connection) -> list[Version]:
     schema = _schema(connection)
     if schema not in (sorted(_SCHEMA), sorted(_TABLES)):
         raise Damaged("its tables are not ours")

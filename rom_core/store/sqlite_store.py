@@ -115,8 +115,6 @@ class SqliteStore:
     def _open(self) -> None:
         """Make the database ready: from the copy, from what this process knows, or from nothing if it has to be."""
         make_private(self._path.parent, DATABASE)
-        for leftover in self._path.parent.glob(f"{DATABASE}{TEMPORARY_SUFFIX}*"):
-            leftover.unlink(missing_ok=True)
         copied, found = self._copy.exists(), self._path.exists()
         empty = not found or self._path.stat().st_size == 0
         try:
@@ -183,14 +181,18 @@ class SqliteStore:
             rows.check(connection)
 
     def _renew_copy(self) -> None:
+        """Write the copy anew, nobody else doing so meanwhile; what an interruption has left of one is removed."""
         temporary = self._temporary()
-        temporary.unlink(missing_ok=True)
-        with closing(self._connect(self._path)) as source, closing(self._connect(temporary, create=True)) as target:
-            # Written in one go and renamed when complete: it needs no journal of its own.
-            target.execute("PRAGMA journal_mode = OFF")
-            target.execute("PRAGMA synchronous = OFF")
-            source.backup(target)
-        publish(temporary, self._copy)
+        # SQLite reads a backup from no connection that writes, so another one holds the lock.
+        with closing(self._connect(self._path)) as locking, transaction(locking):
+            for leftover in self._path.parent.glob(f"{DATABASE}{TEMPORARY_SUFFIX}*"):
+                leftover.unlink(missing_ok=True)
+            with closing(self._connect(self._path)) as source, closing(self._connect(temporary, create=True)) as target:
+                # Written in one go and renamed when complete: it needs no journal of its own.
+                target.execute("PRAGMA journal_mode = OFF")
+                target.execute("PRAGMA synchronous = OFF")
+                source.backup(target)
+            publish(temporary, self._copy)
 
     def _temporary(self) -> Path:
         return self._beside(f"{TEMPORARY_SUFFIX}{os.getpid()}")

@@ -20,7 +20,7 @@ import pytest
 from store_support import filled, opened, put, version
 
 from rom_core.errors import StoreUnavailable
-from rom_core.store import sqlite_file, sqlite_store
+from rom_core.store import sqlite_file, sqlite_rows, sqlite_store
 from rom_core.store.overrides import StoreConflict
 from rom_core.store.sqlite_store import DATABASE, SqliteStore, read_state
 
@@ -56,6 +56,27 @@ def test_two_processes_never_append_the_same_version(tmp_path: Path) -> None:
         thread.join()
     assert sorted(won) == list(range(2, len(won) + 2))
     assert opened(tmp_path).load().version == len(won) + 1
+
+
+def test_who_reads_while_another_writes_sees_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that is committed between two looks at the tables is no damage; it is seen by the next reading."""
+    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 60)
+    reader, writer = opened(tmp_path), opened(tmp_path)
+    writing = threading.Thread(target=lambda: writer.append(1, [version(2, put("MAX_TOKENS", 5))]))
+    rows_of = sqlite_rows._rows
+
+    def between(connection: sqlite3.Connection) -> Any:
+        if writing.ident is None:
+            writing.start()
+            # Long enough for a writer that nothing keeps back.
+            writing.join(0.5)
+        return rows_of(connection)
+
+    monkeypatch.setattr(sqlite_rows, "_rows", between)
+    assert reader.load().version == 1
+    assert reader.trouble is None
+    writing.join(60)
+    assert (reader.load().version, reader.trouble) == (2, None)
 
 
 # -- damage ------------------------------------------------------------------------------------------------------------
