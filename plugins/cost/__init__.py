@@ -43,6 +43,7 @@ ANSWER: Mapping[str, Any] = {
         "usage_unknown": {"type": "integer", "minimum": 0},
         "total": {"type": "object", "description": "requests, tokens of each kind, usd"},
         "by_model": {"type": "object"},
+        "cache_rules": {"type": "object", "description": "how often each rule decided about cache points"},
         "without_caching": _VIEW,
         "without_fallback": {**_VIEW, "description": "the same tokens at the price of the model that was asked for"},
         "with_model": {"type": "object", "additionalProperties": _VIEW},
@@ -120,7 +121,8 @@ def _turn_cost(turn: Turn, attempts: Sequence[AttemptFinished]) -> TurnCost:
             parts[model.alias] = Part(model, before.usage + usage, before.requests + 1)
     asked = models.get(turn.request.model or turn.settings.MODEL_PRIMARY, attempts[0].attempt.model)
     unknown = sum(usage_is_missing(event) for event in attempts)
-    return TurnCost(turn.clock.time(), asked, tuple(parts.values()), unknown)
+    rules = tuple(plan.rule for event in attempts if (plan := event.attempt.cache_plan) is not None)
+    return TurnCost(turn.clock.time(), asked, tuple(parts.values()), unknown, rules)
 
 
 def _time(text: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -49,13 +50,15 @@ class Part:
 class TurnCost:
     """One turn: when it ended (seconds since 1970), the model that was asked for, what each model used.
 
-    `unknown` counts requests that were perhaps billed and whose usage never came.
+    `unknown` counts requests that were perhaps billed and whose usage never came; `rules` are those that decided about
+    its cache points, one for each request.
     """
 
     at: float
     asked: Model
     parts: tuple[Part, ...]
     unknown: int = 0
+    rules: tuple[str, ...] = ()
 
 
 class NotTheSum(ArithmeticError):
@@ -93,6 +96,7 @@ def report(turns: Sequence[TurnCost], models: Mapping[str, Model], forgotten: in
             for alias in dict.fromkeys(part.model.alias for part in parts)
             if (own := [part for part in parts if part.model.alias == alias])
         },
+        "cache_rules": dict(sorted(Counter(rule for turn in turns for rule in turn.rules).items())),
         "without_caching": _beside(total, _sum(turns, lambda part, _: uncached_cost_usd(part.model, part.usage))),
         "without_fallback": _beside(total, _sum(turns, lambda part, turn: cost_usd(turn.asked, part.usage))),
         "with_model": {
@@ -152,6 +156,7 @@ def _notes(turns: Sequence[TurnCost], unlisted: Sequence[str], unknown: int, for
     notes = [
         "For the same model the list price of the Claude API and Bedrock's through a global. profile are the same: a "
         "large difference to the Claude API can be shown only for another model, at equal blind rating (rom blind).",
+        "What is saved is meant against that line: a negative figure says that it would have been cheaper so.",
         "Another model would count and write other tokens; with_model and without_fallback price the same ones.",
     ]
     if not turns:

@@ -57,6 +57,9 @@ def _show(client: AdminClient, answer: dict[str, Any]) -> None:
     for name, view in rows:
         add_row(views, (name, _usd(view["usd"]), _usd(view["saved_usd"]), _percent(view["saved_percent"])))
     client.show(views)
+    if answer["cache_rules"]:
+        rules = ", ".join(f"{rule} {count}" for rule, count in answer["cache_rules"].items())
+        client.say(f"cache points were decided by: {rules}")
     client.say(f"list prices: {api['source']}; checked: {answer['checked']}")
     for note in answer["notes"]:
         client.say(f"- {note}")

@@ -65,6 +65,15 @@ def test_the_figures_of_one_turn() -> None:
     assert found["claude_api"]["usd"] == found["total"]["usd"]
 
 
+def test_the_rules_that_decided_are_counted() -> None:
+    """Over all turns of the report."""
+    turns = [
+        TurnCost(0.0, SONNET, (), rules=("first_use", "later_call")),
+        TurnCost(0.0, SONNET, (), rules=("later_call",)),
+    ]
+    assert report(turns, MODELS)["cache_rules"] == {"first_use": 1, "later_call": 2}
+
+
 def test_the_list_price_is_bedrocks_for_the_same_model() -> None:
     """Through a global. profile: so 94 % cannot be shown for the same model, and the report says so."""
     for model in MODELS.values():
