@@ -26,8 +26,6 @@ _PROXY_HEADERS = (
 )
 
 
-# Clients come back, and each request asks several times; a head bounds how long what is kept may be.
-@lru_cache(maxsize=128)
 def canonical(text: str) -> str:
     """The address in `text` in its canonical form (RFC 5952), "" if there is none.
 
@@ -37,7 +35,7 @@ def canonical(text: str) -> str:
     return _canonical(text) if 0 < len(text) <= _MAX_CHARS else ""
 
 
-# PERF: the same few clients ask again and again; parsing an address took a thirtieth of a plain turn.
+# PERF: the same few clients ask again and again, several times a request; parsing took a thirtieth of a plain turn.
 @lru_cache(maxsize=1024)
 def _canonical(text: str) -> str:
     match = _WITH_PORT.fullmatch(text)
