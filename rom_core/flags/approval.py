@@ -14,7 +14,7 @@ from typing import Any
 from rom_core.errors import Forbidden, InvalidRequest, NotFound
 from rom_core.flags.proposals import KILL_SWITCH, Author, InForce, Proposal, Target, check_edits
 from rom_core.plugin.snapshot import Snapshot
-from rom_core.settings import InvalidSettings, Problem, Settings, thaw
+from rom_core.settings import InvalidSettings, Problem, Settings, parse_api_keys, thaw
 from rom_core.store.overrides import CANARY, PENDING, State
 
 APPROVAL_SECONDS = 3600.0
@@ -107,7 +107,7 @@ def check(before: InForce, state: State, target: Target, after: Snapshot, author
 
 def _check_share(before: Snapshot, after: Snapshot, author: Author) -> None:
     canary, old = after.canary, before.canary
-    if canary is None or canary.percent <= MAX_NAMELESS_PERCENT:
+    if canary is None or _share(after) <= MAX_NAMELESS_PERCENT:
         return
     if old is not None and old.percent >= canary.percent and old.as_dict() == canary.as_dict():
         return
@@ -116,6 +116,16 @@ def _check_share(before: Snapshot, after: Snapshot, author: Author) -> None:
     if not author.why:
         detail = f"a canary above {MAX_NAMELESS_PERCENT} % takes a reason, or a rollout (`rom canary start`)"
         raise InvalidRequest(detail, param="reason")
+
+
+def _share(snapshot: Snapshot) -> float:
+    """Percent of the traffic that the canary in force sees, if every API key sends as much as the next."""
+    canary = snapshot.canary
+    if canary is None:
+        return 0.0
+    keys = parse_api_keys(snapshot.settings.API_KEYS)
+    included = 100 * len(set(canary.as_dict()["include"]) & set(keys)) / len(keys) if keys else 0.0
+    return included + (100 - included) * canary.percent / 100
 
 
 def propose(

@@ -328,7 +328,9 @@ def test_a_canary_is_set_shown_and_cleared(admin: Admin) -> None:
     assert admin.get("/admin/flags").json["canary"] == admin.get("/admin/status").json["canary"] == shown
     assert _chat(admin, message="hi", user="user-1").headers["X-Rom-Cohort"] == "stable"
     assert _chat(admin, message="hi", user="pilot").headers["X-Rom-Cohort"] == "stable"
-    assert admin.json("/admin/reload-flags", {"canary": {**block, "include": ["app"]}}).status_code == 200
+    # The only key: all of the traffic, which takes a reason.
+    everybody = {"canary": {**block, "include": ["app"]}, "reason": "a trial"}
+    assert admin.json("/admin/reload-flags", everybody).status_code == 200
     assert _chat(admin, message="hi", user="user-1").headers["X-Rom-Cohort"] == "canary"
     admin.site.transport.steps[:] = [ModelRefused()]
     answer = _chat(admin, message="hi")

@@ -168,6 +168,25 @@ def test_more_than_half_of_the_traffic_takes_a_name_and_a_reason(site: Site) -> 
         flags.change({"canary": {"flags": {"SOFT": 3}}}, nameless)
 
 
+def test_keys_that_a_canary_includes_are_part_of_its_share(site: Site) -> None:
+    """Whoever includes every key has a canary of 100 %, whatever CANARY_PERCENT says."""
+    site.environ["API_KEYS"] = ",".join(f"key{number}=the-key-of-a-test-number-{number}" for number in range(4))
+    runtime, flags = start(site)
+    nameless = NAMELESS[0]
+
+    def block(*include: str) -> dict[str, Any]:
+        return {"canary": {"flags": {"SOFT": 3}, "include": list(include)}, "CANARY_PERCENT": 10}
+
+    flags.change(block("key0", "key0", "nobody"), nameless)
+    for include in (("key0", "key1"), ("key0", "key1", "key2", "key3")):
+        with pytest.raises(Forbidden):
+            flags.change(block(*include), nameless)
+    flags.change(block("key0", "key1", "key2", "key3"), ANA)
+    flags.change({"CANARY_PERCENT": 5}, nameless)
+    assert runtime.current.canary is not None
+    assert runtime.current.canary.percent == 5
+
+
 def test_so_many_wait_and_no_more(site: Site) -> None:
     """Twenty; clearing `pending` drops them all."""
     runtime, flags = start(site)
