@@ -264,6 +264,7 @@ class Figures:
         self.rejections.expect((code,) for code in REJECTIONS)
         self.turn_time.expect((part,) for part in TIME_PARTS)
         self.stop_reasons.expect((reason,) for reason in (*STOP_REASONS, "other"))
+        self.cache_decisions.expect([("first_use",)])
         self.tools.expect([(UNKNOWN_TOOL, "unknown_tool")])
         self.guardrail_trips.expect((reason,) for reason in GUARDRAILS)
         self.capacity_changes.expect((level,) for level in ("normal", "alert", "critical"))
