@@ -5,7 +5,7 @@ All plugins are off, but for the lines that say otherwise: the bare handler has 
 
 from __future__ import annotations
 
-from bench.harness import Figures, bare_url, bedrock, compare, first_text, process, rom_environ, rom_url
+from bench.harness import Timings, bare_url, bedrock, compare, first_text, process, rom_environ, rom_url
 
 CONNECTIONS = 6
 WHOLE: dict[str, object] = {"message": "[[say=ok]]"}
@@ -31,7 +31,7 @@ def main() -> None:
         _report("whole answer, all plugins on", *compare([bare, rom], WHOLE, requests=1200, clients=CONNECTIONS))
 
 
-def _report(name: str, bare: Figures, rom: Figures) -> None:
+def _report(name: str, bare: Timings, rom: Timings) -> None:
     print(f"\n{name}")
     print(f"{'':14}{'p50 ms':>10}{'p99 ms':>10}{'per s':>10}")
     for label, figures in (("bare handler", bare), ("ROM Agent", rom)):

@@ -165,7 +165,7 @@ class Client:
 
 
 @dataclass(frozen=True)
-class Figures:
+class Timings:
     """Milliseconds and answers per second."""
 
     p50_ms: float
@@ -173,7 +173,7 @@ class Figures:
     rate: float
 
 
-def compare(urls: Sequence[str], body: dict[str, object], *, requests: int, clients: int) -> list[Figures]:
+def compare(urls: Sequence[str], body: dict[str, object], *, requests: int, clients: int) -> list[Timings]:
     """The figures of each server: p50 and p99 of one client, then the rate of `clients` at once.
 
     Taken in turns, request by request and in short rounds, so that a slow moment of the machine meets all of them.
@@ -190,7 +190,7 @@ def compare(urls: Sequence[str], body: dict[str, object], *, requests: int, clie
         client.close()
     rates = [[_rate(url, body, requests // RATE_ROUNDS, clients) for url in urls] for _ in range(RATE_ROUNDS)]
     return [
-        Figures(statistics.median(taken), sorted(taken)[int(len(taken) * 0.99)], statistics.median(rate))
+        Timings(statistics.median(taken), sorted(taken)[int(len(taken) * 0.99)], statistics.median(rate))
         for taken, rate in zip(times, zip(*rates, strict=True), strict=True)
     ]
 

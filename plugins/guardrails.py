@@ -52,7 +52,7 @@ Step = Sequence[Use]
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LoopLimits:
     """Where a loop ends. `repetition` and `budget` 0: no such limit. `match`: "name" or "call"."""
 
     hard: int
@@ -61,7 +61,7 @@ class Limits:
     budget: int = 0
 
     @classmethod
-    def of(cls, settings: Settings) -> Limits:
+    def of(cls, settings: Settings) -> LoopLimits:
         """As the settings say."""
         return cls(
             settings.MAX_LOOPS_HARD,
@@ -138,7 +138,7 @@ def _unordered(history: Sequence[Step]) -> list[frozenset[tuple[str, str]]]:
     return [frozenset((use.name, use.input) for use in step) for step in history]
 
 
-def judge(history: Sequence[Step], limits: Limits, spent: int = 0, last_cost: int = 0) -> Verdict:
+def judge(history: Sequence[Step], limits: LoopLimits, spent: int = 0, last_cost: int = 0) -> Verdict:
     """Whether the last iteration of `history` may run its tools, and what the model must know if it may.
 
     `spent` and `last_cost` are tokens, of the turn and of its last iteration: the next one is taken to cost no less.
@@ -216,7 +216,7 @@ class Guardrails:
         watch: _Watch = turn.stash.setdefault("guardrails", _Watch())
         watch.history.append([self._use(iteration, use) for use in tool_uses])
         spent = _tokens(turn.usage)
-        verdict = judge(watch.history, Limits.of(settings), spent, spent - watch.spent)
+        verdict = judge(watch.history, LoopLimits.of(settings), spent, spent - watch.spent)
         watch.spent = spent
         if len(watch.history) == settings.MAX_LOOPS_SOFT:
             turn.emit(GuardrailWarned(turn, len(watch.history), settings.MAX_LOOPS_HARD))

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from plugins.legal_tools import electronic
-from plugins.legal_tools.deadlines import BY_CUSTOM, Calendar, Deadline, Event, count, next_business_day
+from plugins.legal_tools.deadlines import BY_CUSTOM, Calendar, DueDate, Event, count, next_business_day
 from plugins.legal_tools.electronic import SERVICES
 from plugins.legal_tools.holidays import ash_wednesday
 
@@ -146,7 +146,7 @@ _BEGUN: Mapping[str, str] = {
 }
 
 
-def _explain(day: date, event: Event, found: Deadline, counted: int, *, doubled: bool) -> str:
+def _explain(day: date, event: Event, found: DueDate, counted: int, *, doubled: bool) -> str:
     begun = _BEGUN[event].format(day=_written(day), published=_written(found.published))
     days = "1 dia útil" if counted == 1 else f"{counted} dias úteis"
     twice = " (em dobro)" if doubled else ""
@@ -156,7 +156,7 @@ def _explain(day: date, event: Event, found: Deadline, counted: int, *, doubled:
     )
 
 
-def _ash_wednesdays(deadline: Deadline) -> set[date]:
+def _ash_wednesdays(deadline: DueDate) -> set[date]:
     return {ash_wednesday(year) for year in range(deadline.published.year, deadline.ends.year + 1)}
 
 

@@ -87,7 +87,7 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
-class Deadline:
+class DueDate:
     """A counted deadline: published, begun and ended on these days, and what was skipped from there on."""
 
     published: date
@@ -96,7 +96,7 @@ class Deadline:
     skipped: tuple[Skipped, ...]
 
 
-def count(day: date, event: Event, days: int, calendar: Calendar) -> Deadline:
+def count(day: date, event: Event, days: int, calendar: Calendar) -> DueDate:
     """The deadline of `days` business days (1 to 730) after what happened on `day`.
 
     `event` says what that was: made available in the electronic journal (then publication is the next business day),
@@ -123,7 +123,7 @@ def count(day: date, event: Event, days: int, calendar: Calendar) -> Deadline:
             continue
         begins = begins or current
         left -= 1
-    return Deadline(published, begins or current, current, tuple(_grouped(passed)))
+    return DueDate(published, begins or current, current, tuple(_grouped(passed)))
 
 
 def next_business_day(day: date, calendar: Calendar) -> date:

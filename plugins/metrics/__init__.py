@@ -26,7 +26,7 @@ from plugins.metrics.figures import (
     STOP_REASONS,
     TOOL_OUTCOMES,
     UNKNOWN_TOOL,
-    Figures,
+    MetricFamilies,
     one_of,
 )
 from plugins.metrics.route import MetricsResource
@@ -61,7 +61,7 @@ class Metrics:
     """The plugin."""
 
     def __init__(self) -> None:
-        self.figures = Figures()
+        self.figures = MetricFamilies()
         self._runtime: Runtime | None = None
         self._app: PluginRoutes | None = None
         self._watch: CapacityWatch | None = None

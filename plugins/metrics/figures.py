@@ -113,7 +113,7 @@ class OfCohort(NamedTuple):
     first_delta: Histogram
 
 
-class Figures:
+class MetricFamilies:
     """What is counted: `all` metrics, in no registry yet.
 
     Those with labels are called with label values, in order, and give the child.

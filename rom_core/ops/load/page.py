@@ -108,8 +108,8 @@ def _sides(verdict: LoadVerdict) -> tuple[tuple[str, Sequence[Check]], ...]:
 def _row(side: str, check: Check, verdict: LoadVerdict) -> str:
     value = value_text(check.name, check.value, verdict.server.figures.buckets)
     cells = (value, limit_text(check.name, check.limit), check.why)
-    told = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-    return f"<tr><td>{side}</td><td>{check.name}</td>{_outcome(check.outcome)}{told}</tr>"
+    rest = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+    return f"<tr><td>{side}</td><td>{check.name}</td>{_outcome(check.outcome)}{rest}</tr>"
 
 
 def _outcome(outcome: str) -> str:

@@ -14,7 +14,7 @@ from support import (
 
 from plugins.guardrails import (
     HARD_LIMIT,
-    Limits,
+    LoopLimits,
     Use,
     canonical,
     cycle_ahead,
@@ -121,7 +121,7 @@ def test_a_cycle_ahead_is_one_that_some_next_iteration_would_close(history: list
 @given(
     HISTORIES.filter(len),
     st.builds(
-        Limits,
+        LoopLimits,
         st.integers(1, 14),
         st.sampled_from([0, 2, 3]),
         st.sampled_from(["name", "call"]),
@@ -129,7 +129,7 @@ def test_a_cycle_ahead_is_one_that_some_next_iteration_would_close(history: list
     ),
     st.integers(0, 120),
 )
-def test_no_stop_comes_unannounced(history: list[list[Use]], limits: Limits, spent: int) -> None:
+def test_no_stop_comes_unannounced(history: list[list[Use]], limits: LoopLimits, spent: int) -> None:
     """If the last iteration is stopped, then the one before it was stopped or carried a note; first ones excepted.
 
     For the budget that holds if the last iteration cost no more than the one before, here 10 tokens.
