@@ -18,6 +18,7 @@ _BOUND_ALPHA = 0.001
 # How finely that share is searched for the worst case.
 _STEPS = 40
 _NEGLIGIBLE = 1e-12
+_MOST_QUESTIONS = 5000
 _Z_ALPHA = NormalDist().inv_cdf(1 - ALPHA)
 
 
@@ -117,16 +118,17 @@ def _binomial(number: int, probability: float) -> tuple[float, ...]:
 def more_needed(won: int, lost: int, questions: int, margin: float) -> int | None:
     """About how many more questions it takes to say "not worse", or "worse", if the shares stay as they are.
 
-    The normal approximation, for planning only. None if the shares lie just between the two.
+    The normal approximation, for planning only, with one question of each kind added so that a handful of judgements
+    promises nothing. None if it would take more than a team ever judges: the shares lie just between the two.
     """
     ties_enough = math.ceil(math.log(_BOUND_ALPHA / 2) / math.log1p(-margin))
     if not won + lost:
         return max(1, ties_enough - questions)
-    decided, difference = (won + lost) / questions, (won - lost) / questions
-    if difference == -margin:
-        return None
+    decided, difference = (won + lost + 2) / (questions + 3), (won - lost) / (questions + 3)
     spread = decided - difference**2 if difference > -margin else decided
     distance = difference + margin if difference > -margin else difference
+    if distance**2 * _MOST_QUESTIONS < _Z_ALPHA**2 * spread:
+        return None
     return max(1, math.ceil(_Z_ALPHA**2 * spread / distance**2) - questions)
 
 

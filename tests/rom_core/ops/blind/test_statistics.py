@@ -118,6 +118,9 @@ def test_how_many_more_are_needed() -> None:
     assert many is not None
     assert few < many
     assert more_needed(8, 16, 80, MARGIN) is None
+    hasty = more_needed(1, 0, 1, MARGIN)
+    assert hasty is not None
+    assert hasty > 5, "one judgement promises nothing"
 
 
 def test_each_verdict() -> None:
