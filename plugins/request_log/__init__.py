@@ -17,7 +17,7 @@ import structlog
 from plugins.request_log.content import ContentLimit, content_is_an_exception
 from rom_core.errors import ModelError, RomError
 from rom_core.events import AttemptFinished, Event, RequestFinished, SettingsChanged, ToolFinished, TurnFinished
-from rom_core.http.requests import status_of
+from rom_core.http.requests import UNMATCHED, status_of
 from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
 from rom_core.settings import Rule, Setting
@@ -138,6 +138,8 @@ class RequestLog:
         if isinstance(event, RequestFinished):
             # A turn that went well has its own closing line.
             quiet = event.status == "ok" and (event.route in _PROBES or event.route in self._turn_routes)
+            # Strangers ask for what is not there by the thousand: rom_requests_total counts them, the log need not.
+            quiet = quiet or (event.code == "not_found" and event.route == UNMATCHED)
             return logging.DEBUG if quiet else logging.ERROR if event.code == "internal_error" else logging.INFO
         if isinstance(event, AttemptFinished):
             return logging.DEBUG if event.outcome in ("ok", "cancelled") else logging.WARNING
