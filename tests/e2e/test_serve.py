@@ -317,12 +317,13 @@ def _refused(url: str) -> bool:
     return False
 
 
-def test_the_readme_shows_what_one_sees(shared: Any) -> None:
-    """The sample answer's words, tool and tokens are those of the command above it; ids and times are not."""
+def test_the_readme_shows_what_one_sees() -> None:
+    """The sample answer's words, tool and tokens are those of the first question to a new server; ids and times not."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = json.loads(text.split("```json\n", 1)[1].split("```", 1)[0])
     asked = json.loads(text.split("-d '", 1)[1].split("'\n", 1)[0])["message"]
-    seen = shared.chat(asked).json()
+    with serving(BEDROCK_ENDPOINT_URL="local") as server:
+        seen = server.chat(asked).json()
     assert seen["reply"].startswith(shown["reply"].removesuffix("…"))
     assert [call["name"] for call in seen["tool_calls"]] == [call["name"] for call in shown["tool_calls"]]
     for name in ("usage", "stop_reason", "model", "degraded", "iterations"):

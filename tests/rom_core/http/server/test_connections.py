@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
@@ -215,7 +216,9 @@ def test_a_body_that_never_ends_is_not_waited_for(serve: Serve) -> None:
         assert len(channels(server)) == 1
         slow.sendall(b" ")
         look(server, BODY_SECONDS + 1)
-        assert slow.recv(1) == b""
+        # The byte that nobody took makes it a reset, if it comes first.
+        with contextlib.suppress(ConnectionResetError):
+            assert slow.recv(1) == b""
         assert not channels(server)
 
 
