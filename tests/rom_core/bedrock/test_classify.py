@@ -188,13 +188,14 @@ def test_the_status_holds_whatever_the_body_looks_like(body: bytes) -> None:
     """botocore's parser raises on many of these, and the status would be lost with it."""
     found = []
     with Peer(b"") as peer:
-        wire = make_wire(peer.url)
         for status, *headers in ((429,), (503,), (408,), (400,), (400, "x-amzn-errortype: Throttling")):
             peer.answer = http_error(status, *headers, body=body)
+            # The peer ends each connection; a client of its own never meets one that is just being ended.
+            wire = make_wire(peer.url)
             with pytest.raises(ModelError) as caught:
                 wire.converse(make_attempt(), asking())
             found.append((type(caught.value), caught.value.http_status))
-        wire.close()
+            wire.close()
     assert found == [
         (ModelThrottled, 429),
         (ModelServerError, 503),
