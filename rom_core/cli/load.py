@@ -118,11 +118,12 @@ def load(
         raise _Refused(str(error)) from None
     result = recording_as_json(recording, verdict)
     if limit:
-        steps = [{"users": one.users, "outcome": its.outcome.value} for one, its in limit.steps]
-        result["limit"] = {"carried": limit.carried, "why": limit.why, "steps": steps}
+        result["limit"] = limit.as_dict()
     notes = limit.notes() if limit else []
     if report is not None:
-        report.write_text(page(recording, verdict, _command(), notes), "utf-8")
+        report.write_text(
+            page(recording, verdict, _command(), notes, result.get("limit", {}).get("steps", ())), "utf-8"
+        )
         report.with_suffix(".json").write_text(json_text(result) + "\n", "utf-8")
     if as_json:
         print_json(result)

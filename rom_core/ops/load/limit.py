@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from rom_core.gate import Outcome
-from rom_core.ops.load.judging import LoadVerdict
+from rom_core.ops.load.judging import LoadVerdict, percentile
 from rom_core.ops.load.recording import Recording
 
 GROWTH = 1.5
@@ -29,6 +30,10 @@ class Limit:
             return Outcome.PASS
         return Outcome.FAIL if self.steps[-1][1].outcome is Outcome.FAIL else Outcome.INCONCLUSIVE
 
+    def as_dict(self) -> dict[str, Any]:
+        """For machines: what was found, and the figures of each step (seconds, MB, USD; None if unknown)."""
+        return {"carried": self.carried, "why": self.why, "steps": [_step(*step) for step in self.steps]}
+
     def notes(self) -> list[str]:
         """Sentences for a report."""
         steps = [f"{one.users} users: {verdict.outcome}" for one, verdict in self.steps]
@@ -47,6 +52,23 @@ def find_limit(first: int, step: Callable[[int], tuple[Recording, LoadVerdict]])
         carried = users
         users = math.ceil(users * GROWTH)
     return Limit(tuple(done), carried, f"no more than {MOST_USERS} are tried")
+
+
+def _step(recording: Recording, verdict: LoadVerdict) -> dict[str, Any]:
+    good = [turn.seconds for turn in recording.turns if turn.status == "ok"]
+    memory = [sample.memory_mb for sample in recording.samples if sample.memory_mb is not None]
+    return {
+        "users": recording.users,
+        "outcome": verdict.outcome.value,
+        "turns": len(recording.turns),
+        "turns_per_second": round(len(recording.turns) / recording.elapsed, 3) if recording.elapsed else None,
+        "p50": percentile(good, 0.5),
+        "p95": percentile(good, 0.95),
+        "p99": percentile(good, 0.99),
+        "failed": sum(turn.status in ("error", "rejected") for turn in recording.turns),
+        "memory_mb": max(memory, default=None),
+        "cost_an_answer": recording.cost / len(good) if good else None,
+    }
 
 
 def why(verdict: LoadVerdict) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from itertools import pairwise
@@ -20,7 +20,6 @@ _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1f2328}"
     "table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;border-bottom:1px solid #d0d7de}"
     "figure{margin:1.5rem 0}figcaption{font-weight:600}svg{width:100%;height:auto}"
-    "text{font:11px sans-serif;fill:#57606a}"
     ".pass{color:#1a7f37}.fail{color:#d1242f}.inconclusive{color:#9a6700}"
 )
 # About so many points of each line.
@@ -70,8 +69,14 @@ def as_json(recording: Recording, verdict: LoadVerdict) -> dict[str, Any]:
     }
 
 
-def page(recording: Recording, verdict: LoadVerdict, command: str, notes: Sequence[str] = ()) -> str:
-    """The HTML file. `command` made it; `notes` are sentences for its reader."""
+def page(
+    recording: Recording,
+    verdict: LoadVerdict,
+    command: str,
+    notes: Sequence[str] = (),
+    steps: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The HTML file. `command` made it; `notes` are sentences for its reader; `steps` as in `Limit.as_dict`."""
     what = "a stand-in for a model" if recording.stand_in else "a real model"
     title = f"Load test: {recording.users} users, {recording.elapsed / 60:.1f} minutes"
     rows = [_row(side, check, verdict) for side, checks in _sides(verdict) for check in checks]
@@ -93,6 +98,7 @@ def page(recording: Recording, verdict: LoadVerdict, command: str, notes: Sequen
         *(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in current(recording)),
         "</table>",
         *_disturbances(recording),
+        *_steps(steps),
         "<h2>Over time</h2>",
         *_plots(recording),
         *_bad(recording),
@@ -127,6 +133,31 @@ def _disturbances(recording: Recording) -> list[str]:
     ]
     head = "<tr><th>what</th><th>began</th><th>lasted</th><th>failed turns</th><th>time to recover</th></tr>"
     return ["<h2>Disturbed on purpose</h2>", f"<table>{head}", *rows, "</table>"]
+
+
+def _steps(steps: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each step of a search for the limit, and how the figures grow with the users."""
+    if not steps:
+        return []
+    rows = [f"<tr>{''.join(f'<td>{escape(_cell(step[name]))}</td>' for name in steps[0])}</tr>" for step in steps]
+    head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in steps[0])
+    most = max(step["users"] for step in steps)
+
+    def line(name: str) -> Line:
+        return [(step["users"], step[name]) for step in steps if step[name] is not None]
+
+    durations = {name: line(name) for name in ("p50", "p95", "p99")}
+    figures = [
+        ("Duration of good turns by users", "seconds", durations),
+        ("Turns by users", "per second", {"turns": line("turns_per_second")}),
+        ("Memory by users", "MB", {"memory": line("memory_mb")}),
+    ]
+    plots = [plot(title, unit, lines, most, "{:.0f}".format) for title, unit, lines in figures]
+    return ["<h2>Step by step</h2>", f"<table><tr>{head}</tr>", *rows, "</table>", *plots]
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _plots(recording: Recording) -> list[str]:

@@ -83,7 +83,10 @@ def run(
             if stop.is_set():
                 recording.stopped = "interrupted"
                 break
-            if enough(recording) or recording.elapsed > plan.seconds + _GRACE_SECONDS:
+            if recording.elapsed > plan.seconds + _GRACE_SECONDS:
+                recording.stopped = "the users did not come to an end and were stopped"
+                break
+            if enough(recording):
                 break
             clock.sleep(LOOK_SECONDS, stop)
     finally:

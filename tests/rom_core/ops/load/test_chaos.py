@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
+import pytest
+
 from rom_core.concurrency.clock import FakeClock
-from rom_core.gate import Outcome, Thresholds
+from rom_core.gate import Outcome, Scrape, Thresholds
+from rom_core.ops.load import run
 from rom_core.ops.load.chaos import TROUBLES, Chaos
 from rom_core.ops.load.judging import verdict_on
-from rom_core.ops.load.limit import find_limit
+from rom_core.ops.load.limit import Limit, find_limit
+from rom_core.ops.load.page import page
 from rom_core.ops.load.player import Turn
 from rom_core.ops.load.recording import Recording
 
@@ -104,3 +111,49 @@ def test_the_limit_is_the_last_step_that_passed() -> None:
     assert "with 18 users errors (client): 40 of 40 is surely more than 1.00%" in limit.why
     first = find_limit(18, step)  # type: ignore[arg-type]
     assert (first.carried, first.outcome) == (0, Outcome.FAIL)
+
+
+def test_a_run_whose_users_do_not_end_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is stopped after a minute and a half, and cannot be judged."""
+
+    class Endless:
+        """Users that go on for ever."""
+
+        running = True
+
+        def __init__(self, *_: object) -> None: ...
+        def new_turns(self) -> list[Turn]:
+            return []
+
+        def end(self) -> None:
+            self.running = False
+
+        def check(self) -> None: ...
+
+    clock = FakeClock()
+    monkeypatch.setattr(run, "Players", Endless)
+    recording = run.run(
+        run.Plan(users=1, seconds=60.0),
+        "http://127.0.0.1:1",
+        stand_in=True,
+        scrape=lambda: Scrape(clock.monotonic(), {}),
+        clock=clock,
+        stop=threading.Event(),
+        folder=tmp_path,
+        environ={},
+    )
+    assert recording.stopped == "the users did not come to an end and were stopped"
+    assert verdict_on(recording, Thresholds()).outcome is Outcome.INCONCLUSIVE
+
+
+def test_the_steps_to_the_limit_are_told_with_their_figures() -> None:
+    """Users, turns, durations, memory and cost of each; in the report as a table and as plots by users."""
+    recording = Recording("u", 4, 10.0, 1000.0, stand_in=True, elapsed=10.0, cost=0.5)
+    recording.turns = [turn(1000.0), turn(1001.0), turn(1002.0, "error")]
+    verdict = verdict_on(recording, Thresholds())
+    step = Limit(((recording, verdict),), 0, "why").as_dict()["steps"][0]
+    assert (step["users"], step["turns"], step["failed"], step["turns_per_second"]) == (4, 3, 1, 0.3)
+    assert (step["p50"], step["p99"], step["memory_mb"], step["cost_an_answer"]) == (1.0, 1.0, None, 0.25)
+    text = page(recording, verdict, "rom load", (), [step])
+    assert "<th>cost an answer</th>" in text
+    assert "Duration of good turns by users" in text
