@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 import structlog
+
+if TYPE_CHECKING:
+    from bench.postgres import PostgresServer
 
 # A machine may be busy: how long an example takes says nothing of what it shows.
 hypothesis.settings.register_profile("rom", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -46,3 +50,20 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.upper().endswith("_PROXY") or name.startswith(("AWS_", "ROM_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests of this process; nobody stops it."""
+    from bench.postgres import PostgresServer
+
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database of the test's own."""
+    name = postgres.database()
+    yield postgres.url(name)
+    postgres.drop(name)
