@@ -284,7 +284,8 @@ def rom_event(event: Event) -> None:
     """Something happened; see `rom_core.events` for the types. Kind: observer, isolated.
 
     Called in the thread in which it happened; must not block. The return value is ignored. Wrappers are refused. A
-    SettingsChanged that switches the plugin off still reaches it, as the last one.
+    change of the settings is told twice: SettingsChanging before it is in force, SettingsChanged afterwards, which
+    still reaches a plugin that it switches off, as the last one.
 
         @hookimpl
         def rom_event(self, event):

@@ -27,6 +27,7 @@ from rom_core.events import (
     Event,
     FlagsStoreTroubled,
     SettingsChanged,
+    SettingsChanging,
     TurnFinished,
 )
 from rom_core.http.requests import status_of
@@ -55,6 +56,7 @@ class Alerts:
         self._lock = threading.Lock()
         self._instance = os.environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
         self._url = ""
+        self._told_version = -1
         self._runtime: Runtime | None = None
         self._courier: Courier | None = None
         self._errors: Hold | None = None
@@ -126,6 +128,8 @@ class Alerts:
                 changed, lasted = self._change(f"circuit {event.model}", state)
                 if changed:
                     self._send(messages.of_circuit(event, clock.time(), lasted))
+            case SettingsChanging():
+                self._settings_changing(event, clock.time())
             case SettingsChanged():
                 if event.changes.get("ALERTS_ENABLED", (None, False))[1]:
                     self._forget(self._runtime)
@@ -137,17 +141,18 @@ class Alerts:
             case FlagsStoreTroubled():
                 self._send(messages.of_store(event, clock.time()))
 
+    def _settings_changing(self, event: SettingsChanging, at: float) -> None:
+        """Tell of a change by which less is seen before it is in force, where alerts go until then."""
+        if self._courier is not None and self._url and messages.silenced_by(event.changes):
+            self._told_version = event.version
+            self._courier.send(replace(messages.of_settings(event, at), to=self._url), first=True)
+
     def _settings_changed(self, runtime: Runtime, event: SettingsChanged) -> None:
-        """Tell of the change; one that silences the plugin, or turns it elsewhere, also to where it was told before."""
+        """Tell of the change, unless that was done before it."""
         before, self._url = self._url, str(runtime.current.settings.ALERT_WEBHOOK_URL)
-        if not event.changes:
-            return
-        message = messages.of_settings(event, runtime.clock.time())
-        self._send(message)
-        switched_off = event.changes.get("ALERTS_ENABLED", (False, True)) == (True, False)
-        turned_away = messages.WEBHOOK in event.changes and before != self._url
-        if before and self._courier is not None and (switched_off or turned_away):
-            self._courier.send(replace(message, to=before))
+        told = event.version == self._told_version and before == self._url
+        if event.changes and not told:
+            self._send(messages.of_settings(event, runtime.clock.time()))
 
     def tick(self) -> None:
         """Watch the error rate; while the plugin is switched off, know nothing."""

@@ -70,12 +70,18 @@ class Courier:
         """Messages that are not yet under way."""
         return self._waiting.qsize()
 
-    def send(self, message: Message) -> None:
-        """Take a message, without waiting; it is dropped if too many wait already."""
+    def send(self, message: Message, *, first: bool = False) -> None:
+        """Take a message, without waiting; it is dropped if too many wait already, or with `first` the oldest is."""
         try:
             self._waiting.put_nowait(message)
         except queue.Full:
-            self._end(message, "dropped")
+            if not first:
+                self._end(message, "dropped")
+                return
+            with contextlib.suppress(queue.Empty):
+                if (oldest := self._waiting.get_nowait()) is not None:
+                    self._end(oldest, "dropped")
+            self.send(message)
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -16,6 +16,7 @@ from rom_core.events import (
     CircuitOpened,
     FlagsStoreTroubled,
     SettingsChanged,
+    SettingsChanging,
 )
 from rom_core.store.overrides import CANARY
 
@@ -118,7 +119,7 @@ def of_circuit(event: CircuitOpened | CircuitClosed, at: float, lasted: float | 
     return Message(about, "bad", f"Circuit open: {event.model} gets no requests", at, figures, advice)
 
 
-def of_settings(event: SettingsChanged, at: float) -> Message:
+def of_settings(event: SettingsChanged | SettingsChanging, at: float) -> Message:
     """The kill switch comes first, if it was used."""
     changes = event.changes
     figures = [f"{name}: {_value(old)} → {_value(new)}" for name, (old, new) in _first(changes)]

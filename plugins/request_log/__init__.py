@@ -37,6 +37,7 @@ LEVELS: Mapping[str, int] = {
     "tool.started": logging.DEBUG,
     "tool.finished": logging.DEBUG,
     "server.draining": logging.DEBUG,
+    "flags.changing": logging.DEBUG,
     "flags.store_troubled": logging.DEBUG,
     "alert.sent": logging.DEBUG,
     "queue.entered": logging.DEBUG,

@@ -20,6 +20,7 @@ from rom_core.events.process import (
     RequestStarted,
     ServerDraining,
     SettingsChanged,
+    SettingsChanging,
 )
 from rom_core.events.turns import (
     AttemptFinished,
@@ -71,6 +72,7 @@ __all__ = [
     "RetryScheduled",
     "ServerDraining",
     "SettingsChanged",
+    "SettingsChanging",
     "ToolFinished",
     "ToolStarted",
     "TurnFinished",

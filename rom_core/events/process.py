@@ -38,6 +38,21 @@ class RequestFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class SettingsChanging(Event):
+    """A new snapshot is checked and about to be in force; the one before still is, and its plugins are told.
+
+    The members are those of SettingsChanged, which follows.
+    """
+
+    name: ClassVar[str] = "flags.changing"
+    version: int
+    changes: Mapping[str, tuple[Any, Any]]
+    by: str
+    why: str
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsChanged(Event):
     """A new snapshot is in force. `changes` maps names to (before, after), secrets masked."""
 

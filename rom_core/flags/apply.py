@@ -11,10 +11,10 @@ from typing import Any
 import structlog
 
 from rom_core.errors import PluginError, StoreUnavailable, VersionConflict
-from rom_core.events import SettingsChanged
+from rom_core.events import SettingsChanged, SettingsChanging
 from rom_core.flags.approval import check, summary
 from rom_core.flags.canary import describe, with_canary
-from rom_core.flags.proposals import InForce, Proposal, Resolved, Target
+from rom_core.flags.proposals import Author, InForce, Proposal, Resolved, Target
 from rom_core.plugin.catalogue import Catalogue, Layers
 from rom_core.plugin.snapshot import Snapshot
 from rom_core.settings import InvalidSettings, Problem, Settings
@@ -55,17 +55,19 @@ class Applier:
         *,
         build: Build,
         swap: Callable[[Snapshot], None],
+        emit: Callable[[SettingsChanging], None],
         time: Callable[[], float],
     ) -> None:
         """With the stored overrides in force; those that do not fit are skipped.
 
-        `build` makes a snapshot, `swap` puts one in force, `time` is in seconds since the epoch. Raises InvalidSettings
-        if something else than an override is wrong.
+        `build` makes a snapshot, `swap` puts one in force, `emit` tells the observers of the one before, `time` is in
+        seconds since the epoch. Raises InvalidSettings if something else than an override is wrong.
         """
         self._layers = layers
         self._store = store
         self._build = build
         self._put_in_force = swap
+        self._emit = emit
         self._time = time
         self._started: Settings | None = None
         try:
@@ -74,7 +76,8 @@ class Applier:
             state = State()
         resolved = self._resolve(state.values, None)
         self._started = resolved.snapshot.settings
-        self._swap(InForce(_numbered(resolved.snapshot, state.version), state, resolved.skipped))
+        self.now = InForce(_numbered(resolved.snapshot, state.version), state, resolved.skipped)
+        swap(self.now.snapshot)
 
     def apply(self, proposal: Proposal) -> tuple[Applied, SettingsChanged | None]:
         """What it came to, and the event to tell of it, None if nothing has changed.
@@ -113,11 +116,11 @@ class Applier:
         after = replay([new], state) if changes else state
         in_force = InForce(_numbered(resolved.snapshot, after.version), after, resolved.skipped, tuple(versions))
         if proposal.fallback is not None:
-            self._swap(in_force)
+            self._swap(in_force, author)
         must_be_kept = any(change.action != "reload" for change in changes) and proposal.fallback is None
         if versions and keep and self._keep(proposal, versions, must_be_kept=must_be_kept):
             in_force = dataclasses.replace(in_force, unkept=())
-        self._swap(in_force)
+        self._swap(in_force, author)
         awaiting = in_force.snapshot.settings.awaiting_restart
         applied = Applied(after.version, changed, not in_force.unkept, resolved.skipped, awaiting, not_reloaded)
         if not changes and not changed:
@@ -185,7 +188,12 @@ class Applier:
             return False
         return True
 
-    def _swap(self, in_force: InForce) -> None:
+    def _swap(self, in_force: InForce, author: Author) -> None:
+        """Put it in force; who is about to be switched off is told first."""
+        changed = differences(self.now.snapshot, in_force.snapshot)
+        if changed:
+            version = in_force.snapshot.version
+            self._emit(SettingsChanging(version, for_events(changed), author.by, author.why, author.trace_id))
         self.now = in_force
         self._put_in_force(in_force.snapshot)
 

@@ -104,7 +104,7 @@ class Flags:
         """
         self._emit = emit
         self._time = time
-        self._applier = Applier(self.layers, self._store, build=build, swap=swap, time=time)
+        self._applier = Applier(self.layers, self._store, build=build, swap=swap, emit=emit, time=time)
 
     def announce(self) -> None:
         """Log and tell the observers what an operator must know about the overrides found at start."""

@@ -41,6 +41,7 @@ from rom_core.events import (
     SettingsChanged,
 )
 from rom_core.markers import hookimpl
+from rom_core.plugin.snapshot import Snapshot
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
 from rom_core.settings import InvalidSettings
@@ -375,7 +376,7 @@ def put_in_force(runtime: Runtime, *, alerts: bool) -> None:
     [
         ({"ALERTS_ENABLED": False, "LOGGING_ENABLED": False}, "ALERTS_ENABLED, LOGGING_ENABLED", [HOOK]),
         ({"ALERT_WEBHOOK_URL": ""}, "ALERT_WEBHOOK_URL", [HOOK]),
-        ({"ALERT_WEBHOOK_URL": f"{HOOK}/other"}, "ALERT_WEBHOOK_URL", [f"{HOOK}/other", HOOK]),
+        ({"ALERT_WEBHOOK_URL": f"{HOOK}/other"}, "ALERT_WEBHOOK_URL", [HOOK, f"{HOOK}/other"]),
         ({"LOG_LEVEL": "CRITICAL"}, "LOG_LEVEL", [HOOK]),
         ({"METRICS_ENABLED": False, "MAX_TOKENS": 77}, "METRICS_ENABLED", [HOOK]),
         ({"canary": {"flags": {"MAX_TOKENS": 77, "LOGGING_ENABLED": False}}}, "canary", [HOOK]),
@@ -404,6 +405,38 @@ def test_a_change_that_silences_an_alert_or_a_log_is_itself_an_alert(
         assert titled in text
         assert "by ana" in text
         assert HOOK not in text
+
+
+@responses.activate
+def test_what_silences_is_told_before_it_is_in_force(tmp_path: Path) -> None:
+    """The message is at the webhook while the settings before still hold; a person sees it before anything is lost."""
+    responses.post(HOOK)
+    site = Site(tmp_path, request_log=RequestLog(), alerts=Alerts())
+    site.environ["ALERT_WEBHOOK_URL"] = HOOK
+    runtime, flags = site.start()
+    runtime.start()
+    swap = flags._applier._put_in_force
+
+    def once_it_was_told(snapshot: Snapshot) -> None:
+        until(lambda: len(responses.calls) == 1)
+        assert runtime.current.settings.LOGGING_ENABLED
+        swap(snapshot)
+
+    flags._applier._put_in_force = once_it_was_told
+    flags.change({"LOGGING_ENABLED": False, "ALERTS_ENABLED": False}, ANA)
+    assert not runtime.current.settings.LOGGING_ENABLED
+    runtime.stop()
+    assert len(responses.calls) == 1
+
+
+def test_a_full_queue_does_not_keep_out_what_silences() -> None:
+    """A hundred changes of no weight, made to fill it, cost the oldest of them its place."""
+    ends: list[str] = []
+    courier = Courier(FakeClock(), lambda: HOOK, lambda: "here", lambda message, _: ends.append(message.title), str)
+    for number in range(MAX_WAITING):
+        courier.send(Message("flags", "info", f"change {number}", 0.0))
+    courier.send(Message("silence", "bad", "the last one", 0.0), first=True)
+    assert (ends, courier.waiting) == (["change 0"], MAX_WAITING)
 
 
 def test_a_webhook_that_answers_nonsense_leaves_no_trace_of_its_url(restored_logging: io.StringIO) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import structlog
@@ -13,8 +13,9 @@ from flag_support import ANA, MemoryStore, Site, changes, held, start
 from structlog.testing import capture_logs
 
 from rom_core.errors import StoreUnavailable
-from rom_core.events import FlagsStoreTroubled
+from rom_core.events import Event, FlagsStoreTroubled
 from rom_core.flags import control
+from rom_core.settings import InvalidSettings
 from rom_core.store.overrides import Change, Version
 from rom_core.telemetry import log
 
@@ -58,6 +59,26 @@ def test_an_observer_that_a_change_switches_off_hears_of_it(site: Site) -> None:
     flags.change({"RECORDER_ENABLED": False}, ANA)
     flags.change({"SOFT": 3}, ANA)
     assert [dict(event.changes) for event in changes(runtime)] == [{"RECORDER_ENABLED": (True, False)}]
+
+
+def test_observers_in_force_are_told_before_a_change_is(site: Site) -> None:
+    """SettingsChanging while the values before still count; nothing of what is refused or changes nothing."""
+    runtime, flags = start(site)
+    recorder = runtime.catalogue.plugins["recorder"].instance
+    seen: list[tuple[str, int]] = []
+    recorder.events = Seen(lambda event: seen.append((event.name, runtime.current.settings.SOFT)))
+    flags.change({"SOFT": 3}, ANA)
+    flags.change({}, ANA)
+    with pytest.raises(InvalidSettings):
+        flags.change({"SOFT": 999}, ANA)
+    assert seen == [("flags.changing", 12), ("flags.changed", 3)]
+
+
+class Seen:
+    """A list that calls back instead of keeping."""
+
+    def __init__(self, append: Callable[[Event], None]) -> None:
+        self.append = append
 
 
 def test_overrides_skipped_at_start_are_logged_by_name_with_the_reason(site: Site) -> None:
