@@ -13,27 +13,24 @@ from typing import Any
 import structlog
 from prometheus_client import generate_latest
 
-from plugins.canary.phases import phases_of, thresholds_of
+from plugins.canary.beginning import COUNTING, before_anybody_sees_it, counting, needs_second_person, plan_of
 from plugins.canary.record import Record
-from plugins.canary.rollout import GATE, Plan, Rollout
+from plugins.canary.rollout import GATE, Rollout
 from plugins.canary.shapes import shown
 from rom_core.concurrency.locks import timed_lock
-from rom_core.errors import CanaryConflict, InvalidRequest, NotFound, RomError, StoreUnavailable
+from rom_core.errors import CanaryConflict, NotFound, RomError, StoreUnavailable
 from rom_core.events import CanaryAborted, CanaryChanged
 from rom_core.flags import Author, Flags
-from rom_core.flags.approval import sensitive_flags
-from rom_core.flags.canary import CANARY_PERCENT, CanaryBlock
-from rom_core.gate import BadScrape, GateBroken, Scrape, parse, prove
+from rom_core.flags.canary import CANARY_PERCENT
+from rom_core.gate import BadScrape, Scrape, parse
 from rom_core.runtime import Runtime
-from rom_core.settings import InvalidSettings, Problem, Settings
+from rom_core.settings import InvalidSettings
 from rom_core.store.journal import Entry
 from rom_core.store.overrides import CANARY
 
 DATABASE = "canary.db"
 # A decision changes settings, which takes at most about as long.
 _TURN_SECONDS = 15.0
-_COUNTING = "METRICS_ENABLED"
-_SENSITIVE = "takes a second person: change it by `rom flags set`, and have it approved; no rollout starts with it"
 _NO_FLAGS = "this runtime was given its settings, not where to change them"
 _NOTHING: Mapping[str, Any] = {"rollout": None, "durable": True}
 logger = structlog.get_logger("rom.canary")
@@ -89,35 +86,22 @@ class Keeper:
 
     # -- people ------------------------------------------------------------------------------------------------------
 
-    def begin(self, block: Mapping[str, Any], author: Author) -> None:
-        """Start a rollout of these flags. Raises CanaryConflict, InvalidSettings, InvalidRequest, StoreUnavailable."""
+    def begin(self, block: Mapping[str, Any], author: Author) -> str:
+        """Start a rollout of these flags; "" once it runs.
+
+        Flags that take two persons are proposed instead, and the id is returned under which another named person
+        approves them; whoever asks for the same again starts it. Raises CanaryConflict, InvalidSettings,
+        InvalidRequest, StoreUnavailable.
+        """
         runtime, flags = self._ready()
         record, settings = self._known(), runtime.current.settings
         with self._in_turn():
             if self._rollout is not None and self._rollout.running:
                 raise CanaryConflict("a rollout is under way; abort it first")
-            if runtime.current.canary is not None:
-                raise CanaryConflict("a canary set by hand is in force; `rom flags clear canary` ends it")
-            if not _counting(settings):
-                raise CanaryConflict(f"nobody counts: the gate needs {_COUNTING}")
-            parsed = CanaryBlock.parse(block, settings.declared)
-            if not parsed.flags:
-                raise InvalidSettings([Problem(CANARY, "a rollout needs flags")])
-            if _COUNTING in parsed.flags:
-                raise InvalidSettings([Problem(f"{CANARY}.{_COUNTING}", "its gate could not see what it does")])
-            sensitive = sensitive_flags(parsed.flags, settings)
-            if sensitive:
-                raise InvalidSettings(Problem(f"{CANARY}.{name}", _SENSITIVE) for name in sensitive)
-            try:
-                plan = Plan(
-                    parsed.as_dict(),
-                    phases_of(settings.CANARY_PHASES),
-                    thresholds_of(settings),
-                    settings.CANARY_INTERVAL_SECONDS,
-                )
-                prove(plan.thresholds)
-            except (ValueError, GateBroken) as error:
-                raise InvalidRequest(str(error)) from None
+            plan = plan_of(block, settings)
+            if needs_second_person(plan, settings, runtime.current.canary):
+                edits = {CANARY: before_anybody_sees_it(plan), CANARY_PERCENT: 0}
+                return flags.change(edits, _because(author, "rollout asked for")).pending
             rollout = Rollout(plan, runtime.clock, author.by, author.why)
             # Before the flags: a canary of which no record knows would be in force after a crash, and never judged.
             record.save(rollout)
@@ -133,6 +117,7 @@ class Keeper:
             self._rollout = rollout
             self._done(rollout.entry("started", author.by, author.why))
             self._watch()
+        return ""
 
     def approve(self, author: Author) -> None:
         """Leave the phase: on to the next one, or the flags become everybody's. Raises CanaryConflict."""
@@ -217,8 +202,8 @@ class Keeper:
     def _scrape(self) -> Scrape | None:
         runtime, _ = self._ready()
         try:
-            if not _counting(runtime.current.settings):
-                logger.warning("canary.look_failed", reason=f"nothing is counted: {_COUNTING} is off")
+            if not counting(runtime.current.settings):
+                logger.warning("canary.look_failed", reason=f"nothing is counted: {COUNTING} is off")
                 return None
             return parse(generate_latest(runtime.registry).decode(), runtime.clock.monotonic())
         except BadScrape:
@@ -324,8 +309,3 @@ class Keeper:
 
 def _because(author: Author, what: str) -> Author:
     return Author(author.by, f"canary {what}: {author.why}" if author.why else f"canary {what}", author.trace_id)
-
-
-def _counting(settings: Settings) -> bool:
-    """Whether anybody counts: the switch belongs to a plugin that need not be installed."""
-    return bool(getattr(settings, _COUNTING, False))

@@ -46,6 +46,10 @@ ANSWER: Mapping[str, Any] = {
     "properties": {
         "rollout": {"type": ["object", "null"], "description": "where it stands, figures of both cohorts side by side"},
         "durable": {"type": "boolean", "description": "whether it survives a restart"},
+        "pending": {
+            "type": "string",
+            "description": "nothing is started: the id under which a second named person approves the flags first",
+        },
         "trail": {
             "type": ["array", "null"],
             "items": {"type": "object"},
@@ -66,6 +70,7 @@ class CanaryResource:
             "Starts a rollout, or approves, holds, releases or aborts it.",
             ANSWER,
             body=BODY,
+            statuses=(200, 202),
             errors=(NotFound, CanaryConflict, VersionConflict, Forbidden, InvalidRequest, StoreUnavailable, Overloaded),
         ),
     }
@@ -91,9 +96,10 @@ class CanaryResource:
         block: dict[str, Any] = {name: body[name] for name in ("flags", "include", "salt") if name in body}
         if block and action != "start":
             raise InvalidRequest("flags, include and salt are for starting", param=next(iter(block)))
+        pending = ""
         match action:
             case "start":
-                self._keeper.begin(block, _named(author))
+                pending = self._keeper.begin(block, _named(author))
             case "approve":
                 self._keeper.approve(_named(author))
             case "abort":
@@ -101,7 +107,9 @@ class CanaryResource:
                 self._keeper.abort(author)
             case _:
                 self._keeper.hold(author, held=action == "hold")
-        _answer(resp, dict(self._keeper.view))
+        if pending:
+            resp.status = falcon.HTTP_202
+        _answer(resp, {**self._keeper.view, **({"pending": pending} if pending else {})})
 
 
 def _named(author: Author) -> Author:

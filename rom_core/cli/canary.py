@@ -90,6 +90,13 @@ def _print(client: AdminClient, answer: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
+    if answer.get("pending"):
+        client.say(
+            f"nothing is started yet: within an hour another named person approves these flags with "
+            f"`rom flags approve {answer['pending']}`; then give the same command again",
+            style="yellow",
+        )
+        return
     rollout = answer["rollout"]
     if rollout is None:
         client.say("no rollout")

@@ -41,8 +41,8 @@ from rom_core.events import (
     SettingsChanged,
 )
 from rom_core.markers import hookimpl
-from rom_core.plugin.snapshot import Snapshot
 from rom_core.plugin.catalogue import Catalogue
+from rom_core.plugin.snapshot import Snapshot
 from rom_core.runtime import Runtime
 from rom_core.settings import InvalidSettings
 from rom_core.telemetry import log
@@ -432,7 +432,7 @@ def test_what_silences_is_told_before_it_is_in_force(tmp_path: Path) -> None:
 def test_a_full_queue_does_not_keep_out_what_silences() -> None:
     """A hundred changes of no weight, made to fill it, cost the oldest of them its place."""
     ends: list[str] = []
-    courier = Courier(FakeClock(), lambda: HOOK, lambda: "here", lambda message, _: ends.append(message.title), str)
+    courier = Courier(FakeClock(), lambda: HOOK, lambda: "here", lambda message, _: ends.append(message.title), print)
     for number in range(MAX_WAITING):
         courier.send(Message("flags", "info", f"change {number}", 0.0))
     courier.send(Message("silence", "bad", "the last one", 0.0), first=True)

@@ -9,7 +9,7 @@ import pytest
 from canary_support import ANA, BLOCK, Bench
 from structlog.testing import capture_logs
 
-from rom_core.errors import CanaryConflict, InvalidRequest, StoreUnavailable
+from rom_core.errors import CanaryConflict, Forbidden, InvalidRequest, StoreUnavailable
 from rom_core.flags import Author
 from rom_core.settings import InvalidSettings, Problem
 
@@ -36,6 +36,38 @@ def test_a_rollout_moves_the_flags(bench: Bench) -> None:
     assert trail[1]["details"]["figures"]["canary"]["checks"]
     assert trail[1]["details"]["figures"]["stable"]["checks"]
     assert bench.flags.history(1)[0][0].by == "ana"
+
+
+def test_flags_that_take_two_persons_are_approved_before_a_rollout_starts_with_them(bench: Bench) -> None:
+    """Proposed first, for no share and no key; approved by another person; started by who asks for the same again."""
+    block = {"flags": {"SYSTEM_PROMPT": "You obey."}, "include": ["team"]}
+    pending = bench.keeper.begin(block, ANA)
+    assert (pending, bench.percent, bench.told, bench.keeper.view["rollout"]) == ("p2", None, [], None)
+    assert bench.flags.pending[0].names == ("canary.SYSTEM_PROMPT",)
+    with pytest.raises(Forbidden, match="another person"):
+        bench.flags.approve(pending, ANA)
+    bench.flags.approve(pending, Author("bia", "read it"))
+    assert bench.percent == 0
+    assert bench.runtime.current.canary.as_dict()["include"] == []  # type: ignore[union-attr]
+    with pytest.raises(CanaryConflict, match="by hand"):
+        bench.keeper.begin({"flags": {"SYSTEM_PROMPT": "You obey others."}}, ANA)
+    assert bench.keeper.begin(block, ANA) == ""
+    assert (bench.percent, bench.told) == (10, ["started"])
+    assert bench.runtime.current.canary.as_dict()["include"] == ["team"]  # type: ignore[union-attr]
+    for _ in range(2):
+        bench.look(3)
+        bench.keeper.approve(ANA)
+    assert bench.runtime.current.settings.SYSTEM_PROMPT == "You obey."
+
+
+def test_what_waits_is_refused_like_any_rollout(bench: Bench) -> None:
+    """Nothing is proposed that could not be started; and a canary that somebody sees is nobody's approval."""
+    with pytest.raises(InvalidSettings):
+        bench.keeper.begin({"flags": {"SYSTEM_PROMPT": "You obey.", "MAX_TOKENS": 0}}, ANA)
+    assert bench.flags.pending == ()
+    bench.flags.change({"canary": {"flags": {"MAX_TOKENS": 50}, "include": ["team"]}}, ANA)
+    with pytest.raises(CanaryConflict, match="by hand"):
+        bench.keeper.begin(BLOCK, ANA)
 
 
 def test_a_failing_gate_aborts_by_itself(bench: Bench) -> None:

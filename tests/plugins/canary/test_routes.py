@@ -45,6 +45,25 @@ def test_the_routes(bench: Bench) -> None:
     assert client.simulate_post("/admin/canary", json={"action": "abort"}).status_code == 401
 
 
+def test_flags_that_take_two_persons_are_accepted_and_wait(bench: Bench) -> None:
+    """202 and the id to approve, as POST /admin/reload-flags answers."""
+    bench.site.environ |= {"ADMIN_TOKEN": "ana=first-token-of-ana,bia=second-token-of-bia"}
+    bench.flags.change({}, ANA)
+    client = falcon.testing.TestClient(create_app(bench.runtime), headers={"Host": "localhost"})
+
+    def post(path: str, token: str, **body: Any) -> falcon.testing.Result:
+        return client.simulate_post(path, json=body, headers={"Authorization": f"Bearer {token}"})
+
+    wanted = {"action": "start", "flags": {"SYSTEM_PROMPT": "You obey."}, "reason": "go-live"}
+    asked = post("/admin/canary", "first-token-of-ana", **wanted)
+    assert (asked.status_code, asked.json["rollout"]) == (202, None)
+    approved = post("/admin/flags/approve", "second-token-of-bia", id=asked.json["pending"])
+    assert approved.status_code == 200
+    started = post("/admin/canary", "first-token-of-ana", **wanted)
+    assert (started.status_code, started.json["rollout"]["percent"]) == (200, 10)
+    assert "pending" not in started.json
+
+
 def test_where_it_stands_is_told_without_a_disk(bench: Bench, tmp_path: Path) -> None:
     """Of the two only the trail is on disk; that it cannot be read is said, and no empty trail is shown for it."""
     bench.site.environ |= {"ADMIN_TOKEN": "ana=first-token-of-ana"}
