@@ -90,8 +90,8 @@ def answer(body: dict[str, Any], turn: Turn, text: str, behaviour: Behaviour, mo
     """
     uses = _tool_uses(body, turn, text, behaviour)
     blocks: list[Text | ToolUse] = []
-    if behaviour.reasoning:
-        thinking = (body.get("additionalModelRequestFields") or {}).get("thinking") or {}
+    thinking = (body.get("additionalModelRequestFields") or {}).get("thinking") or {}
+    if behaviour.reasoning or _thinks(model, thinking, turn):
         shown = "" if model.hides_thinking and not thinking.get("display") else _THOUGHT
         blocks.append(Text(shown, signature(model, body, _THOUGHT)))
     if uses:
@@ -110,6 +110,13 @@ def answer(body: dict[str, Any], turn: Turn, text: str, behaviour: Behaviour, mo
     )
     made = _within_limit(made, body)
     return replace(made, stop_reason=behaviour.stop) if behaviour.stop else made
+
+
+def _thinks(model: ModelInfo, setting: Mapping[str, Any], turn: Turn) -> bool:
+    kind = setting.get("type")
+    if kind is None:
+        return model.thinks
+    return kind in ("enabled", "adaptive") or (kind == "between_tools" and bool(turn.results))
 
 
 def _tool_uses(body: Mapping[str, Any], turn: Turn, text: str, behaviour: Behaviour) -> list[ToolUse]:

@@ -20,11 +20,13 @@ class Refusal(NamedTuple):
 class ModelInfo:
     """What the service knows of one foundation model.
 
-    `max_tokens` is the largest `inferenceConfig.maxTokens`; `cache_minimum` the shortest prefix, in tokens, that is
-    cached, or None where a cachePoint is refused; `on_demand` whether the bare id may be called, without an inference
-    profile; `end_of_life` models are no longer served. `sampling`: temperature, top_p and top_k are taken;
-    `forced_tool_choice`: the tool choices "any" and "tool" are. `thinking` lists the types of the thinking setting that
-    are taken, None where nothing is known of it. `hides_thinking`: reasoning comes with an empty text, unless the
+    `max_tokens` is the largest `inferenceConfig.maxTokens`, `context_tokens` the longest prompt; `cache_minimum` the
+    shortest prefix, in tokens, that is cached, or None where a cachePoint is refused; `on_demand` whether the bare id
+    may be called, without an inference profile; `end_of_life` models are no longer served. `sampling`: temperature,
+    top_p and top_k are taken; `forced_tool_choice`: the tool choices "any" and "tool" are; `prefill`: an assistant's
+    message at the end is; `structured_output`: a schema for the text is; `effort`: outputConfig's is; `images` and
+    `documents` are. `thinking` lists the types of the thinking setting that are taken, None where nothing is known of
+    it. `thinks`: it does so without being asked. `hides_thinking`: reasoning comes with an empty text, unless the
     setting's `display` asks for it; `binds_thinking`: what the model signed is refused from other models and after
     other beginnings.
     """
@@ -34,61 +36,94 @@ class ModelInfo:
     cache_minimum: int | None = None
     on_demand: bool = False
     end_of_life: bool = False
+    context_tokens: int = 200_000
     sampling: bool = True
     forced_tool_choice: bool = True
+    prefill: bool = False
+    structured_output: bool = False
+    effort: bool = False
+    images: bool = True
+    documents: bool = True
     thinking: tuple[str, ...] | None = None
+    thinks: bool = False
     hides_thinking: bool = False
     binds_thinking: bool = False
 
 
-def _newest(model_id: str) -> ModelInfo:
-    """A model of the newest kind: no sampling, no forced tools, adaptive thinking that is bound and not shown."""
+def _newest(model_id: str, thinking: tuple[str, ...], *, forced_tool_choice: bool = False) -> ModelInfo:
+    """A model of the newest kind: no sampling; adaptive thinking, not asked for, that is bound and not shown."""
     return ModelInfo(
         model_id,
         128_000,
         cache_minimum=512,
+        context_tokens=1_000_000,
         sampling=False,
-        forced_tool_choice=False,
-        thinking=("adaptive", "between_tools"),
+        forced_tool_choice=forced_tool_choice,
+        structured_output=True,
+        effort=True,
+        thinking=thinking,
+        thinks=True,
         hides_thinking=True,
         binds_thinking=True,
     )
 
 
-_BUDGET = ("enabled", "disabled")
+def _budget(
+    model_id: str,
+    max_tokens: int = 64_000,
+    *,
+    cache_minimum: int = 1024,
+    structured_output: bool = True,
+    effort: bool = False,
+) -> ModelInfo:
+    """A model that thinks by a budget, if it is told to."""
+    return ModelInfo(
+        model_id,
+        max_tokens,
+        cache_minimum=cache_minimum,
+        prefill=True,
+        structured_output=structured_output,
+        effort=effort,
+        thinking=("enabled", "disabled"),
+    )
 
 
 KNOWN_MODELS: tuple[ModelInfo, ...] = (
-    _newest("anthropic.claude-sonnet-5-5"),
-    _newest("anthropic.claude-opus-5-5"),
-    ModelInfo(
-        "anthropic.claude-haiku-5-5",
-        128_000,
-        cache_minimum=512,
-        sampling=False,
-        thinking=("adaptive", "disabled"),
-        hides_thinking=True,
-    ),
+    _newest("anthropic.claude-sonnet-5-5", ("adaptive", "between_tools")),
+    _newest("anthropic.claude-opus-5-5", ("adaptive",)),
+    _newest("anthropic.claude-haiku-5-5", ("adaptive", "disabled"), forced_tool_choice=True),
     ModelInfo(
         "anthropic.claude-sonnet-5",
         128_000,
         cache_minimum=1024,
+        context_tokens=1_000_000,
         sampling=False,
+        structured_output=True,
+        effort=True,
         thinking=("adaptive", "disabled"),
+        thinks=True,
         hides_thinking=True,
     ),
-    ModelInfo("anthropic.claude-sonnet-4-6", 64000, cache_minimum=1024, thinking=(*_BUDGET, "adaptive")),
-    ModelInfo("anthropic.claude-sonnet-4-5-20250929-v1:0", 64000, cache_minimum=1024, thinking=_BUDGET),
-    ModelInfo("anthropic.claude-haiku-4-5-20251001-v1:0", 64000, cache_minimum=4096, thinking=_BUDGET),
-    ModelInfo("anthropic.claude-opus-4-5-20251101-v1:0", 64000, cache_minimum=4096, thinking=_BUDGET),
-    ModelInfo("anthropic.claude-opus-4-1-20250805-v1:0", 32000, cache_minimum=1024, thinking=_BUDGET),
-    ModelInfo("anthropic.claude-sonnet-4-20250514-v1:0", 64000, cache_minimum=1024, thinking=_BUDGET),
-    ModelInfo("anthropic.claude-3-7-sonnet-20250219-v1:0", 64000, cache_minimum=1024, end_of_life=True),
-    ModelInfo("amazon.nova-pro-v1:0", 10000, cache_minimum=1024, on_demand=True),
-    ModelInfo("amazon.nova-lite-v1:0", 10000, cache_minimum=1024, on_demand=True),
-    ModelInfo("amazon.nova-micro-v1:0", 10000, cache_minimum=1024, on_demand=True),
-    ModelInfo("meta.llama3-3-70b-instruct-v1:0", 8192),
-    ModelInfo("mistral.mistral-large-2407-v1:0", 8192, on_demand=True),
+    ModelInfo(
+        "anthropic.claude-sonnet-4-6",
+        64_000,
+        cache_minimum=1024,
+        context_tokens=1_000_000,
+        structured_output=True,
+        effort=True,
+        thinking=("enabled", "disabled", "adaptive"),
+    ),
+    _budget("anthropic.claude-sonnet-4-5-20250929-v1:0"),
+    _budget("anthropic.claude-haiku-4-5-20251001-v1:0", cache_minimum=4096),
+    _budget("anthropic.claude-opus-4-5-20251101-v1:0", cache_minimum=4096, effort=True),
+    _budget("anthropic.claude-opus-4-1-20250805-v1:0", 32_000, structured_output=False),
+    _budget("anthropic.claude-sonnet-4-20250514-v1:0", structured_output=False),
+    ModelInfo("anthropic.claude-3-7-sonnet-20250219-v1:0", 64_000, cache_minimum=1024, prefill=True, end_of_life=True),
+    ModelInfo("amazon.nova-pro-v1:0", 10_000, cache_minimum=1024, on_demand=True),
+    ModelInfo("amazon.nova-lite-v1:0", 10_000, cache_minimum=1024, on_demand=True),
+    ModelInfo("amazon.nova-micro-v1:0", 10_000, cache_minimum=1024, on_demand=True, images=False, documents=False),
+    ModelInfo("meta.llama3-3-70b-instruct-v1:0", 8192, images=False),
+    ModelInfo("mistral.mistral-large-2407-v1:0", 8192, on_demand=True, images=False),
 )
 
 _ARN = re.compile(

@@ -1,8 +1,9 @@
 """The rules of a conversation that the service's description does not hold: roles, order, tools, blank text, caching.
 
 Each of them is a ValidationException that users of the Converse API have reported; the texts follow those reports. Some
-are rules of the API, others (text beside tool results, trailing assistant turn, unique ids) of some models only: this
-module is the strictest of them, so that what it accepts is accepted everywhere.
+are rules of the API, others (text beside tool results, unique ids) of some models only: this module is the strictest of
+them, so that what it accepts is accepted everywhere. What differs between the models that are known is in
+`capabilities` and `reasoning`.
 """
 
 from __future__ import annotations
@@ -32,17 +33,18 @@ _USER_ONLY = {
 }
 
 
-def check_conversation(body: dict[str, Any]) -> list[str]:
+def check_conversation(body: dict[str, Any], *, prefill: bool = False) -> list[str]:
     """The messages with which Bedrock would refuse this Converse request, empty = accepted.
 
-    `body` must have passed `validation.check_request`, which guards the shape.
+    `body` must have passed `validation.check_request`, which guards the shape. With `prefill` it may end with an
+    assistant's message.
     """
     messages = body.get("messages") or []
     tool_config = body.get("toolConfig") or {}
     return [
         *_system(body.get("system") or []),
         *_tools(tool_config),
-        *_roles(messages),
+        *_roles(messages, prefill=prefill),
         *_contents(messages),
         *check_order(messages),
         *_pairs(messages, tool_config),
@@ -50,7 +52,7 @@ def check_conversation(body: dict[str, Any]) -> list[str]:
     ]
 
 
-def _roles(messages: list[dict[str, Any]]) -> Iterator[str]:
+def _roles(messages: list[dict[str, Any]], *, prefill: bool) -> Iterator[str]:
     if not messages or messages[0]["role"] != "user":
         yield (
             "A conversation must start with a user message. "
@@ -63,7 +65,7 @@ def _roles(messages: list[dict[str, Any]]) -> Iterator[str]:
             "A conversation must alternate between user and assistant roles. "
             "Make sure the conversation alternates between user and assistant roles and try again."
         )
-    if messages and messages[-1]["role"] != "user":
+    if messages and messages[-1]["role"] != "user" and not prefill:
         yield (
             f"{_FROM_MODEL}This model does not support assistant message prefill. "
             "The conversation must end with a user message."

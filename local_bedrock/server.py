@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NoReturn, Self
 from urllib.parse import unquote
@@ -171,6 +171,18 @@ class LocalBedrock:
     def set_always(self, behaviour: Behaviour | str | None) -> None:
         """What every valid request meets when nothing is queued; None ends it. Raises DirectiveError."""
         self._script.set_always(behaviour)
+
+    def change_model(self, model_id: str, **changes: Any) -> None:
+        """Let a model refuse other things, by the fields of `ModelInfo`: `change_model(id, sampling=False)`.
+
+        `model_id` is the bare id of a model that is served. Raises LookupError for another one, TypeError for a field
+        that there is not.
+        """
+        with self._lock:
+            changed = tuple(replace(one, **changes) if one.model_id == model_id else one for one in self._models)
+            if not any(one.model_id == model_id for one in changed):
+                raise LookupError(f"no model {model_id!r} is served")
+            self._models = changed
 
     def reset(self) -> None:
         """Forget requests, orders, counts and cached prefixes; requests in progress go on."""

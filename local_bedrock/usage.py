@@ -40,6 +40,11 @@ def tokens_of(characters: int) -> int:
     return -(-characters // 4)
 
 
+def prompt_tokens(body: dict[str, Any]) -> int:
+    """Tokens of a whole request: tools, system, messages."""
+    return tokens_of(sum(len(text) for text, _ in _blocks(body)))
+
+
 class UsageMeter:
     """Counts tokens and remembers cached prefixes, per model id; thread-safe."""
 
@@ -56,8 +61,7 @@ class UsageMeter:
     def measure(self, model_id: str, model: ModelInfo, body: dict[str, Any], output_tokens: int) -> dict[str, Any]:
         """The `usage` member for this request; the prefixes that it marks are cached from now on."""
         if model.cache_minimum is None or not has_cache_point(body):
-            total = tokens_of(sum(len(text) for text, _ in _blocks(body)))
-            return _usage(total, output_tokens, 0, 0)
+            return _usage(prompt_tokens(body), output_tokens, 0, 0)
         boundaries = _boundaries(model_id, body)
         marked = [
             number

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from local_bedrock import reasoning
+from local_bedrock import capabilities, reasoning
 from local_bedrock.models import (
     KNOWN_MODELS,
     ModelInfo,
@@ -39,9 +39,13 @@ def validate(model_id: str, operation: str, body: Any, models: Sequence[ModelInf
     model = resolve_model(model_id, models)
     if isinstance(model, Refusal):
         return model
-    if messages := check_conversation(body):
+    if messages := check_conversation(body, prefill=model.prefill):
         return Refusal(400, "ValidationException", messages[0])
-    return check_capabilities(model, body) or reasoning.check_capabilities(model, body)
+    return (
+        check_capabilities(model, body)
+        or reasoning.check_capabilities(model, body)
+        or capabilities.check_capabilities(model, body)
+    )
 
 
 def _problems(operation: str, body: Any) -> list[Problem]:

@@ -7,13 +7,13 @@ plugin's own name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.concurrency.clock import Clock
-from rom_core.turn_values import CachePlan, ChatRequest, Event, Message, TurnResult, Usage
+from rom_core.turn_values import REQUEST_NAMES, CachePlan, ChatRequest, Event, Message, TurnResult, Usage
 from rom_core.unicode import encodable
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class Turn:
     `degraded`. `stand_in` is set once anything came from a stand-in for a model. `messages` grows; one that has gone
     on the wire is not changed any more. `deadline` counts from the acceptance of the request. `sink` takes the events
     of a streamed answer. `queue_wait` is how long it waited for a slot, in seconds. `normalised` is what the
-    normaliser remembers of the messages. `tracestate` is the header that came with the trace, for those whom tools ask.
+    normaliser remembers of the messages. `ignored` names, in the words of requests, what was asked for and the model
+    that answered does not take. `tracestate` is the header that came with the trace, for those whom tools ask.
     """
 
     id: str
@@ -92,6 +93,7 @@ class Turn:
     queue_wait: float = 0.0
     stash: dict[str, Any] = field(default_factory=dict)
     normalised: Any = None
+    ignored: list[str] = field(default_factory=list)
     _text: list[str] = field(default_factory=list)
     _blank_line_due: bool = False
 
@@ -130,6 +132,13 @@ class Turn:
             self.snapshot.pipeline.delta(self, text)
             self.sink("delta", {"text": text})
 
+    def ignore(self, names: Iterable[str]) -> None:
+        """Remember that these parameters, by their names in Bedrock or in requests, had no effect."""
+        for name in names:
+            known = REQUEST_NAMES.get(name, name)
+            if known not in self.ignored:
+                self.ignored.append(known)
+
     def result(self, stop_reason: str) -> TurnResult:
         """The turn's answer as it stands."""
         return TurnResult(
@@ -145,6 +154,7 @@ class Turn:
             trace_id=self.trace_id,
             request_id=self.request_id,
             stand_in=self.stand_in,
+            ignored=tuple(self.ignored),
         )
 
 

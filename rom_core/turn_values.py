@@ -13,6 +13,16 @@ Message = dict[str, Any]
 """As Converse has it; `rom_core.conversation` says more."""
 
 
+REQUEST_NAMES: Mapping[str, str] = {
+    "topP": "top_p",
+    "topK": "top_k",
+    "maxTokens": "max_tokens",
+    "stopSequences": "stop",
+    "toolChoice": "tool_choice",
+}
+"""The names that parameters have in requests, by those that they have in Bedrock, where the two differ."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """Base of all events (`rom_core.events`): what observers are told. `name` is dotted and stable."""
@@ -191,15 +201,21 @@ class TurnResult:
         default=False,
         metadata=_schema("boolean", "the bundled stand-in for a model answered; nothing it says is so", const=True),
     )
+    ignored: tuple[str, ...] = field(
+        default=(),
+        metadata=_schema(
+            "array", "what was asked for and had no effect, as the model does not take it", items={"type": "string"}
+        ),
+    )
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields in their order; `stand_in` only if it is true."""
+        """The fields in their order; those with a default only if they say something."""
         shown: dict[str, Any] = {}
         for name, optional in _RESULT_FIELDS:
             value = getattr(self, name)
             if value or not optional:
-                shown[name] = value
-        return shown | {"tool_calls": list(self.tool_calls), "usage": self.usage.as_dict()}
+                shown[name] = list(value) if isinstance(value, tuple) else value
+        return shown | {"usage": self.usage.as_dict()}
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
@@ -212,5 +228,5 @@ class TurnResult:
         }
 
 
-# With a default: shown only if it is true.
+# With a default: shown only if it says something.
 _RESULT_FIELDS = tuple((one.name, one.default is not MISSING) for one in fields(TurnResult))

@@ -65,6 +65,7 @@ class ModelCalls:
                 if decision is None or not self._carry_out(call, error, decision):
                     raise
             else:
+                turn.ignore(attempt.left_out)
                 return reply
 
     @hookimpl(trylast=True)
@@ -140,8 +141,12 @@ def _capabilities(model: Model) -> ModelCapabilities:
         alias=model.alias,
         sampling=model.sampling,
         forced_tool_choice=model.forced_tool_choice,
-        reasoning=model.reasoning,
-        thinking=frozenset(model.thinking.replace(",", " ").split()),
+        thinking=model.thinking,
+        thinking_between_tools=model.thinking_between_tools,
+        prefill=model.prefill,
+        structured_output=model.structured_output,
+        documents=model.documents,
+        images=model.images,
     )
 
 

@@ -19,12 +19,15 @@ from rom_core.conversation.model import Block, EmptyConversation, Message, Model
 from rom_core.conversation.options import (
     clean_fields,
     clean_inference,
+    clean_output,
     clean_system,
     clean_tools,
 )
 from rom_core.conversation.reasoning import fit_reasoning, fit_sampling
 
-NORMALISED: Final = frozenset(("messages", "system", "inferenceConfig", "toolConfig", "additionalModelRequestFields"))
+NORMALISED: Final = frozenset(
+    ("messages", "system", "inferenceConfig", "toolConfig", "additionalModelRequestFields", "outputConfig")
+)
 """The arguments of `converse_stream` that come out of `normalise` as Bedrock accepts them, whatever they were."""
 
 __all__ = [
@@ -48,15 +51,14 @@ def normalise(request: Mapping[str, Any], *, model: ModelCapabilities, memo: Mem
 
     `request` holds the arguments of `converse_stream`, with or without modelId. It is not changed; what needed no
     change is shared with the result, so neither may be changed afterwards. A normalised request comes out equal.
-    Members other than messages, system, inferenceConfig, toolConfig and additionalModelRequestFields pass as they
-    are, unless they are None or our own notes (leading underscore).
+    Members other than those of NORMALISED pass as they are, unless they are None or our own notes (leading underscore).
 
     A `memo`, kept by the caller from one request of a growing conversation to the next, saves looking at the same
     messages again; a message that it has seen must not be changed any more.
 
     Raises EmptyConversation if no message has any content.
     """
-    messages, known = exchange(request.get("messages"), model.alias, memo)
+    messages, known = exchange(request.get("messages"), model, memo)
     system = clean_system(request.get("system"))
     tool_config = clean_tools(
         request.get("toolConfig"), tool_names(messages), memo, forced_choice=model.forced_tool_choice
@@ -74,6 +76,7 @@ def normalise(request: Mapping[str, Any], *, model: ModelCapabilities, memo: Mem
         "inferenceConfig": inference,
         "toolConfig": tool_config,
         "additionalModelRequestFields": fields,
+        "outputConfig": clean_output(request.get("outputConfig"), model),
     }
     result: dict[str, Any] = {}
     for name, value in {**request, **cleaned}.items():
@@ -85,11 +88,16 @@ def normalise(request: Mapping[str, Any], *, model: ModelCapabilities, memo: Mem
 def left_out(asked: Mapping[str, Any], sent: Mapping[str, Any]) -> tuple[str, ...]:
     """The parameters of the request `asked` that its normalised form `sent` does not have, by their names in Bedrock.
 
-    They are what the model would have refused: of inferenceConfig, of additionalModelRequestFields, and `toolChoice`.
+    They are what the model would have refused: of inferenceConfig, of additionalModelRequestFields, `toolChoice` and
+    `effort`. A setting of thinking that the model takes only in another form is one of them.
     """
     names: list[str] = []
-    for part in ("inferenceConfig", "additionalModelRequestFields", "toolConfig"):
+    for part in ("inferenceConfig", "additionalModelRequestFields", "toolConfig", "outputConfig"):
         given, kept = asked.get(part), sent.get(part) or {}
         if isinstance(given, Mapping):
-            names += [str(name) for name, value in given.items() if value is not None and name not in kept]
+            names += [name for name, value in given.items() if value is not None and _lost(name, value, kept)]
     return tuple(names)
+
+
+def _lost(name: str, value: Any, kept: Mapping[str, Any]) -> bool:
+    return name != "textFormat" and (name not in kept or (name == "thinking" and kept[name] != value))

@@ -75,6 +75,16 @@ def in_result(block: Block) -> Block:
     return {"text": UNUSABLE.format(kind=kind)}
 
 
+def readable(block: Block, unread: frozenset[str]) -> Block:
+    """A clean block for a model that does not read the kinds `unread`: a text says what stood in their place."""
+    kind, value = next(iter(block.items()))
+    if kind in unread or (kind == "guardContent" and not unread.isdisjoint(value)):
+        return {"text": UNUSABLE.format(kind=kind)}
+    if kind != "toolResult" or not any(inner in unread for one in value["content"] for inner in one):
+        return block
+    return {kind: {**value, "content": [readable(one, unread) for one in value["content"]]}}
+
+
 def clean_cache_point(value: Any) -> dict[str, Any] | None:
     """The value of a cachePoint, of the only type there is, with a ttl that exists; None if it is none at all."""
     if not isinstance(value, Mapping):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import is_
 from typing import Any, Final
 
-from rom_core.conversation.blocks import clean_content, in_result, result_as_message
+from rom_core.conversation.blocks import clean_content, in_result, readable, result_as_message
 from rom_core.conversation.model import (
     ATTACHED,
     CONTINUE,
@@ -17,6 +17,7 @@ from rom_core.conversation.model import (
     Block,
     EmptyConversation,
     Message,
+    ModelCapabilities,
     author,
 )
 from rom_core.conversation.reasoning import fit_signed
@@ -49,17 +50,17 @@ class Settled:
     taken: set[str]
 
 
-def exchange(messages: Any, alias: str, memo: Memo | None = None) -> tuple[list[Message], int]:
-    """The messages for the model with this alias, in new dicts, and how many of the first came out of `memo`.
+def exchange(messages: Any, model: ModelCapabilities, memo: Memo | None = None) -> tuple[list[Message], int]:
+    """The messages for this model, in new dicts, and how many of the first came out of `memo`.
 
     Raises EmptyConversation if none has any content.
     """
     given = list(sequence(messages))
-    known = _known(given, alias, memo)
-    turns, whole = _alternating(given[len(known.given) :] if known else given, alias)
+    known = _known(given, model.alias, memo)
+    turns, whole = _alternating(given[len(known.given) :] if known else given, model)
     if known and turns and turns[0]["role"] == "user":
         known = None
-        turns, whole = _alternating(given, alias)
+        turns, whole = _alternating(given, model)
     old, taken = ([*known.turns], {*known.taken}) if known else ([], set())
     if not known and not any(_has_content(turn["content"]) for turn in turns):
         raise EmptyConversation("the conversation has no message with content")
@@ -68,7 +69,8 @@ def exchange(messages: Any, alias: str, memo: Memo | None = None) -> tuple[list[
     settled = whole
     if turns and turns[-1]["role"] == "assistant":
         settled = False
-        turns.append(_user())
+        if not (model.prefill and _is_begun_answer(turns[-1])):
+            turns.append(_user())
     _pair(turns, taken)
     for turn in turns:
         if not _has_content(turn["content"]):
@@ -77,7 +79,7 @@ def exchange(messages: Any, alias: str, memo: Memo | None = None) -> tuple[list[
         elif turn["role"] == "user":
             turn["content"] = _with_text(turn["content"])
     if memo is not None and settled and not any("cachePoint" in block for turn in turns for block in turn["content"]):
-        memo.settled = Settled(given, alias, old + turns, taken)
+        memo.settled = Settled(given, model.alias, old + turns, taken)
     return old + turns, len(old)
 
 
@@ -95,7 +97,7 @@ def tool_names(messages: Iterable[Message]) -> Iterator[str]:
     return (block["toolUse"]["name"] for message in messages for block in message["content"] if "toolUse" in block)
 
 
-def _alternating(messages: Iterable[Any], alias: str) -> tuple[list[Message], bool]:
+def _alternating(messages: Iterable[Any], model: ModelCapabilities) -> tuple[list[Message], bool]:
     """Turns whose roles alternate, and whether more messages would leave them as they are, roles aside."""
     turns: list[Message] = []
     moved: list[Block] = []
@@ -103,7 +105,10 @@ def _alternating(messages: Iterable[Any], alias: str) -> tuple[list[Message], bo
         if not isinstance(message, Mapping):
             continue
         role = "assistant" if message.get("role") == "assistant" else "user"
-        content, media = clean_content(message.get("content"), role, keep_reasoning=author(message) in (None, alias))
+        own = author(message) in (None, model.alias)
+        content, media = clean_content(message.get("content"), role, keep_reasoning=own)
+        if model.unread:
+            content, media = ([readable(block, model.unread) for block in blocks] for blocks in (content, media))
         if role == "user" and moved:
             content, moved = moved + content, []
         moved += media
@@ -202,6 +207,15 @@ def _with_text(content: list[Block]) -> list[Block]:
     if any("document" in block for block in content) and not any("text" in block for block in content):
         return [{"text": ATTACHED}, *content]
     return content
+
+
+def _is_begun_answer(message: Message) -> bool:
+    """Whether a model can go on from this assistant's message; blanks at its end, which are refused, go, in place."""
+    content = message["content"]
+    if any("text" not in block for block in content):
+        return False
+    content[-1] = {"text": content[-1]["text"].rstrip()}
+    return True
 
 
 def _has_content(content: list[Block]) -> bool:

@@ -50,8 +50,7 @@ class ModelCapabilities:
     `max_tokens` is the most it can be asked to write (at least 1). `prompt_caching`: it accepts cache points.
     `alias` is compared with the author of messages: reasoning goes back only to the model that signed it.
     `temperature_with_top_p`: it takes both at once (Claude from 4.1 on refuses that; then topP is left out).
-    `sampling`: it takes temperature, top_p and top_k. `forced_tool_choice`: it takes the tool choices "any" and "tool".
-    `reasoning`: it takes settings for extended thinking, those with a type only of the types in `thinking`.
+    The others are those of a row of MODELS (`settings.models.Model`).
     """
 
     max_tokens: int
@@ -60,9 +59,25 @@ class ModelCapabilities:
     temperature_with_top_p: bool = False
     sampling: bool = True
     forced_tool_choice: bool = True
-    reasoning: bool = False
-    thinking: frozenset[str] = frozenset(("enabled", "disabled"))
+    thinking: str = "none"
+    thinking_between_tools: bool = False
+    prefill: bool = False
+    structured_output: bool = False
+    documents: bool = True
+    images: bool = True
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
             raise ValueError(f"max_tokens must be at least 1, not {self.max_tokens}")
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """The kinds of content blocks that it does not read."""
+        return _UNREAD[self.documents, self.images]
+
+
+_UNREAD: Final = {
+    (documents, images): frozenset((("document",) * (not documents)) + (("image",) * (not images)))
+    for documents in (True, False)
+    for images in (True, False)
+}

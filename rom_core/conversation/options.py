@@ -15,6 +15,7 @@ from rom_core.conversation.model import Block, ModelCapabilities
 from rom_core.conversation.values import clean_name, clean_text, document, is_name, is_text, json_object, sequence
 
 _MAX_STOP_SEQUENCES: Final = 2500
+_MAX_EFFORT_CHARS: Final = 16
 _SAMPLING: Final = frozenset(("temperature", "top_p", "top_k", "topP", "topK"))
 _ANY_OBJECT: Final[Mapping[str, Any]] = {"type": "object", "additionalProperties": True}
 
@@ -79,6 +80,18 @@ def clean_fields(fields: Any, *, sampling: bool = True) -> dict[str, Any] | None
     cleaned: dict[str, Any] = document(fields)
     if not sampling and not cleaned.keys().isdisjoint(_SAMPLING):
         cleaned = {name: value for name, value in cleaned.items() if name not in _SAMPLING}
+    return cleaned or None
+
+
+def clean_output(config: Any, model: ModelCapabilities) -> dict[str, Any] | None:
+    """What of outputConfig can be sent: a schema for the text, and the effort of a model that thinks as it sees fit."""
+    given = config if isinstance(config, Mapping) else {}
+    cleaned: dict[str, Any] = {}
+    if model.structured_output and isinstance(given.get("textFormat"), Mapping):
+        cleaned["textFormat"] = given["textFormat"]
+    effort = clean_text(given.get("effort"))
+    if model.thinking in ("adaptive", "always") and is_text(effort) and len(effort) <= _MAX_EFFORT_CHARS:
+        cleaned["effort"] = effort
     return cleaned or None
 
 

@@ -10,6 +10,7 @@ from rom_core.conversation.model import Block, ModelCapabilities
 # The names that models on Bedrock give the setting, in additionalModelRequestFields.
 _SETTINGS: Final = ("thinking", "reasoning_config", "reasoningConfig", "reasoning_effort")
 _WITHOUT_BUDGET: Final = ("adaptive", "between_tools", "disabled")
+_OF_BUDGET: Final = ("type", "budget_tokens")
 _LEAST_TOP_P: Final = 0.95
 
 
@@ -20,24 +21,25 @@ def fit_reasoning(
     tool_config: Mapping[str, Any] | None,
     model: ModelCapabilities,
 ) -> dict[str, Any] | None:
-    """The additionalModelRequestFields without the thinking settings that `model` would refuse; None for none left.
+    """The additionalModelRequestFields with the thinking settings as `model` takes them; None for none left.
 
-    The other arguments are the rest of a normalised request. A setting goes if the model has no reasoning or not of
-    this type, if a tool is forced, or if its budget does not fit maxTokens. A budget goes also where the model would
-    have to go on from a tool use that was not preceded by its own reasoning: Anthropic's models refuse such a history
-    with thinking switched on, and it is what a fallback in the middle of a tool loop leaves. Adaptive thinking does not
-    ask for that.
+    The other arguments are the rest of a normalised request. A setting goes if the model has none, if a tool is forced,
+    if the model is to go on from its own message, or if its budget does not fit maxTokens. A budget goes also where the
+    model would have to go on from a tool use that was not preceded by its own reasoning: Anthropic's models refuse such
+    a history with thinking switched on, and it is what a fallback in the middle of a tool loop leaves. Adaptive
+    thinking does not ask for that, and takes the place of a budget where a model decides itself how much it thinks.
     """
     if not any(name in fields for name in _SETTINGS):
         return dict(fields)
     choice = (tool_config or {}).get("toolChoice") or {"auto": {}}
-    unusable = not model.reasoning or "auto" not in choice
-    tokens = inference.get("maxTokens")
-    kept = {
-        name: value
-        for name, value in fields.items()
-        if name not in _SETTINGS or not (unusable or _refused(value, messages, tokens, model))
-    }
+    unusable = model.thinking == "none" or "auto" not in choice or messages[-1]["role"] == "assistant"
+    kept: dict[str, Any] = {}
+    for name, value in fields.items():
+        fitted = value
+        if name in _SETTINGS:
+            fitted = None if unusable else _fitted(value, messages, inference.get("maxTokens"), model)
+        if fitted is not None:
+            kept[name] = fitted
     return kept or None
 
 
@@ -80,11 +82,24 @@ def _tool_uses_last(content: list[Block]) -> list[Block]:
     return [*content[:use], *texts, *(block for block in content[use:] if "text" not in block)]
 
 
-def _refused(setting: Any, messages: Sequence[Mapping[str, Any]], tokens: int | None, model: ModelCapabilities) -> bool:
+def _fitted(setting: Any, messages: Sequence[Mapping[str, Any]], tokens: int | None, model: ModelCapabilities) -> Any:
+    """The setting, or the nearest one that the model takes; None if there is none."""
     kind = setting.get("type", "enabled") if isinstance(setting, Mapping) else None
-    if kind is not None and kind not in model.thinking:
-        return True
-    return _has_budget(setting) and (not _fits(setting, tokens) or _continues_without_reasoning(messages))
+    if kind is None:
+        return setting
+    if model.thinking == "budget":
+        if kind not in ("enabled", "disabled"):
+            return None
+        refused = _has_budget(setting) and (not _fits(setting, tokens) or _continues_without_reasoning(messages))
+        return None if refused else setting
+    taken = ("adaptive", "between_tools") if model.thinking_between_tools else ("adaptive",)
+    if kind in taken or (kind == "disabled" and model.thinking != "always"):
+        return setting
+    if kind == "disabled":
+        return {"type": "between_tools"} if model.thinking_between_tools else None
+    if kind not in ("enabled", "between_tools"):
+        return None
+    return {"type": "adaptive"} | {name: value for name, value in setting.items() if name not in _OF_BUDGET}
 
 
 def _has_budget(setting: Any) -> bool:

@@ -22,17 +22,26 @@ _EXPECTED = {
 _MAX_PRICE = 1e6
 
 
+THINKING = ("none", "budget", "adaptive", "always")
+"""The kinds of extended thinking that a model may have; see Model."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """One model of Amazon Bedrock.
 
     alias: the name in settings, requests and answers. id: the model or inference profile that goes on the wire.
-    max_tokens: the most output tokens it gives. prompt_caching: it accepts cache points; cache_min_tokens: the
-    shortest prefix that it caches. The prices are in USD per million tokens, price_cache_write for five minutes and
-    price_cache_write_1h for an hour (0: not offered). end_of_life: the service no longer serves it. reasoning: it
-    accepts settings for extended thinking. sampling: it accepts temperature, top_p and top_k; newer models refuse a
-    request that has them. forced_tool_choice: it accepts a tool choice other than "auto". thinking: the types of
-    thinking that it accepts where `reasoning` is true, as "adaptive between_tools".
+    max_tokens: the most output tokens it gives; context_tokens: the most that question and answer have together.
+    prompt_caching: it accepts cache points; cache_min_tokens: the shortest prefix that it caches. The prices are in USD
+    per million tokens, price_cache_write for five minutes and price_cache_write_1h for an hour (0: not offered).
+    end_of_life: the service no longer serves it.
+
+    sampling: it accepts temperature, top_p and top_k; newer models refuse a request that has them. thinking: "none", no
+    setting of it is accepted; "budget", thinking by a budget of tokens, off unless asked for; "adaptive", it decides
+    itself how much, and may be told not to; "always", it decides itself and cannot be told not to.
+    thinking_between_tools: of those, one that accepts to think between tool calls only. forced_tool_choice: it accepts
+    a tool choice other than "auto". prefill: it goes on from an assistant's message at the end. structured_output: it
+    accepts a schema for its text (Converse's outputConfig.textFormat). documents, images: it reads them.
     """
 
     alias: str
@@ -46,12 +55,18 @@ class Model:
     price_cache_write_1h: float = 0.0
     cache_min_tokens: int = 1024
     end_of_life: bool = False
-    reasoning: bool = False
+    context_tokens: int = 200_000
     sampling: bool = True
+    thinking: str = "none"
+    thinking_between_tools: bool = False
     forced_tool_choice: bool = True
-    thinking: str = "enabled disabled"
+    prefill: bool = False
+    structured_output: bool = False
+    documents: bool = False
+    images: bool = False
 
 
+_CHOICES: Mapping[str, tuple[str, ...]] = {"thinking": THINKING}
 _TYPES: Mapping[str, type[Any]] = {
     field.name: {"str": str, "int": int, "bool": bool, "float": float}[str(field.type)] for field in fields(Model)
 }
@@ -85,6 +100,8 @@ def _mistakes(entry: Mapping[str, Any]) -> list[str]:
             mistakes.append(f"unknown field {key}" + (f"; did you mean {near[0]}?" if near else ""))
         elif not _fits(_TYPES[key], value):
             mistakes.append(f"{key} must be {_EXPECTED[_TYPES[key]]}, not {shown(value)}")
+        elif value not in _CHOICES.get(key, (value,)):
+            mistakes.append(f"{key} must be one of {', '.join(_CHOICES[key])}, not {shown(value)}")
     return mistakes
 
 

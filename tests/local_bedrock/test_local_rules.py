@@ -190,7 +190,7 @@ def test_broken_rule_is_named(name: str) -> None:
     body = broken(name)
     assert check_request("Converse", body) == []
     assert any(_BROKEN[name][1] in message for message in check_conversation(body))
-    refusal = validate(SONNET, "Converse", body)
+    refusal = validate("global.anthropic.claude-sonnet-4-6", "Converse", body)
     assert refusal is not None
     assert refusal[:2] == (400, "ValidationException")
 

@@ -158,6 +158,7 @@ BESIDES = (
     "trace_id",
     "request_id",
     "stand_in",
+    "ignored",
 )
 COMPLETION: Mapping[str, Any] = {
     "type": "object",

@@ -18,9 +18,16 @@ OWN, OTHER = "own", "other"
 SYSTEM = [{"text": "You answer."}]
 TOOLS = [{"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object"}}}}]
 BEGINNING = {"system": SYSTEM, "toolConfig": {"tools": TOOLS}}
-# One of each kind: bound and always thinking, adaptive or off, both settings, budget or off.
-KINDS = ("claude-sonnet-5-5", "claude-haiku-5-5", "claude-sonnet-4-6", "claude-sonnet-4-5-20250929-v1:0")
-MODELS = {model.model_id: model for model in KNOWN_MODELS if model.model_id.removeprefix("anthropic.") in KINDS}
+# One of each kind: always thinking, never between tools only, adaptive or off, both settings, budget or off, no media.
+KINDS = (
+    "anthropic.claude-sonnet-5-5",
+    "anthropic.claude-opus-5-5",
+    "anthropic.claude-haiku-5-5",
+    "anthropic.claude-sonnet-4-6",
+    "anthropic.claude-sonnet-4-5-20250929-v1:0",
+    "amazon.nova-micro-v1:0",
+)
+MODELS = {model.model_id: model for model in KNOWN_MODELS if model.model_id in KINDS}
 
 BLOCKS = st.one_of(
     st.sampled_from(["said", " ", ""]).map(lambda text: {"text": text}),
@@ -29,10 +36,13 @@ BLOCKS = st.one_of(
     st.just({"cachePoint": {"type": "default"}}),
 )
 ANSWERS = st.tuples(st.sampled_from([OWN, OTHER]), st.lists(BLOCKS, max_size=5))
+IMAGE = {"image": {"format": "png", "source": {"bytes": b"PNG"}}}
+DOCUMENT = {"document": {"name": "a", "format": "pdf", "source": {"bytes": b"PDF"}}}
 QUESTIONS = st.lists(
     st.one_of(
         st.sampled_from(["asked", ""]).map(lambda text: {"text": text}),
         st.sampled_from("abc").map(lambda n: {"toolResult": {"toolUseId": n, "content": [{"text": "found"}]}}),
+        st.sampled_from([IMAGE, DOCUMENT, {"toolResult": {"toolUseId": "a", "content": [IMAGE, DOCUMENT]}}]),
     ),
     max_size=3,
 )
@@ -40,6 +50,8 @@ THINKING = st.fixed_dictionaries(
     {"type": st.sampled_from(["enabled", "disabled", "adaptive", "between_tools"])},
     optional={"budget_tokens": st.sampled_from([1024, 5000])},
 )
+SCHEMA = '{"type": "object", "properties": {}, "additionalProperties": false}'
+FORMAT = {"type": "json_schema", "structure": {"jsonSchema": {"schema": SCHEMA}}}
 REQUESTS = st.fixed_dictionaries(
     {"messages": st.lists(st.one_of(ANSWERS, QUESTIONS), max_size=7)},
     optional={
@@ -54,6 +66,9 @@ REQUESTS = st.fixed_dictionaries(
         "additionalModelRequestFields": st.fixed_dictionaries(
             {}, optional={"thinking": THINKING, "temperature": st.just(1), "top_p": st.just(1), "top_k": st.just(5)}
         ),
+        "outputConfig": st.sampled_from(
+            [{"effort": "low"}, {"effort": "", "textFormat": FORMAT}, {"textFormat": FORMAT}]
+        ),
         "toolChoice": st.sampled_from([{"auto": {}}, {"any": {}}, {"tool": {"name": "look"}}]),
     },
 )
@@ -62,14 +77,21 @@ REQUESTS = st.fixed_dictionaries(
 def capabilities(model: ModelInfo) -> ModelCapabilities:
     """What a row of MODELS would say of this model."""
     thinking = model.thinking or ()
+    kind = "none"
+    if thinking:
+        kind = "budget" if "adaptive" not in thinking else "adaptive" if "disabled" in thinking else "always"
     return ModelCapabilities(
         max_tokens=model.max_tokens,
         prompt_caching=model.cache_minimum is not None,
         alias=OWN,
         sampling=model.sampling,
         forced_tool_choice=model.forced_tool_choice,
-        reasoning=bool(thinking),
-        thinking=frozenset(thinking),
+        thinking=kind,
+        thinking_between_tools="between_tools" in thinking,
+        prefill=model.prefill,
+        structured_output=model.structured_output,
+        documents=model.documents,
+        images=model.images,
     )
 
 

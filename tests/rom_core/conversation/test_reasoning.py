@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,12 +21,12 @@ RESULT = {"role": "user", "content": [{"toolResult": {"toolUseId": "t1", "conten
 REASONING = {"reasoningContent": {"reasoningText": {"text": "hm", "signature": "signed"}}}
 
 
-ABLE = ModelCapabilities(max_tokens=100_000, alias="able", reasoning=True)
+ABLE = ModelCapabilities(max_tokens=100_000, alias="able", thinking="budget")
 ADAPTIVE = ModelCapabilities(
     max_tokens=100_000,
     alias="adaptive",
-    reasoning=True,
-    thinking=frozenset(("adaptive", "between_tools")),
+    thinking="always",
+    thinking_between_tools=True,
     sampling=False,
     forced_tool_choice=False,
 )
@@ -71,13 +72,44 @@ def test_a_tool_loop_goes_on_as_it_was_begun() -> None:
     assert fields(adaptive, begun, RESULT, model=ADAPTIVE) == adaptive
 
 
-@pytest.mark.parametrize("kind", ["enabled", "disabled", "adaptive", "between_tools"])
-def test_each_model_gets_only_the_types_of_thinking_that_it_takes(kind: str) -> None:
-    """The newest refuse a budget and thinking switched off, the ones before them refuse adaptive thinking."""
-    setting = {"thinking": {"type": kind}}
-    new = kind in ("adaptive", "between_tools")
-    assert fields(setting, model=ADAPTIVE) == (setting if new else None)
-    assert fields(setting, model=ABLE) == (None if new else setting)
+@pytest.mark.parametrize(
+    ("kind", "between", "budget", "adaptive", "always"),
+    [
+        ("enabled", "adaptive", "enabled", "adaptive", "adaptive"),
+        ("disabled", "between_tools", "disabled", "disabled", None),
+        ("adaptive", "adaptive", None, "adaptive", "adaptive"),
+        ("between_tools", "between_tools", None, "adaptive", "adaptive"),
+        ("turbo", None, None, None, None),
+    ],
+)
+def test_each_model_gets_the_nearest_thinking_that_it_takes(
+    kind: str, between: str, budget: str, adaptive: str, always: str
+) -> None:
+    """Where a model decides itself there is no budget, and where it cannot be told not to think it is told nothing."""
+
+    def became(model: ModelCapabilities) -> Any:
+        left = fields({"thinking": {"type": kind}}, model=model)
+        return left and left["thinking"]["type"]
+
+    assert became(ADAPTIVE) == between
+    assert became(ABLE) == budget
+    assert became(replace(ADAPTIVE, thinking="adaptive", thinking_between_tools=False)) == adaptive
+    assert became(replace(ADAPTIVE, thinking_between_tools=False)) == always
+
+
+def test_a_budget_becomes_adaptive_without_its_tokens() -> None:
+    """What else the setting says, as how thinking is shown, stays."""
+    setting = {"thinking": THINKING | {"display": "summarized"}}
+    assert fields(setting, model=ADAPTIVE) == {"thinking": {"type": "adaptive", "display": "summarized"}}
+
+
+@pytest.mark.parametrize(("thinking", "kept"), [("none", False), ("budget", False), ("adaptive", True)])
+def test_effort_goes_to_models_that_decide_how_much_they_think(thinking: str, *, kept: bool) -> None:
+    """Others refuse it; it is named as left out."""
+    asked = {"messages": [QUESTION], "outputConfig": {"effort": "low"}}
+    request = normalise(asked, model=replace(ABLE, thinking=thinking))
+    assert request.get("outputConfig") == ({"effort": "low"} if kept else None)
+    assert left_out(asked, request) == (() if kept else ("effort",))
 
 
 def test_a_forced_tool_and_thinking_exclude_each_other() -> None:
@@ -191,8 +223,8 @@ def test_nothing_stands_between_a_tool_use_and_its_result() -> None:
 
 
 def test_the_fallback_says_what_it_left_out() -> None:
-    """Temperature goes to the first model and not to the fallback that takes none; both attempts and the turn's line
-    say so.
+    """Temperature goes to the first model and not to the fallback that takes none; the answer, both attempts and the
+    turn's line say so.
     """
     plain = {**MODELS[1], "sampling": False}
     bench = Bench(
@@ -203,7 +235,8 @@ def test_the_fallback_says_what_it_left_out() -> None:
         MODEL_FALLBACKS=["anthropic.second"],
     )
     turn = make_turn(bench.runtime, temperature=0.3)
-    bench.runtime.run(turn)
+    answer = bench.runtime.run(turn)
+    assert answer.ignored == ("temperature",)
     first, second = bench.transport.requests
     assert first["inferenceConfig"]["temperature"] == 0.3
     assert "temperature" not in second["inferenceConfig"]
@@ -225,7 +258,7 @@ def test_the_fallback_model_gets_what_it_accepts() -> None:
             request["additionalModelRequestFields"] = {"thinking": THINKING, "speed": 5}
 
     plain = {**MODELS[1], "prompt_caching": False, "max_tokens": 1000}
-    able = {**MODELS[0], "reasoning": True, "max_tokens": 50_000}
+    able = {**MODELS[0], "thinking": "budget", "max_tokens": 50_000}
     bench = Bench(
         server_error(),
         says("ok"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import jsonschema
 import pytest
@@ -26,13 +27,17 @@ RESULT = TurnResult(
 )
 
 
-@pytest.mark.parametrize("stand_in", [False, True])
-def test_an_answer_is_what_its_schema_says(stand_in: bool) -> None:
-    """In the order of the fields; `stand_in` stands only where it is true."""
-    answer = replace(RESULT, stand_in=stand_in).as_dict()
+OPTIONAL: dict[str, Any] = {"stand_in": True, "ignored": ("temperature",)}
+
+
+@pytest.mark.parametrize("name", [None, *OPTIONAL])
+def test_an_answer_is_what_its_schema_says(name: str | None) -> None:
+    """In the order of the fields; those with a default stand only where they say something."""
+    given = {name: OPTIONAL[name]} if name else {}
+    answer = replace(RESULT, **given).as_dict()
     jsonschema.validate(answer, CHAT_ANSWER)
     names = [one.name for one in fields(TurnResult)]
-    assert list(answer) == (names if stand_in else names[:-1])
+    assert list(answer) == [one for one in names if one not in OPTIONAL or one == name]
     assert set(CHAT_ANSWER["properties"]) == set(names)
 
 
@@ -41,4 +46,4 @@ def test_other_dialects_show_the_same_fields() -> None:
     shown = COMPLETION["properties"]["rom"]
     assert tuple(shown["properties"]) == BESIDES
     assert all(shown["properties"][name] is CHAT_ANSWER["properties"][name] for name in BESIDES)
-    assert "stand_in" not in shown["required"]
+    assert OPTIONAL.keys().isdisjoint(shown["required"])

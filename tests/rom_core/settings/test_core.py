@@ -103,7 +103,7 @@ def test_what_the_package_ships_fits_its_declarations() -> None:
         ({"DATA_RESIDENCY": "us"}, "MODELS", "is processed in any commercial region of AWS in the world"),
         ({"ROM_ENV": "staging", "API_KEYS": LONG_KEY, "ADMIN_TOKEN": "hush"}, "ADMIN_TOKEN", "shorter than 32"),
         (
-            {"MODEL_PRIMARY": "anthropic.claude-sonnet-4-6"},
+            {"MODEL_PRIMARY": "anthropic.claude-sonnet-45"},
             "MODEL_PRIMARY",
             "is not an alias in MODELS; did you mean anthropic.claude-sonnet-4-5?",
         ),

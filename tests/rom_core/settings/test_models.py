@@ -44,6 +44,8 @@ def test_entry_becomes_a_model() -> None:
         ({"price_input": "3"}, "entry 1 (a): price_input must be a number from 0 to 1000000, not '3'"),
         ({"price_inputs": 3}, "entry 1 (a): unknown field price_inputs; did you mean price_input?"),
         ({"zzz": 3}, "entry 1 (a): unknown field zzz"),
+        ({"thinking": "deep"}, "entry 1 (a): thinking must be one of none, budget, adaptive, always, not 'deep'"),
+        ({"context_tokens": 0}, "entry 1 (a): context_tokens must be a whole number of at least 1, not 0"),
     ],
 )
 def test_wrong_field_is_named(changes: dict[str, Any], message: str) -> None:
