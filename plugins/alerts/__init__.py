@@ -143,6 +143,8 @@ class Alerts:
 
     def _settings_changing(self, event: SettingsChanging, at: float) -> None:
         """Tell of a change by which less is seen before it is in force, where alerts go until then."""
+        if event.adopted:
+            return
         if self._courier is not None and self._url and messages.silenced_by(event.changes):
             self._told_version = event.version
             self._courier.send(replace(messages.of_settings(event, at), to=self._url), first=True)
@@ -151,7 +153,8 @@ class Alerts:
         """Tell of the change, unless that was done before it."""
         before, self._url = self._url, str(runtime.current.settings.ALERT_WEBHOOK_URL)
         told = event.version == self._told_version and before == self._url
-        if event.changes and not told:
+        # What another instance has changed, that one tells of.
+        if event.changes and not told and not event.adopted:
             self._send(messages.of_settings(event, runtime.clock.time()))
 
     def tick(self) -> None:

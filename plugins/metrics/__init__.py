@@ -157,7 +157,8 @@ class Metrics:
     # -- events ------------------------------------------------------------------------------------------------------
 
     def _flags_changed(self, event: SettingsChanged) -> None:
-        self.figures.flag_changes.inc()
+        if not event.adopted:
+            self.figures.flag_changes.inc()
         # What switched it off reached nobody here, and neither did what happened until now: a gate has to know.
         if event.changes.get("METRICS_ENABLED") == (False, True):
             self.figures.resumed.inc()

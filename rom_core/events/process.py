@@ -50,11 +50,15 @@ class SettingsChanging(Event):
     by: str
     why: str
     trace_id: str
+    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsChanged(Event):
-    """A new snapshot is in force. `changes` maps names to (before, after), secrets masked."""
+    """A new snapshot is in force. `changes` maps names to (before, after), secrets masked.
+
+    `adopted`: another instance has made the change, and has told of it there.
+    """
 
     name: ClassVar[str] = "flags.changed"
     version: int
@@ -62,6 +66,7 @@ class SettingsChanged(Event):
     by: str
     why: str
     trace_id: str
+    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -13,12 +12,13 @@ import structlog
 from rom_core.errors import PluginError, StoreUnavailable, VersionConflict
 from rom_core.events import SettingsChanged, SettingsChanging
 from rom_core.flags.approval import check, summary
-from rom_core.flags.canary import describe, with_canary
-from rom_core.flags.proposals import Author, InForce, Proposal, Resolved, Target
+from rom_core.flags.canary import with_canary
+from rom_core.flags.differences import changes_between, differences, for_events
+from rom_core.flags.proposals import KILL_SWITCH, Author, InForce, Proposal, Resolved, Target, switched_off
 from rom_core.plugin.catalogue import Catalogue, Layers
 from rom_core.plugin.snapshot import Snapshot
 from rom_core.settings import InvalidSettings, Problem, Settings
-from rom_core.store.overrides import CANARY, PENDING, Change, OverrideStore, State, StoreConflict, Version, replay
+from rom_core.store.overrides import CANARY, PENDING, OverrideStore, State, StoreConflict, Version, replay
 
 _TRIES = 3
 Build = Callable[[Settings], Snapshot]
@@ -82,7 +82,7 @@ class Applier:
     def apply(self, proposal: Proposal) -> tuple[Applied, SettingsChanged | None]:
         """What it came to, and the event to tell of it, None if nothing has changed.
 
-        Tries again, on the newest state, while another process gets to the store first. All or nothing, and raises
+        Tries again, on the newest state, while another instance gets to the store first. All or nothing, and raises
         InvalidSettings, VersionConflict or StoreUnavailable, except for what has a `fallback`.
         """
         first = self.now.snapshot
@@ -96,7 +96,49 @@ class Applier:
                 if proposal.fallback is not None and attempt == _TRIES:
                     # It is in force, and kept with the next change.
                     return self._try(proposal, first, self.now.state, keep=False)
-        raise VersionConflict("another process keeps changing the settings", self.now.state.version)
+        raise VersionConflict("another instance keeps changing the settings", self.now.state.version)
+
+    def adopt(self) -> SettingsChanged | None:
+        """Put in force what other instances have stored, and store what could not be stored before; None if nothing is.
+
+        Whatever does not fit here is skipped, as at start. If it cannot be put in force, what is stays, and a kill
+        switch that is off there is off here too. Raises InvalidSettings and StoreUnavailable.
+        """
+        before = self.now
+        for _ in range(_TRIES):
+            state = self._with_unkept(self._store.load())
+            unkept = self.now.unkept
+            if state.version == before.state.version and not unkept:
+                return None
+            try:
+                resolved = self._resolve(state.values, None)
+            except Exception:
+                self._kill_as(state)
+                raise
+            in_force = InForce(_numbered(resolved.snapshot, state.version), state, resolved.skipped, unkept)
+            author = self._author(unkept)
+            # In force first: what was not kept has counted here all the time.
+            self._swap(in_force, author, adopted=True)
+            try:
+                if unkept:
+                    self._store.append(unkept[0].number - 1, unkept)
+            except StoreConflict:
+                continue
+            self._swap(dataclasses.replace(in_force, unkept=()), author, adopted=True)
+            break
+        changed = for_events(differences(before.snapshot, self.now.snapshot))
+        return SettingsChanged(state.version, changed, author.by, author.why, author.trace_id, adopted=True)
+
+    def _author(self, unkept: Sequence[Version]) -> Author:
+        """Of the newest version."""
+        newest = unkept[-1] if unkept else next(iter(self._store.history(1)), None)
+        return Author("") if newest is None else Author(newest.by, newest.why, newest.trace_id)
+
+    def _kill_as(self, state: State) -> None:
+        override = state.overrides.get(KILL_SWITCH)
+        if override is not None and override.value is False and self.now.snapshot.settings.BEDROCK_ENABLED:
+            off = dataclasses.replace(self.now, snapshot=switched_off(self.now.snapshot))
+            self._swap(off, Author(override.by, override.why), adopted=True)
 
     def _try(
         self, proposal: Proposal, first: Snapshot, state: State, *, keep: bool = True
@@ -150,7 +192,7 @@ class Applier:
         return resolve(self._layers, self._build, overrides, self._started, may_skip)
 
     def _newest(self, proposal: Proposal) -> State:
-        """The newest state, with what another process has appended meanwhile, and with what is not kept yet."""
+        """The newest state, with what another instance has appended meanwhile, and with what is not kept yet."""
         before = self.now
         try:
             kept = self._store.load()
@@ -161,6 +203,11 @@ class Applier:
                 raise
             logger.exception("flags.store_failed")
             return before.state
+        return self._with_unkept(kept)
+
+    def _with_unkept(self, kept: State) -> State:
+        """With what could not be stored behind what others have: so a kill switch that is off here stays off."""
+        before = self.now
         if not before.unkept:
             return kept
         unkept = tuple(
@@ -172,7 +219,7 @@ class Applier:
         return replay(unkept, kept)
 
     def _keep(self, proposal: Proposal, versions: Sequence[Version], *, must_be_kept: bool) -> bool:
-        """Whether the store has taken them. Raises StoreConflict if another process was first."""
+        """Whether the store has taken them. Raises StoreConflict if another instance was first."""
         try:
             self._store.append(versions[0].number - 1, versions)
         except StoreUnavailable:
@@ -188,12 +235,12 @@ class Applier:
             return False
         return True
 
-    def _swap(self, in_force: InForce, author: Author) -> None:
+    def _swap(self, in_force: InForce, author: Author, *, adopted: bool = False) -> None:
         """Put it in force; who is about to be switched off is told first."""
-        changed = differences(self.now.snapshot, in_force.snapshot)
+        changed = for_events(differences(self.now.snapshot, in_force.snapshot))
         if changed:
             version = in_force.snapshot.version
-            self._emit(SettingsChanging(version, for_events(changed), author.by, author.why, author.trace_id))
+            self._emit(SettingsChanging(version, changed, author.by, author.why, author.trace_id, adopted))
         self.now = in_force
         self._put_in_force(in_force.snapshot)
 
@@ -258,55 +305,3 @@ def _built(catalogue: Catalogue, build: Build, settings: Settings) -> Snapshot:
         plugin = catalogue.plugins.get(error.plugin)
         name = plugin.switch if plugin is not None else error.plugin
         raise InvalidSettings([Problem(name, f"plugin {error.plugin!r}: {error.reason}")]) from error
-
-
-# -- what has changed --------------------------------------------------------------------------------------------------
-
-
-def changes_between(
-    before: Settings, after: Settings, overrides_before: Mapping[str, Any], overrides_after: Mapping[str, Any]
-) -> list[Change]:
-    """What the history keeps of a change, by name: overrides set and cleared, and what the layers say now.
-
-    Replaying it over `overrides_before` gives `overrides_after`. Values are those in force, the value of an override
-    that was set its own; secrets are masked.
-    """
-    changes = []
-    for name in sorted({*before.declared, *after.declared, *overrides_before, *overrides_after}):
-        old, new = _shown(before, name), _shown(after, name)
-        if name in (CANARY, PENDING):
-            old, new = overrides_before.get(name), overrides_after.get(name)
-        if name in overrides_after:
-            if name not in overrides_before or overrides_before[name] != overrides_after[name]:
-                changes.append(Change(name, "set", old, overrides_after[name]))
-        elif name in overrides_before:
-            changes.append(Change(name, "clear", old, new))
-        elif _differs(before, after, name):
-            changes.append(Change(name, "reload", old, new))
-    return changes
-
-
-def differences(before: Snapshot, after: Snapshot) -> dict[str, tuple[Any, Any]]:
-    """The values that differ, as (before, after), secrets masked; the canary block under `canary`."""
-    old, new = before.settings, after.settings
-    names = sorted({*old.declared, *new.declared})
-    changed = {name: (_shown(old, name), _shown(new, name)) for name in names if _differs(old, new, name)}
-    blocks = tuple(s.canary.as_dict() if s.canary is not None else None for s in (before, after))
-    if blocks[0] != blocks[1]:
-        changed[CANARY] = (blocks[0], blocks[1])
-    return changed
-
-
-def for_events(changed: Mapping[str, tuple[Any, Any]]) -> Mapping[str, tuple[Any, Any]]:
-    """The same without the names of keys: events go into logs and alerts."""
-    return MappingProxyType(
-        {name: (describe(old), describe(new)) if name == CANARY else (old, new) for name, (old, new) in changed.items()}
-    )
-
-
-def _differs(before: Settings, after: Settings, name: str) -> bool:
-    return bool(getattr(before, name, None) != getattr(after, name, None))
-
-
-def _shown(settings: Settings, name: str) -> Any:
-    return settings.shown(name) if name in settings.declared else None

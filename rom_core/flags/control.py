@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 
@@ -35,6 +35,8 @@ from rom_core.turn_values import Event
 # A change takes some tens of milliseconds, and a store may be busy for two seconds.
 _LOCK_SECONDS = 10.0
 _SHOWN_CHARS = 200
+# Changes in force of which the observers on both sides still have to be told.
+_Told: TypeAlias = list[tuple[SettingsChanged, Pipeline, Pipeline]]
 logger = structlog.get_logger("rom.flags")
 # No setting decides whether a change is logged: this logger has a level of its own, whatever LOG_LEVEL says.
 _AUDIT = "rom.audit"
@@ -212,6 +214,20 @@ class Flags:
         """
         return self._change(proposals.withdraw_canary(author))
 
+    def catch_up(self, newest: int) -> None:
+        """Put in force what other instances have changed, whose `newest` version this is, and store what waits for it.
+
+        Raises InvalidSettings, StoreUnavailable, or Overloaded if others take too long; it may be tried again.
+        """
+        now = self.now
+        if newest == now.state.version and not now.unkept and not self._kills:
+            return
+        with self._changing() as told:
+            before = self.now.snapshot.pipeline
+            event = self._applier.adopt()
+            if event is not None:
+                told.append((event, before, self.now.snapshot.pipeline))
+
     # -- one at a time -----------------------------------------------------------------------------------------------
 
     def _change(self, proposal: Proposal) -> Applied:
@@ -242,22 +258,27 @@ class Flags:
 
     @contextmanager
     def _in_turn(self) -> Iterator[Callable[[Proposal], Applied]]:
+        with self._changing() as told:
+            yield lambda proposal: self._apply(proposal, told)
+
+    def _apply(self, proposal: Proposal, told: _Told) -> Applied:
+        before = self.now.snapshot.pipeline
+        applied, event = self._applier.apply(proposal)
+        if event is not None:
+            told.append((event, before, self.now.snapshot.pipeline))
+        return applied
+
+    @contextmanager
+    def _changing(self) -> Iterator[_Told]:
         """Carry out the kills made before, then what is to be done, then kills that nobody waits for any more."""
         made_before = tuple(self._kills)
-        in_force: list[tuple[SettingsChanged, Pipeline, Pipeline]] = []
-
-        def apply(proposal: Proposal) -> Applied:
-            before = self.now.snapshot.pipeline
-            applied, event = self._applier.apply(proposal)
-            if event is not None:
-                in_force.append((event, before, self.now.snapshot.pipeline))
-            return applied
+        told: _Told = []
 
         def carry_out(kills: Iterable[Kill]) -> None:
             for kill in kills:
                 if kill.applied is None:
                     try:
-                        kill.applied = apply(proposals.switch_off(kill.edits, kill.author))
+                        kill.applied = self._apply(proposals.switch_off(kill.edits, kill.author), told)
                     except Exception:
                         # It stays pending, so Bedrock stays off, and other changes are not held up by it.
                         logger.exception("flags.kill_failed", trace_id=kill.author.trace_id)
@@ -269,12 +290,12 @@ class Flags:
             with timed_lock(self._lock, _LOCK_SECONDS, "change of the settings"):
                 carry_out(made_before)
                 try:
-                    yield apply
+                    yield told
                 finally:
                     carry_out(kill for kill in tuple(self._kills) if kill.left and kill not in made_before)
         finally:
             self._notify_trouble()
-            for event, before, after in in_force:
+            for event, before, after in told:
                 self._notify(event, before, after)
 
     def _drop(self, kill: Kill) -> None:
@@ -288,7 +309,13 @@ class Flags:
         """A change is in force; `before` and `after` are the pipelines on its two sides."""
         changes = {name: [_short(old), _short(new)] for name, (old, new) in event.changes.items()}
         audit.warning(
-            event.name, version=event.version, changes=changes, by=event.by, why=event.why, trace_id=event.trace_id
+            event.name,
+            version=event.version,
+            changes=changes,
+            by=event.by,
+            why=event.why,
+            trace_id=event.trace_id,
+            **({"adopted": True} if event.adopted else {}),
         )
         self._emit(event)
         # What it switches off hears of it too: that is its last chance to let go of what it holds.

@@ -93,10 +93,14 @@ def switch_off(edits: Mapping[str, Any], author: Author, if_version: int | None 
     """Switch Bedrock off, which is all that `edits` say."""
 
     def off(now: InForce) -> Resolved:
-        settings = now.snapshot.settings.replacing(OVERRIDE, **{KILL_SWITCH: False})
-        return Resolved(dataclasses.replace(now.snapshot, settings=settings), now.skipped)
+        return Resolved(switched_off(now.snapshot), now.skipped)
 
     return Proposal(_edited(edits), author, if_version, fallback=off)
+
+
+def switched_off(snapshot: Snapshot) -> Snapshot:
+    """The same with Bedrock switched off, and nothing read or built for it."""
+    return dataclasses.replace(snapshot, settings=snapshot.settings.replacing(OVERRIDE, **{KILL_SWITCH: False}))
 
 
 def restore(past: State, author: Author, if_version: int | None = None) -> Proposal:
