@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -16,7 +17,7 @@ from rom_core.cli.values import Address, Share
 if TYPE_CHECKING:
     from rom_core.cli.console import Console
     from rom_core.ops.blind.collect import ArmAddress, Asker
-    from rom_core.ops.blind.folder import Choice, Folder, Judgement
+    from rom_core.ops.blind.folder import Arm, Choice, Folder, Judgement
     from rom_core.ops.blind.judging import Pair
 
 EXIT_CODES = {"better": 0, "not worse": 0, "worse": 1, "cannot judge": 2}
@@ -70,11 +71,11 @@ def ask(
     from rom_core.ops.blind.collect import Asker, collect
     from rom_core.ops.blind.questions import BlindFailed
 
-    arms = {"a": _arm(url_a, "A", a_header, a_set), "b": _arm(url_b, "B", b_header, b_set)}
+    arms: dict[Arm, ArmAddress] = {"a": _arm(url_a, "A", a_header, a_set), "b": _arm(url_b, "B", b_header, b_set)}
     try:
         folder = _begun(out, questions, arms, margin)
         askers = {name: Asker(arm, SystemClock()) for name, arm in arms.items()}
-        collect(folder, askers, random.SystemRandom(), _show_answer)  # type: ignore[arg-type]
+        collect(folder, askers, random.SystemRandom(), _show_answer)
     except (BlindFailed, BadToken) as error:
         raise _Failed(str(error)) from None
     except KeyboardInterrupt:
@@ -140,14 +141,14 @@ def verdict(folder: Path, as_json: bool) -> None:
     sys.exit(EXIT_CODES[people.outcome.value if people else "cannot judge"])
 
 
-def _begun(out: Path, questions: Path | None, arms: dict[str, ArmAddress], margin: float) -> Folder:
+def _begun(out: Path, questions: Path | None, arms: Mapping[Arm, ArmAddress], margin: float) -> Folder:
     """The test in that folder, begun now if there is none. Raises BlindFailed if it is another test."""
     import random
 
     from rom_core.ops.blind.folder import Folder
     from rom_core.ops.blind.questions import BlindFailed, load_questions
 
-    shown: dict[Any, Any] = {name: {"url": arm.url, "body": dict(arm.body)} for name, arm in arms.items()}
+    shown = {name: {"url": arm.url, "body": dict(arm.body)} for name, arm in arms.items()}
     if not (out / "test.json").exists():
         source = questions or Path(str(files("rom_core.ops.blind") / OUR_QUESTIONS))
         return Folder.create(out, load_questions(source), shown, margin, random.SystemRandom())
@@ -216,7 +217,7 @@ def _judge_by_person(test: Folder, name: str) -> None:
             break
         if choice != "skip":
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            test.add_judgement(Judgement(pair.question.id, name, choice, note=note, at=now))  # type: ignore[arg-type]
+            test.add_judgement(Judgement(pair.question.id, name, choice, note=note, at=now))
     judged: list[Judgement] = [one for one in test.judgements() if one.judge == name and one.kind == "person"]
     say(f"{len(judged)} perguntas julgadas por {name}. Obrigado. O resultado: rom blind verdict {test.path}")
 
@@ -237,8 +238,8 @@ def _show_pair(console: Console, pair: Pair, number: int, total: int) -> None:
         console.print(panels[1])
 
 
-def _choice() -> tuple[str, str]:
-    """What the judge chooses ("skip" and "stop" included), and the note."""
+def _choice() -> tuple[Choice | Literal["skip", "stop"], str]:
+    """What the judge chooses, and the note."""
     note = ""
     while True:
         key = click.prompt(_ASK, prompt_suffix=": ").strip().casefold()[:1]

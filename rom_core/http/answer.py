@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import falcon
 
 from rom_core.http.client_timeouts import with_client_timeouts
-from rom_core.http.server.channel import HANG_UP, LET_IN
+from rom_core.http.environ import HANG_UP, LET_IN
 from rom_core.http.stream import TurnStream
 from rom_core.runtime import Runtime
 from rom_core.turn import Turn

@@ -19,13 +19,11 @@ from rom_core.concurrency.clock import Clock
 from rom_core.errors import AdminClosed, NotFound, Rejected, RomError, TooManyAttempts, Unauthorized
 from rom_core.events import Event, RequestRejected
 from rom_core.http.canonical_path import is_canonical, raw_path
+from rom_core.http.environ import REFUSAL
 from rom_core.http.guesses import Guesses, Throttled
 from rom_core.http.hosts import check_names
 from rom_core.settings import Settings, parse_api_keys
 
-# In a request's WSGI environment: the RomError with which the listener has refused it from its head; the body is not
-# here then.
-REFUSAL = "rom.refusal"
 _MISSING: Mapping[str, str] = {
     "key": "a valid API key is needed, as `Authorization: Bearer <key>` or `X-Api-Key: <key>`",
     "admin": "the admin routes need `Authorization: Bearer <ADMIN_TOKEN>`",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rom_core.settings.keys import NO_PART_OF_IT, wrapping_of
+
 if TYPE_CHECKING:
     import requests
 
@@ -18,6 +20,8 @@ class Bearer:
     def __init__(self, token: str, variable: str) -> None:
         """`variable` is where the token came from. Raises BadToken."""
         self._token = token.strip()
+        if (wrapping := wrapping_of(self._token)) is not None:
+            raise BadToken(f"{variable} has {wrapping}, {NO_PART_OF_IT}")
         if not self._token.isascii() or not self._token.isprintable() or " " in self._token:
             raise BadToken(f"{variable} holds characters that a token cannot have: printable ASCII without spaces only")
 

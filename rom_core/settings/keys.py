@@ -9,6 +9,7 @@ from types import MappingProxyType
 # As long as 128 random bits in hexadecimal, of which fewer than 8 different digits come once in ten million times.
 MIN_KEY_CHARS = 32
 _MIN_DISTINCT_CHARS = 8
+NO_PART_OF_IT = "which would be part of the secret: write the secret alone"
 _QUOTES = "\"'`"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 # 256 random bits in base64, as platforms generate secrets; the `=` is padding and no name stands before it.

@@ -7,7 +7,7 @@ from nothing and writes nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +24,7 @@ from rom_core.settings.files import (
     suggestion,
     undeclared_switches,
 )
+from rom_core.settings.keys import NO_PART_OF_IT, wrapping_of
 from rom_core.settings.merging import Layered, merge_files
 from rom_core.settings.models import Model, build_models
 from rom_core.settings.problems import InvalidSettings, Problem
@@ -33,6 +34,8 @@ from rom_core.settings.values import InvalidValue, check_value, parse_value
 
 ENVIRONMENT_VARIABLE = "ROM_ENV"
 DEFAULT_ENVIRONMENT = "development"
+# Secrets that no setting is declared for: the AWS client reads them itself.
+_AWS_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK")
 DEFAULT, ENVIRON, OVERRIDE = "default", "environment", "override"
 
 
@@ -67,6 +70,7 @@ def load_settings(
     problems = [*toml.problems, *dotenv.problems]
     problems += check_visible(ENVIRON, environ, known)
     problems += check_visible(DOTENV_FILE, dotenv.values, known)
+    problems += _wrapped_aws_secrets(environ)
     environment, wrong = _environment(environ, dotenv.values)
     problems += wrong
     awaiting: dict[str, Any] = {}
@@ -144,6 +148,12 @@ def _environment(environ: Mapping[str, str], dotenv: Mapping[str, str]) -> tuple
             message = f"{layer}: must be one of {', '.join(ENVIRONMENTS)}, not {name!r}"
             return DEFAULT_ENVIRONMENT, [Problem(ENVIRONMENT_VARIABLE, message + suggestion(name, ENVIRONMENTS))]
     return DEFAULT_ENVIRONMENT, []
+
+
+def _wrapped_aws_secrets(environ: Mapping[str, str]) -> Iterator[Problem]:
+    for name in _AWS_SECRETS:
+        if (wrapping := wrapping_of(environ.get(name, ""))) is not None:
+            yield Problem(name, f"{ENVIRON}: has {wrapping}, {NO_PART_OF_IT}")
 
 
 def _parse_layer(

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NoReturn, Protocol, TypeAlias
 
-from rom_core.settings.keys import wrapping_of
+from rom_core.settings.keys import NO_PART_OF_IT, wrapping_of
 
 Kind: TypeAlias = type[Any]
 
@@ -146,7 +146,7 @@ def _check_scalar(setting: Typed, kind: Kind, value: Any, where: str = "") -> An
     if not fits or (kind is float and not math.isfinite(value)):
         _refuse(setting, f"{where}must be {_EXPECTED[kind]}", value)
     if setting.secret and kind is str and value.strip() and (wrapping := wrapping_of(value)) is not None:
-        _refuse(setting, f"{where}has {wrapping}, which would be part of the secret: write the secret alone", value)
+        _refuse(setting, f"{where}has {wrapping}, {NO_PART_OF_IT}", value)
     if setting.minimum is not None and value < setting.minimum:
         _refuse(setting, f"{where}must be at least {setting.minimum:g}", value)
     if setting.maximum is not None and value > setting.maximum:

@@ -235,10 +235,10 @@ def test_the_answer_of_a_stand_in_says_so(server: RomServer, streamed: bool) -> 
     assert answer["stand_in"] is True
 
 
-@pytest.mark.parametrize("content", ["", None, "  "])
+@pytest.mark.parametrize("content", ["", None, "  ", []])
 @pytest.mark.parametrize("role", ["user", "assistant"])
 def test_an_earlier_message_without_text_is_passed_over(
-    server: RomServer, bedrock: LocalBedrock, role: str, content: str | None
+    server: RomServer, bedrock: LocalBedrock, role: str, content: str | list[object] | None
 ) -> None:
     """The conversation goes on, and the model sees what was said."""
     earlier = [{"role": "user", "content": "antes"}, {"role": role, "content": content}]

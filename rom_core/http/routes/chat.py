@@ -41,7 +41,12 @@ CHAT_REQUEST = BodySchema(
                     "required": ["role", "content"],
                     "properties": {
                         "role": {"enum": ["user", "assistant"]},
-                        "content": {"type": ["string", "null"], "description": "a message without text is passed over"},
+                        "content": {
+                            "type": ["string", "null", "array"],
+                            "maxItems": 0,
+                            "description": "a message without text, `[]` too, is passed over",
+                            REFUSAL: "must be text",
+                        },
                     },
                 },
             },

@@ -20,17 +20,13 @@ from waitress.task import ErrorTask, WSGITask
 
 from rom_core.errors import HttpError, InternalError, MalformedRequest, PayloadTooLarge, RomError
 from rom_core.http.addresses import scheme
-from rom_core.http.auth import REFUSAL
+from rom_core.http.environ import HANG_UP, LET_IN, REFUSAL
 from rom_core.http.headers import common_headers
 from rom_core.http.problems import CONTENT_TYPE, headers_of, problem
 from rom_core.http.server.parser import Parser
 from rom_core.http.server.sockets import Sockets
 from rom_core.telemetry.ids import new_id
 
-# In a request's WSGI environment: a function that closes its connection, to be called from any thread.
-HANG_UP = "rom.hang_up"
-# Likewise: a function to be called once the request has its place, so that the next one may ask for one.
-LET_IN = "rom.let_in"
 # What a client sends after it has been refused is thrown away for so long, so that the answer reaches it.
 DISCARD_SECONDS = 5.0
 _DISCARD_AT_ONCE = 64 * 1024

@@ -14,7 +14,7 @@ from support import Recorder, make_runtime, make_settings
 from rom_core.errors import Rejected
 from rom_core.events import RequestFinished, RequestRejected, TurnStarted
 from rom_core.http.app import create_app
-from rom_core.http.auth import REFUSAL
+from rom_core.http.environ import REFUSAL
 from rom_core.http.server.server import Server, connection_limit
 from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime

@@ -17,7 +17,7 @@ from plugins.alerts.messages import Message
 from rom_core.cli import main
 from rom_core.concurrency.clock import FakeClock, SystemClock
 from rom_core.gate import ScrapeFailed
-from rom_core.ops.bearer import Bearer
+from rom_core.ops.bearer import BadToken, Bearer
 from rom_core.ops.deploy import Render, RenderError
 from rom_core.ops.gate_sources import prometheus_figures, scraper
 from rom_core.ops.release import Release, memory
@@ -151,6 +151,14 @@ def test_a_proxy_is_asked_for_a_tunnel_and_sees_no_token(proxy: Recorder, server
         with pytest.raises(requests.ConnectionError):
             session.get("http://rom.test.invalid/admin/flags", timeout=5)
         assert len(proxy.heads) == 1
+
+
+@pytest.mark.parametrize("wrapped", ['"{}"', "'{}'", "Bearer {}"])
+def test_a_token_in_its_wrapping_is_not_sent(wrapped: str) -> None:
+    """The server would only say that it is wrong; what is wrong with it is said here, and never what it is."""
+    with pytest.raises(BadToken, match=r"ROM_ADMIN_TOKEN has .*would be part of the secret") as refused:
+        Bearer(wrapped.format(TOKEN), "ROM_ADMIN_TOKEN")
+    assert TOKEN not in str(refused.value)
 
 
 def test_a_redirect_is_not_followed_even_when_asked_for() -> None:

@@ -40,6 +40,17 @@ def test_no_secret_is_taken_with_its_wrapping(tmp_path: Path, name: str, wrapped
         assert "hush" not in str(found)
 
 
+@pytest.mark.parametrize(
+    "name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK"]
+)
+def test_nor_one_that_the_aws_client_reads(tmp_path: Path, name: str) -> None:
+    """It would be refused by AWS at the first question, with words about a signature."""
+    [(found, message)] = problems(tmp_path, **{name: '"hush"'})
+    assert found == name
+    assert message == "environment: has quotes, which would be part of the secret: write the secret alone"
+    assert load_settings(CATALOGUE.settings, CATALOGUE.rules, root=tmp_path, environ={name: "hush"})
+
+
 @pytest.mark.parametrize("name", ADDRESSES)
 @pytest.mark.parametrize(
     "url", ["http://example.org/x", "http://10.0.0.1/", "ftp://example.org/", "example.org", "https://"]
