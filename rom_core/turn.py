@@ -7,7 +7,7 @@ plugin's own name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -139,6 +139,14 @@ class Turn:
             if known not in self.ignored:
                 self.ignored.append(known)
 
+    @property
+    def thoughts(self) -> str:
+        """What models thought in this turn and have shown, a blank line between iterations."""
+        said = self.messages[len(self.request.messages) :]
+        blocks = [block.get("reasoningContent", {}) for message in said for block in message["content"]]
+        texts = [block.get("reasoningText", {}).get("text", "") for block in blocks]
+        return "\n\n".join(text for text in texts if text)
+
     def result(self, stop_reason: str) -> TurnResult:
         """The turn's answer as it stands."""
         return TurnResult(
@@ -154,6 +162,7 @@ class Turn:
             trace_id=self.trace_id,
             request_id=self.request_id,
             stand_in=self.stand_in,
+            thinking=self.thoughts if self.request.show_thinking else "",
             ignored=tuple(self.ignored),
         )
 
@@ -208,7 +217,8 @@ class Attempt:
     nobody declined. `started_at`, `first_delta_at` and `finished_at` are on the turn's monotonic clock; None until they
     happen. So is `silent_since`: since when the model is waited for, None while nothing was asked or what it sent is
     dealt with. `left_out` names the parameters that were asked for and that this model does not take, as Bedrock calls
-    them ("temperature"). `cache_plan` is where its cache points stand and why, None while nobody decided.
+    them ("temperature"). `told_of_thinking`: the client knows that the model thinks. `cache_plan` is where its cache
+    points stand and why, None while nobody decided.
     """
 
     call: ModelCall
@@ -226,6 +236,7 @@ class Attempt:
     usage: Usage | None = None
     error: Exception | None = None
     left_out: tuple[str, ...] = ()
+    told_of_thinking: bool = False
     cache_plan: CachePlan | None = None
     stash: dict[str, Any] = field(default_factory=dict)
 
@@ -241,7 +252,23 @@ class Attempt:
             self.first_delta_at = turn.clock.monotonic()
         if turn.sink is not None and piece:
             self.emitted = True
+            self.told_of_thinking = False
             turn.say(piece)
+
+    def thinking(self, piece: Mapping[str, Any]) -> None:
+        """The model thinks: tell a client that asked for a stream, and show it what if it asked for that.
+
+        `piece` is reasoning as it arrives: nothing yet, or `text`, `signature` or `redactedContent`. A client to whom
+        nothing is shown hears of it once until there is text. Nothing is emitted by that: the attempt may be repeated.
+        """
+        turn = self.call.turn
+        if turn.sink is None:
+            return
+        if turn.request.show_thinking and piece:
+            turn.sink("thinking", dict(piece))
+        elif not self.told_of_thinking:
+            turn.sink("thinking", {})
+        self.told_of_thinking = True
 
 
 @dataclass(eq=False, slots=True)

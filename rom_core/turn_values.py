@@ -65,8 +65,8 @@ class ChatRequest:
     """A validated request for one turn, whatever dialect it came in.
 
     `messages` are Converse messages, the last one the person's new question. `key_name` names the API key, never the
-    key itself. `client_timeout` (seconds) and `client_retries` are what the client itself states of its patience and of
-    how often it has asked already. None means: as the settings say.
+    key itself. `show_thinking`: what a model thinks is shown. `client_timeout` (seconds) and `client_retries` are what
+    the client itself states of its patience and of how often it has asked already. None means: as the settings say.
     """
 
     messages: tuple[Message, ...]
@@ -78,6 +78,7 @@ class ChatRequest:
     max_tokens: int | None = None
     temperature: float | None = None
     user: str | None = None
+    show_thinking: bool = False
     key_name: str = ""
     client_timeout: float | None = None
     client_retries: int = 0
@@ -200,6 +201,9 @@ class TurnResult:
     stand_in: bool = field(
         default=False,
         metadata=_schema("boolean", "the bundled stand-in for a model answered; nothing it says is so", const=True),
+    )
+    thinking: str = field(
+        default="", metadata=_schema("string", "what the model thought, if that was asked for and the model shows it")
     )
     ignored: tuple[str, ...] = field(
         default=(),

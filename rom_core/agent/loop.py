@@ -9,7 +9,7 @@ import structlog
 
 from rom_core.agent.tool_run import ToolRuns, with_object_inputs
 from rom_core.concurrency.cancel import CancelToken, Deadline
-from rom_core.conversation import written_by
+from rom_core.conversation import claimed_by, written_by
 from rom_core.errors import RomError
 from rom_core.events import IterationFinished, IterationStarted, LoopStopped
 from rom_core.markers import hookimpl
@@ -50,7 +50,7 @@ class ToolLoop:
     @hookimpl(trylast=True)
     def rom_turn(self, turn: Turn) -> TurnResult:
         """Iterate until the model has answered, a plugin stops the loop, or MAX_LOOPS_ABSOLUTE is reached."""
-        turn.messages = list(turn.request.messages)
+        turn.messages = [claimed_by(turn.model, message) for message in turn.request.messages]
         while True:
             turn.check()
             self._check_enabled()

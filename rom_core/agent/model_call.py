@@ -162,6 +162,9 @@ def build_request(attempt: Attempt) -> dict[str, Any]:
     if chat.temperature is not None:
         inference["temperature"] = chat.temperature
     request: dict[str, Any] = {"messages": turn.messages, "system": system, "inferenceConfig": inference}
+    if chat.show_thinking and attempt.model.thinking in ("adaptive", "always"):
+        shown = {"type": "adaptive", "display": "summarized"}
+        request["additionalModelRequestFields"] = {"thinking": shown}
     if turn.snapshot.tools:
         request["toolConfig"] = {"tools": list(turn.snapshot.tools.specs)}
     return request

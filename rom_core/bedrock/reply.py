@@ -19,19 +19,34 @@ MALFORMED = ("malformed_model_output", "malformed_tool_use")
 _OUT_OF_ROOM = ("max_tokens", "model_context_window_exceeded")
 
 
+def _nobody(_piece: Mapping[str, Any]) -> None:
+    """Where nobody wants to know that a model thinks."""
+
+
 class ReplyBuilder:
     """Collects the events of one stream. `on_text` is called with every piece of text as it arrives.
 
-    `usage` and `latency_ms` are None until, and unless, Bedrock says; `stop_reason` is None until `messageStop`.
+    `on_thinking` is called with the pieces of reasoning, as Converse has them, and first with nothing as soon as a
+    model that `thinks` by itself has begun. `usage` and `latency_ms` are None until, and unless, Bedrock says;
+    `stop_reason` is None until `messageStop`.
     """
 
-    def __init__(self, model: str, on_text: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        model: str,
+        on_text: Callable[[str], None],
+        on_thinking: Callable[[Mapping[str, Any]], None] = _nobody,
+        *,
+        thinks: bool = False,
+    ) -> None:
         """`model` is the alias that the reply carries."""
         self.model = model
         self.usage: Usage | None = None
         self.latency_ms: int | None = None
         self.stop_reason: str | None = None
         self._on_text = on_text
+        self._on_thinking = on_thinking
+        self._thinks = thinks
         self._blocks: dict[int, _Block] = {}
 
     def feed(self, event: Mapping[str, Any]) -> None:
@@ -83,6 +98,9 @@ class ReplyBuilder:
             return self._delta(body["contentBlockIndex"], body["delta"])
         if "contentBlockStart" in event:
             self._start(event["contentBlockStart"]["contentBlockIndex"], event["contentBlockStart"].get("start", {}))
+        elif "messageStart" in event:
+            if self._thinks:
+                self._on_thinking({})
         elif "messageStop" in event:
             self.stop_reason = _string(event["messageStop"]["stopReason"])
         elif "metadata" in event:
@@ -106,6 +124,7 @@ class ReplyBuilder:
             block.add(delta["toolUse"]["input"])
         elif "reasoningContent" in delta:
             self._block(index, _Reasoning).add(delta["reasoningContent"])
+            self._on_thinking(delta["reasoningContent"])
         return ""
 
     def _block(self, index: int, kind: type[_B]) -> _B:

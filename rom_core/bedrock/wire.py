@@ -183,7 +183,8 @@ class Wire:
 
     def _read(self, attempt: Attempt, stream: Any, shut: Callable[[], None]) -> ModelReply:
         call = attempt.call
-        builder = ReplyBuilder(attempt.model.alias, attempt.text)
+        thinks = attempt.model.thinking == "always"
+        builder = ReplyBuilder(attempt.model.alias, attempt.text, attempt.thinking, thinks=thinks)
         complete_at: float | None = None
 
         def overdue() -> None:

@@ -87,6 +87,8 @@ class ChatClient:
         for name, data in self._events(body):
             if name == "delta":
                 self._console.out(data["text"], end="")
+            elif name == "thinking":
+                self._console.print(Text("[thinking]", style="dim"))
             elif name == "tool_result":
                 self._console.print(Text(f"[{data['name']}: {data['status']}, {data['duration_ms']} ms]", style="dim"))
             elif name == "done":

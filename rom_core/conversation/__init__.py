@@ -15,7 +15,15 @@ from typing import Any, Final
 
 from rom_core.conversation.cache_points import has_cache_point, limit_cache_points, place_cache_points
 from rom_core.conversation.exchange import Memo, exchange, tool_names
-from rom_core.conversation.model import Block, EmptyConversation, Message, ModelCapabilities, author, written_by
+from rom_core.conversation.model import (
+    Block,
+    EmptyConversation,
+    Message,
+    ModelCapabilities,
+    author,
+    claimed_by,
+    written_by,
+)
 from rom_core.conversation.options import (
     clean_fields,
     clean_inference,
@@ -38,6 +46,7 @@ __all__ = [
     "Message",
     "ModelCapabilities",
     "author",
+    "claimed_by",
     "has_cache_point",
     "left_out",
     "normalise",

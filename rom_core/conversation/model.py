@@ -33,6 +33,15 @@ def written_by(model: str, content: list[Block]) -> Message:
     return {"role": "assistant", "content": content, _AUTHOR: model}
 
 
+def claimed_by(model: str, message: Message) -> Message:
+    """A message that a client brought, with the model it asks for as the author of what is signed in it.
+
+    Who signed it, only the client knows; another model, as one that takes over, would refuse it.
+    """
+    signed = any(isinstance(block, Mapping) and "reasoningContent" in block for block in message["content"])
+    return {**message, _AUTHOR: model} if signed and author(message) is None else message
+
+
 def author(message: Mapping[str, Any]) -> str | None:
     """The alias of the model that wrote this message, None if nobody noted it."""
     noted = message.get(_AUTHOR)

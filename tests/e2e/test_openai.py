@@ -251,7 +251,8 @@ def test_the_key_is_asked_for_as_everywhere(server: RomServer) -> None:
 def test_the_models_that_can_be_asked_for(client: openai.OpenAI) -> None:
     """The aliases that are served, each also by itself; an unknown one is a NotFoundError."""
     listed = [model.id for model in client.models.list()]
-    assert listed == [MODEL, "anthropic.claude-haiku-4-5", "anthropic.claude-sonnet-5-5"]
+    newer = [f"anthropic.claude-{name}" for name in ("sonnet-4-6", "sonnet-5-5", "haiku-5-5", "opus-5-5")]
+    assert listed == [MODEL, "anthropic.claude-haiku-4-5", *newer]
     assert client.models.retrieve(MODEL).owned_by == "anthropic"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("gpt-6")

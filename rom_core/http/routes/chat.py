@@ -68,6 +68,7 @@ CHAT_REQUEST = BodySchema(
             "stream": {"type": "boolean"},
             "max_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
             "temperature": {"type": "number", "minimum": 0, "maximum": 1},
+            "show_thinking": {"type": "boolean", "description": "show what a model thinks, as far as it does"},
         },
     }
 )
@@ -90,6 +91,7 @@ def parse_chat(body: dict[str, Any], key_name: str) -> ChatRequest:
         max_tokens=whole_number(body.get("max_tokens")),
         temperature=body.get("temperature"),
         user=body.get("user"),
+        show_thinking=body.get("show_thinking", False),
         key_name=key_name,
     )
 
@@ -107,7 +109,9 @@ class OwnDialect:
         return result.as_dict()
 
     def event(self, turn: Turn, name: str, data: dict[str, Any]) -> bytes:
-        """start, delta, tool_call, tool_result, done, error."""
+        """start, thinking, delta, tool_call, tool_result, done, error; of what is thought, the text."""
+        if name == "thinking" and data and "text" not in data:
+            return b""
         return encode_event(turn, name, data)
 
 
@@ -123,7 +127,7 @@ class ChatResource:
             CHAT_ANSWER,
             CHAT_REQUEST,
             TURN_ERRORS,
-            stream="with stream: true; events start, delta, tool_call, tool_result, and one of done and error",
+            stream="with stream: true; events start, thinking, delta, tool_call, tool_result, and done or error",
         )
     }
 

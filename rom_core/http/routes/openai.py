@@ -25,6 +25,8 @@ from rom_core.turn_values import ChatRequest, TurnResult, Usage
 
 DEFAULT_MODEL = "default"
 DONE = b"data: [DONE]\n\n"
+# A comment: the API that is imitated has no word for it, and its clients pass comments over.
+THINKING = b": thinking\n\n"
 # Bedrock's stop reasons; whatever is not here, our own included, is "stop".
 FINISH_REASONS: Mapping[str, str] = {
     "max_tokens": "length",
@@ -107,13 +109,15 @@ class OpenAIDialect:
         }
 
     def event(self, turn: Turn, name: str, data: dict[str, Any]) -> bytes:
-        """Chunks for start, delta and done; an object with `error` for error; the tools run unseen."""
+        """Chunks for start, delta and done; an object with `error`; a comment for thinking; the tools run unseen."""
         if name == "start":
             return self._chunk(turn, {"role": "assistant", "content": "", "refusal": None})
         if name == "delta":
             return self._chunk(turn, {"content": data["text"]})
         if name == "error":
             return sse_event(data)
+        if name == "thinking":
+            return THINKING
         if name != "done":
             return b""
         last = self._chunk(turn, {}, finish_reason(data["stop_reason"]), rom=_besides(data))

@@ -158,6 +158,7 @@ BESIDES = (
     "trace_id",
     "request_id",
     "stand_in",
+    "thinking",
     "ignored",
 )
 COMPLETION: Mapping[str, Any] = {

@@ -241,3 +241,16 @@ def test_how_the_stream_was_cut_into_pieces_does_not_matter(blocks: list[Any], d
             events += tool(index, "tool", *pieces)
             expected.append({"toolUse": {"toolUseId": f"id-{index}", "name": "tool", "input": block}})
     assert built(*events, stop()).content == tuple(expected)
+
+
+def test_pieces_of_reasoning_are_told_as_they_come() -> None:
+    """As Converse has them; of a model that thinks by itself it is told as soon as it has begun."""
+    told: list[Any] = []
+    said: list[str] = []
+    start = {"messageStart": {"role": "assistant"}}
+    pieces = [{"text": "hm"}, {"signature": "s"}]
+    for thinks in (False, True):
+        builder = ReplyBuilder("alias", said.append, told.append, thinks=thinks)
+        for event in (start, *(delta(0, reasoningContent=piece) for piece in pieces), delta(1, text="so"), stop()):
+            builder.feed(event)
+    assert told == [*pieces, {}, *pieces]

@@ -13,6 +13,7 @@ from rom_core.conversation import ModelCapabilities, left_out, normalise, writte
 from rom_core.events import AttemptFinished
 from rom_core.markers import hookimpl
 from rom_core.telemetry.accounts import TurnAccount
+from rom_core.turn_values import ChatRequest
 
 THINKING = {"type": "enabled", "budget_tokens": 2048}
 QUESTION = {"role": "user", "content": [{"text": "question"}]}
@@ -277,3 +278,13 @@ def test_the_fallback_model_gets_what_it_accepts() -> None:
     assert second["inferenceConfig"]["maxTokens"] == 1000
     assert second["additionalModelRequestFields"] == {"speed": 5}
     assert second["system"] == [{"text": "You answer."}]
+
+
+def test_what_a_client_brings_goes_to_the_model_that_it_asks_for_and_to_no_other() -> None:
+    """A fallback would refuse what it did not sign; the model that is asked has it as it came."""
+    bench = Bench(server_error(), says("ok"), plugins="fallback")
+    earlier = {"role": "assistant", "content": [REASONING, SAID]}
+    bench.runtime.run(bench.runtime.turn(ChatRequest((QUESTION, earlier, QUESTION), "conv-1")))
+    first, second = bench.transport.requests
+    assert first["messages"][1]["content"][0] is REASONING
+    assert second["messages"][1]["content"] == [SAID]

@@ -27,7 +27,7 @@ RESULT = TurnResult(
 )
 
 
-OPTIONAL: dict[str, Any] = {"stand_in": True, "ignored": ("temperature",)}
+OPTIONAL: dict[str, Any] = {"stand_in": True, "thinking": "hm", "ignored": ("temperature",)}
 
 
 @pytest.mark.parametrize("name", [None, *OPTIONAL])
