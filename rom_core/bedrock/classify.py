@@ -23,9 +23,11 @@ import urllib3.exceptions as http
 from botocore.eventstream import ChecksumMismatch, ParserError
 from botocore.parsers import ResponseParserError
 
+from rom_core.bedrock.reasons import readable_reason
 from rom_core.concurrency.clock import Clock
 from rom_core.errors import (
     ModelConnectionError,
+    ModelContextTooLong,
     ModelCredentialsError,
     ModelError,
     ModelNotServed,
@@ -104,6 +106,12 @@ _NOT_SERVED_TEXTS: Final = (
     "with on-demand throughput isn",
     "marked by provider as legacy",
 )
+# How Bedrock, and the models behind it, say that a conversation does not fit: with and without the counts.
+_TOO_LONG: Final = re.compile(
+    r"input is too long|prompt is too long|too many input tokens|exceeds? (?:the )?(?:model's )?context|"
+    r"context (?:length|window) (?:limit )?exceeded",
+    re.IGNORECASE,
+)
 # Bedrock's 403 for a cache point that this model does not take: nothing is wrong with the credentials.
 _CACHING_TEXT: Final = "did not allow prompt caching"
 _VALUE: Final = re.compile(r"value: .*?(?=, (?:type|valid)\b)", re.DOTALL)
@@ -143,6 +151,7 @@ def _response(error: Any, clock: Clock) -> ModelError:
         aws_request_id=meta.get("RequestId"),
         retry_after=_retry_after(meta.get("HTTPHeaders", {}).get("retry-after"), clock),
         upstream_message=message,
+        reason=_reason(status, code, message),
     )
 
 
@@ -152,7 +161,15 @@ def _in_stream(error: Any) -> ModelError:
     name = code[:1].upper() + code[1:]
     known = name.lower() in _STATUS_OF
     made = _class_of(_STATUS_OF[name.lower()], name, message) if known else ModelServerError
-    return made(kind=name or "unnamed_exception", aws_code=code or None, upstream_message=message)
+    status = _STATUS_OF[name.lower()] if known else 0
+    reason = _reason(status, name, message)
+    return made(kind=name or "unnamed_exception", aws_code=code or None, upstream_message=message, reason=reason)
+
+
+def _reason(status: int, code: str, message: str) -> str:
+    """What the client may read of Bedrock's words: only of what it can change, and nothing quoted."""
+    validation = code.lower() == "validationexception" and status in (0, 400)
+    return readable_reason(message) if validation else ""
 
 
 def _code_and_message(error: Any) -> tuple[str, str]:
@@ -175,7 +192,7 @@ def _class_of(status: int, code: str, message: str) -> type[ModelError]:
         return ModelNotServed
     if status == 401 or (name in _CREDENTIAL_CODES and _CACHING_TEXT not in message):
         return ModelCredentialsError
-    return ModelRefused
+    return ModelContextTooLong if status in (0, 400) and _TOO_LONG.search(message) else ModelRefused
 
 
 def _passing(status: int) -> type[ModelError] | None:

@@ -14,6 +14,7 @@ from rom_core.errors.base import (
 from rom_core.errors.model import (
     CircuitOpen,
     ModelConnectionError,
+    ModelContextTooLong,
     ModelCredentialsError,
     ModelCutShort,
     ModelError,
@@ -73,6 +74,7 @@ __all__ = [
     "MemoryPressure",
     "MethodNotAllowed",
     "ModelConnectionError",
+    "ModelContextTooLong",
     "ModelCredentialsError",
     "ModelCutShort",
     "ModelError",

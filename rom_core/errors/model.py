@@ -12,7 +12,8 @@ class ModelError(RomError):
 
     Attributes: `kind` (a stable short name of the failure), `http_status`, `aws_code`, `aws_request_id` as Bedrock
     sent them (None where nothing came), `retry_after` in seconds, `retryable` in the sense of "429, 5xx, timeouts and
-    broken connections", `emitted` once text of this attempt has been handed to the client, `upstream_message` for logs.
+    broken connections", `emitted` once text of this attempt has been handed to the client, `upstream_message` for logs,
+    `reason`: as much of it as any client may read.
     """
 
     code, status, title = "upstream_unavailable", 502, "The model is unavailable"
@@ -28,6 +29,7 @@ class ModelError(RomError):
         aws_request_id: str | None = None,
         retry_after: float | None = None,
         upstream_message: str = "",
+        reason: str = "",
     ) -> None:
         super().__init__(detail, retry_after=retry_after)
         self.kind = kind
@@ -35,6 +37,7 @@ class ModelError(RomError):
         self.aws_code = aws_code
         self.aws_request_id = aws_request_id
         self.upstream_message = upstream_message
+        self.reason = reason
         self.emitted = False
 
 
@@ -129,3 +132,9 @@ class ModelNotServed(ModelRefused):
 
 class ModelCredentialsError(ModelRefused):
     """The credentials are missing, expired, or lack the permission."""
+
+
+class ModelContextTooLong(ModelRefused):
+    """The conversation is longer than the model's context: less of it would be served."""
+
+    code, status, title = "context_length_exceeded", 422, "The conversation is too long for the model"

@@ -50,9 +50,9 @@ class Authenticator:
 
     A resource says who may use it: `auth` is "key" (the default), "open", "admin", or "token" with the name of a secret
     setting in `token_setting`; while that is empty the route is open. The credential comes as `Authorization: Bearer`,
-    a key also as `X-Api-Key`. With no keys configured everyone may chat, as the nameless key "", but for pages of
-    strangers in somebody's browser; with no admin token configured nobody is an admin. OPTIONS passes: it tells the
-    methods of a route, and browsers send it without credentials.
+    a key also as `X-Api-Key`, which wins where both are sent. With no keys configured everyone may chat, as the
+    nameless key "", but for pages of strangers in somebody's browser; with no admin token configured nobody is an
+    admin. OPTIONS passes: it tells the methods of a route, and browsers send it without credentials.
     """
 
     def __init__(
@@ -111,9 +111,8 @@ class Authenticator:
             raise AdminClosed("set ADMIN_TOKEN (one token, or name=token pairs) and restart to open the admin routes")
         if not secrets:
             return Identity()
-        given = _bearer(header("Authorization"))
-        if kind == "key":
-            given = given or (header("X-Api-Key") or "").strip()
+        given = (header("X-Api-Key") or "").strip() if kind == "key" else ""
+        given = given or _bearer(header("Authorization"))
         if not given:
             raise Unauthorized(_MISSING[kind])
         name = self._guesses.compare(address, lambda: secrets.find(given))

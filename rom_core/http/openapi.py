@@ -27,6 +27,7 @@ from rom_core.errors import (
     InternalError,
     InvalidRequest,
     MalformedRequest,
+    ModelContextTooLong,
     ModelError,
     ModelNotServed,
     ModelRefused,
@@ -45,7 +46,8 @@ from rom_core.errors import (
     family,
 )
 from rom_core.http.body import BodySchema
-from rom_core.http.problems import CONTENT_TYPE, TYPES
+from rom_core.http.error_styles import TYPES, ErrorStyle, style_of
+from rom_core.http.problems import CONTENT_TYPE
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _OF_AUTH: Mapping[str, tuple[type[RomError], ...]] = {
@@ -76,6 +78,7 @@ TURN_ERRORS: tuple[type[RomError], ...] = (
     ModelTimeout,
     ModelRefused,
     ModelNotServed,
+    ModelContextTooLong,
     CircuitOpen,
 )
 
@@ -133,7 +136,7 @@ def document(resources: Mapping[str, object], plugin_of: Mapping[int, str]) -> d
             path: _path(path, resource, plugin_of.get(id(resource))) for path, resource in sorted(resources.items())
         },
         "components": {
-            "schemas": {"Problem": problem_schema()},
+            "schemas": {"Problem": problem_schema(), "Error": envelope_schema()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "a key of API_KEYS"},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "a key of API_KEYS"},
@@ -181,6 +184,32 @@ def problem_schema() -> dict[str, Any]:
     }
 
 
+def envelope_schema() -> dict[str, Any]:
+    """The schema of the errors of /v1/messages: Anthropic's, and under `rom` what it has no place for."""
+    text, problem = {"type": "string"}, problem_schema()["properties"]
+    return {
+        "type": "object",
+        "required": ["type", "error", "request_id", "rom"],
+        "properties": {
+            "type": {"enum": ["error"]},
+            "error": {
+                "type": "object",
+                "required": ["type", "message"],
+                "properties": {"type": problem["error"]["properties"]["type"], "message": text},
+            },
+            "request_id": text,
+            "rom": {
+                "type": "object",
+                "required": ["code", "user_message", "trace_id", "param"],
+                "properties": {
+                    "param": problem["error"]["properties"]["param"],
+                    **{name: problem[name] for name in ("code", "user_message", "trace_id", "errors")},
+                },
+            },
+        },
+    }
+
+
 def _path(path: str, resource: object, plugin: str | None) -> dict[str, Any]:
     described: Mapping[str, Operation] = getattr(resource, "operations", {})
     names = re.findall(r"{(\w+)}", path)
@@ -214,10 +243,10 @@ def _operation(method: str, path: str, operation: Operation, auth: str, plugin: 
     errors += _OF_BODY if operation.body is not None else ()
     errors += (PluginDisabled,) if plugin else ()
     responses = {str(status): done for status in operation.statuses}
-    for status, problem in _problems(errors):
+    for status, problem in _problems(errors, style_of(path)):
         responses.setdefault(status, problem)
     if operation.extensible:
-        responses["default"] = _problem("An error.")
+        responses["default"] = _problem("An error.", style_of(path))
     described: dict[str, Any] = {
         "operationId": f"{method.lower()}{re.sub(r'[^A-Za-z0-9]+', '_', path)}",
         "summary": operation.summary,
@@ -232,18 +261,19 @@ def _operation(method: str, path: str, operation: Operation, auth: str, plugin: 
     return described
 
 
-def _problems(errors: Iterable[type[RomError]]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _problems(errors: Iterable[type[RomError]], style: ErrorStyle) -> Iterator[tuple[str, dict[str, Any]]]:
     """One response for each status, which names the codes that come with it."""
     by_status: dict[int, list[str]] = {}
     for error in errors:
         if not issubclass(error, _UNSEEN):
-            codes = by_status.setdefault(error.status, [])
-            if error.code not in codes:
-                codes.append(error.code)
+            for status in style.statuses(error):
+                codes = by_status.setdefault(status, [])
+                if error.code not in codes:
+                    codes.append(error.code)
     for status, codes in sorted(by_status.items()):
-        yield str(status), _problem(", ".join(codes))
+        yield str(status), _problem(", ".join(codes), style)
 
 
-def _problem(description: str) -> dict[str, Any]:
-    content = {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {"description": description, "content": content}
+def _problem(description: str, style: ErrorStyle) -> dict[str, Any]:
+    kind, name = (falcon.MEDIA_JSON, "Error") if style.envelope else (CONTENT_TYPE, "Problem")
+    return {"description": description, "content": {kind: {"schema": {"$ref": f"#/components/schemas/{name}"}}}}

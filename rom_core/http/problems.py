@@ -26,6 +26,7 @@ from rom_core.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from rom_core.http.error_styles import OVERLOADED, OWN, ErrorStyle, envelope_of, error_type, style_of
 from rom_core.settings import Settings
 
 CONTENT_TYPE = "application/problem+json"
@@ -34,20 +35,6 @@ MAX_RETRY_AFTER = 60
 _SHOWN_CHARS = 100
 # What a client is told when the error itself does not know: 503 and 429 always say something.
 _DEFAULT_RETRY_AFTER = {"bedrock_disabled": 60, "draining": 10, "upstream_throttled": 5}
-TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    405: "invalid_request_error",
-    412: "invalid_request_error",
-    413: "request_too_large",
-    415: "invalid_request_error",
-    422: "invalid_request_error",
-    429: "rate_limit_error",
-    503: "overloaded_error",
-    504: "timeout_error",
-}
 _OF_STATUS: dict[int, type[RomError]] = {
     400: MalformedRequest,
     401: Unauthorized,
@@ -61,24 +48,27 @@ _OF_STATUS: dict[int, type[RomError]] = {
 logger = structlog.get_logger("rom.http")
 
 
-def problem(error: RomError, trace_id: str, request_id: str, settings: Settings) -> dict[str, Any]:
+def problem(
+    error: RomError, trace_id: str, request_id: str, settings: Settings, style: ErrorStyle = OWN
+) -> dict[str, Any]:
     """The body of an error answer, also of an SSE `error` event; the error's own members come last.
 
-    `settings` are the newest, for the text that the person reads.
+    `settings` are the newest, for the text that the person reads. `style` is that of the request's path.
     """
     for_person = user_message(error, settings)
+    status, detail = style.status(error), style.detail(error)
     return {
         "type": f"urn:rom:error:{error.code}",
         "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
+        "status": status,
+        "detail": detail,
         "user_message": for_person,
         "code": error.code,
         "trace_id": trace_id,
         "request_id": request_id,
         "error": {
-            "type": TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error"),
-            "message": error.detail,
+            "type": error_type(status),
+            "message": detail,
             "code": error.code,
             "param": error.param,
             "user_message": for_person,
@@ -94,22 +84,22 @@ def user_message(error: RomError, settings: Settings) -> str:
     return str(next(texts[code] for code in codes if code in texts))
 
 
-def retry_after(error: RomError) -> int | None:
+def retry_after(error: RomError, status: int) -> int | None:
     """Whole seconds for the Retry-After header, at most 60; None where there is nothing to wait for."""
     seconds = error.retry_after
     if seconds is None:
-        if error.status not in (429, 503):
+        if status not in (429, 503, OVERLOADED):
             return None
         seconds = _DEFAULT_RETRY_AFTER.get(error.code, 5)
     return min(MAX_RETRY_AFTER, max(1, math.ceil(seconds)))
 
 
-def headers_of(error: RomError) -> dict[str, str]:
+def headers_of(error: RomError, style: ErrorStyle = OWN) -> dict[str, str]:
     """The headers that tell a client what to do about it."""
     headers: dict[str, str] = {}
     if error.should_retry is not None:
         headers["x-should-retry"] = str(error.should_retry).lower()
-    seconds = retry_after(error)
+    seconds = retry_after(error, style.status(error))
     if seconds is not None:
         headers["Retry-After"] = str(seconds)
     if error.status == 401:
@@ -124,13 +114,20 @@ def write(req: falcon.Request, resp: falcon.Response, error: RomError, settings:
     stream, resp.stream = resp.stream, None
     if stream is not None:
         # The server never gets to see it, so nobody else ends what it holds.
-        outcome.finish(error.status)
+        outcome.finish(style_of(req.path).status(error))
         getattr(stream, "close", lambda: None)()
-    resp.status = error.status
-    resp.content_type = CONTENT_TYPE
-    body = problem(error, req.context.trace_id, req.context.request_id, settings)
-    resp.data = json.dumps(body, ensure_ascii=False).encode()
-    resp.set_headers(headers_of(error))
+    style = style_of(req.path)
+    resp.status = style.status(error)
+    body = problem(error, req.context.trace_id, req.context.request_id, settings, style)
+    resp.content_type, resp.data = encoded(body, style)
+    resp.set_headers(headers_of(error, style))
+
+
+def encoded(body: dict[str, Any], style: ErrorStyle) -> tuple[str, bytes]:
+    """The content type and the bytes of a problem as `style` has it."""
+    kind = falcon.MEDIA_JSON if style.envelope else CONTENT_TYPE
+    shown = envelope_of(body) if style.envelope else body
+    return kind, json.dumps(shown, ensure_ascii=False).encode()
 
 
 def _of_http_error(error: falcon.HTTPError, seconds: float | None, req: falcon.Request) -> RomError:

@@ -12,6 +12,7 @@ import structlog
 
 from rom_core.concurrency.workers import PoolSaturated
 from rom_core.errors import InternalError, Overloaded, RomError
+from rom_core.http.error_styles import style_of
 from rom_core.http.problems import problem
 from rom_core.http.requests import Outcome
 from rom_core.http.sse import sse_event
@@ -159,7 +160,7 @@ class TurnStream:
             if name == "error":
                 self._outcome.error = data["raised"]
                 settings = self._runtime.current.settings
-                data = problem(data["raised"], turn.trace_id, turn.request_id, settings)
+                data = problem(data["raised"], turn.trace_id, turn.request_id, settings, style_of(turn.route))
             self._given += _size(data)
             pieces.append(self._encode(turn, name, data))
             if name in ("done", "error"):

@@ -55,6 +55,7 @@ ERRORS = {
     "canary_conflict": "Esta ação não é possível na fase atual da implantação gradual.",
     "cancelled": "O pedido foi cancelado antes do fim da resposta.",
     "circuit_open": "O assistente está com instabilidade. Aguarde cerca de um minuto e tente novamente.",
+    "context_length_exceeded": CONTEXT_TOO_LONG,
     "deadline_exceeded": (
         "A resposta demorou mais do que o tempo permitido. "
         "Tente novamente, se possível com uma pergunta mais curta ou dividida em partes."

@@ -11,10 +11,12 @@ import requests
 from e2e.serving import BARE, RomServer, serving
 
 from local_bedrock import LocalBedrock
+from local_bedrock.behaviour import Behaviour, fault
 from rom_core.settings import texts
 
 KEY = "sk-client-0123456789"
 MODEL = "anthropic.claude-sonnet-4-5"
+LONG = "context_length_exceeded"
 QUESTION = "O número 0001234-08.2023.8.26.0100 é válido?"
 
 
@@ -97,11 +99,40 @@ def test_a_failure_in_mid_stream_raises_in_the_client(client: openai.OpenAI) -> 
 def test_the_client_does_not_repeat_what_we_say_not_to_repeat(client: openai.OpenAI, bedrock: LocalBedrock) -> None:
     """x-should-retry: false is obeyed: one request of the client, one on the wire."""
     before = len(bedrock.requests)
-    with pytest.raises(openai.InternalServerError) as caught:
-        ask(client, "[[fault=403]] conte")
-    assert (caught.value.status_code, caught.value.code) == (502, "upstream_refused")
-    assert told(caught.value) == texts.ERRORS["upstream_refused"]
+    bedrock.script(fault(429, message="Too many tokens per day, please wait before trying again."))
+    with pytest.raises(openai.RateLimitError) as caught:
+        ask(client, "conte")
+    assert (caught.value.status_code, caught.value.code) == (429, "upstream_throttled")
+    assert told(caught.value) == texts.ERRORS["upstream_throttled"]
     assert len(bedrock.requests) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("ordered", "raised", "code", "reason"),
+    [
+        (fault(400, message="messages.0.content: bad"), openai.BadRequestError, "upstream_refused", "content: bad"),
+        (fault(400, message="Input is too long for requested model."), openai.BadRequestError, LONG, "too long"),
+        (fault(400, message="Value 'segredo' at 'messages.0.role'"), openai.BadRequestError, "upstream_refused", "'…'"),
+        (fault(403), openai.PermissionDeniedError, "upstream_refused", ""),
+        (fault(404), openai.NotFoundError, "upstream_refused", ""),
+        (fault(400, message="The provided model identifier is invalid."), openai.NotFoundError, "upstream_refused", ""),
+    ],
+)
+def test_a_refusal_of_bedrock_is_told_by_its_kind(
+    client: openai.OpenAI,
+    bedrock: LocalBedrock,
+    ordered: Behaviour,
+    raised: type[openai.APIStatusError],
+    code: str,
+    reason: str,
+) -> None:
+    """As the API that is imitated would answer it, with Bedrock's reason and nothing of what that quotes."""
+    bedrock.script(ordered)
+    with pytest.raises(raised) as caught:
+        ask(client, "conte")
+    assert caught.value.code == code
+    assert reason.strip("'") in caught.value.message
+    assert "segredo" not in caught.value.message
 
 
 def test_the_conversation_goes_to_the_model(client: openai.OpenAI, bedrock: LocalBedrock) -> None:
@@ -230,9 +261,9 @@ CALL = {"id": "call-1", "type": "function", "function": {"name": "look", "argume
 def test_what_cannot_be_honoured_is_refused_by_name(
     client: openai.OpenAI, options: dict[str, Any], param: str, reason: str
 ) -> None:
-    """422 with the field in `param` and the reason in the message; nothing is silently ignored."""
+    """400 (a model that is not known: 404) with the field in `param` and the reason in the message."""
     given = {"model": MODEL, "messages": [{"role": "user", "content": "oi"}]} | options
-    with pytest.raises(openai.UnprocessableEntityError) as caught:
+    with pytest.raises(openai.NotFoundError if param == "model" else openai.BadRequestError) as caught:
         client.chat.completions.create(**given)
     assert caught.value.param is not None
     assert caught.value.param.startswith(param)

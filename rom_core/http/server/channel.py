@@ -7,7 +7,6 @@ client sees a reset where the answer would have been.
 
 from __future__ import annotations
 
-import json
 import socket
 import time
 from functools import partial
@@ -21,8 +20,9 @@ from waitress.task import ErrorTask, WSGITask
 from rom_core.errors import HttpError, InternalError, MalformedRequest, PayloadTooLarge, RomError
 from rom_core.http.addresses import scheme
 from rom_core.http.environ import HANG_UP, LET_IN, REFUSAL
+from rom_core.http.error_styles import style_of
 from rom_core.http.headers import common_headers
-from rom_core.http.problems import CONTENT_TYPE, headers_of, problem
+from rom_core.http.problems import encoded, headers_of, problem
 from rom_core.http.server.parser import Parser
 from rom_core.http.server.sockets import Sockets
 from rom_core.telemetry.ids import new_id
@@ -58,16 +58,18 @@ class ProblemTask(ErrorTask):
     def execute(self) -> None:
         """Write the problem; the connection is closed after it."""
         channel: Any = self.channel
-        found = problem(self._error, self._trace_id, self._request_id, channel.server.settings())
-        body = json.dumps(found, ensure_ascii=False).encode()
-        self.status = f"{self._error.status} {HTTPStatus(self._error.status).phrase}"
+        request: Any = self.request
+        style = style_of(str(getattr(request, "path", "")))
+        found = problem(self._error, self._trace_id, self._request_id, channel.server.settings(), style)
+        kind, body = encoded(found, style)
+        self.status = f"{style.status(self._error)} {HTTPStatus(style.status(self._error)).phrase}"
         self.response_headers = [
-            ("Content-Type", CONTENT_TYPE),
+            ("Content-Type", kind),
             *common_headers(self._scheme()).items(),
             ("X-Trace-Id", self._trace_id),
             ("X-Request-Id", self._request_id),
             ("request-id", self._request_id),
-            *headers_of(self._error).items(),
+            *headers_of(self._error, style).items(),
         ]
         self.set_close_on_finish()
         self.content_length = len(body)

@@ -17,6 +17,7 @@ from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import RomError
 from rom_core.http import guesses
 from rom_core.http.app import App, create_app
+from rom_core.http.error_styles import style_of
 from rom_core.http.openapi import TURN_ERRORS
 from rom_core.ops.reference import built_in
 from rom_core.runtime import Runtime
@@ -24,7 +25,7 @@ from rom_core.runtime import Runtime
 KEY, TOKEN = "client-key-0123456789", "admin-token-0123456789"
 # A question may be well-formed and name a model that there is not: no schema can say that.
 UNCHECKED = [positive_data_acceptance]
-CHATS = ("/api/chat", "/v1/chat/completions")
+CHATS = ("/api/chat", "/v1/chat/completions", "/v1/messages")
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 
 
@@ -98,16 +99,18 @@ def _ask(served: Served, operation: Any, mode: GenerationMode) -> None:
 
 @pytest.mark.parametrize("error", sorted(set(TURN_ERRORS), key=str))
 def test_every_way_a_turn_fails_is_documented(served: Served, error: type[RomError]) -> None:
-    """Whatever a turn raises, the status, the media type and the body are as documented, on both chat routes."""
+    """Whatever a turn raises, the status, the media type and the body are as documented, on every chat route."""
     served.transport.steps = [error("it failed")]
+    messages = [{"role": "user", "content": "question"}]
     try:
         for path, body in (
             ("/api/chat", {"message": "question"}),
-            ("/v1/chat/completions", {"messages": [{"role": "user", "content": "question"}]}),
+            ("/v1/chat/completions", {"messages": messages}),
+            ("/v1/messages", {"messages": messages, "model": "default", "max_tokens": 100}),
         ):
             case = served.schema[path]["POST"].Case(body=body, media_type="application/json")
             response = case.call(headers=served.headers(path))
-            assert response.status_code == error.status
+            assert response.status_code == style_of(path).status(error("it failed"))
             case.validate_response(response, excluded_checks=[*UNCHECKED, not_a_server_error])
     finally:
         served.transport.steps = [says("hello there")]
