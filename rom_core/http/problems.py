@@ -84,11 +84,11 @@ def user_message(error: RomError, settings: Settings) -> str:
     return str(next(texts[code] for code in codes if code in texts))
 
 
-def retry_after(error: RomError, status: int) -> int | None:
+def retry_after(error: RomError, style: ErrorStyle = OWN) -> int | None:
     """Whole seconds for the Retry-After header, at most 60; None where there is nothing to wait for."""
     seconds = error.retry_after
     if seconds is None:
-        if status not in (429, 503, OVERLOADED):
+        if style.status(error) not in (429, 503, OVERLOADED):
             return None
         seconds = _DEFAULT_RETRY_AFTER.get(error.code, 5)
     return min(MAX_RETRY_AFTER, max(1, math.ceil(seconds)))
@@ -99,7 +99,7 @@ def headers_of(error: RomError, style: ErrorStyle = OWN) -> dict[str, str]:
     headers: dict[str, str] = {}
     if error.should_retry is not None:
         headers["x-should-retry"] = str(error.should_retry).lower()
-    seconds = retry_after(error, style.status(error))
+    seconds = retry_after(error, style)
     if seconds is not None:
         headers["Retry-After"] = str(seconds)
     if error.status == 401:
