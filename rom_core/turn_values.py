@@ -52,6 +52,11 @@ class Usage:
             self.cache_write_1h_tokens + other.cache_write_1h_tokens,
         )
 
+    @property
+    def prompt_tokens(self) -> int:
+        """All input: plain, read from the cache, and written to it."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
     def as_dict(self) -> dict[str, int]:
         """The `usage` object of an answer."""
         return {name: getattr(self, name) for name in _USAGE_FIELDS}

@@ -14,7 +14,7 @@ from typing import Any
 
 import falcon
 
-from plugins.cost.figures import Part, TurnCost, report
+from plugins.cost.figures import TurnCost, edges_of, parts_of, report
 from rom_core.errors import InvalidRequest
 from rom_core.events import AttemptFinished, Event, TurnFinished
 from rom_core.http.openapi import Operation
@@ -24,7 +24,6 @@ from rom_core.runtime import Runtime
 from rom_core.settings import Setting
 from rom_core.telemetry.accounts import usage_is_missing
 from rom_core.turn import Turn
-from rom_core.turn_values import Usage
 
 MAX_TURNS = 10_000
 _OWN = "cost"
@@ -43,6 +42,7 @@ ANSWER: Mapping[str, Any] = {
         "usage_unknown": {"type": "integer", "minimum": 0},
         "total": {"type": "object", "description": "requests, tokens of each kind, usd"},
         "by_model": {"type": "object"},
+        "prices": {"type": "object", "description": "date and source of the prices of each alias of MODELS"},
         "cache_rules": {"type": "object", "description": "how often each rule decided about cache points"},
         "without_caching": _VIEW,
         "without_fallback": {**_VIEW, "description": "the same tokens at the price of the model that was asked for"},
@@ -113,16 +113,13 @@ class CostResource:
 
 def _turn_cost(turn: Turn, attempts: Sequence[AttemptFinished]) -> TurnCost:
     models = turn.settings.models
-    parts: dict[str, Part] = {}
-    for event in attempts:
-        model, usage = event.attempt.model, event.attempt.usage
-        if usage is not None:
-            before = parts.get(model.alias, Part(model, Usage(), 0))
-            parts[model.alias] = Part(model, before.usage + usage, before.requests + 1)
+    edges = edges_of(models.values())
+    used = [(one.attempt.model, one.attempt.usage) for one in attempts]
     asked = models.get(turn.request.model or turn.settings.MODEL_PRIMARY, attempts[0].attempt.model)
     unknown = sum(usage_is_missing(event) for event in attempts)
     rules = tuple(plan.rule for event in attempts if (plan := event.attempt.cache_plan) is not None)
-    return TurnCost(turn.clock.time(), asked, tuple(parts.values()), unknown, rules)
+    parts = parts_of([(model, usage) for model, usage in used if usage is not None], edges)
+    return TurnCost(turn.clock.time(), asked, parts, unknown, rules, edges)
 
 
 def _time(text: str) -> float:

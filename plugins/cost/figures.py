@@ -3,47 +3,33 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from plugins.cost.list_prices import CLAUDE_API, DATE, SOURCE, list_price
 from rom_core.settings import Model
 from rom_core.telemetry.accounts import cost_usd, uncached_cost_usd
 from rom_core.turn_values import Usage
 
-LIST_PRICES_DATE = "2026-11"
-LIST_PRICES_SOURCE = "price map of LiteLLM 1.110.2, which cites the public price lists"
 _KINDS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 _CLOSE = 1e-9
-
-
-class ListPrice(NamedTuple):
-    """USD per million tokens in the Claude API's list: input, output, read, write for five minutes and an hour."""
-
-    input: float
-    output: float
-    read: float
-    write: float
-    write_1h: float
-
-
-CLAUDE_API: Mapping[str, ListPrice] = {
-    "claude-sonnet-4-5": ListPrice(3.00, 15.00, 0.30, 3.75, 6.00),
-    "claude-sonnet-4-6": ListPrice(3.00, 15.00, 0.30, 3.75, 6.00),
-    "claude-sonnet-5-5": ListPrice(2.00, 10.00, 0.10, 2.50, 4.00),
-    "claude-haiku-4-5": ListPrice(1.00, 5.00, 0.10, 1.25, 2.00),
-    "claude-opus-5-5": ListPrice(4.00, 20.00, 0.20, 5.00, 8.00),
-}
+_LISTED_EDGES = {band.above_input_tokens for bands in CLAUDE_API.values() for band in bands[1:]}
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one model was used for in a turn: by how many requests, and which tokens."""
+    """What one model was used for in a turn by requests of one price band: how many, and which tokens.
+
+    `prompt_tokens` are those of one of them: they choose the band.
+    """
 
     model: Model
     usage: Usage
     requests: int = 1
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +37,8 @@ class TurnCost:
     """One turn: when it ended (seconds since 1970), the model that was asked for, what each model used.
 
     `unknown` counts requests that were perhaps billed and whose usage never came; `rules` are those that decided about
-    its cache points, one for each request.
+    its cache points, one for each request. `edges` are the lengths of prompts at which some model's price changes:
+    requests on both sides of one are never in the same part.
     """
 
     at: float
@@ -59,78 +46,102 @@ class TurnCost:
     parts: tuple[Part, ...]
     unknown: int = 0
     rules: tuple[str, ...] = ()
+    edges: tuple[int, ...] = ()
 
 
 class NotTheSum(ArithmeticError):
     """A total is not the sum of its turns: the report would be wrong."""
 
 
-def list_price(model: Model) -> Model | None:
-    """The model at the Claude API's list price; None if it is not in the list."""
-    for name, price in CLAUDE_API.items():
-        if name in model.id:
-            return replace(
-                model,
-                price_input=price.input,
-                price_output=price.output,
-                price_cache_read=price.read,
-                price_cache_write=price.write,
-                price_cache_write_1h=price.write_1h,
-            )
-    return None
+def edges_of(models: Iterable[Model]) -> tuple[int, ...]:
+    """The lengths of prompts, in tokens, at which the price of one of these models or a list price changes."""
+    return tuple(sorted({band.above_input_tokens for model in models for band in model.price_bands} | _LISTED_EDGES))
+
+
+def parts_of(requests: Iterable[tuple[Model, Usage]], edges: Sequence[int]) -> tuple[Part, ...]:
+    """The requests of a turn, added up by model and by the `edges` between which their prompts lie."""
+    parts: dict[tuple[str, int], Part] = {}
+    for model, usage in requests:
+        key = (model.alias, bisect_left(edges, usage.prompt_tokens))
+        before = parts.get(key, Part(model, Usage(), 0, usage.prompt_tokens))
+        parts[key] = Part(model, before.usage + usage, before.requests + 1, before.prompt_tokens)
+    return tuple(parts.values())
 
 
 def report(turns: Sequence[TurnCost], models: Mapping[str, Model], forgotten: int = 0) -> dict[str, Any]:
     """The answer of GET /admin/cost. Raises NotTheSum if any total differs from the sum of its turns."""
     parts = [part for turn in turns for part in turn.parts]
-    total = _sum(turns, lambda part, _: cost_usd(part.model, part.usage))
+    total = _sum(turns, lambda part, _: _cost(part.model, part))
     unlisted = sorted({part.model.alias for part in parts if list_price(part.model) is None})
     unknown = sum(turn.unknown for turn in turns)
+    known_edges = set.intersection(*(set(turn.edges) for turn in turns)) if turns else set()
+    live = {alias: model for alias, model in models.items() if not model.end_of_life}
+    unsplit = [
+        alias
+        for alias, model in live.items()
+        if turns and not known_edges.issuperset(band.above_input_tokens for band in model.price_bands)
+    ]
     answer = {
         "turns": len(turns),
         "forgotten_turns": forgotten,
         "usage_unknown": unknown,
         "total": {**_tokens(parts), "usd": _rounded(total)},
         "by_model": {
-            alias: {**_tokens(own), "usd": _rounded(math.fsum(cost_usd(part.model, part.usage) for part in own))}
+            alias: {**_tokens(own), "usd": _rounded(math.fsum(_cost(part.model, part) for part in own))}
             for alias in dict.fromkeys(part.model.alias for part in parts)
             if (own := [part for part in parts if part.model.alias == alias])
         },
+        "prices": {alias: {"date": one.price_date, "source": one.price_source} for alias, one in models.items()},
         "cache_rules": dict(sorted(Counter(rule for turn in turns for rule in turn.rules).items())),
-        "without_caching": _beside(total, _sum(turns, lambda part, _: uncached_cost_usd(part.model, part.usage))),
-        "without_fallback": _beside(total, _sum(turns, lambda part, turn: cost_usd(turn.asked, part.usage))),
+        "without_caching": _beside(total, _sum(turns, lambda part, _: _uncached(part))),
+        "without_fallback": _beside(total, _sum(turns, lambda part, turn: _cost(turn.asked, part))),
         "with_model": {
-            alias: _beside(total, _sum(turns, lambda part, _, model=model: cost_usd(model, part.usage)))  # type: ignore[misc]
-            for alias, model in models.items()
-            if not model.end_of_life
+            alias: _NOT_SHOWN
+            if alias in unsplit
+            else _beside(total, _sum(turns, lambda part, _, model=model: _cost(model, part)))  # type: ignore[misc]
+            for alias, model in live.items()
         },
         "claude_api": {
-            "date": LIST_PRICES_DATE,
-            "source": LIST_PRICES_SOURCE,
+            "date": DATE,
+            "source": SOURCE,
             **(
-                {"usd": None, "saved_usd": None, "saved_percent": None}
+                _NOT_SHOWN
                 if unlisted
-                else _beside(
-                    total, _sum(turns, lambda part, _: cost_usd(list_price(part.model) or part.model, part.usage))
-                )
+                else _beside(total, _sum(turns, lambda part, _: _cost(list_price(part.model) or part.model, part)))
             ),
         },
         "checked": "every total is the sum of its turns, and of its tokens by model",
     }
-    return answer | {"notes": _notes(turns, unlisted, unknown, forgotten)}
+    undated = sorted({part.model.alias for part in parts if not (part.model.price_date and part.model.price_source)})
+    notes = _notes(turns, unlisted, unknown, forgotten)
+    if unsplit:
+        notes.append(f"Turns were recorded before {', '.join(unsplit)} had its price bands: that cannot be shown.")
+    if undated:
+        notes.append(f"MODELS does not say when and where the prices of {', '.join(undated)} are from.")
+    return answer | {"notes": notes}
+
+
+_NOT_SHOWN: Mapping[str, None] = {"usd": None, "saved_usd": None, "saved_percent": None}
+
+
+def _cost(model: Model, part: Part) -> float:
+    return cost_usd(model, part.usage, part.prompt_tokens)
+
+
+def _uncached(part: Part) -> float:
+    return uncached_cost_usd(part.model, part.usage, part.prompt_tokens)
 
 
 def _sum(turns: Sequence[TurnCost], price: Callable[[Part, TurnCost], float]) -> float:
-    """The sum over turns, checked against the sum over all tokens by model, priced once."""
+    """The sum over turns, checked against the sum over all tokens by model and price band, priced once."""
     by_turn = math.fsum(math.fsum(price(part, turn) for part in turn.parts) for turn in turns)
-    gathered: dict[tuple[Model, Model], Usage] = {}
-    asked: dict[tuple[Model, Model], TurnCost] = {}
+    gathered: dict[Any, tuple[Part, TurnCost]] = {}
     for turn in turns:
         for part in turn.parts:
-            key = (part.model, turn.asked)
-            gathered[key] = gathered.get(key, Usage()) + part.usage
-            asked[key] = turn
-    by_model = math.fsum(price(Part(key[0], usage), asked[key]) for key, usage in gathered.items())
+            key = (part.model, turn.asked, turn.edges, bisect_left(turn.edges, part.prompt_tokens))
+            before = gathered[key][0].usage if key in gathered else Usage()
+            gathered[key] = (Part(part.model, before + part.usage, 0, part.prompt_tokens), turn)
+    by_model = math.fsum(price(part, turn) for part, turn in gathered.values())
     if not math.isclose(by_turn, by_model, rel_tol=_CLOSE, abs_tol=_CLOSE):
         raise NotTheSum(f"the turns come to {by_turn} USD, their tokens to {by_model}")
     return by_turn

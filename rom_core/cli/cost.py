@@ -60,9 +60,20 @@ def _show(client: AdminClient, answer: dict[str, Any]) -> None:
     if answer["cache_rules"]:
         rules = ", ".join(f"{rule} {count}" for rule, count in answer["cache_rules"].items())
         client.say(f"cache points were decided by: {rules}")
-    client.say(f"list prices: {api['source']}; checked: {answer['checked']}")
+    client.say(f"list prices of {api['date']}: {api['source']}; checked: {answer['checked']}")
+    for (date, source), aliases in _sources(answer).items():
+        client.say(f"prices of {', '.join(aliases)}: {source}, {date}")
     for note in answer["notes"]:
         client.say(f"- {note}")
+
+
+def _sources(answer: dict[str, Any]) -> dict[tuple[str, str], list[str]]:
+    """The aliases in this report by the date and source of their prices; what has none is in the notes."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for alias, price in answer["prices"].items():
+        if price["source"] and (alias in answer["by_model"] or alias in answer["with_model"]):
+            found.setdefault((price["date"], price["source"]), []).append(alias)
+    return found
 
 
 def _usd(value: float | None) -> str:

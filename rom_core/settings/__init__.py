@@ -6,7 +6,7 @@ from rom_core.settings.declared import InvalidDeclaration, Rule, Scope, Setting
 from rom_core.settings.files import ENVIRONMENTS
 from rom_core.settings.keys import MIN_KEY_CHARS, InvalidKeys, parse_api_keys
 from rom_core.settings.layers import load_settings
-from rom_core.settings.models import Model
+from rom_core.settings.models import Model, PriceBand
 from rom_core.settings.problems import InvalidSettings, Problem
 from rom_core.settings.rules import CORE_RULES, key_rules
 from rom_core.settings.settings import MASK, Settings
@@ -24,6 +24,7 @@ __all__ = [
     "InvalidValue",
     "Kind",
     "Model",
+    "PriceBand",
     "Problem",
     "Rule",
     "Scope",

@@ -29,21 +29,26 @@ _BILLED_BLIND = ("ok", "truncated", "timeout", "cancelled")
 _PER = 1_000_000
 
 
-def cost_usd(model: Model, usage: Usage) -> float:
-    """What Bedrock bills for this usage, in USD, by the prices of MODELS."""
+def cost_usd(model: Model, usage: Usage, prompt_tokens: int | None = None) -> float:
+    """What Bedrock bills for a request of this usage, in USD, by the prices of MODELS.
+
+    The length of a request's prompt may decide its price: the usage of several is priced together only if all are of
+    one price band, and `prompt_tokens` those of one of them.
+    """
+    prices = model.prices(usage.prompt_tokens if prompt_tokens is None else prompt_tokens)
     return (
-        usage.input_tokens * model.price_input
-        + usage.output_tokens * model.price_output
-        + usage.cache_read_tokens * model.price_cache_read
-        + (usage.cache_write_tokens - usage.cache_write_1h_tokens) * model.price_cache_write
-        + usage.cache_write_1h_tokens * (model.price_cache_write_1h or model.price_cache_write)
+        usage.input_tokens * prices.price_input
+        + usage.output_tokens * prices.price_output
+        + usage.cache_read_tokens * prices.price_cache_read
+        + (usage.cache_write_tokens - usage.cache_write_1h_tokens) * prices.price_cache_write
+        + usage.cache_write_1h_tokens * (prices.price_cache_write_1h or prices.price_cache_write)
     ) / _PER
 
 
-def uncached_cost_usd(model: Model, usage: Usage) -> float:
+def uncached_cost_usd(model: Model, usage: Usage, prompt_tokens: int | None = None) -> float:
     """What the same tokens would have cost without prompt caching: all input at the price of input."""
-    prompt = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
-    return (prompt * model.price_input + usage.output_tokens * model.price_output) / _PER
+    prices = model.prices(usage.prompt_tokens if prompt_tokens is None else prompt_tokens)
+    return (usage.prompt_tokens * prices.price_input + usage.output_tokens * prices.price_output) / _PER
 
 
 def usage_is_missing(event: AttemptFinished) -> bool:

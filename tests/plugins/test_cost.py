@@ -14,24 +14,34 @@ from settings_support import packaged_models
 from support import make_runtime, make_turn
 
 from plugins.cost import MAX_TURNS, Cost
-from plugins.cost.figures import NotTheSum, Part, TurnCost, list_price, report
+from plugins.cost.figures import NotTheSum, Part, TurnCost, edges_of, parts_of, report
+from plugins.cost.list_prices import list_price
 from rom_core.cli import main
 from rom_core.cli.admin_client import AdminClient
 from rom_core.errors import ModelServerError
 from rom_core.http.app import create_app
 from rom_core.markers import hookimpl
+from rom_core.settings import Model
+from rom_core.telemetry.accounts import cost_usd
 from rom_core.turn_values import ModelReply, TryAgain, Usage
 
 MODELS = packaged_models()
 SONNET, HAIKU = MODELS["anthropic.claude-sonnet-4-5"], MODELS["anthropic.claude-haiku-4-5"]
 TOKEN = "a-token-for-tests"
-COUNTS = st.integers(0, 10**7)
+BANDED = MODELS["anthropic.claude-haiku-5-5"]
+EDGES = edges_of(MODELS.values())
+COUNTS = st.integers(0, 10**5)
 USAGES = st.builds(Usage, COUNTS, COUNTS, COUNTS, COUNTS)
-PARTS = st.builds(Part, st.sampled_from([SONNET, HAIKU]), USAGES, st.integers(1, 9))
-TURNS = st.lists(
-    st.builds(TurnCost, st.just(0.0), st.sampled_from([SONNET, HAIKU]), st.lists(PARTS, max_size=3).map(tuple)),
-    max_size=20,
-)
+USED = st.sampled_from([SONNET, HAIKU, BANDED])
+REQUESTS = st.lists(st.tuples(USED, USAGES), max_size=6)
+
+
+def turn_of(asked: Model, *requests: tuple[Model, Usage], **more: Any) -> TurnCost:
+    """A turn of these requests."""
+    return TurnCost(0.0, asked, parts_of(requests, EDGES), edges=EDGES, **more)
+
+
+TURNS = st.lists(st.builds(lambda asked, used: turn_of(asked, *used), USED, REQUESTS), max_size=12)
 
 
 @settings(deadline=None)
@@ -41,6 +51,8 @@ def test_every_total_is_the_sum_of_its_turns(turns: list[TurnCost]) -> None:
     whole, singly = report(turns, MODELS), [report([turn], MODELS) for turn in turns]
     for view in ("total", "without_caching", "without_fallback", "claude_api"):
         assert whole[view]["usd"] == pytest.approx(sum(one[view]["usd"] for one in singly), abs=1e-6)
+    for alias, view in whole["with_model"].items():
+        assert view["usd"] == pytest.approx(sum(one["with_model"][alias]["usd"] for one in singly), abs=1e-6)
     assert whole["total"]["usd"] == pytest.approx(sum(row["usd"] for row in whole["by_model"].values()), abs=1e-6)
     for kind in ("requests", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens"):
         assert whole["total"][kind] == sum(one["total"][kind] for one in singly)
@@ -48,8 +60,8 @@ def test_every_total_is_the_sum_of_its_turns(turns: list[TurnCost]) -> None:
 
 def test_a_total_that_is_not_the_sum_is_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """A price that does not grow with the tokens is noticed."""
-    monkeypatch.setattr("plugins.cost.figures.cost_usd", lambda _model, usage: float(usage.input_tokens) ** 2)
-    turns = [TurnCost(0.0, SONNET, (Part(SONNET, Usage(100)),))] * 2
+    monkeypatch.setattr("plugins.cost.figures.cost_usd", lambda _model, usage, _: float(usage.input_tokens) ** 2)
+    turns = [turn_of(SONNET, (SONNET, Usage(100)))] * 2
     with pytest.raises(NotTheSum):
         report(turns, MODELS)
 
@@ -57,7 +69,7 @@ def test_a_total_that_is_not_the_sum_is_no_report(monkeypatch: pytest.MonkeyPatc
 def test_the_figures_of_one_turn() -> None:
     """By hand: 1M read, 1M written, 1M written for an hour, 1M output with Sonnet 4.5; asked for was Haiku."""
     usage = Usage(0, 1_000_000, 1_000_000, 2_000_000, 1_000_000)
-    found = report([TurnCost(0.0, HAIKU, (Part(SONNET, usage),))], MODELS)
+    found = report([turn_of(HAIKU, (SONNET, usage))], MODELS)
     assert found["total"]["usd"] == 0.30 + 3.75 + 6.00 + 15.00
     assert found["without_caching"] == {"usd": 24.0, "saved_usd": -1.05, "saved_percent": -4.37}
     assert found["without_fallback"]["usd"] == 0.10 + 1.25 + 2.00 + 5.00
@@ -68,8 +80,8 @@ def test_the_figures_of_one_turn() -> None:
 def test_the_rules_that_decided_are_counted() -> None:
     """Over all turns of the report."""
     turns = [
-        TurnCost(0.0, SONNET, (), rules=("first_use", "later_call")),
-        TurnCost(0.0, SONNET, (), rules=("later_call",)),
+        turn_of(SONNET, rules=("first_use", "later_call")),
+        turn_of(SONNET, rules=("later_call",)),
     ]
     assert report(turns, MODELS)["cache_rules"] == {"first_use": 1, "later_call": 2}
 
@@ -78,7 +90,13 @@ def test_the_list_price_is_bedrocks_for_the_same_model() -> None:
     """Through a global. profile: so 94 % cannot be shown for the same model, and the report says so."""
     for model in MODELS.values():
         listed = list_price(model)
-        assert listed == model or model.end_of_life
+        if not model.end_of_life:
+            assert listed is not None
+            assert listed.price_date
+            assert listed.price_source
+            assert [listed.prices(tokens) for tokens in (1, 200_000)] == [
+                model.prices(tokens) for tokens in (1, 200_000)
+            ]
     assert "the same" in report([], MODELS)["notes"][0]
 
 
@@ -87,11 +105,45 @@ def test_what_cannot_be_shown_is_said() -> None:
     import dataclasses
 
     odd = dataclasses.replace(SONNET, id="amazon.nova", alias="nova")
-    found = report([TurnCost(0.0, odd, (Part(odd, Usage(5)),), unknown=2)], MODELS, forgotten=7)
+    found = report([turn_of(odd, (odd, Usage(5)), unknown=2)], MODELS, forgotten=7)
     assert found["claude_api"]["usd"] is None
     notes = " ".join(found["notes"])
     assert all(word in notes for word in ("nova", "2 requests", "7 older"))
     assert "No turn" in " ".join(report([], MODELS)["notes"])
+
+
+def test_a_price_band_is_chosen_by_each_request() -> None:
+    """Of a turn with a short and a long prompt, in its own view and in that of a model with bands."""
+    short, long = Usage(60_000, 10), Usage(30_000, 10, 70_001)
+    for model in (BANDED, SONNET):
+        turn = turn_of(model, (model, short), (model, long), (model, short))
+        assert [(part.requests, part.usage) for part in turn.parts] == [(2, short + short), (1, long)]
+        found = report([turn], MODELS)
+        assert found["with_model"][BANDED.alias]["usd"] == pytest.approx(
+            2 * (60_000 * 0.10 + 10 * 0.50) / 1e6 + (30_000 * 0.50 + 70_001 * 0.05 + 10 * 2.50) / 1e6, abs=1e-8
+        )
+        assert found["total"]["usd"] == pytest.approx(2 * cost_usd(model, short) + cost_usd(model, long), abs=1e-8)
+        assert found["total"]["requests"] == 3
+
+
+def test_turns_from_before_a_band_are_not_priced_by_it() -> None:
+    """Requests were added up without regard to it: the view says that it cannot be shown."""
+    old = TurnCost(0.0, SONNET, (Part(SONNET, Usage(160_000), 2, 80_000),))
+    found = report([old], MODELS)
+    assert found["with_model"][BANDED.alias]["usd"] is None
+    assert found["with_model"][HAIKU.alias]["usd"] == 0.16
+    assert any(BANDED.alias in note for note in found["notes"])
+
+
+def test_the_report_says_of_when_and_from_where_prices_are() -> None:
+    """For each alias; and in words for which nobody said it."""
+    import dataclasses
+
+    found = report([turn_of(SONNET, (SONNET, Usage(5)))], MODELS)
+    assert all(price["date"] and price["source"] for price in found["prices"].values())
+    own = dataclasses.replace(SONNET, price_source="")
+    notes = report([turn_of(own, (own, Usage(5)))], {own.alias: own})["notes"]
+    assert any("where the prices of anthropic.claude-sonnet-4-5" in note for note in notes)
 
 
 class Next:

@@ -84,3 +84,39 @@ def test_problems_of_the_table_are_settings_problems(tmp_path: Path) -> None:
         ("MODELS", "entry 1 ("),
         ("MODELS", "entry 2 ("),
     ]
+
+
+BAND: dict[str, Any] = {"above_input_tokens": 1000, "price_input": 6, "price_output": 30}
+
+
+def test_a_long_prompt_has_its_bands_price() -> None:
+    """From one token more than the band's edge on; of several bands the longest that applies."""
+    bands = [BAND, BAND | {"above_input_tokens": 2000, "price_input": 9}]
+    models, problems = build_models([ENTRY | {"price_bands": bands}])
+    assert not problems
+    assert [models["a"].prices(tokens).price_input for tokens in (0, 1000, 1001, 2000, 2001)] == [3, 3, 6, 6, 9]
+    assert models["a"].prices(5).price_output == 15.0
+
+
+@pytest.mark.parametrize(
+    ("bands", "message"),
+    [
+        ("x", "price_bands must be a list of tables, not 'x'"),
+        ([5], "price_bands must be a list of tables, not [5]"),
+        ([{"price_input": 1, "price_output": 1}], "price_bands 1: above_input_tokens is missing"),
+        ([BAND | {"price_output": -1}], "price_bands 1: price_output must be a number from 0 to 1000000, not -1"),
+        ([BAND | {"above": 1}], "price_bands 1: unknown field above"),
+        ([BAND, BAND], "price_bands 2: above_input_tokens must be more than 1000, that of the band before it"),
+    ],
+)
+def test_a_wrong_band_is_named(bands: Any, message: str) -> None:
+    """With its number."""
+    models, problems = build_models([ENTRY | {"price_bands": bands}])
+    assert [problem.message for problem in problems] == [f"entry 1 (a): {message}"]
+    assert not models
+
+
+def test_a_band_gives_each_price_that_its_row_gives() -> None:
+    """A price of caching that was forgotten would be free."""
+    problems = build_models([ENTRY | {"price_cache_read": 0.3, "price_bands": [BAND]}])[1]
+    assert [problem.message for problem in problems] == ["entry 1 (a): price_bands 1: price_cache_read is missing"]

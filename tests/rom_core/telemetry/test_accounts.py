@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelError, ModelServerError, ModelThrottled, RomError
 from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished
 from rom_core.markers import hookimpl
-from rom_core.settings import Model
+from rom_core.settings import Model, PriceBand
 from rom_core.telemetry.accounts import TurnAccount, cost_usd, turn_of, uncached_cost_usd
 from rom_core.turn import Attempt, Turn
 from rom_core.turn_values import ModelReply, TryAgain, Usage
@@ -65,6 +66,15 @@ def test_cost_is_the_sum_over_four_disjoint_kinds() -> None:
     assert cost_usd(PRICED, usage) == pytest.approx(3.0 + 1.5 + 0.6 + 1.5)
     assert uncached_cost_usd(PRICED, usage) == pytest.approx(3 * 3.4 + 1.5)
     assert cost_usd(PRICED, Usage()) == 0
+
+
+def test_a_request_of_a_long_prompt_costs_what_its_band_says() -> None:
+    """All of its tokens do; what was read from the cache and written to it counts for the length."""
+    banded = replace(PRICED, price_bands=(PriceBand(1000, 30.0, 150.0, 3.0, 37.5, 60.0),))
+    short, long = Usage(500, 10, 400, 100), Usage(501, 10, 400, 100, 40)
+    assert cost_usd(banded, short) == cost_usd(PRICED, short)
+    assert cost_usd(banded, long) == pytest.approx((501 * 30 + 10 * 150 + 400 * 3 + 60 * 37.5 + 40 * 60) / 1e6)
+    assert uncached_cost_usd(banded, long) == pytest.approx((1001 * 30 + 10 * 150) / 1e6)
 
 
 def test_time_is_split_between_model_tools_retries_queue_and_ourselves() -> None:
