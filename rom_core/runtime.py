@@ -35,6 +35,7 @@ from rom_core.turn_values import ChatRequest, ModelReply, TurnResult
 
 if TYPE_CHECKING:
     from rom_core.flags import Flags
+    from rom_core.store.base import Store
 
 logger = structlog.get_logger("rom.runtime")
 # More than any plugin of ours can need: the canary waits for a decision that is under way.
@@ -47,8 +48,9 @@ RESERVED_THREADS = 12
 class Runtime:
     """One per process; its collaborators are handed in, and nobody assigns into it.
 
-    `flags` change the settings at run time; None if the runtime was given nothing to read them from. `registry` holds
-    what is counted: a plugin registers its collectors there when it starts.
+    `flags` change the settings at run time; None if the runtime was given nothing to read them from. `store` is
+    what outlives the process, if there are flags that are kept. `registry` holds what is counted: a plugin registers
+    its collectors there when it starts.
     """
 
     def __init__(
@@ -89,6 +91,8 @@ class Runtime:
             tools,
         )
         self.flags = flags
+        self.store: Store | None = None if flags is None else flags.database
+        self._closers.extend([] if self.store is None else [self.store.close])
         if flags is None:
             self.swap(self.build(settings))
         else:

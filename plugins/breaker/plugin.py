@@ -18,6 +18,7 @@ from typing import Any
 
 from plugins.breaker.circuit import Change, Circuit, CircuitConfig, Force, Permit, View
 from plugins.breaker.routes import BreakerResource
+from rom_core.concurrency.clock import iso
 from rom_core.errors import CircuitOpen, DeadlineExceeded, ModelError
 from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, CircuitReported, Event, SettingsChanged
 from rom_core.flags import Author
@@ -27,7 +28,6 @@ from rom_core.resilience.reserve import silence_that_counts
 from rom_core.resilience.verdicts import failure_of
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting
-from rom_core.store.sqlite_file import iso
 from rom_core.turn import Attempt, ModelCall
 from rom_core.turn_values import ModelReply
 

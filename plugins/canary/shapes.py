@@ -6,9 +6,9 @@ import math
 from typing import Any
 
 from plugins.canary.rollout import COHORTS, Rollout
+from rom_core.concurrency.clock import iso
 from rom_core.errors import CanaryConflict
 from rom_core.gate.verdict import p95
-from rom_core.store.sqlite_file import iso
 
 
 def shown(rollout: Rollout) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rom_core import __version__
+from rom_core.concurrency.clock import iso
 from rom_core.concurrency.workers import WorkerPool
 from rom_core.flags import Applied, Flags
 from rom_core.flags.proposals import KILL_SWITCH
@@ -15,7 +16,6 @@ from rom_core.runtime import Runtime
 from rom_core.settings import Problem, Setting, Settings, thaw
 from rom_core.settings.layers import OVERRIDE
 from rom_core.store.overrides import CANARY, PENDING, Trouble, Version
-from rom_core.store.sqlite_file import iso
 
 _ACTIONS = {"set": "set", "clear": "cleared"}
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import structlog
 
+from rom_core.concurrency.clock import iso
 from rom_core.events import CapacityChanged
 from rom_core.runtime import Runtime
-from rom_core.store.sqlite_file import iso
 from rom_core.telemetry.capacity import LEVELS, Hold, Reading, RollingCounts, RollingQuantile
 from rom_core.telemetry.memory import MemoryGauge
 

@@ -71,13 +71,13 @@ def inspected(root: Path) -> Inspection:
 
 def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
     """What is installed, and configured under `root`, stored overrides included. Raises ConfigurationError."""
-    from rom_core.errors import PluginError
+    from rom_core.errors import PluginError, StoreRefused
     from rom_core.flags.apply import resolve
     from rom_core.plugin.catalogue import Catalogue, Layers
     from rom_core.plugin.snapshot import build_snapshot
     from rom_core.settings import InvalidSettings, Problem, load_settings
     from rom_core.store.overrides import CANARY, PENDING, State
-    from rom_core.store.sqlite_store import read_state
+    from rom_core.store.setup import state_of
 
     faults: list[PluginError] = []
     catalogue = Catalogue.installed(hookspecs, faults)
@@ -95,8 +95,13 @@ def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
             collect_problems=[],
         )
 
-    folder: str = as_far_as_possible({}).STATE_DIR
-    state = read_state(root / folder) if folder.strip() else State()
+    settings = as_far_as_possible({})
+    state = State()
+    if settings.STATE_DIR.strip():
+        try:
+            state = state_of(settings, root)
+        except StoreRefused as error:
+            broken += (Problem("STATE_URL", error.detail),)
     build = partial(build_snapshot, catalogue, core=())
     try:
         resolved = resolve(Layers(catalogue, root, environ), build, state.values, None, None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -139,3 +140,8 @@ class FakeClock:
     def uniform(self, low: float, high: float) -> float:
         """Seeded."""
         return self._random.uniform(low, high)
+
+
+def iso(seconds: float) -> str:
+    """Seconds since the epoch as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -9,6 +9,7 @@ from rom_core.errors.base import (
     InternalError,
     PluginError,
     RomError,
+    StoreRefused,
     family,
 )
 from rom_core.errors.model import (
@@ -95,6 +96,7 @@ __all__ = [
     "QueueTimeout",
     "Rejected",
     "RomError",
+    "StoreRefused",
     "StoreUnavailable",
     "TooManyAttempts",
     "TurnCancelled",

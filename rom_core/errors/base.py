@@ -50,6 +50,12 @@ class PluginError(ConfigurationError):
         self.reason = reason
 
 
+class StoreRefused(RomError):
+    """The process does not start with this store; the text says what is wrong, where, and what to do."""
+
+    title = "The store cannot be used"
+
+
 class InternalError(RomError):
     """Something failed that nobody foresaw; the log has the cause under the same trace id."""
 

@@ -11,12 +11,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import structlog
 
-from rom_core.concurrency.clock import SystemClock
 from rom_core.concurrency.locks import timed_lock
 from rom_core.errors import Forbidden, InvalidRequest, Overloaded
 from rom_core.events import FlagsStoreTroubled, SettingsChanged
@@ -24,12 +22,12 @@ from rom_core.flags import approval, proposals
 from rom_core.flags.apply import Applied, Applier, Build
 from rom_core.flags.approval import NEEDS_NAME, NeedsApproval, Pending, pending_of
 from rom_core.flags.proposals import KILL_SWITCH, Author, InForce, Proposal
-from rom_core.plugin.catalogue import Catalogue, Layers
+from rom_core.plugin.catalogue import Layers
 from rom_core.plugin.pipeline import Pipeline
 from rom_core.plugin.snapshot import Snapshot
 from rom_core.settings import InvalidSettings, Settings, thaw
+from rom_core.store.base import Store
 from rom_core.store.overrides import OverrideStore, Trouble, Version
-from rom_core.store.sqlite_store import SqliteStore
 from rom_core.turn_values import Event
 
 # A change takes some tens of milliseconds, and a store may be busy for two seconds.
@@ -69,25 +67,20 @@ class Flags:
     _emit: Callable[[Event], None]
     _time: Callable[[], float]
 
-    def __init__(self, layers: Layers, store: OverrideStore, at_start: Settings | None = None) -> None:
-        """`at_start` if somebody has read it already. Raises InvalidSettings if a layer holds what does not fit."""
+    def __init__(
+        self, layers: Layers, store: OverrideStore, at_start: Settings | None = None, database: Store | None = None
+    ) -> None:
+        """`at_start` if somebody has read it already, `database` what `store` keeps its versions in.
+
+        Raises InvalidSettings if a layer holds what does not fit.
+        """
         self.layers = layers
+        self.database = database
         self._store = store
         self._lock = threading.Lock()
         self._kills: list[Kill] = []
         self._notified: Trouble | None = None
-        self.at_start = at_start or _each_by_itself(layers)
-
-    @classmethod
-    def of(cls, catalogue: Catalogue, root: Path, environ: Mapping[str, str]) -> Flags:
-        """The settings of `root`, with their overrides in STATE_DIR. Raises InvalidSettings."""
-        layers = Layers(catalogue, root, environ)
-        # An override may be what makes two settings fit together, so relations are judged with the overrides only.
-        at_start = _each_by_itself(layers)
-        folder: str = at_start.STATE_DIR
-        if not folder.strip():
-            layers.load()
-        return cls(layers, SqliteStore(root / folder, SystemClock().time), at_start)
+        self.at_start = at_start or each_by_itself(layers)
 
     # -- life cycle --------------------------------------------------------------------------------------------------
 
@@ -336,7 +329,8 @@ def _short(value: Any) -> Any:
     return value if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
 
 
-def _each_by_itself(layers: Layers) -> Settings:
+def each_by_itself(layers: Layers) -> Settings:
+    """The layers without overrides, each setting judged by itself. Raises InvalidSettings."""
     try:
         return layers.load(relations=False)
     except InvalidSettings:

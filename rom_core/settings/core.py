@@ -220,6 +220,13 @@ _SERVER = (
         item=str,
     ),
     _fixed("STATE_DIR", str, "var", "Folder of what must survive a restart, relative to the project's."),
+    _fixed(
+        "STATE_URL",
+        str,
+        "",
+        "Database of what must survive a restart: empty for rom.db in STATE_DIR, or postgresql://… for a fleet.",
+        secret=True,
+    ),
     _process(
         "LOG_LEVEL",
         str,

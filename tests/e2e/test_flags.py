@@ -82,7 +82,7 @@ def test_a_damaged_store_is_told_and_the_copy_is_used(project: Path) -> None:
     with start(project) as server:
         reload(server, {"MAX_TOKENS": "123"})
         assert "rom_flags_store_ok 1.0" in server.get("/metrics").text
-    (project / "state" / "flags.db").write_bytes(b"damaged" * 1000)
+    (project / "state" / "rom.db").write_bytes(b"damaged" * 1000)
     with start(project) as server:
         assert flags(server)["flags"]["MAX_TOKENS"]["value"] == 123
         ready = server.get("/ready")

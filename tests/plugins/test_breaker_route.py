@@ -9,10 +9,10 @@ import pytest
 from resilience import FIRST, Bench, advance, circuit_events, fail, run, status
 from support import make_turn
 
+from rom_core.concurrency.clock import iso
 from rom_core.errors import CircuitOpen
 from rom_core.events import CircuitClosed, CircuitOpened
 from rom_core.http.app import create_app
-from rom_core.store.sqlite_file import iso
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 OPS = {"Authorization": "Bearer open-sesame"}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from store_support import opened
 
 from rom_core import hookspecs
 from rom_core.cli import main
@@ -19,7 +20,6 @@ from rom_core.markers import hookimpl
 from rom_core.plugin.catalogue import GROUP, Catalogue, Plugin
 from rom_core.settings import Setting, load_settings
 from rom_core.store.overrides import Change, Version
-from rom_core.store.sqlite_store import SqliteStore
 
 SETTINGS = """\
 [default]
@@ -174,7 +174,7 @@ def test_looking_makes_nothing(project: Path, command: str) -> None:
 def test_stored_overrides_are_shown_and_what_of_them_is_skipped(project: Path) -> None:
     """Read without being touched; one that does not fit this code is told, and is no reason to fail."""
     changes = [Change("MAX_TOKENS", "set", 2000, 3000), Change("NOBODY", "set", None, 1)]
-    SqliteStore(project / "var", lambda: 0.0).append(1, [Version(2, 0.0, "ana", changes=tuple(changes))])
+    opened(project / "var").append(1, [Version(2, 0.0, "ana", changes=tuple(changes))])
     before = {path: path.read_bytes() for path in (project / "var").iterdir()}
     result = rom("config", "MAX_TOKENS")
     assert (result.exit_code, "3000  override" in result.stdout) == (0, True)
@@ -280,10 +280,8 @@ def test_doctor_says_what_fails_and_its_exit_code_too(monkeypatch: pytest.Monkey
 
 def test_a_damaged_store_is_read_from_its_copy(project: Path) -> None:
     """One bad byte, which is no text, keeps no command from showing what the server would start with."""
-    SqliteStore(project / "var", lambda: 1.0).append(
-        1, [Version(2, 2.0, "ana", changes=(Change("MAX_TOKENS", "set", 1, 77),))]
-    )
-    file = project / "var" / "flags.db"
+    opened(project / "var").append(1, [Version(2, 2.0, "ana", changes=(Change("MAX_TOKENS", "set", 1, 77),))])
+    file = project / "var" / "rom.db"
     file.write_bytes(file.read_bytes().replace(b"MAX_TOKENS", b"MAX\xffTOKENS"))
     assert rom_json("config", "MAX_TOKENS")["settings"]["MAX_TOKENS"]["value"] == 77
     assert rom("doctor").exit_code in (0, 1)

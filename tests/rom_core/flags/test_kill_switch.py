@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from flag_support import ANA, Site, problems, start
+from store_support import opened
 from support import make_turn
 
 from rom_core.errors import BedrockDisabled, StoreUnavailable, VersionConflict
 from rom_core.flags import Flags
 from rom_core.store.overrides import StoreConflict, Version
-from rom_core.store.sqlite_store import DATABASE, SqliteStore
 
 
 def test_the_kill_switch_works_without_a_store_and_is_kept_as_soon_as_there_is_one(site: Site) -> None:
@@ -80,22 +80,22 @@ def test_the_kill_switch_survives_whatever_the_store_raises(site: Site, method: 
 @pytest.mark.parametrize(
     "statement",
     [
-        "DELETE FROM versions",
-        f"UPDATE changes SET after = '{'[' * 5000}{']' * 5000}' WHERE name = 'SOFT'",
-        "UPDATE versions SET at = x'ff00'",
-        "DROP TABLE changes",
+        "DELETE FROM rom_versions",
+        f"UPDATE rom_changes SET after = '{'[' * 5000}{']' * 5000}' WHERE name = 'SOFT'",
+        "UPDATE rom_versions SET at = x'ff00'",
+        "DROP TABLE rom_changes",
     ],
 )
 def test_a_damaged_database_stops_neither_the_kill_switch_nor_the_next_start(site: Site, statement: str) -> None:
     """Live, and with what is found at boot."""
-    site.store = SqliteStore(site.root / "var", lambda: 0.0)
+    site.store = opened(site.root / "var")
     runtime, flags = start(site)
     flags.change({"SOFT": 3}, ANA)
-    with closing(sqlite3.connect(site.root / "var" / DATABASE)) as connection, connection:
+    with closing(sqlite3.connect(site.root / "var" / "rom.db")) as connection, connection:
         connection.execute(statement)
     flags.change({"BEDROCK_ENABLED": "off"}, ANA)
     assert runtime.bedrock_enabled() is False
-    site.store = SqliteStore(site.root / "var", lambda: 0.0)
+    site.store = opened(site.root / "var")
     restarted, _ = start(site)
     assert restarted.current.settings.HARD == 25
 

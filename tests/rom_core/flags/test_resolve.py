@@ -7,7 +7,7 @@ from flag_support import ANA, SETTINGS_TOML, MemoryStore, Site, problems, start
 from support import Toolkit, tool
 
 from rom_core import hookspecs
-from rom_core.flags import Flags
+from rom_core.flags.stored import stored_flags
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import InvalidSettings
 from rom_core.store.overrides import Change, Version
@@ -139,7 +139,7 @@ def test_everything_that_is_wrong_at_start_is_told_at_once(site: Site) -> None:
     site.write(SETTINGS_TOML + 'SOFT = 99\nMAX_TOKNES = 5\nMODEL_PRIMARY = "nobody"\nRATIOS = ["x"]\n')
     for begin in (
         lambda: start(site),
-        lambda: Flags.of(Catalogue.of(hookspecs, **site.plugins), site.root, site.environ),
+        lambda: stored_flags(Catalogue.of(hookspecs, **site.plugins), site.root, site.environ),
     ):
         with pytest.raises(InvalidSettings) as caught:
             begin()

@@ -17,12 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_support import filled, opened, put, version
+from sqlalchemy import Connection
+from store_support import OWNERS, filled, opened, put, version
 
-from rom_core.errors import StoreUnavailable
-from rom_core.store import sqlite_file, sqlite_rows, sqlite_store
+from rom_core.errors import StoreRefused, StoreUnavailable
+from rom_core.store import opening, rows
+from rom_core.store.address import DATABASE
+from rom_core.store.history import StoredOverrides
 from rom_core.store.overrides import StoreConflict
-from rom_core.store.sqlite_store import DATABASE, SqliteStore, read_state
+from rom_core.store.sqlite import connections
+from rom_core.store.sqlite import store as sqlite_store
+from rom_core.store.sqlite.store import read_state
 
 
 def test_an_append_is_whole_or_refused(tmp_path: Path) -> None:
@@ -40,7 +45,7 @@ def test_two_processes_never_append_the_same_version(tmp_path: Path) -> None:
     stores = [opened(tmp_path) for _ in range(4)]
     won: list[int] = []
 
-    def work(store: SqliteStore) -> None:
+    def work(store: StoredOverrides) -> None:
         for _ in range(5):
             newest = store.load().version
             try:
@@ -60,19 +65,19 @@ def test_two_processes_never_append_the_same_version(tmp_path: Path) -> None:
 
 def test_who_reads_while_another_writes_sees_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A version that is committed between two looks at the tables is no damage; it is seen by the next reading."""
-    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 60)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 60)
     reader, writer = opened(tmp_path), opened(tmp_path)
     writing = threading.Thread(target=lambda: writer.append(1, [version(2, put("MAX_TOKENS", 5))]))
-    rows_of = sqlite_rows._rows
+    rows_of = rows._rows
 
-    def between(connection: sqlite3.Connection) -> Any:
+    def between(connection: Connection) -> Any:
         if writing.ident is None:
             writing.start()
             # Long enough for a writer that nothing keeps back.
             writing.join(0.5)
         return rows_of(connection)
 
-    monkeypatch.setattr(sqlite_rows, "_rows", between)
+    monkeypatch.setattr(rows, "_rows", between)
     assert reader.load().version == 1
     assert reader.trouble is None
     writing.join(60)
@@ -96,12 +101,12 @@ def _foreign(file: Path) -> None:
 
 def _without_tables(file: Path) -> None:
     with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute("DROP TABLE changes")
+        connection.execute("DROP TABLE rom_changes")
 
 
 def _without_versions(file: Path) -> None:
     with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute("DELETE FROM versions")
+        connection.execute("DELETE FROM rom_versions")
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
@@ -167,17 +172,16 @@ def test_the_journal_of_a_damaged_database_is_not_played_into_the_new_one(tmp_pa
     assert not (tmp_path / f"{DATABASE}-journal").exists()
 
 
-def test_a_store_that_cannot_be_opened_is_read_from_its_copy_and_refuses_changes(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_opened_refuses_changes_and_is_opened_again(tmp_path: Path) -> None:
     """The trouble ends with the first append that succeeds, without a restart."""
-    filled(tmp_path)
+    store = filled(tmp_path)
     (tmp_path / DATABASE).rename(tmp_path / "away")
     (tmp_path / DATABASE).mkdir()
-    store = opened(tmp_path)
-    assert store.trouble is not None
-    assert store.trouble.state == "unwritable"
-    assert store.load().values == {"MAX_TOKENS": 2}
     with pytest.raises(StoreUnavailable):
         store.append(3, [version(4)])
+    assert store.trouble is not None
+    assert store.trouble.state == "unwritable"
+    assert read_state(tmp_path / DATABASE, OWNERS).values == {"MAX_TOKENS": 2}
     (tmp_path / DATABASE).rmdir()
     (tmp_path / "away").rename(tmp_path / DATABASE)
     store.append(3, [version(4, put("MAX_TOKENS", 4))])
@@ -185,27 +189,49 @@ def test_a_store_that_cannot_be_opened_is_read_from_its_copy_and_refuses_changes
     assert not store.trouble
 
 
-def test_a_folder_that_cannot_be_made_is_trouble_and_no_exception(tmp_path: Path) -> None:
-    """STATE_DIR is a file, say."""
+def test_a_folder_that_cannot_be_made_refuses_the_start(tmp_path: Path) -> None:
+    """STATE_DIR is a file, say: what, where, and what to do."""
     (tmp_path / "var").write_text("")
-    store = opened(tmp_path / "var")
-    assert store.trouble is not None
-    assert (store.trouble.state, store.load().values) == ("unwritable", {})
+    with pytest.raises(StoreRefused, match=r"var/rom\.db cannot be made or written: .* STATE_DIR"):
+        opened(tmp_path / "var")
+
+
+def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
+    """It is refused at start, not put aside: it may be what somebody else lives on."""
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as connection, connection:
+        connection.execute("CREATE TABLE notes (text)")
+    before = (tmp_path / DATABASE).read_bytes()
+    with pytest.raises(StoreRefused, match="database of something else"):
+        opened(tmp_path)
+    assert (tmp_path / DATABASE).read_bytes() == before
+
+
+def test_a_store_that_stays_locked_refuses_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever holds it has to let go; the wait has an end."""
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(opening, "START_SECONDS", 0.05)
+    filled(tmp_path)
+    with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as shell:
+        shell.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StoreRefused, match="locked by another program"):
+            opened(tmp_path)
+        shell.execute("ROLLBACK")
+    assert opened(tmp_path).load().version == 3
 
 
 def test_who_only_reads_makes_and_changes_nothing(tmp_path: Path) -> None:
     """No folder, no database, no copy, no mending; what is there is read, from the copy if need be."""
-    assert read_state(tmp_path / "none").values == {}
+    assert read_state(tmp_path / "none" / DATABASE, OWNERS).values == {}
     assert not (tmp_path / "none").exists()
-    assert read_state(tmp_path).values == {}
+    assert read_state(tmp_path / DATABASE, OWNERS).values == {}
     assert not list(tmp_path.iterdir())
     filled(tmp_path)
     (tmp_path / f"{DATABASE}.new-1").write_text("half a copy")
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert read_state(tmp_path).values == {"MAX_TOKENS": 2}
+    assert read_state(tmp_path / DATABASE, OWNERS).values == {"MAX_TOKENS": 2}
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     (tmp_path / DATABASE).write_bytes(b"damaged")
-    assert read_state(tmp_path).values == {"MAX_TOKENS": 2}
+    assert read_state(tmp_path / DATABASE, OWNERS).values == {"MAX_TOKENS": 2}
     assert (tmp_path / DATABASE).read_bytes() == b"damaged"
 
 
@@ -272,7 +298,7 @@ def _rights(folder: Path) -> set[int]:
 
 def test_waiting_for_somebody_elses_lock_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A forgotten transaction in an sqlite3 shell makes changes fail, not hang; afterwards they work again."""
-    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.01)
     store = filled(tmp_path)
     with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as shell:
         shell.execute("BEGIN EXCLUSIVE")
@@ -285,17 +311,17 @@ def test_waiting_for_somebody_elses_lock_is_bounded(tmp_path: Path, monkeypatch:
 
 def test_a_store_in_trouble_is_not_waited_for_as_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a first failure a call gives up sooner, until one succeeds."""
-    monkeypatch.setattr(sqlite_store, "BUSY_SECONDS", 0.02)
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.02)
     monkeypatch.setattr(sqlite_store, "TROUBLED_SECONDS", 0.01)
     waited: list[float] = []
-    connect = sqlite_file.connect
+    connect = connections.connect
 
     def noted(path: Path, *, busy_seconds: float, **options: Any) -> sqlite3.Connection:
         waited.append(busy_seconds)
         return connect(path, busy_seconds=busy_seconds, **options)
 
     store = filled(tmp_path)
-    monkeypatch.setattr(sqlite_store, "connect", noted)
+    monkeypatch.setattr(connections, "connect", noted)
     with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as shell:
         shell.execute("BEGIN IMMEDIATE")
         for _ in range(2):
@@ -322,10 +348,13 @@ def test_a_copy_that_fails_does_not_undo_the_change(tmp_path: Path) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
-from rom_core.store.sqlite_store import SqliteStore
+from rom_core.store.address import Address
+from rom_core.store.history import StoredOverrides
+from rom_core.store.opening import open_store
 from rom_core.store.overrides import Change, Version
+from rom_core.store.owners import owners_of
 
-store = SqliteStore(Path(sys.argv[1]), time.time)
+store = StoredOverrides(open_store(Address("sqlite", Path(sys.argv[1]) / "rom.db"), owners_of("0.1.0", ()), time.time))
 number = store.load().version
 while True:
     number += 1
@@ -364,4 +393,4 @@ def test_kill_9_at_any_moment_loses_nothing_that_was_acknowledged(tmp_path: Path
 def opened_copy(folder: Path) -> int:
     """N as the copy has it."""
     with closing(sqlite3.connect(folder / f"{DATABASE}.copy")) as connection:
-        return int(json.loads(connection.execute("SELECT value FROM overrides WHERE name = 'N'").fetchone()[0]))
+        return int(json.loads(connection.execute("SELECT value FROM rom_overrides WHERE name = 'N'").fetchone()[0]))

@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store_support import NOW, filled, opened, put, version
+from store_support import NOW, OWNERS, filled, opened, put, version
 
+from rom_core.store.address import DATABASE
 from rom_core.store.overrides import Change, Version, replay
-from rom_core.store.sqlite_file import connect, is_damage
-from rom_core.store.sqlite_rows import check, check_header
-from rom_core.store.sqlite_store import DATABASE, FAILURES, read_state
+from rom_core.store.sqlite.connections import FAILURES, engine_of, is_damage
+from rom_core.store.sqlite.contents import check
+from rom_core.store.sqlite.files import check_header
+from rom_core.store.sqlite.store import read_state
 
 
 def test_a_new_store_begins_with_version_1_and_no_overrides(tmp_path: Path) -> None:
@@ -91,10 +93,10 @@ def test_the_history_is_read_in_pages(tmp_path: Path) -> None:
 
 
 def test_the_database_reads_with_sqlite_alone(tmp_path: Path) -> None:
-    """The view `overrides` shows name and value, and by whom, to any SQLite client."""
+    """The view `rom_overrides` shows name and value, and by whom, to any SQLite client."""
     filled(tmp_path)
     with closing(sqlite3.connect(tmp_path / DATABASE)) as connection:
-        rows = connection.execute("SELECT name, value, version, by FROM overrides").fetchall()
+        rows = connection.execute("SELECT name, value, version, by FROM rom_overrides").fetchall()
     assert rows == [("MAX_TOKENS", "2", 3, "ana")]
 
 
@@ -104,20 +106,20 @@ def test_the_database_reads_with_sqlite_alone(tmp_path: Path) -> None:
 DEEP = "[" * 5000 + "]" * 5000
 
 BY_HAND = {
-    "a value that is no JSON": "UPDATE changes SET after = 'off' WHERE version = 3",
-    "another value": "UPDATE changes SET after = '3' WHERE version = 3",
-    "another author": "UPDATE versions SET by = 'bia' WHERE version = 3",
-    "another name": "UPDATE changes SET name = 'MAX_TOKENT' WHERE version = 3",
-    "a change less": "DELETE FROM changes WHERE version = 2",
-    "a version less": "DELETE FROM versions WHERE version = 2",
-    "a version without its checksum": "DELETE FROM checksums WHERE version = 3",
-    "a value nested too deep to read": f"UPDATE changes SET after = '{DEEP}' WHERE version = 3",
-    "a value nested too deep to use": f"UPDATE changes SET after = '{'[' * 90 + ']' * 90}' WHERE version = 3",
-    "a version more": "INSERT INTO versions VALUES (4, '2026-01-01T00:00:00+00:00', 'eve', '', '')",
-    "another view": "DROP VIEW overrides",
-    "a time that is no text": "UPDATE versions SET at = x'ff00' WHERE version = 3",
-    "an author who is no text": "UPDATE versions SET by = x'ff00', why = x'616e61' WHERE version = 3",
-    "a value that is no text": "UPDATE changes SET after = x'ff', before = x'ff' WHERE version = 3",
+    "a value that is no JSON": "UPDATE rom_changes SET after = 'off' WHERE version = 3",
+    "another value": "UPDATE rom_changes SET after = '3' WHERE version = 3",
+    "another author": "UPDATE rom_versions SET by = 'bia' WHERE version = 3",
+    "another name": "UPDATE rom_changes SET name = 'MAX_TOKENT' WHERE version = 3",
+    "a change less": "DELETE FROM rom_changes WHERE version = 2",
+    "a version less": "DELETE FROM rom_versions WHERE version = 2",
+    "a version without its checksum": "UPDATE rom_versions SET checksum = '' WHERE version = 3",
+    "a value nested too deep to read": f"UPDATE rom_changes SET after = '{DEEP}' WHERE version = 3",
+    "a value nested too deep to use": f"UPDATE rom_changes SET after = '{'[' * 90 + ']' * 90}' WHERE version = 3",
+    "a version more": "INSERT INTO rom_versions VALUES (4, '2026-01-01T00:00:00+00:00', 'eve', '', '', '')",
+    "another view": "DROP VIEW rom_overrides",
+    "a time that is no text": "UPDATE rom_versions SET at = x'ff00' WHERE version = 3",
+    "an author who is no text": "UPDATE rom_versions SET by = x'ff00', why = x'616e61' WHERE version = 3",
+    "a value that is no text": "UPDATE rom_changes SET after = x'ff', before = x'ff' WHERE version = 3",
 }
 
 
@@ -136,48 +138,6 @@ def test_whatever_was_not_written_by_us_counts_for_nothing(tmp_path: Path, state
         assert store.trouble is not None
         assert store.trouble.state == "restored"
         assert [entry.number for entry in store.history(9)] == [4, 3, 2, 1]
-
-
-WITHOUT_CHECKSUMS = """
-CREATE TABLE versions (
-    version INTEGER PRIMARY KEY,
-    at TEXT NOT NULL,
-    by TEXT NOT NULL,
-    why TEXT NOT NULL,
-    trace_id TEXT NOT NULL
-);
-CREATE TABLE changes (
-    version INTEGER NOT NULL REFERENCES versions (version),
-    name TEXT NOT NULL,
-    action TEXT NOT NULL CHECK (action IN ('set', 'clear', 'reload')),
-    before TEXT NOT NULL,
-    after TEXT NOT NULL,
-    PRIMARY KEY (version, name)
-) WITHOUT ROWID;
-CREATE VIEW overrides AS
-    SELECT c.name, c.after AS value, c.version, v.at, v.by, v.why
-    FROM changes AS c JOIN versions AS v USING (version)
-    WHERE c.action = 'set'
-        AND c.version = (SELECT max(version) FROM changes WHERE name = c.name AND action <> 'reload')
-    ORDER BY c.version, c.name;
-PRAGMA user_version = 1;
-PRAGMA application_id = 0x524F4D46;
-INSERT INTO versions VALUES (1, '2026-01-01T00:00:00.000+00:00', 'rom', 'first start', '');
-INSERT INTO versions VALUES (2, '2026-01-02T00:00:00.000+00:00', 'ana', 'porquê', 't');
-INSERT INTO changes VALUES (2, 'BEDROCK_ENABLED', 'set', 'true', 'false');
-"""
-
-
-def test_a_database_from_before_the_checksums_gets_them(tmp_path: Path) -> None:
-    """A kill switch that an earlier release has stored still counts, and is protected from then on."""
-    with closing(sqlite3.connect(tmp_path / DATABASE)) as connection:
-        connection.executescript(WITHOUT_CHECKSUMS)
-    assert read_state(tmp_path).values == {"BEDROCK_ENABLED": False}
-    store = opened(tmp_path)
-    assert (store.load().values, store.trouble) == ({"BEDROCK_ENABLED": False}, None)
-    with closing(sqlite3.connect(tmp_path / DATABASE)) as connection, connection:
-        connection.execute("UPDATE changes SET after = 'true'")
-    assert opened(tmp_path).load().values == {"BEDROCK_ENABLED": False}
 
 
 @pytest.mark.timeout(300)
@@ -216,7 +176,7 @@ def test_a_store_with_any_flip_opens_with_what_was_acknowledged(tmp_path: Path) 
         flipped = bytearray(files[DATABASE])
         flipped[chance.randrange(len(flipped))] ^= 1 << chance.randrange(8)
         (tmp_path / DATABASE).write_bytes(flipped)
-        assert read_state(tmp_path).values == {"MAX_TOKENS": 2}
+        assert read_state(tmp_path / DATABASE, OWNERS).values == {"MAX_TOKENS": 2}
         store = opened(tmp_path)
         assert store.load().values == {"MAX_TOKENS": 2}
         store.append(store.load().version, [version(store.load().version + 1, put("A", 1))])
@@ -227,8 +187,8 @@ def _versions(file: Path) -> list[Version] | None:
     """All versions in the file, None if it is damaged."""
     try:
         check_header(file)
-        with closing(connect(file, mode="ro")) as connection:
-            return check(connection)
+        with engine_of(file, mode="ro").connect() as connection:
+            return check(connection, file, OWNERS)
     except FAILURES as error:
         if not is_damage(error):
             raise

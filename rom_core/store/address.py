@@ -1,0 +1,59 @@
+"""Where the store is, as STATE_URL and STATE_DIR say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rom_core.errors import StoreRefused
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+DATABASE = "rom.db"
+_FORMS = "use postgresql://user:password@host:5432/database, sqlite:///path/to/file.db, or leave it empty"
+_POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """`path` for SQLite, `url` for PostgreSQL; as text without a password."""
+
+    kind: Literal["sqlite", "postgresql"]
+    path: Path | None = None
+    url: URL | None = None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.url is None else self.url.render_as_string(hide_password=True)
+
+
+def address_of(state_url: str, state_dir: str, root: Path) -> Address:
+    """The address of these settings; what is relative is relative to `root`.
+
+    Raises StoreRefused with a sentence that repeats nothing of what could be a password.
+    """
+    if not state_url.strip():
+        return Address("sqlite", root / state_dir / DATABASE)
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    no_url = StoreRefused(f"STATE_URL is no URL: {_FORMS}; in a password, @ % and blanks are written as %40 %25 %20")
+    try:
+        url = make_url(state_url.strip())
+    except (ArgumentError, ValueError):
+        raise no_url from None
+    if any("@" in part for part in (url.host or "", url.database or "", *url.query)):
+        # What stands behind the first @ of a password would be shown as a part of the address.
+        raise no_url
+    if url.drivername == "sqlite":
+        if url.host or url.username or url.password or url.query or not url.database or url.database == ":memory:":
+            raise StoreRefused("STATE_URL names no file: use sqlite:///path/to/file.db, four slashes for /path")
+        return Address("sqlite", root / url.database)
+    if url.drivername not in _POSTGRES:
+        raise StoreRefused(f"STATE_URL begins with a database that this cannot use: {_FORMS}")
+    if not url.database:
+        raise StoreRefused("STATE_URL names no database: write its name behind the host, postgresql://host/database")
+    if not url.host and "host" not in url.query:
+        raise StoreRefused("STATE_URL names no host: postgresql://host/database, or ?host=/run/postgresql behind it")
+    return Address("postgresql", url=url.set(drivername="postgresql+psycopg"))

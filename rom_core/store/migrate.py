@@ -1,0 +1,95 @@
+"""Migrations: which are due, and carrying them out. Alembic is loaded only if one is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, inspect, text
+
+from rom_core.errors import StoreRefused
+from rom_core.store.owners import Owner
+
+
+def due(connection: Connection, owners: Sequence[Owner]) -> list[Owner]:
+    """The owners whose tables have to be made or migrated.
+
+    Raises StoreRefused if the database is too new for this code, or if tables of somebody else bear our names.
+    """
+    existing = {*inspect(connection).get_table_names(), *inspect(connection).get_view_names()}
+    return [owner for owner in owners if _is_due(connection, owner, existing)]
+
+
+def _is_due(connection: Connection, owner: Owner, existing: set[str]) -> bool:
+    current = None
+    if owner.version_table in existing:
+        current = connection.execute(text(f"SELECT version_num FROM {owner.version_table}")).scalar()  # noqa: S608
+    if current is None:
+        foreign = sorted(existing & set(owner.tables.metadata.tables))
+        if foreign:
+            raise StoreRefused(
+                f"it holds a table {foreign[0]} that is not ours; give the store a database of its own in STATE_URL"
+            )
+        return True
+    known = owner.revisions
+    if current in known:
+        return bool(current != known[-1])
+    _check_release(connection, owner, known, existing)
+    return False
+
+
+def _check_release(connection: Connection, owner: Owner, known: Sequence[str], existing: set[str]) -> None:
+    """A newer release has migrated the database; it says which the oldest is that still works."""
+    whose = f"the tables of plugin {owner.plugin!r}" if owner.plugin else "it"
+    if owner.migrations_table not in existing:
+        raise StoreRefused(f"{whose} was made by something else; give the store a database of its own in STATE_URL")
+    rows = connection.execute(
+        text(f"SELECT revision, oldest_release FROM {owner.migrations_table} ORDER BY revision")  # noqa: S608
+    )
+    for revision, oldest in rows:
+        if revision not in known and owner.release and _number(owner.release) < _number(oldest):
+            raise StoreRefused(
+                f"{whose} was migrated by a newer release and needs {oldest} or newer, this is {owner.release}: "
+                f"start {oldest} or newer, or restore a backup made before (`rom store restore`)"
+            )
+
+
+def migrate(connection: Connection, owner: Owner) -> None:
+    """Bring an owner's tables up to the newest migration, in the transaction of `connection`."""
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    folder = str(owner.folder)
+    scripts = ScriptDirectory(folder, version_locations=[folder])
+    head = scripts.get_current_head()
+    if head != owner.revisions[-1]:
+        raise StoreRefused(f"the migrations in {owner.tables.migrations} are no single line that ends with the newest")
+    connection.execute(
+        text(
+            f"CREATE TABLE IF NOT EXISTS {owner.migrations_table}"
+            " (revision VARCHAR(32) NOT NULL PRIMARY KEY, oldest_release TEXT NOT NULL)"
+        )
+    )
+
+    def steps(current: Any, _: Any) -> Any:
+        return scripts._upgrade_revs("head", current)
+
+    def applied(*, step: Any, **_: Any) -> None:
+        module = step.up_revision.module
+        connection.execute(
+            text(f"INSERT INTO {owner.migrations_table} VALUES (:revision, :oldest)"),  # noqa: S608
+            {"revision": step.up_revision_id, "oldest": module.oldest_release},
+        )
+
+    context = MigrationContext.configure(
+        connection,
+        opts={"version_table": owner.version_table, "fn": steps, "on_version_apply": (applied,)},
+    )
+    with Operations.context(context):
+        context.run_migrations()
+
+
+def _number(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"[0-9]+", release)[:3])

@@ -1,0 +1,44 @@
+"""The store of an installation: what its settings name, with the tables of everything that is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rom_core import __version__
+from rom_core.settings import Settings
+from rom_core.store.address import Address, address_of
+from rom_core.store.base import Store
+from rom_core.store.opening import open_store
+from rom_core.store.overrides import State
+from rom_core.store.owners import Owner, owners_of
+
+
+def owners() -> tuple[Owner, ...]:
+    """The core and the plugins that keep tables. Raises PluginError."""
+    return owners_of(__version__, ())
+
+
+def where(settings: Settings, root: Path) -> Address:
+    """Where these settings have the store. Raises StoreRefused."""
+    return address_of(settings.STATE_URL, settings.STATE_DIR, root)
+
+
+def store_of(settings: Settings, root: Path, now: Callable[[], float]) -> Store:
+    """The store that these settings name, opened. Raises PluginError and StoreRefused."""
+    return open_store(where(settings, root), owners(), now)
+
+
+def state_of(settings: Settings, root: Path) -> State:
+    """The overrides that are stored, as far as they can be read; nothing is made or changed."""
+    address = where(settings, root)
+    if address.path is not None:
+        if not address.path.parent.exists():
+            return State()
+        from rom_core.store.sqlite.store import read_state
+
+        return read_state(address.path, owners())
+    from rom_core.store.postgres.reading import read_shared_state
+
+    assert address.url is not None  # noqa: S101 - an address has one of the two
+    return read_shared_state(address.url)

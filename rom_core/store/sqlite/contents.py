@@ -1,0 +1,76 @@
+"""What has to be in the SQLite database for it to be a whole one of ours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sqlalchemy import Connection, delete, insert, select
+
+from rom_core.store import rows
+from rom_core.store.migrate import due, migrate
+from rom_core.store.overrides import Version
+from rom_core.store.owners import Owner
+from rom_core.store.rows import Damaged
+from rom_core.store.sqlite.copies import MARK, mark
+from rom_core.store.tables import SEALS
+
+# A larger database is checked table by table: a start must not read gigabytes.
+_CHECKED_WHOLE = 64 << 20
+
+
+class Foreign(Damaged):
+    """A whole database in which nothing is ours."""
+
+
+def check(connection: Connection, path: Path, owners: Sequence[Owner]) -> list[Version]:
+    """All versions, oldest first.
+
+    Raises Damaged unless this is a whole database of ours, and Foreign if nothing in it is.
+    """
+    names = [row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master")]
+    if connection.exec_driver_sql("PRAGMA application_id").scalar() != MARK:
+        if names and not any(str(name).startswith(owners[0].prefix) for name in names):
+            raise Foreign("it is a database of something else")
+        raise Damaged("it is not marked as ours")
+    small = path.stat().st_size <= _CHECKED_WHOLE
+    prefixes = tuple(owner.prefix for owner in owners if owner.tables.copied)
+    for what in ("1",) if small else tuple(f"'{name}'" for name in names if name.startswith(prefixes)):
+        verdict = connection.exec_driver_sql(f"PRAGMA integrity_check({what})").scalar()
+        if verdict != "ok":
+            raise Damaged(str(verdict))
+    return read(connection, owners)
+
+
+def read(connection: Connection, owners: Sequence[Owner]) -> list[Version]:
+    """All versions, oldest first, each as it was written, in tables as they were made. Raises Damaged."""
+    seals = dict(connection.execute(select(SEALS.c.owner, SEALS.c.seal)).all())
+    for owner in owners:
+        if owner.tables.copied and owner.prefix in seals and seals[owner.prefix] != _seal(connection, owner):
+            raise Damaged(f"the tables {owner.prefix}… are not as they were made")
+    if owners[0].prefix not in seals:
+        raise Damaged("its tables are not ours")
+    versions = rows.read(connection)
+    if not versions:
+        raise Damaged("it has no versions")
+    return versions
+
+
+def make(connection: Connection, owners: Sequence[Owner], first: Callable[[], Sequence[Version]]) -> None:
+    """Make the tables that are missing, with the versions of `first` if there are none. Raises StoreRefused."""
+    for owner in due(connection, owners):
+        migrate(connection, owner)
+        if owner.tables.copied:
+            connection.execute(delete(SEALS).where(SEALS.c.owner == owner.prefix))
+            connection.execute(insert(SEALS).values((owner.prefix, _seal(connection, owner))))
+    if rows.newest(connection) is None:
+        connection.exec_driver_sql(mark())
+        rows.add(connection, first())
+
+
+def _seal(connection: Connection, owner: Owner) -> str:
+    """A checksum of the statements that made an owner's tables."""
+    made = connection.exec_driver_sql("SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    ours = sorted(str(sql) for name, sql in made if str(name).startswith(owner.prefix))
+    return hashlib.sha256(ascii(ours).encode()).hexdigest()
