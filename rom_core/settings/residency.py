@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from rom_core.settings.addresses import is_loopback
 
 # https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html: the first part of a profile's
 # id tells from where it can be called, and so the regions that may process a request.
@@ -47,7 +50,12 @@ _PROVIDERS = frozenset(
     }
 )
 _PROVIDER = re.compile(r"[a-z0-9]+")
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}")
+_REGION = re.compile(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}")
+# https://docs.aws.amazon.com/general/latest/gr/bedrock.html: plain, FIPS and dual-stack endpoints, and those of a VPC,
+# https://docs.aws.amazon.com/bedrock/latest/userguide/vpc-interface-endpoints.html.
+_AWS_HOST = re.compile(
+    rf"(?:[a-z0-9-]+\.)?bedrock-runtime(?:-fips)?\.({_REGION.pattern})\.(?:(?:vpce\.)?amazonaws\.com(?:\.cn)?|api\.aws)"
+)
 _ANYWHERE = re.compile(r"any:\s*[^\s,][^,]*,\s*\S.*", re.DOTALL)
 FORM = (
     "regions separated by commas, as us-east-1, or geographies of inference profiles, as us; or, where data may be "
@@ -84,9 +92,31 @@ def place(model_id: str, region: str) -> Place:
     return Place(f"in {region} only", region)
 
 
+def endpoint_region(endpoint: str, region: str) -> str | None:
+    """The region that answers under BEDROCK_ENDPOINT_URL `endpoint`, None if its host does not tell.
+
+    AWS_REGION `region` counts where no address is given, and for a stand-in on this machine, which answers for it.
+    """
+    if endpoint in ("", "local"):
+        return region
+    try:
+        host = (urlsplit(endpoint).hostname or "").rstrip(".")
+    except ValueError:
+        return None
+    if is_loopback(host):
+        return region
+    found = _AWS_HOST.fullmatch(host)
+    return found[1] if found else None
+
+
+def anywhere(text: str) -> bool:
+    """Whether DATA_RESIDENCY `text` sets no bounds."""
+    return text.strip().lower().startswith("any")
+
+
 def residency_problem(text: str) -> str | None:
     """What is wrong with the form of DATA_RESIDENCY, None for nothing."""
-    if text.strip().lower().startswith("any"):
+    if anywhere(text):
         if _ANYWHERE.fullmatch(text.strip()):
             return None
         return "`any` needs who decided it and on what ground: `any: <who decided>, <on what ground>`"
@@ -104,7 +134,7 @@ def leaves_residency(text: str, model_id: str, region: str) -> str | None:
     A profile spreads requests over regions of its geography that AWS may add to, so it is inside only where the
     geography itself is listed. A model whose id does not tell where it runs is outside of any list.
     """
-    if text.strip().lower().startswith("any"):
+    if anywhere(text):
         return None
     allowed = _entries(text)
     profile = geography(model_id)

@@ -10,7 +10,7 @@ from rom_core.settings.addresses import address_problem, is_loopback
 from rom_core.settings.declared import Rule
 from rom_core.settings.files import suggestion
 from rom_core.settings.keys import InvalidKeys, parse_api_keys, weakness_of
-from rom_core.settings.residency import FORM, leaves_residency, residency_problem
+from rom_core.settings.residency import FORM, anywhere, endpoint_region, leaves_residency, residency_problem
 from rom_core.settings.settings import Settings
 
 _RELAXED_ENVIRONMENTS = ("development", "testing")
@@ -109,13 +109,24 @@ def _residency_named(settings: Settings) -> str | None:
 def _models_stay(settings: Settings) -> str | None:
     if not settings.DATA_RESIDENCY.strip() or residency_problem(settings.DATA_RESIDENCY):
         return None
+    region = endpoint_region(settings.BEDROCK_ENDPOINT_URL, settings.AWS_REGION)
     for model in settings.models.values():
-        if model.end_of_life:
+        if model.end_of_life or region is None:
             continue
-        reason = leaves_residency(settings.DATA_RESIDENCY, model.id, settings.AWS_REGION)
+        reason = leaves_residency(settings.DATA_RESIDENCY, model.id, region)
         if reason is not None:
             return f"{model.alias}: {model.id} {reason}, and DATA_RESIDENCY is {settings.DATA_RESIDENCY!r}"
     return None
+
+
+def _endpoint_tells_its_region(settings: Settings) -> str | None:
+    text, endpoint = settings.DATA_RESIDENCY.strip(), settings.BEDROCK_ENDPOINT_URL
+    if not text or anywhere(text) or endpoint_region(endpoint, settings.AWS_REGION) is not None:
+        return None
+    return (
+        "its host does not tell where it is (bedrock-runtime.<region>.amazonaws.com does), and DATA_RESIDENCY is "
+        f"{text!r}; where such an address is meant, write `any: <who decided>, <on what ground>`"
+    )
 
 
 def _stays_here(endpoint: str) -> bool:
@@ -184,7 +195,8 @@ CORE_RULES: tuple[Rule, ...] = (
     Rule(("MODEL_FALLBACKS", "MODEL_PRIMARY"), _fallbacks_differ),
     Rule(("BEDROCK_ENDPOINT_URL",), _endpoint),
     Rule(("DATA_RESIDENCY", "BEDROCK_ENDPOINT_URL"), _residency_named),
-    Rule(("MODELS", "DATA_RESIDENCY", "AWS_REGION"), _models_stay),
+    Rule(("BEDROCK_ENDPOINT_URL", "DATA_RESIDENCY"), _endpoint_tells_its_region),
+    Rule(("MODELS", "DATA_RESIDENCY", "AWS_REGION", "BEDROCK_ENDPOINT_URL"), _models_stay),
     Rule(("BEDROCK_CONNECT_TIMEOUT_SECONDS", "BEDROCK_READ_TIMEOUT_SECONDS"), _timeouts_in_order),
     Rule(("TURN_DEADLINE_SECONDS", "EXHAUSTIVE_DEADLINE_SECONDS"), _deadlines_in_order),
     Rule(("PLUGINS",), _plugins_once),

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from rom_core.ops.doctor.findings import FAIL, OK, WARN, Finding
 from rom_core.ops.doctor.models import chain, on_standby, standby
 from rom_core.settings import Settings
+from rom_core.settings.residency import endpoint_region
 
 BEARER = "AWS_BEARER_TOKEN_BEDROCK"
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
@@ -23,6 +24,8 @@ def check_switch(settings: Settings) -> Iterator[Finding]:
     if endpoint == "local":
         text = "BEDROCK_ENDPOINT_URL is `local`: the bundled local Bedrock answers, AWS is not asked"
         yield Finding("endpoint", OK, text, "for real answers set BEDROCK_ENDPOINT_URL to nothing")
+    elif region := endpoint_region(endpoint, ""):
+        yield Finding("endpoint", OK, f"requests go to {endpoint}, in the AWS region {region}")
     elif endpoint:
         yield Finding("endpoint", WARN, f"requests go to {endpoint}, not to AWS", "is that meant?")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rom_core.ops.doctor.findings import FAIL, OK, WARN, Finding, Status
 from rom_core.ops.doctor.models import chain, on_standby, standby
 from rom_core.settings import Model, Settings
-from rom_core.settings.residency import GEOGRAPHIES, Place, geography, place
+from rom_core.settings.residency import GEOGRAPHIES, Place, endpoint_region, geography, place
 
 _BRAZIL = "sa-east-1"
 LGPD = "Lei 13.709/2018 (LGPD), arts. 33 to 36, on sending personal data abroad"
@@ -17,7 +17,14 @@ def check_data_path(settings: Settings) -> Iterator[Finding]:
     """Where the living models of the chain, and those that the fallback would add, may process what is sent to them."""
     if settings.DATA_RESIDENCY:
         yield Finding("residency", OK, f"DATA_RESIDENCY is {settings.DATA_RESIDENCY!r}; no model of MODELS leaves it")
-    region = settings.AWS_REGION
+    region = endpoint_region(settings.BEDROCK_ENDPOINT_URL, settings.AWS_REGION)
+    if region is None:
+        text = "the host of BEDROCK_ENDPOINT_URL does not tell where what is sent is processed"
+        yield Finding("data", WARN, text, f"ask who runs it; it decides on the legal basis: {LGPD}")
+        return
+    if region != settings.AWS_REGION:
+        text = f"BEDROCK_ENDPOINT_URL is in {region}, AWS_REGION is {settings.AWS_REGION}"
+        yield Finding("region", WARN, text, "set AWS_REGION to the same: AWS refuses signatures for another region")
     places: dict[Place, list[str]] = {}
     waiting = standby(settings)
     for model in (*chain(settings), *waiting):
@@ -44,8 +51,8 @@ def _describe(where: Place, aliases: str, endpoint: str) -> Finding:
     then = "what is sent is processed"
     if endpoint == "local":
         then = "nothing leaves this machine while the local Bedrock answers; on AWS it would be processed"
-    elif endpoint:
-        then = "what is sent goes to BEDROCK_ENDPOINT_URL; on AWS it would be processed"
+    elif endpoint_region(endpoint, "") == "":
+        then = "what is sent goes to BEDROCK_ENDPOINT_URL, on this machine; on AWS it would be processed"
     in_brazil = where.region == _BRAZIL
     status: Status = OK if in_brazil else WARN
     todo = "" if in_brazil else f"know the legal basis for it: {LGPD}"

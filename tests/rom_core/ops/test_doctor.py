@@ -141,8 +141,20 @@ def test_the_local_bedrock_sends_nothing_anywhere() -> None:
     (local,) = check_data_path(settings_for(BEDROCK_ENDPOINT_URL="local"))
     assert "nothing leaves this machine" in local.text
     assert "would be processed in any commercial region" in local.text
+    (here_only,) = check_data_path(settings_for(BEDROCK_ENDPOINT_URL="http://127.0.0.1:4100"))
+    assert "goes to BEDROCK_ENDPOINT_URL, on this machine" in here_only.text
+
+
+def test_the_address_says_where_data_go() -> None:
+    """A region of AWS by its host, before AWS_REGION; what does not tell is nobody's promise."""
     (elsewhere,) = check_data_path(settings_for(BEDROCK_ENDPOINT_URL="https://x:1"))
-    assert "goes to BEDROCK_ENDPOINT_URL" in elsewhere.text
+    assert "does not tell where what is sent is processed" in elsewhere.text
+    brazil = settings_for(
+        BEDROCK_ENDPOINT_URL="https://bedrock-runtime.sa-east-1.amazonaws.com", DATA_RESIDENCY="any: Ana, clauses"
+    )
+    assert found(here.check_switch(brazil)) == [("endpoint", OK)]
+    region = [finding for finding in check_data_path(brazil) if finding.about == "region"]
+    assert "is in sa-east-1, AWS_REGION is us-west-2" in region[0].text
 
 
 def test_an_unknown_region_is_told() -> None:

@@ -8,7 +8,7 @@ import pytest
 from support import MODELS, make_settings
 
 from rom_core.settings import InvalidSettings
-from rom_core.settings.residency import leaves_residency, residency_problem
+from rom_core.settings.residency import endpoint_region, leaves_residency, residency_problem
 
 SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
 PROFILE = f"arn:aws:bedrock:us-west-2:123456789012:inference-profile/us.{SONNET}"
@@ -64,6 +64,48 @@ def test_forms(text: str, usable: bool) -> None:
 def test_who_stays_inside(residency: str, model_id: str, stays: bool) -> None:
     """By profile, AWS_REGION (us-west-2) for a bare id, the region of an ARN; what does not tell is outside."""
     assert (leaves_residency(residency, model_id, "us-west-2") is None) is stays
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "region"),
+    [
+        ("", "us-west-2"),
+        ("local", "us-west-2"),
+        ("http://127.0.0.1:4100", "us-west-2"),
+        ("https://bedrock-runtime.sa-east-1.amazonaws.com", "sa-east-1"),
+        ("https://Bedrock-Runtime.sa-east-1.amazonaws.com./", "sa-east-1"),
+        ("https://bedrock-runtime-fips.us-east-1.amazonaws.com:443", "us-east-1"),
+        ("https://bedrock-runtime.eu-west-1.api.aws", "eu-west-1"),
+        ("https://bedrock-runtime.us-gov-west-1.amazonaws.com", "us-gov-west-1"),
+        ("https://vpce-0a1b-2c3d.bedrock-runtime.eu-central-1.vpce.amazonaws.com", "eu-central-1"),
+        ("https://vpce-0a1b-2c3d-us-east-1a.bedrock-runtime-fips.us-east-1.vpce.amazonaws.com", "us-east-1"),
+        ("https://gateway.test", None),
+        ("https://bedrock-runtime.us-east-1.amazonaws.com.evil.test", None),
+        ("https://evil.test/bedrock-runtime.us-east-1.amazonaws.com", None),
+        ("https://bedrock-runtime.us-east-1.amazonaws.com@evil.test", None),
+        ("https://s3.us-east-1.amazonaws.com", None),
+        ("https://x.y.bedrock-runtime.us-east-1.amazonaws.com", None),
+    ],
+)
+def test_the_address_says_which_region_answers(endpoint: str, region: str | None) -> None:
+    """By its host, whole; AWS_REGION (us-west-2) only where there is none, or this machine answers in its place."""
+    assert endpoint_region(endpoint, "us-west-2") == region
+
+
+def test_models_are_judged_where_the_address_is() -> None:
+    """Not by AWS_REGION, and an address that does not tell is refused by name wherever bounds are set."""
+    rows = json.dumps([row | {"id": f"anthropic.{number}-v1:0"} for number, row in enumerate(MODELS)])
+    oregon = "https://bedrock-runtime.us-west-2.amazonaws.com"
+    for address, inside in ((oregon, "us-west-2"), ("https://bedrock-runtime.sa-east-1.amazonaws.com", "sa-east-1")):
+        options = {"MODELS": rows, "AWS_REGION": "us-west-2", "BEDROCK_ENDPOINT_URL": address}
+        assert make_settings(**options, DATA_RESIDENCY=inside)
+        with pytest.raises(InvalidSettings, match=f"is processed in {inside} only"):
+            make_settings(**options, DATA_RESIDENCY="eu")
+    gateway = {"MODELS": rows, "BEDROCK_ENDPOINT_URL": "https://gateway.test"}
+    assert make_settings(**gateway, DATA_RESIDENCY="any: Ana, clauses")
+    with pytest.raises(InvalidSettings, match="its host does not tell where it is") as caught:
+        make_settings(**gateway, DATA_RESIDENCY="us-west-2")
+    assert [problem.name for problem in caught.value.problems] == ["BEDROCK_ENDPOINT_URL"]
 
 
 def test_every_living_row_must_stay_inside() -> None:
