@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rom_core.cli.problems import ForeignAnswer
 from rom_core.cli.values import Address
 from rom_core.ops.bearer import BadToken, Bearer
 
@@ -19,7 +22,18 @@ TOKEN_VARIABLE = "ROM_ADMIN_TOKEN"  # noqa: S105 - its name
 DEFAULT_URL = "http://127.0.0.1:8000"
 _SECONDS = (5, 20)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print what the server answers, as JSON.")
-CLIENT: Callable[..., Any] = click.pass_obj
+
+
+def CLIENT(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 - reads like the other decorators
+    """Give the command the AdminClient that --url made, and end it in a sentence if the answer is not ours."""
+
+    @click.pass_obj
+    @wraps(command)
+    def with_client(client: AdminClient, *args: Any, **options: Any) -> Any:
+        with client.reading():
+            return command(client, *args, **options)
+
+    return with_client
 
 
 class AdminClient:
@@ -32,6 +46,7 @@ class AdminClient:
 
         self._console = Console()
         self._url = url.rstrip("/")
+        self._answered = ""
         self._session = DirectSession()
         try:
             self._session.auth = Bearer(token, TOKEN_VARIABLE)
@@ -58,6 +73,8 @@ class AdminClient:
     def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         import requests
 
+        from rom_core.ops.requesting import json_of
+
         try:
             with self._session.request(method, self._url + path, timeout=_SECONDS, **options) as response:
                 if response.is_redirect:
@@ -65,17 +82,36 @@ class AdminClient:
                     raise click.ClickException(
                         f"{self._url} redirects to {target}: give --url the address that answers"
                     )
-                answer: Any = response.json()
-        # Before RequestException, which it is as well.
-        except requests.JSONDecodeError:
+                answer = json_of(response.content)
+        except requests.RequestException as error:
+            raise click.ClickException(_no_answer(self._url, method, error)) from None
+        except ValueError:
             raise click.ClickException(
                 f"{self._url}{path} answers HTTP {response.status_code} without JSON: is it a ROM Agent, and is it up?"
             ) from None
-        except requests.RequestException as error:
-            raise click.ClickException(_no_answer(self._url, method, error)) from None
-        if not response.ok or not isinstance(answer, dict):
+        if not response.ok:
             raise click.ClickException(_refusal(answer, response.status_code))
+        self._answered = path
+        if not isinstance(answer, dict):
+            raise self._foreign()
         return answer
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Around what prints an answer; raises ForeignAnswer for one of another shape."""
+        from rom_core.ops.requesting import FOREIGN
+
+        try:
+            yield
+        except FOREIGN as error:
+            if not self._answered:
+                raise
+            raise self._foreign() from error
+
+    def _foreign(self) -> ForeignAnswer:
+        return ForeignAnswer(
+            f"what answers at {self._url}{self._answered} is no ROM Agent, or one of another release than this command"
+        )
 
 
 class ServerGroup(click.Group):

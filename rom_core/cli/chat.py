@@ -10,6 +10,7 @@ import sys
 import click
 
 from rom_core.cli.admin_client import DEFAULT_URL
+from rom_core.cli.problems import ForeignAnswer
 from rom_core.cli.terminal import say
 from rom_core.cli.values import Address
 
@@ -34,7 +35,7 @@ def chat(message: str | None, url: str, model: str | None, system: str) -> None:
 
     The API key is taken from the environment variable ROM_API_KEY.
     """
-    from rom_core.cli.chat_client import KEY_VARIABLE, ChatClient, ChatFailed
+    from rom_core.cli.chat_client import KEY_VARIABLE, ChatClient, ChatFailed, ForeignServer
     from rom_core.ops.bearer import BadToken
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -48,6 +49,8 @@ def chat(message: str | None, url: str, model: str | None, system: str) -> None:
         else:
             client.check()
             client.hold_conversation()
+    except ForeignServer as error:
+        raise ForeignAnswer(str(error)) from None
     except (BadToken, ChatFailed) as error:
         raise click.ClickException(str(error)) from None
     except KeyboardInterrupt:

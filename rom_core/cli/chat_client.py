@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from rom_core.cli.console import Console
 from rom_core.ops.bearer import Bearer
-from rom_core.ops.requesting import DirectSession
+from rom_core.ops.requesting import FOREIGN, DirectSession, json_of
 
 KEY_VARIABLE = "ROM_API_KEY"
 _CONNECT_SECONDS = 5
@@ -23,6 +22,10 @@ _CHECK_SECONDS = 10
 
 class ChatFailed(Exception):
     """The question was not answered; the text says why, for a person."""
+
+
+class ForeignServer(ChatFailed):
+    """What answers is not a server of ours."""
 
 
 class ChatClient:
@@ -80,6 +83,12 @@ class ChatClient:
 
     def ask(self, message: str) -> None:
         """Ask once and print the answer as it comes. Raises ChatFailed."""
+        try:
+            self._ask(message)
+        except FOREIGN:
+            raise ForeignServer(f"what answers at {self._url} is no ROM Agent") from None
+
+    def _ask(self, message: str) -> None:
         body: dict[str, Any] = {"message": message, "messages": self.messages, "stream": True}
         body |= {"model": self._model} if self._model else {}
         body |= {"system": self._system} if self._system else {}
@@ -137,8 +146,6 @@ class ChatClient:
             if answered:
                 raise ChatFailed(f"the connection broke in the middle of the answer: {error}") from None
             raise ChatFailed(self._unanswered(error)) from None
-        except (ValueError, KeyError, TypeError):
-            raise ChatFailed(f"what answers at {self._url} is no ROM Agent") from None
 
 
 def _parse(lines: Iterator[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -148,13 +155,13 @@ def _parse(lines: Iterator[bytes]) -> Iterator[tuple[str, dict[str, Any]]]:
         if field == "event":
             name = value
         elif field == "data":
-            yield name, json.loads(value)
+            yield name, json_of(value)
 
 
 def _reason(response: requests.Response) -> str:
     try:
-        return _problem_text(response.json())
-    except (ValueError, KeyError, TypeError):
+        return _problem_text(json_of(response.content))
+    except FOREIGN:
         return f"HTTP {response.status_code} from {response.url}"
 
 

@@ -229,11 +229,13 @@ def assigned(assignments: Sequence[str]) -> dict[str, str]:
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals or not name:
-            raise click.UsageError(f"{assignment!r} is not NAME=VALUE")
+            raise click.UsageError(f"{assignment!r} is not NAME=VALUE; nothing was changed")
         if not value:
-            raise click.UsageError(f"{name} has no value; `rom flags clear {name}` removes an override")
+            raise click.UsageError(
+                f"{name} has no value; `rom flags clear {name}` removes an override; nothing was changed"
+            )
         if name in edits:
-            raise click.UsageError(f"{name} is given twice")
+            raise click.UsageError(f"{name} is given twice; nothing was changed")
         edits[name] = value
     return edits
 

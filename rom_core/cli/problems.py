@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import click
 
-_EXIT_SETTINGS = 3
+_EXIT_WRONG, _EXIT_SETTINGS = 2, 3
+
+
+class ForeignAnswer(click.ClickException):
+    """Something answers at that address, but not a server of ours."""
+
+    exit_code = _EXIT_WRONG
 
 
 class SettingsInvalid(click.ClickException):

@@ -27,6 +27,11 @@ class RomError(Exception):
         self.retry_after = retry_after
         self.param = param
 
+    def explain(self, more: str) -> None:
+        """Say more about it, in a sentence after the detail."""
+        self.detail = f"{self.detail.rstrip()}\n{more}"
+        self.args = (self.detail,)
+
 
 def family(base: type[RomError]) -> Iterator[type[RomError]]:
     """`base` and every class below it."""

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from rom_core.concurrency.locks import timed_lock
-from rom_core.errors import Forbidden, InvalidRequest, Overloaded
+from rom_core.errors import Forbidden, InvalidRequest, Overloaded, RomError
 from rom_core.events import FlagsStoreTroubled, SettingsChanged
 from rom_core.flags import approval, proposals
 from rom_core.flags.apply import Applied, Applier, Build
@@ -35,6 +35,10 @@ _LOCK_SECONDS = 10.0
 _SHOWN_CHARS = 200
 # Changes in force of which the observers on both sides still have to be told.
 _Told: TypeAlias = list[tuple[SettingsChanged, Pipeline, Pipeline]]
+_STILL_ON = (
+    f"Nothing was changed: Bedrock is still on. To switch it off, ask for {KILL_SWITCH}=false and nothing else "
+    f"(`rom flags set {KILL_SWITCH}=false`)."
+)
 logger = structlog.get_logger("rom.flags")
 # No setting decides whether a change is logged: this logger has a level of its own, whatever LOG_LEVEL says.
 _AUDIT = "rom.audit"
@@ -153,6 +157,20 @@ class Flags:
         Switching BEDROCK_ENABLED off, alone, is carried out even if the store or the layers are broken, and without
         `if_version` it counts before anything is waited for. Clearing the canary clears CANARY_PERCENT too.
         """
+        try:
+            return self._changed(edits, author, if_version)
+        except RomError as error:
+            if self._was_to_be_off(edits):
+                error.explain(_STILL_ON)
+            raise
+
+    def _was_to_be_off(self, edits: Mapping[str, Any]) -> bool:
+        """Whether somebody meant to switch Bedrock off, which is on as before."""
+        on = self.now.snapshot.settings.BEDROCK_ENABLED and not self._kills
+        meant = edits.get(KILL_SWITCH) not in (None, "")
+        return on and meant and proposals.switched(edits, self.now.snapshot.settings) is not True
+
+    def _changed(self, edits: Mapping[str, Any], author: Author, if_version: int | None) -> Applied:
         switched = proposals.switched(edits, self.now.snapshot.settings)
         if switched is False and len(edits) == 1:
             if if_version is None:

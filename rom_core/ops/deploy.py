@@ -16,7 +16,7 @@ import requests
 
 from rom_core.concurrency.clock import Clock
 from rom_core.ops.bearer import BadToken, Bearer
-from rom_core.ops.requesting import DirectSession
+from rom_core.ops.requesting import DirectSession, json_of
 
 API = "https://api.render.com/v1"
 KEY_VARIABLE = "RENDER_API_KEY"
@@ -161,7 +161,7 @@ class Render:
             # The key is for the named address alone, and a request that changes something would arrive as another one.
             raise RenderError(f"Render redirects to {response.headers['Location']}", response.status_code)
         try:
-            answer = response.json() if response.content else None
+            answer = json_of(response.content) if response.content else None
         except ValueError:
             answer = None
         if not response.ok:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import defaultdict
@@ -16,7 +15,7 @@ from rom_core.gate.figures import Figures, Window
 from rom_core.gate.scrape import NAMES, BadScrape, Labels, Scrape, ScrapeFailed, Series, parse
 from rom_core.ops.bearer import BadToken, Bearer
 from rom_core.ops.fetch import FetchFailed, fetch
-from rom_core.ops.requesting import DirectSession
+from rom_core.ops.requesting import FOREIGN, DirectSession, json_of
 
 _NOT_LET_IN = frozenset({401, 403})
 # Answers that trying again does not change: a redirect, a wrong token, no such page.
@@ -66,7 +65,7 @@ def prometheus_figures(
     answer = _ask(session, address, query, clock, timeout)
     try:
         processes = _by_process(answer)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except FOREIGN:
         raise ScrapeFailed(f"{address}: this is not the answer of a Prometheus") from None
     if not processes:
         raise ScrapeFailed(f"{url} has no series of the job {job!r} in this window")
@@ -98,12 +97,12 @@ def _by_process(answer: list[Any]) -> Mapping[tuple[str, str], Mapping[float, di
 def _ask(session: DirectSession, address: str, query: str, clock: Clock, timeout: float) -> list[Any]:
     try:
         text = fetch(session, address, clock, timeout, params={"query": query, "timeout": f"{round(timeout)}s"})
-        answer = json.loads(text)
+        answer = json_of(text)
         if answer["status"] != "success" or answer["data"]["resultType"] != "matrix":
             raise ScrapeFailed(f"{address}: {answer.get('error', 'this is not the answer of a Prometheus')}")
         result: list[Any] = answer["data"]["result"]
     except FetchFailed as error:
         raise ScrapeFailed(str(error)) from None
-    except (ValueError, KeyError, TypeError):
+    except FOREIGN:
         raise ScrapeFailed(f"{address}: this is not the answer of a Prometheus") from None
     return result

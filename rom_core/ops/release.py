@@ -24,7 +24,7 @@ from rom_core.ops.commands import run
 from rom_core.ops.doctor import FAIL, OK, WARN
 from rom_core.ops.doctor.findings import Finding
 from rom_core.ops.fetch import FetchFailed, fetch
-from rom_core.ops.requesting import DirectSession
+from rom_core.ops.requesting import FOREIGN, DirectSession, json_of
 
 OFF_AT_FIRST = (
     "BEDROCK_ENABLED",
@@ -162,7 +162,7 @@ def production(release: Release) -> Iterator[Finding]:
         flags, environment = answer["flags"], answer["environment"]
         on = [name for name in OFF_AT_FIRST if name in flags and flags[name]["value"]]
         keys, canary = flags["API_KEYS"]["value"], answer.get("canary")
-    except (KeyError, TypeError, AttributeError):
+    except FOREIGN:
         yield Finding("admin token", FAIL, f"{release.url} does not answer like a ROM Agent", "see the address")
         return
     yield Finding("admin token", OK, "it opens the admin routes")
@@ -210,7 +210,7 @@ def alert_rules(release: Release) -> Finding:
         return Finding("alert rules", FAIL, f"{RULES}: {error.strerror}", "run this where the project is")
     except FetchFailed as error:
         return Finding("alert rules", FAIL, str(error), "see the address")
-    except (KeyError, TypeError):
+    except FOREIGN:
         return Finding(
             "alert rules", FAIL, f"{release.prometheus} does not answer like a Prometheus", "see the address"
         )
@@ -270,6 +270,6 @@ def _get(url: str, path: str, token: str = "", variable: str = "") -> str:
 def _json(url: str, path: str, token: str = "", variable: str = "") -> Any:
     """As `_get`, and what it means."""
     try:
-        return json.loads(_get(url, path, token, variable))
+        return json_of(_get(url, path, token, variable))
     except ValueError:
         raise FetchFailed(f"{url}: it does not answer with JSON") from None

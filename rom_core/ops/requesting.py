@@ -8,6 +8,7 @@ and sees the host's name alone. REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name the c
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +33,18 @@ class DirectSession(requests.Session):
         options["proxies"] = proxies_for(address)
         options["allow_redirects"] = False
         return super().request(method, url, *args, **options)
+
+
+FOREIGN: tuple[type[Exception], ...] = (ValueError, LookupError, TypeError, AttributeError)
+"""What reading an answer raises that has another shape than ours have."""
+
+
+def json_of(text: str | bytes) -> Any:
+    """What JSON from elsewhere means. Raises ValueError for what is none, or is nested deeper than anybody needs."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def proxies_for(url: str) -> dict[str, str]:

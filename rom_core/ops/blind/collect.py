@@ -13,7 +13,7 @@ from rom_core.concurrency.clock import Clock
 from rom_core.ops.bearer import Bearer
 from rom_core.ops.blind.folder import Answer, Arm, Folder
 from rom_core.ops.blind.questions import BlindFailed, Question
-from rom_core.ops.requesting import DirectSession
+from rom_core.ops.requesting import FOREIGN, DirectSession, json_of
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 900.0
@@ -52,7 +52,7 @@ class Asker:
                 headers=dict(address.headers),
                 timeout=(CONNECT_SECONDS, ANSWER_SECONDS),
             )
-            body = response.json()
+            body = json_of(response.content)
             if response.status_code in (401, 403):
                 raise BlindFailed(f"{address.url} refuses the key in {address.key_variable}: {body.get('detail', '')}")
             if response.status_code == 200:
@@ -61,7 +61,7 @@ class Asker:
                 error = f"{response.status_code} {body.get('code', '')}: {body.get('detail', '')}"
         except requests.RequestException as failure:
             error = f"no answer: {type(failure).__name__}"
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except FOREIGN:
             error = "what answers there is no ROM Agent"
         return answer, error, self._clock.monotonic() - began
 

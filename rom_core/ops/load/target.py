@@ -12,7 +12,7 @@ from rom_core.gate.scrape import INSTANCE
 from rom_core.ops.bearer import BadToken, Bearer
 from rom_core.ops.gate_sources import scraper
 from rom_core.ops.load.recording import LoadFailed
-from rom_core.ops.requesting import DirectSession
+from rom_core.ops.requesting import FOREIGN, DirectSession, json_of
 from rom_core.settings import is_loopback
 
 _SECONDS = (5.0, 30.0)
@@ -48,13 +48,13 @@ def _probe(url: str, key: str) -> dict[str, object]:
         session = DirectSession()
         session.auth = Bearer(key, "ROM_API_KEY")
         response = session.post(f"{url}/api/chat", json={"message": _PROBE, "max_tokens": 16}, timeout=_SECONDS)
-        body = response.json()
+        body = json_of(response.content)
         detail = body.get("detail", "")
     except BadToken as error:
         raise LoadFailed(str(error)) from None
     except requests.RequestException as error:
         raise LoadFailed(f"{url} does not answer: {type(error).__name__}") from None
-    except (ValueError, AttributeError):
+    except FOREIGN:
         raise LoadFailed(f"what answers at {url} is no ROM Agent") from None
     if response.status_code in (401, 403):
         raise LoadFailed(f"{url} refuses the key in ROM_API_KEY: {detail}")

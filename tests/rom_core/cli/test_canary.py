@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from typing import cast
@@ -43,6 +44,15 @@ def rom(url: str, *arguments: str, token: str = TOKEN) -> Result:
     """Run the command."""
     environ = {"ROM_URL": url, "ROM_ADMIN_TOKEN": token, "COLUMNS": "200"}
     return CliRunner().invoke(main, ["canary", *arguments], env=environ)
+
+
+def test_flags_that_wait_for_a_second_person_are_said_to_wait(url: str) -> None:
+    """With what the other one types, and what comes after that."""
+    asked = rom(url, "start", "SYSTEM_PROMPT=You obey.", "--reason", "try")
+    assert asked.exit_code == 0, asked.output
+    assert re.search(
+        r"nothing is started yet: .*`rom flags approve p\d+`; then give the same command again", asked.stdout
+    )
 
 
 def test_every_decision_has_its_command(url: str) -> None:

@@ -11,8 +11,9 @@ from flag_support import ANA, Site, problems, start
 from store_support import opened
 from support import make_turn
 
-from rom_core.errors import BedrockDisabled, StoreUnavailable, VersionConflict
+from rom_core.errors import BedrockDisabled, RomError, StoreUnavailable, VersionConflict
 from rom_core.flags import Flags
+from rom_core.settings import InvalidSettings
 from rom_core.store.overrides import StoreConflict, Version
 
 
@@ -50,6 +51,39 @@ def test_the_kill_switch_works_while_the_files_are_broken(site: Site) -> None:
     assert runtime.current.settings.source("BEDROCK_ENABLED") == "override"
     assert site.store.load().values == {"BEDROCK_ENABLED": False}
     assert problems(flags, BEDROCK_ENABLED="true").keys() == {"settings.toml"}
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        {"BEDROCK_ENABLED": "false", "MAX_TOKEN": "7"},
+        {"BEDROCK_ENABLED": "fals"},
+        {"BEDROCK_ENABLED": "false", "SYSTEM_PROMPT": "You obey."},
+        {"BEDROCK_ENABLED": "false", "MAX_TOKENS": "0"},
+    ],
+    ids=["a misspelt name", "a misspelt value", "a change that waits", "a wrong value"],
+)
+def test_a_refused_change_that_was_to_switch_bedrock_off_says_that_it_is_on(site: Site, edits: dict[str, str]) -> None:
+    """In words, with the way to switch it off by itself: whoever is in a hurry reads 422 as done with a remark."""
+    runtime, flags = start(site)
+    with pytest.raises(RomError) as refused:
+        flags.change(edits, ANA)
+    assert runtime.bedrock_enabled() is True
+    assert "Nothing was changed: Bedrock is still on" in refused.value.detail
+    assert "`rom flags set BEDROCK_ENABLED=false`" in str(refused.value)
+
+
+def test_nothing_is_said_of_bedrock_where_nobody_meant_it_or_it_is_off(site: Site) -> None:
+    """A remark that is always there is not read."""
+    _, flags = start(site)
+    for edits in ({"MAX_TOKEN": "7"}, {"BEDROCK_ENABLED": "true", "MAX_TOKEN": "7"}, {"BEDROCK_ENABLED": "", "X": "7"}):
+        with pytest.raises(InvalidSettings) as refused:
+            flags.change(edits, ANA)
+        assert "Bedrock" not in str(refused.value)
+    flags.change({"BEDROCK_ENABLED": "off"}, ANA)
+    with pytest.raises(InvalidSettings) as refused:
+        flags.change({"BEDROCK_ENABLED": "off", "MAX_TOKEN": "7"}, ANA)
+    assert "Bedrock" not in str(refused.value)
 
 
 def test_a_kill_for_a_version_that_is_not_in_force_is_refused(site: Site) -> None:

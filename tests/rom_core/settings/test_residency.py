@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from support import MODELS, make_settings
@@ -97,11 +98,11 @@ def test_models_are_judged_where_the_address_is() -> None:
     rows = json.dumps([row | {"id": f"anthropic.{number}-v1:0"} for number, row in enumerate(MODELS)])
     oregon = "https://bedrock-runtime.us-west-2.amazonaws.com"
     for address, inside in ((oregon, "us-west-2"), ("https://bedrock-runtime.sa-east-1.amazonaws.com", "sa-east-1")):
-        options = {"MODELS": rows, "AWS_REGION": "us-west-2", "BEDROCK_ENDPOINT_URL": address}
+        options: dict[str, Any] = {"MODELS": rows, "AWS_REGION": "us-west-2", "BEDROCK_ENDPOINT_URL": address}
         assert make_settings(**options, DATA_RESIDENCY=inside)
         with pytest.raises(InvalidSettings, match=f"is processed in {inside} only"):
             make_settings(**options, DATA_RESIDENCY="eu")
-    gateway = {"MODELS": rows, "BEDROCK_ENDPOINT_URL": "https://gateway.test"}
+    gateway: dict[str, Any] = {"MODELS": rows, "BEDROCK_ENDPOINT_URL": "https://gateway.test"}
     assert make_settings(**gateway, DATA_RESIDENCY="any: Ana, clauses")
     with pytest.raises(InvalidSettings, match="its host does not tell where it is") as caught:
         make_settings(**gateway, DATA_RESIDENCY="us-west-2")
