@@ -13,13 +13,26 @@ PER_THREAD: Final = 2
 """Requests for each thread of the server: one that it waits for, and one that was given up and is not back yet."""
 
 
+def aws_session() -> Any:
+    """A boto3 session that sends to AWS's own addresses: AWS_ENDPOINT_URL and its like say nothing, in no client.
+
+    That counts for the clients that botocore makes by itself too: the one that trades an OpenID Connect token for
+    credentials sends the token as it is.
+    """
+    import boto3
+    import botocore.session
+
+    core = botocore.session.get_session()
+    core.set_config_variable("ignore_configured_endpoint_urls", True)
+    return boto3.Session(botocore_session=core)
+
+
 def make_client(settings: Settings, endpoint_url: str | None) -> Any:
     """A bedrock-runtime client with botocore's own retries off, which is checked.
 
     Over plain http, which only a local Bedrock speaks, no real credentials and no proxy are used. Raises
     ConfigurationError, with what to do about it.
     """
-    import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
@@ -39,12 +52,10 @@ def make_client(settings: Settings, endpoint_url: str | None) -> Any:
         # The mode is named because AWS_RETRY_MODE=adaptive would hold requests back even without retries.
         retries={"total_max_attempts": 1, "mode": "standard"},
         tcp_keepalive=True,
-        # Where conversations go is said by BEDROCK_ENDPOINT_URL, which is checked; AWS_ENDPOINT_URL may be any address.
-        ignore_configured_endpoint_urls=True,
         **options,
     )
     try:
-        client = boto3.Session().client("bedrock-runtime", config=config, endpoint_url=endpoint_url, **keys)
+        client = aws_session().client("bedrock-runtime", config=config, endpoint_url=endpoint_url, **keys)
     except (BotoCoreError, ValueError) as error:
         raise ConfigurationError(f"no client for Bedrock: {error}") from error
     if (client.meta.config.retries or {}).get("total_max_attempts") != 1:

@@ -26,12 +26,11 @@ def examine(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
 
 
 def ask_aws(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
-    """The checks of `Aws` with what boto3 finds on this machine."""
-    import boto3
+    """The checks of `Aws` with the credentials that boto3 finds on this machine, at AWS's own addresses."""
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    from rom_core.bedrock.client import make_client
+    from rom_core.bedrock.client import aws_session, make_client
     from rom_core.errors import ConfigurationError
 
     config = Config(connect_timeout=_SECONDS, read_timeout=_SECONDS, retries={"total_max_attempts": 1})
@@ -48,7 +47,7 @@ def ask_aws(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]
         return made[service]
 
     try:
-        session = boto3.Session()
+        session = aws_session()
         yield from here.check_region(settings, session.get_available_regions("ec2"))
         credentials = session.get_credentials()
         yield from Aws(settings, clients, credentials, lambda: datetime.now(UTC)).findings(environ)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
 import boto3
 import pytest
 from bedrock_support import Connect, asking, make_attempt
+from botocore.exceptions import EndpointConnectionError
 from support import make_settings
 
 from local_bedrock import LocalBedrock, fault
-from rom_core.bedrock.client import make_client
+from rom_core.bedrock.client import aws_session, make_client
 from rom_core.errors import ConfigurationError, ModelConnectionError, ModelServerError, ModelThrottled, RomError
 
 
@@ -51,6 +56,45 @@ def test_only_our_own_setting_says_where_conversations_go(name: str, monkeypatch
     monkeypatch.setenv(name, "http://192.0.2.1:9")
     address = make_client(make_settings(), None).meta.endpoint_url
     assert address == "https://bedrock-runtime.us-west-2.amazonaws.com"
+
+
+@pytest.mark.parametrize("service", ["sts", "bedrock", "bedrock-runtime", "sso"])
+def test_no_client_of_ours_follows_an_address_of_the_environment(
+    service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by a variable, not by a profile's file, and not the clients that botocore makes by itself."""
+    config = tmp_path / "config"
+    config.write_text("[default]\nregion = us-west-2\nendpoint_url = http://192.0.2.1:9\n", "utf-8")
+    for name in ("AWS_ENDPOINT_URL", f"AWS_ENDPOINT_URL_{service.upper().replace('-', '_')}"):
+        monkeypatch.setenv(name, "http://192.0.2.1:9")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    client = aws_session().client(service, region_name="us-west-2")
+    assert client.meta.endpoint_url.startswith("https://")
+    assert client.meta.endpoint_url.endswith(".us-west-2.amazonaws.com")
+
+
+def test_a_token_is_traded_for_credentials_at_aws_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The token of OpenID Connect goes over the wire as it is, to whoever listens at that address."""
+    token = tmp_path / "token"
+    token.write_text("the-token", "utf-8")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/rom")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    asked: list[str] = []
+
+    def instead_of_sending(_self: Any, request: Any) -> Any:
+        asked.append(request.url)
+        raise EndpointConnectionError(endpoint_url=request.url)
+
+    monkeypatch.setattr("botocore.httpsession.URLLib3Session.send", instead_of_sending)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://192.0.2.1:9")
+    with pytest.raises(EndpointConnectionError):
+        aws_session().get_credentials().get_frozen_credentials()
+    assert {urlsplit(url).hostname for url in asked} == {"sts.us-west-2.amazonaws.com"}
 
 
 def test_timeouts_and_connections_are_those_of_the_settings() -> None:
