@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -35,10 +35,6 @@ _LOCK_SECONDS = 10.0
 _SHOWN_CHARS = 200
 # Changes in force of which the observers on both sides still have to be told.
 _Told: TypeAlias = list[tuple[SettingsChanged, Pipeline, Pipeline]]
-_STILL_ON = (
-    f"Nothing was changed: Bedrock is still on. To switch it off, ask for {KILL_SWITCH}=false and nothing else "
-    f"(`rom flags set {KILL_SWITCH}=false`)."
-)
 logger = structlog.get_logger("rom.flags")
 # No setting decides whether a change is logged: this logger has a level of its own, whatever LOG_LEVEL says.
 _AUDIT = "rom.audit"
@@ -160,15 +156,9 @@ class Flags:
         try:
             return self._changed(edits, author, if_version)
         except RomError as error:
-            if self._was_to_be_off(edits):
-                error.explain(_STILL_ON)
+            if not self._kills and proposals.leaves_bedrock_on(edits, self.now.snapshot.settings):
+                error.explain(proposals.STILL_ON)
             raise
-
-    def _was_to_be_off(self, edits: Mapping[str, Any]) -> bool:
-        """Whether somebody meant to switch Bedrock off, which is on as before."""
-        on = self.now.snapshot.settings.BEDROCK_ENABLED and not self._kills
-        meant = edits.get(KILL_SWITCH) not in (None, "")
-        return on and meant and proposals.switched(edits, self.now.snapshot.settings) is not True
 
     def _changed(self, edits: Mapping[str, Any], author: Author, if_version: int | None) -> Applied:
         switched = proposals.switched(edits, self.now.snapshot.settings)
@@ -180,17 +170,12 @@ class Flags:
         try:
             applied = self._change(proposals.edit(edits, author, if_version))
         except NeedsApproval as error:
-            return self._propose(edits, error.names, author, if_version)
+            applied = self._change(approval.propose(edits, error.names, author, self._time, if_version))
+            return dataclasses.replace(applied, pending=f"p{applied.version}")
         if switched:
             for kill in made_before:
                 self._drop(kill)
         return applied
-
-    def _propose(
-        self, edits: Mapping[str, Any], names: Sequence[str], author: Author, if_version: int | None
-    ) -> Applied:
-        applied = self._change(approval.propose(edits, names, author, self._time, if_version))
-        return dataclasses.replace(applied, pending=f"p{applied.version}")
 
     def approve(self, id_: str, author: Author, if_version: int | None = None) -> Applied:
         """Carry out the change that waits under `id_`, as another named person than who asked for it.

@@ -16,6 +16,10 @@ from rom_core.settings.layers import OVERRIDE
 from rom_core.store.overrides import CANARY, PENDING, State, Version
 
 KILL_SWITCH = "BEDROCK_ENABLED"
+STILL_ON = (
+    f"Nothing was changed: Bedrock is still on. To switch it off, ask for {KILL_SWITCH}=false and nothing else "
+    f"(`rom flags set {KILL_SWITCH}=false`)."
+)
 _NAMELESS = re.compile(r"|default|key-\d+", re.IGNORECASE)
 
 
@@ -136,6 +140,12 @@ def switched(edits: Mapping[str, Any], settings: Settings) -> bool | None:
     good, _ = check_edits({KILL_SWITCH: edits[KILL_SWITCH]}, settings.declared, ())
     value: bool | None = good.get(KILL_SWITCH)
     return value
+
+
+def leaves_bedrock_on(edits: Mapping[str, Any], settings: Settings) -> bool:
+    """Whether somebody meant to switch Bedrock off by `edits`, and it is on while they are not carried out."""
+    meant = edits.get(KILL_SWITCH) not in (None, "") and switched(edits, settings) is not True
+    return settings.BEDROCK_ENABLED and meant
 
 
 def check_edits(
