@@ -8,20 +8,12 @@ rich's tables and colours by rom_core.cli.console, and errors by the group of al
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import click
 
-# C0 but tab and newline, DEL and C1; what turns the order of letters; Unicode's line ends; halves of a character.
-_OBEYED = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]"
-)
-
-
-def clean(text: str) -> str:
-    """`text` without what a terminal obeys; tabs and line ends stay."""
-    return _OBEYED.sub("", text)
+from rom_core.unicode import clean as clean
+from rom_core.unicode import escaped
 
 
 def say(text: str = "", *, err: bool = False) -> None:
@@ -31,8 +23,7 @@ def say(text: str = "", *, err: bool = False) -> None:
 
 def json_text(value: Any, indent: int | None = 2) -> str:
     """JSON of `value`; what `clean` takes away stands in it as an escape, so that nothing is lost."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return escaped(json.dumps(value, ensure_ascii=False, indent=indent))
 
 
 def print_json(value: Any, indent: int | None = 2) -> None:

@@ -3,12 +3,15 @@
 What is said in a conversation never reaches the log by accident: tracebacks come without local variables, and without
 the messages of exceptions that may quote a value; libraries that log request bodies stay above DEBUG, and the values in
 their messages (URLs above all, of which one may be a secret) are left out.
+
+Whoever a text is from, what a terminal or a reader of lines obeys stands in a line as an escape, in both formats.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import threading
 import traceback
@@ -21,6 +24,7 @@ import structlog
 
 from rom_core.errors import RomError
 from rom_core.telemetry import output
+from rom_core.unicode import escaped
 
 # Their messages name types, attributes, files and addresses. Those of other exceptions (a KeyError, a ValueError) are
 # often the very value that a person or a model sent.
@@ -29,6 +33,10 @@ _HIDDEN = "(message not logged; LOG_CONTENT shows it)"
 # At DEBUG these write request bodies, which are the conversation. At any level they write URLs, into messages and
 # exceptions, and a URL may hold a secret: a webhook's is one.
 _QUIETED = ("boto3", "botocore", "urllib3", "requests", "s3transfer")
+# What these write are statements with their values, and the addresses of databases.
+_OF_DATABASES = ("sqlalchemy", "psycopg")
+# A conversion of %-formatting, https://docs.python.org/3/library/stdtypes.html#printf-style-string-formatting.
+_PLACEHOLDER = re.compile(r"%(?:\([^)]*\))?[-#0 +]*(?:\d+|\*)?(?:\.(?:\d+|\*))?[hlL]?[diouxXeEfFgGcrsa]")
 # The names of a line's own parts come first: whoever reads raw lines reads these.
 _FIRST = ("timestamp", "level", "logger", "event")
 
@@ -62,6 +70,7 @@ def configure(
     if format == "json":
         rendering += [_in_order, structlog.processors.JSONRenderer(_json)]
     else:
+        rendering.append(_readable)
         rendering.append(
             structlog.dev.ConsoleRenderer(
                 colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=24
@@ -133,6 +142,8 @@ def set_level(level: str) -> None:
     logging.getLogger().setLevel(number)
     for name in _QUIETED:
         logging.getLogger(name).setLevel(max(number, logging.INFO))
+    for name in _OF_DATABASES:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
 
 
 def _lines_dropped(count: int) -> None:
@@ -140,8 +151,9 @@ def _lines_dropped(count: int) -> None:
 
 
 def _without_values(record: logging.LogRecord) -> bool:
-    """What these libraries fill into their messages is left out: the message as it stands in their source remains."""
-    if record.name.partition(".")[0] in _QUIETED and record.args:
+    """What these libraries fill into their messages is left out: each place in the message shows "…" instead."""
+    if record.name.partition(".")[0] in (*_QUIETED, *_OF_DATABASES) and record.args:
+        record.msg = _PLACEHOLDER.sub("…", str(record.msg)).replace("%%", "%")
         record.args = None
     return True
 
@@ -162,7 +174,9 @@ def _traceback(error: BaseException, *, everything: bool) -> Iterator[str]:
     yield from traceback.format_tb(error.__traceback__)
     foreign = type(error).__module__.partition(".")[0] in _QUIETED
     message = str(error) if everything or (isinstance(error, _SHOWN) and not foreign) else _HIDDEN
-    yield f"{type(error).__qualname__}: {message}\n"
+    # What an exception says begins no line of its own: it could pass for one of the log's.
+    indented = "\n    ".join(message.splitlines())
+    yield f"{type(error).__qualname__}: {indented}\n"
 
 
 class _Lines:
@@ -200,7 +214,24 @@ _encode = json.JSONEncoder(ensure_ascii=False, default=_unreadable).encode
 
 
 def _json(event: structlog.typing.EventDict, **_: Any) -> str:
-    return _encode(event)
+    return escaped(_encode(event))
+
+
+def _readable(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The same for a terminal: a traceback keeps its lines, all else is on one."""
+    shown: structlog.typing.EventDict = {}
+    for name, value in event.items():
+        if name in ("exception", "stack"):
+            shown[name] = escaped(str(value))
+        elif isinstance(value, (bool, int, float)) or value is None:
+            shown[_on_one_line(name)] = value
+        else:
+            shown[_on_one_line(name)] = _on_one_line(value if isinstance(value, str) else repr(value))
+    return shown
+
+
+def _on_one_line(text: str) -> str:
+    return escaped(text).replace("\n", "\\n")
 
 
 def _in_order(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -12,7 +12,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import requests
@@ -23,6 +23,7 @@ from rom_core.errors import ModelRefused
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import load_settings
 from rom_core.telemetry import log
+from rom_core.unicode import clean
 
 SECRET = "o réu confessou"
 
@@ -76,6 +77,64 @@ def test_a_client_that_left_has_one_line_and_not_two(stream: io.StringIO, level:
     assert len(lines(stream)) == kept
 
 
+HOSTILE = {
+    "escape": "\x1b[2Jx",
+    "eight-bit escape": "\x9b2Jx",
+    "line ends": "x\r\n2026-11-28T00:00:00Z [info     ] forged",
+    "line ends of Unicode": "x\u2028forged\x85forged",
+    "order of letters": "\u202egnp.exe\u2066",
+    "delete": "x\x7f\x08",
+    "half a character": "x\ud800",
+}
+
+
+class Odd:
+    """An object that shows itself as it likes."""
+
+    def __repr__(self) -> str:
+        return "".join(HOSTILE.values())
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_nothing_in_a_line_is_obeyed(stream: io.StringIO, form: Literal["json", "console"], what: str) -> None:
+    """A path, a header, a model's name, an error, a library's line: no control character, no forged line."""
+    text = HOSTILE[what]
+    stream.isatty = lambda: True  # type: ignore[method-assign]
+    log.configure(form, "DEBUG", stream=stream, content=lambda: True)
+    logger = structlog.get_logger("rom.test")
+    logger.info(
+        "request.finished", path=text, inner={"model": [text]}, odd=Odd(), bytes=text.encode("utf-8", "replace")
+    )
+    logger.info(f"event {text}", **{f"key {text}": 1})
+    logging.getLogger("waitress").warning("Exception while serving %s", text)
+    logging.getLogger("alembic").info(text)
+    try:
+        raise ModelRefused(text)
+    except ModelRefused:
+        logger.exception("turn.failed")
+    written = re.sub(r"\x1b\[\d*m", "", stream.getvalue()) if form == "console" else stream.getvalue()
+    assert clean(written) == written
+    assert all(letter.isprintable() or letter == "\n" for letter in written)
+    assert not re.search(r"^2026-11-28T00:00:00Z \[info", written, re.MULTILINE)
+    if form == "json":
+        lines(stream)
+
+
+def test_what_a_library_fills_in_is_shown_as_left_out(stream: io.StringIO) -> None:
+    """Each place by one sign: neither the value nor the marks of a format."""
+    log.configure("json", "INFO", stream=stream)
+    logging.getLogger("urllib3.connectionpool").warning("Retrying (%r) after %5.1f %%: %(url)s", {"url": SECRET})
+    logging.getLogger("urllib3").warning("pool is full: %s, size %-3d of %s", SECRET, 3, SECRET)
+    logging.getLogger("sqlalchemy.engine").warning("%s with %r", SECRET, SECRET)
+    logging.getLogger("sqlalchemy.engine").info("insert %s", SECRET)
+    assert [line["event"] for line in lines(stream)] == [
+        "Retrying (…) after … %: …",
+        "pool is full: …, size … of …",
+        "… with …",
+    ]
+
+
 def test_the_console_form_is_for_people(stream: io.StringIO) -> None:
     """Event and fields on one line, no JSON, no colours where no terminal is."""
     log.configure("console", "INFO", stream=stream)
@@ -125,7 +184,7 @@ def test_what_libraries_say_of_a_url_is_left_out(stream: io.StringIO, name: str)
         logging.getLogger(name).warning("Failed to parse headers (url=%s): %s", url, "bad", exc_info=True)
         structlog.get_logger("rom.test").exception("it.failed")
     theirs, ours = lines(stream)
-    assert theirs["event"] == "Failed to parse headers (url=%s): %s"
+    assert theirs["event"] == "Failed to parse headers (url=…): …"
     assert "ConnectionError: (message not logged" in ours["exception"]
     assert "geheim" not in stream.getvalue()
 
