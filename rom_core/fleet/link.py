@@ -147,6 +147,10 @@ class PostgresLink:
         try:
             with self._failing():
                 yield
+        except LinkLost as error:
+            if late.finished.is_set():
+                raise LinkLost(f"no answer within {_ASK_SECONDS:g} s") from error
+            raise
         finally:
             late.cancel()
 

@@ -138,7 +138,7 @@ class Member:
         """What comes first on a new connection: whatever was told while there was none has been missed."""
         self._beat(link)
         self._reached()
-        self._tell(*self._callbacks)
+        self._tell_all()
 
     def round(self, link: Link) -> None:
         """Listen until the next heartbeat is due, then beat. Raises LinkLost."""
@@ -148,7 +148,7 @@ class Member:
                 self._hear(link, note)
         if not self._stopped.is_set():
             self._beat(link)
-            self._tell(*self._callbacks)
+            self._tell_all()
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -190,6 +190,10 @@ class Member:
             if leads:
                 self._tell(LEADER)
         return beat.newest
+
+    def _tell_all(self) -> None:
+        """Of everything that a message may have been missed of."""
+        self._tell(*(topic for topic in tuple(self._callbacks) if topic != LEADER))
 
     def _tell(self, *topics: str) -> None:
         for topic in topics:
