@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from rom_core.agent.loop import ToolLoop
-from rom_core.agent.model_call import ModelCalls, Transport
+from rom_core.agent.model_call import LateTransport, ModelCalls, Transport
 from rom_core.agent.tool_run import ToolRuns
 from rom_core.concurrency.cancel import Deadline
 from rom_core.concurrency.clock import Clock, SystemClock
@@ -24,14 +24,15 @@ from rom_core.concurrency.watchdog import Watchdog
 from rom_core.concurrency.workers import WorkerPool
 from rom_core.errors import BedrockDisabled, Draining, InternalError, Overloaded, PluginError, RomError, UnknownModel
 from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished, TurnStarted
+from rom_core.fleet.joining import fleet_of
 from rom_core.plugin.answers import answer_of
 from rom_core.plugin.catalogue import Catalogue, Plugin
 from rom_core.plugin.snapshot import Snapshot, build_snapshot
 from rom_core.settings import Settings
 from rom_core.telemetry import log
 from rom_core.telemetry.ids import new_id
-from rom_core.turn import Attempt, Sink, Turn
-from rom_core.turn_values import ChatRequest, ModelReply, TurnResult
+from rom_core.turn import Sink, Turn
+from rom_core.turn_values import ChatRequest, TurnResult
 
 if TYPE_CHECKING:
     from rom_core.flags import Flags
@@ -87,7 +88,7 @@ class Runtime:
         tools = ToolRuns(self.tool_pool)
         self._core = (
             ToolLoop(tools, self.watchdog, self.check_enabled),
-            ModelCalls(_LateTransport(self), self.check_enabled),
+            ModelCalls(LateTransport(lambda: self.transport), self.check_enabled),
             tools,
         )
         self.flags = flags
@@ -97,6 +98,7 @@ class Runtime:
             self.swap(self.build(settings))
         else:
             flags.open(build=self.build, swap=self.swap, emit=self.emit, time=lambda: self.clock.time())
+        self.fleet = fleet_of(flags, self.clock, lambda: self.current.version, self.draining.is_set)
 
     @property
     def current(self) -> Snapshot:
@@ -131,6 +133,7 @@ class Runtime:
                 raise PluginError(plugin.name, f"rom_start failed: {type(error).__name__}: {error}") from error
         if self.flags is not None:
             self.flags.announce()
+        self.fleet.start()
 
     def drain(self) -> None:
         """Take no new turns from now on, and tell whoever makes turns wait."""
@@ -146,6 +149,7 @@ class Runtime:
         for plugin in self.catalogue.plugins.values():
             if "rom_stop" in plugin.hooks:
                 self._stop(plugin)
+        self.fleet.stop()
         self.watchdog.stop()
         self.turn_pool.stop()
         self.tool_pool.stop()
@@ -338,13 +342,3 @@ def _log_context(turn: Turn) -> AbstractContextManager[Any]:
     return structlog.contextvars.bound_contextvars(
         trace_id=turn.trace_id, request_id=turn.request_id, turn_id=turn.id, cohort=turn.cohort
     )
-
-
-class _LateTransport:
-    """The runtime's transport, looked up at each request: it is opened after the pipeline is built."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    def converse(self, attempt: Attempt, request: dict[str, Any]) -> ModelReply:
-        return self._runtime.transport.converse(attempt, request)

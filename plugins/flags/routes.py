@@ -49,13 +49,15 @@ class _ChangeResource(_Resource, ABC):
     """A POST that changes the settings, and answers what changed."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All or nothing; the ETag is the new version."""
+        """All or nothing; the ETag is the new version. Waits up to 5 s until it is in force everywhere."""
         fields = read_fields(req, self._runtime.current.settings.MAX_BODY_BYTES)
         author = author_of(req, fields.pop(REASON, None))
         applied = self._apply(req, fields, author)
         if applied.pending:
             resp.status = falcon.HTTP_202
-        _answer(resp, shapes.applied_of(applied, self._runtime.current.settings), applied.version)
+        reached = self._runtime.fleet.wait_in_force(applied.version, durable=applied.durable)
+        body = shapes.applied_of(applied, self._runtime.current.settings, reached)
+        _answer(resp, body, applied.version)
 
     @abstractmethod
     def _apply(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Applied:

@@ -10,6 +10,7 @@ from rom_core.concurrency.clock import iso
 from rom_core.concurrency.workers import WorkerPool
 from rom_core.flags import Applied, Flags
 from rom_core.flags.proposals import KILL_SWITCH
+from rom_core.fleet import Fleet, InForceAt
 from rom_core.plugin.catalogue import describe
 from rom_core.plugin.snapshot import Snapshot
 from rom_core.runtime import Runtime
@@ -44,10 +45,11 @@ def flags_of(source: Flags) -> dict[str, Any]:
     }
 
 
-def applied_of(applied: Applied, settings: Settings) -> dict[str, Any]:
-    """The answer to a change; `settings` mask what is a secret."""
+def applied_of(applied: Applied, settings: Settings, reached: InForceAt) -> dict[str, Any]:
+    """The answer to a change; `settings` mask what is a secret, `reached` tells where it is in force."""
     return {
         "version": applied.version,
+        "in_force": {"instances": reached.instances, "of": reached.of, "unconfirmed": list(reached.unconfirmed)},
         "changed": {name: {"from": old, "to": new} for name, (old, new) in applied.changed.items()},
         "durable": applied.durable,
         "skipped": _problems(applied.skipped),
@@ -101,6 +103,8 @@ def status_of(runtime: Runtime) -> dict[str, Any]:
         ],
         CANARY: canary_of(snapshot),
         PENDING: [] if flags is None else pending_of(flags),
+        "instances": instances_of(runtime.fleet),
+        "fleet_away": runtime.fleet.away,
         "store": None if flags is None else store_of(flags.trouble, durable=flags.durable),
     }
 
@@ -109,6 +113,22 @@ def canary_of(snapshot: Snapshot) -> dict[str, Any] | None:
     """{percent, flags, include, salt} of the canary in force, None without one."""
     canary = snapshot.canary
     return None if canary is None else {"percent": canary.percent, **canary.as_dict()}
+
+
+def instances_of(fleet: Fleet) -> list[dict[str, Any]]:
+    """[{id, release, version, since, seen, draining, self}] of the instances that share the store, this one first."""
+    return [
+        {
+            "id": each.id,
+            "release": each.release,
+            "version": each.version,
+            "since": iso(each.since),
+            "seen": iso(each.seen),
+            "draining": each.draining,
+            "self": each.id == fleet.id,
+        }
+        for each in fleet.instances
+    ]
 
 
 def pending_of(flags: Flags) -> list[dict[str, Any]]:
@@ -245,6 +265,7 @@ FLAGS_ANSWER = _object(
 APPLIED_ANSWER = _object(
     {
         "version": _VERSION,
+        "in_force": _object({"instances": _COUNT, "of": _COUNT, "unconfirmed": _list(_TEXT)}),
         "changed": _map(_object({"from": _ANY, "to": _ANY})),
         "durable": _BOOL,
         "skipped": _PROBLEMS,
@@ -285,6 +306,20 @@ STATUS_ANSWER = _object(
         "observer_errors": _list(_object({"plugin": _TEXT, "hook": _TEXT, "count": _COUNT})),
         CANARY: _CANARY,
         PENDING: _PENDING,
+        "instances": _list(
+            _object(
+                {
+                    "id": _TEXT,
+                    "release": _TEXT,
+                    "version": _VERSION,
+                    "since": {"type": "string", "description": "when it joined, by the clock of the store"},
+                    "seen": {"type": "string", "description": "its last heartbeat; unseen for 15 s it leaves the list"},
+                    "draining": _BOOL,
+                    "self": {"type": "boolean", "description": "the one that answers"},
+                }
+            )
+        ),
+        "fleet_away": {"type": "string", "description": "why the others cannot be reached, or empty"},
         "store": {"anyOf": [{"type": "null"}, _STORE]},
     }
 )

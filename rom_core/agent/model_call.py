@@ -32,6 +32,17 @@ class Transport(Protocol):
         """Send one request, pass text to `attempt.text`, return the complete reply or raise a RomError."""
 
 
+class LateTransport:
+    """The Transport that `find` gives, looked up at each request: it is opened after the pipeline is built."""
+
+    def __init__(self, find: Callable[[], Transport]) -> None:
+        self._find = find
+
+    def converse(self, attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        """As Transport."""
+        return self._find().converse(attempt, request)
+
+
 class ModelCalls:
     """The core's innermost `rom_model_call` and `rom_model_attempt`."""
 

@@ -204,12 +204,20 @@ def _print_change(client: AdminClient, answer: Mapping[str, Any], as_json: bool)
             style="yellow",
         )
         return
-    client.say(f"version {answer['version']} is in force" + ("" if changed else ", nothing changed"))
+    client.say(f"version {answer['version']} is in force{_where(answer)}" + ("" if changed else ", nothing changed"))
     for name, change in changed.items():
         client.say(f"  {_change_line(name, change)}")
+    for id_ in answer.get("in_force", {}).get("unconfirmed", ()):
+        client.say(f"not confirmed by {id_}", style="bold red")
     if not answer["durable"]:
         client.say("not durable: the store cannot be written, a restart undoes it", style="bold red")
     _print_notes(client, answer)
+
+
+def _where(answer: Mapping[str, Any]) -> str:
+    """Of how many instances; of one there is nothing to say."""
+    reached = answer.get("in_force")
+    return f" at {reached['instances']} of {reached['of']} instances" if reached and reached["of"] > 1 else ""
 
 
 def _print_notes(client: AdminClient, answer: Mapping[str, Any]) -> None:

@@ -20,6 +20,10 @@ def status_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     if store is not None and (store["state"] != "ok" or not store["durable"]):
         lost = "" if store["durable"] else "; what is in force would not survive a restart"
         yield f"store     {store['state']}: {store['detail']}{lost}"
+    if answer.get("fleet_away"):
+        yield f"fleet     AWAY, as last heard of: {answer['fleet_away']}"
+    if len(answer.get("instances", ())) > 1:
+        yield from _instances(answer)
     canary = answer["canary"]
     if canary is not None:
         flags = ", ".join(f"{name}={_shown(value)}" for name, value in canary["flags"].items())
@@ -33,6 +37,17 @@ def status_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     width = max((len(plugin["name"]) for plugin in answer["plugins"]), default=0)
     for plugin in answer["plugins"]:
         yield from _plugin(plugin, width)
+
+
+def _instances(answer: Mapping[str, Any]) -> Iterator[str]:
+    newest = max(each["version"] for each in answer["instances"])
+    for each in answer["instances"]:
+        behind = "" if each["version"] == newest else f", BEHIND version {newest}"
+        draining = ", draining" if each["draining"] else ""
+        own = ", this one" if each["self"] else ""
+        since, seen = each["since"][:19].replace("T", " "), each["seen"][11:19]
+        version = f"release {each['release']}, version {each['version']}"
+        yield f"instance  {each['id']}: {version}{behind}, since {since}, seen {seen} UTC{draining}{own}"
 
 
 def _plugin(plugin: Mapping[str, Any], width: int) -> Iterator[str]:

@@ -134,6 +134,12 @@ class Flags:
         """Whether all that counts now would survive a restart."""
         return not self.now.unkept and not self._kills
 
+    @property
+    def stored_version(self) -> int:
+        """The newest version that is in force here and that others can see."""
+        now = self.now
+        return now.state.version - len(now.unkept)
+
     def history(self, limit: int, before: int | None = None) -> list[tuple[Version, bool]]:
         """Versions, newest first, each with whether it is durable. Raises StoreUnavailable."""
         unkept = [version for version in reversed(self.now.unkept) if before is None or version.number < before]

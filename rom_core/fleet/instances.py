@@ -8,9 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-LEADER = "leader"
-"""The topic of whoever wants to know that this instance has begun to lead."""
-
 
 @dataclass(frozen=True, slots=True)
 class Instance:
@@ -57,7 +54,11 @@ class Fleet(Protocol):
         """Why the fleet cannot be reached, "" while it can."""
 
     def on(self, topic: str, callback: Callable[[], None]) -> None:
-        """Call back when the store tells of `topic`, and whenever a message may have been missed; never for long."""
+        """Call back when the store tells of `topic`, and whenever a message may have been missed.
+
+        `rom_core.store.sharing.notify` tells of one; LEADER is told when this instance begins to lead. The thread of
+        the fleet calls back, so never for long.
+        """
 
     def wait_in_force(self, version: int, *, durable: bool) -> InForceAt:
         """Wait until `version` or a newer one is in force everywhere, at most 5 seconds.

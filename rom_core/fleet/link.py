@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rom_core.fleet.instances import Instance
+from rom_core.store.sharing import CHANNEL, LEADER
 
-CHANNEL = "rom"
 CONFIRMED = "confirmed"
 UNSEEN_SECONDS = 15.0
 LEASE_SECONDS = 9.0
@@ -37,7 +37,7 @@ ON CONFLICT (id) DO UPDATE SET version = excluded.version, seen = excluded.seen,
 """
 _LEASE = """
 INSERT INTO rom_leases AS held (name, holder, term, expires)
-SELECT 'leader', %(id)s, 1, now + %(seconds)s FROM date_part('epoch', clock_timestamp()) AS now
+SELECT %(name)s, %(id)s, 1, now + %(seconds)s FROM date_part('epoch', clock_timestamp()) AS now
 ON CONFLICT (name) DO UPDATE SET
     holder = excluded.holder,
     term = CASE WHEN held.holder = excluded.holder AND held.expires > excluded.expires - %(seconds)s
@@ -46,7 +46,7 @@ ON CONFLICT (name) DO UPDATE SET
 WHERE held.holder = excluded.holder OR held.expires <= excluded.expires - %(seconds)s
 RETURNING term
 """
-_GIVE_UP = "UPDATE rom_leases SET expires = 0 WHERE name = 'leader' AND holder = %(id)s"
+_GIVE_UP = "UPDATE rom_leases SET expires = 0 WHERE name = %(name)s AND holder = %(id)s"
 _SWEEP = "DELETE FROM rom_instances WHERE seen < date_part('epoch', clock_timestamp()) - %(seconds)s"
 _LIST = "SELECT id, release, version, since, seen, draining FROM rom_instances ORDER BY since, id"
 _LEAVE = "DELETE FROM rom_instances WHERE id = %(id)s"
@@ -111,9 +111,11 @@ class PostgresLink:
             row = {"id": me.id, "release": me.release, "version": me.version, "draining": me.draining}
             self._connection.execute(_BEAT, row | {"since": me.since or None})
             if lead:
-                won = self._connection.execute(_LEASE, {"id": me.id, "seconds": LEASE_SECONDS}).fetchone()
+                won = self._connection.execute(
+                    _LEASE, {"name": LEADER, "id": me.id, "seconds": LEASE_SECONDS}
+                ).fetchone()
             else:
-                self._connection.execute(_GIVE_UP, {"id": me.id})
+                self._connection.execute(_GIVE_UP, {"name": LEADER, "id": me.id})
                 won = None
             if confirm:
                 self._connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f"{CONFIRMED} {me.id} {me.version}"))
@@ -131,7 +133,7 @@ class PostgresLink:
         """As Link."""
         with self._asking():
             self._connection.execute(_LEAVE, {"id": id_})
-            self._connection.execute(_GIVE_UP, {"id": id_})
+            self._connection.execute(_GIVE_UP, {"name": LEADER, "id": id_})
 
     def close(self) -> None:
         """As Link."""

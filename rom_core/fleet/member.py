@@ -15,12 +15,11 @@ import structlog
 
 from rom_core.concurrency.clock import Clock
 from rom_core.errors import RomError
-from rom_core.fleet.instances import LEADER, InForceAt, Instance
+from rom_core.fleet.instances import InForceAt, Instance
 from rom_core.fleet.link import CONFIRMED, LEASE_SECONDS, Link, LinkLost
 from rom_core.settings import InvalidSettings
+from rom_core.store.sharing import LEADER, VERSIONS_TOPIC
 
-VERSIONS = "versions"
-"""The topic of changes of the settings."""
 BEAT_SECONDS = 3.0
 CONFIRM_SECONDS = 5.0
 # The holder of the lease stops believing in it so much earlier than the others.
@@ -158,7 +157,7 @@ class Member:
             with self._changed, suppress(KeyError, ValueError):
                 self._listed[words[0]] = dataclasses.replace(self._listed[words[0]], version=int(words[1]))
                 self._changed.notify_all()
-        elif topic == VERSIONS:
+        elif topic == VERSIONS_TOPIC:
             self._beat(link)
         else:
             self._tell(topic)

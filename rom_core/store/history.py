@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from rom_core.store import rows
 from rom_core.store.base import Store
 from rom_core.store.overrides import State, StoreConflict, Trouble, Version, replay
+from rom_core.store.sharing import VERSIONS_TOPIC, notify
 from rom_core.store.sqlite.store import SqliteStore
 
 
@@ -42,7 +44,11 @@ class StoredOverrides:
             state = replay(self._versions(connection))
             if state.version != after:
                 raise StoreConflict(f"the newest version is {state.version}, not {after}")
-            rows.add(connection, versions)
+            try:
+                rows.add(connection, versions)
+            except IntegrityError as error:
+                raise StoreConflict("another instance has appended a version at the same moment") from error
+            notify(connection, VERSIONS_TOPIC, versions[-1].number)
             return replay(versions, state)
 
         self._store.known = self._store.write(commit, copied=True)

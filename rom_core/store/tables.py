@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Double, ForeignKey, Integer, MetaData, Table, Text
 
 from rom_core.tables import Tables
 
@@ -34,5 +34,24 @@ SEALS = Table(
     METADATA,
     Column("owner", Text, primary_key=True),
     Column("seal", Text, nullable=False),
+)
+# Both are of a fleet; times are seconds since the epoch by the database's clock.
+INSTANCES = Table(
+    "rom_instances",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("release", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("since", Double, nullable=False),
+    Column("seen", Double, nullable=False),
+    Column("draining", Boolean, nullable=False),
+)
+LEASES = Table(
+    "rom_leases",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("term", BigInteger, nullable=False),
+    Column("expires", Double, nullable=False),
 )
 CORE = Tables(METADATA, "rom_core.store.migrations", copied=True)

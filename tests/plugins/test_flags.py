@@ -179,6 +179,7 @@ def test_the_kill_switch_by_form_and_by_json(admin: Admin, body: bytes, kind: st
         "durable": True,
         "skipped": [],
         "awaiting_restart": {},
+        "in_force": {"instances": 1, "of": 1, "unconfirmed": []},
     }
     assert admin.runtime.bedrock_enabled() is False
     assert answer.headers["ETag"] == '"2"'
@@ -418,6 +419,7 @@ def test_a_kill_that_is_not_in_force_yet_shows_everywhere(admin: Admin, monkeypa
             "durable": False,
             "skipped": [],
             "awaiting_restart": {},
+            "in_force": {"instances": 1, "of": 1, "unconfirmed": []},
         }
         assert admin.reload("RATIO=0.25").status_code == 503
         shown, status = admin.get("/admin/flags").json, admin.get("/admin/status").json

@@ -23,7 +23,15 @@ CALM: dict[str, Any] = {
     "observer_errors": [],
     "canary": None,
     "store": {"state": "ok", "detail": "", "durable": True},
+    "fleet_away": "",
+    "instances": [],
 }
+
+
+def instance(id_: str, version: int, **members: Any) -> dict[str, Any]:
+    """An instance of the fleet."""
+    times = {"since": "2026-11-24T23:56:42.000+00:00", "seen": "2026-11-25T10:00:01.000+00:00"}
+    return {"id": id_, "release": "1.2.3", "version": version, "draining": False, "self": False, **times, **members}
 
 
 def test_when_all_is_well_it_is_short() -> None:
@@ -79,3 +87,16 @@ def test_what_is_not_as_it_should_be_is_told() -> None:
 def test_without_a_store_nothing_is_said_of_it() -> None:
     """A server whose settings cannot change has none."""
     assert not [line for line in status_lines(CALM | {"store": None}) if line.startswith("store")]
+
+
+def test_a_fleet_is_listed() -> None:
+    """A line for each instance, with what it has that the others do not; and whether they can be heard at all."""
+    fleet = [instance("a-1", 12, self=True), instance("b-2", 11), instance("c-3", 12, draining=True)]
+    lines = list(status_lines(CALM | {"instances": fleet, "fleet_away": "no answer within 5 s"}))
+    assert [line for line in lines if line.startswith(("fleet", "instance"))] == [
+        "fleet     AWAY, as last heard of: no answer within 5 s",
+        "instance  a-1: release 1.2.3, version 12, since 2026-11-24 23:56:42, seen 10:00:01 UTC, this one",
+        "instance  b-2: release 1.2.3, version 11, BEHIND version 12, since 2026-11-24 23:56:42, seen 10:00:01 UTC",
+        "instance  c-3: release 1.2.3, version 12, since 2026-11-24 23:56:42, seen 10:00:01 UTC, draining",
+    ]
+    assert not [line for line in status_lines(CALM | {"instances": fleet[:1]}) if line.startswith("instance")]

@@ -1,0 +1,35 @@
+"""What a transaction has to do because other instances share the database; in one of a single instance, nothing."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+
+from rom_core.store.tables import LEASES
+
+CHANNEL: Final = "rom"
+VERSIONS_TOPIC: Final = "versions"
+LEADER: Final = "leader"
+
+
+class NotLeader(Exception):
+    """Another instance leads by now: what this one has decided as the leader does not count."""
+
+
+def notify(connection: Connection, topic: str, *words: object) -> None:
+    """Tell every instance of `topic` once this transaction is committed."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_notify(CHANNEL, " ".join(map(str, (topic, *words))))))
+
+
+def as_leader(connection: Connection, holder: str, term: int | None) -> None:
+    """Let nobody else begin to lead before this transaction has ended.
+
+    Raises NotLeader unless `holder` leads in `term`.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    lease = select(LEASES.c.term).where(LEASES.c.name == LEADER, LEASES.c.holder == holder, LEASES.c.term == term)
+    if term is None or connection.execute(lease.with_for_update()).first() is None:
+        raise NotLeader(f"term {term} has ended")
