@@ -28,6 +28,7 @@ from rom_core.fleet.joining import fleet_of
 from rom_core.plugin.answers import answer_of
 from rom_core.plugin.catalogue import Catalogue, Plugin
 from rom_core.plugin.snapshot import Snapshot, build_snapshot
+from rom_core.resilience.repeats import Repeats
 from rom_core.settings import Settings
 from rom_core.telemetry import log
 from rom_core.telemetry.ids import new_id
@@ -80,6 +81,7 @@ class Runtime:
         self.draining = threading.Event()
         self._closers: list[Callable[[], None]] = []
         self._places = Places(self.max_turns)
+        self._repeats = Repeats(self.clock)
         self._stopped = False
         self._log_level = ""
         self._current: Snapshot
@@ -268,7 +270,7 @@ class Runtime:
             seconds = min(seconds, request.client_timeout)
         return Turn(
             id=f"chat-{new_id()}",
-            request=request,
+            request=self._repeats.marked(request),
             snapshot=snapshot,
             clock=self.clock,
             deadline=Deadline(self.clock, seconds, started=accepted_at),
@@ -306,6 +308,7 @@ class Runtime:
                 failure = InternalError("an unforeseen error; the log has it under this trace id")
                 raise failure from error
             finally:
+                self._repeats.note(turn, failure)
                 turn.emit(TurnFinished(turn, result, failure, turn.deadline.elapsed()))
         return answer
 

@@ -70,8 +70,10 @@ class ChatRequest:
     """A validated request for one turn, whatever dialect it came in.
 
     `messages` are Converse messages, the last one the person's new question. `key_name` names the API key, never the
-    key itself. `show_thinking`: what a model thinks is shown. `client_timeout` (seconds) and `client_retries` are what
-    the client itself states of its patience and of how often it has asked already. None means: as the settings say.
+    key itself. `client_timeout` (seconds) and `client_retries` are what the client itself states of its patience and of
+    how often it has asked already. `fingerprint` is the same for the same key, route and body, "" where repeats are not
+    looked for; `repeated`: the very same question failed a moment ago, so that a model call is one request on the wire.
+    None means: as the settings say.
     """
 
     messages: tuple[Message, ...]
@@ -87,6 +89,8 @@ class ChatRequest:
     key_name: str = ""
     client_timeout: float | None = None
     client_retries: int = 0
+    fingerprint: str = ""
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class ModelCalls:
         """Attempt until a reply is complete or nobody wants to try again; raises the last attempt's error."""
         turn = call.turn
         hook = turn.snapshot.pipeline.hook
-        limit = turn.settings.MAX_MODEL_REQUESTS
+        limit = 1 if turn.request.repeated else turn.settings.MAX_MODEL_REQUESTS
         while True:
             call.check()
             # Before the plugins: an open circuit must not answer in its place.

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import falcon
 
-from rom_core.http.client_timeouts import with_client_timeouts
+from rom_core.http.client_timeouts import with_client_timeouts, with_fingerprint
 from rom_core.http.environ import HANG_UP, LET_IN
 from rom_core.http.stream import TurnStream
 from rom_core.runtime import Runtime
@@ -43,7 +43,7 @@ def answer(
     try:
         req.env.get(LET_IN, _nobody_waits)()
         request, dialect = read(req)
-        request = with_client_timeouts(request, req)
+        request = with_fingerprint(with_client_timeouts(request, req), req, route)
         turn = runtime.turn(
             request,
             route=route,

@@ -15,6 +15,7 @@ from rom_core.http import problems
 from rom_core.http.addresses import ClientAddress
 from rom_core.http.auth import Authentication, Authenticator
 from rom_core.http.canonical_path import CanonicalPath, plain_template
+from rom_core.http.cors import Cors
 from rom_core.http.headers import CommonHeaders
 from rom_core.http.ids import RequestIds
 from rom_core.http.openapi import OpenApiResource
@@ -86,6 +87,7 @@ def create_app(runtime: Runtime) -> App:
             ClientAddress(runtime.current.settings.TRUSTED_PROXY_COUNT),
             RequestIds(runtime.clock),
             CommonHeaders(),
+            Cors(lambda: runtime.current.settings),
             CanonicalPath(),
             RequestEvents(runtime),
             Authentication(app.authenticator, runtime.emit),

@@ -18,7 +18,7 @@ import structlog
 from rom_core.concurrency.clock import Clock
 from rom_core.errors import AdminClosed, NotFound, Rejected, RomError, TooManyAttempts, Unauthorized
 from rom_core.events import Event, RequestRejected
-from rom_core.http.canonical_path import is_canonical, raw_path
+from rom_core.http.canonical_path import is_canonical, not_served, raw_path
 from rom_core.http.environ import REFUSAL
 from rom_core.http.guesses import Guesses, Throttled
 from rom_core.http.hosts import check_names
@@ -83,7 +83,7 @@ class Authenticator:
         """
         found = self._route(falcon.uri.decode(path.partition("?")[0], unquote_plus=False))
         if found is None or not is_canonical(raw_path(path), found[1]):
-            return NotFound(f"nothing is served under {path[:_SHOWN_CHARS]}")
+            return NotFound(not_served(path.partition("?")[0]))
         try:
             self.identify(found[0], method, lambda name: headers.get(name.upper().replace("-", "_")), address)
         except RomError as error:
@@ -100,7 +100,9 @@ class Authenticator:
         keys = self._secrets("key", "")
         if not keys:
             settings = self._settings()
-            check_names(header("Host"), header("Origin"), (*settings.ALLOWED_HOSTS, settings.HOST))
+            origin = header("Origin")
+            named = None if origin in settings.CORS_ORIGINS else origin
+            check_names(header("Host"), named, (*settings.ALLOWED_HOSTS, settings.HOST))
         kind = getattr(resource, "auth", "key")
         if kind == "open" or method == "OPTIONS":
             return Identity()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -47,12 +48,13 @@ def read_json(req: falcon.Request, max_bytes: int) -> Any:
 
 
 def read_raw(req: falcon.Request, max_bytes: int) -> bytes:
-    """The body as it came. Raises PayloadTooLarge."""
+    """The body as it came; its digest goes to `req.context.body_digest`. Raises PayloadTooLarge."""
     if (req.content_length or 0) > max_bytes:
         raise PayloadTooLarge(f"the body has {req.content_length} bytes; the limit is {max_bytes}")
     raw = req.bounded_stream.read(max_bytes + 1)
     if len(raw) > max_bytes:
         raise PayloadTooLarge(f"the body has more than {max_bytes} bytes, which is the limit")
+    req.context.body_digest = hashlib.sha256(raw).digest()
     return raw
 
 

@@ -17,6 +17,21 @@ _FIELD = re.compile(r"{(?P<name>[A-Za-z_]\w*)(?::(?P<converter>\w+)(?:\([^)]*\))
 _AUTHORITY = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
 
+# Of the client's own, in what is answered.
+_SHOWN_CHARS = 100
+# What the newest clients ask for by themselves, and how each of them is told to ask for what is served.
+_RESPONSES = (
+    "use POST /v1/chat/completions: openai.chat(model) in the AI SDK, Agent('openai-chat:model') in pydantic-ai, "
+    "set_default_openai_api('chat_completions') in openai-agents, use_responses_api=False in LangChain"
+)
+
+
+def not_served(path: str) -> str:
+    """What is said of a path under which there is nothing."""
+    hint = f"; {_RESPONSES}" if path == "/v1/responses" or path.startswith("/v1/responses/") else ""
+    return f"nothing is served under {path[:_SHOWN_CHARS]}{hint}"
+
+
 def raw_path(target: str) -> str:
     """The path of a request target as it was sent, without its query; also of the absolute form (RFC 9112, 3.2.2)."""
     path = target.partition("?")[0]

@@ -26,6 +26,7 @@ from rom_core.errors import (
     Unauthorized,
     UnsupportedMediaType,
 )
+from rom_core.http.canonical_path import not_served
 from rom_core.http.error_styles import OVERLOADED, OWN, ErrorStyle, envelope_of, error_type, style_of
 from rom_core.settings import Settings
 
@@ -142,7 +143,7 @@ def _of_http_error(error: falcon.HTTPError, seconds: float | None, req: falcon.R
 def _undescribed(error: falcon.HTTPError, req: falcon.Request) -> str:
     """What Falcon's own errors about the route leave unsaid."""
     if isinstance(error, falcon.HTTPRouteNotFound):
-        return f"nothing is served under {req.path[:_SHOWN_CHARS]}"
+        return not_served(req.path)
     if isinstance(error, falcon.HTTPMethodNotAllowed):
         return f"{req.method[:_SHOWN_CHARS]} is not served here; allowed: {dict(error.headers or {}).get('Allow', '')}"
     return error.title or ""

@@ -31,3 +31,18 @@ def address_problem(url: str) -> str | None:
     if parts.scheme == "http" and not is_loopback(host):
         return "must begin with https://: plain http is for this machine (loopback) only"
     return None
+
+
+def origin_problem(origin: str) -> str | None:
+    """Why `origin` is none as a browser sends it: scheme, host and, where it is not the scheme's own, port."""
+    try:
+        parts = urlsplit(origin)
+        port = parts.port
+    except ValueError:
+        return "is no origin such as https://app.example"
+    own = {"http": 80, "https": 443}.get(parts.scheme)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    plain = f"{parts.scheme}://{host}" + ("" if port in (None, own) else f":{port}")
+    if own is None or not parts.hostname or origin != plain:
+        return "is no origin such as https://app.example: in small letters, with neither path nor the usual port"
+    return None

@@ -219,6 +219,14 @@ _SERVER = (
         "Names besides localhost under which a server without API_KEYS may be addressed; `*` for any.",
         item=str,
     ),
+    _process(
+        "CORS_ORIGINS",
+        list,
+        (),
+        "Origins of pages that may ask from a browser, as `https://app.example`; `*` for any, with API_KEYS.",
+        item=str,
+        sensitive=True,
+    ),
     _fixed("STATE_DIR", str, "var", "Folder of what must survive a restart, relative to the project's."),
     _fixed(
         "STATE_URL",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from rom_core.errors import RomError, family
-from rom_core.settings.addresses import address_problem, is_loopback
+from rom_core.settings.addresses import address_problem, is_loopback, origin_problem
 from rom_core.settings.declared import Rule
 from rom_core.settings.files import suggestion
 from rom_core.settings.keys import InvalidKeys, parse_api_keys, weakness_of
@@ -166,6 +166,16 @@ def _error_texts(settings: Settings) -> str | None:
     return None
 
 
+def _origins(settings: Settings) -> str | None:
+    for origin in settings.CORS_ORIGINS:
+        reason = None if origin == "*" else origin_problem(origin)
+        if reason is not None:
+            return f"{origin[:100]!r} {reason}"
+    if "*" in settings.CORS_ORIGINS and not settings.API_KEYS:
+        return "is `*`, and without API_KEYS every page that somebody opens could ask"
+    return None
+
+
 def _not_blank(name: str) -> Callable[[Settings], str | None]:
     def check(settings: Settings) -> str | None:
         return None if getattr(settings, name).strip() else "must not be blank"
@@ -201,5 +211,6 @@ CORE_RULES: tuple[Rule, ...] = (
     Rule(("TURN_DEADLINE_SECONDS", "EXHAUSTIVE_DEADLINE_SECONDS"), _deadlines_in_order),
     Rule(("PLUGINS",), _plugins_once),
     Rule(("TEXT_ERRORS",), _error_texts),
+    Rule(("CORS_ORIGINS", "API_KEYS"), _origins),
     *(Rule((name,), _not_blank(name)) for name in _TEXTS),
 )

@@ -287,7 +287,7 @@ def test_the_models_that_can_be_asked_for(client: openai.OpenAI) -> None:
     assert client.models.retrieve(MODEL).owned_by == "anthropic"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("gpt-6")
-    with pytest.raises(openai.NotFoundError, match="nothing is served under /v1/responses"):
+    with pytest.raises(openai.NotFoundError, match=r"nothing is served under /v1/responses; use POST /v1/chat/comp"):
         client.responses.create(model=MODEL, input="oi")
 
 

@@ -17,7 +17,11 @@ from rom_core.turn_values import ChatRequest
 
 def stated(*, stream: bool = False, **headers: str) -> tuple[float | None, int]:
     """What a request with these headers says: seconds, retries."""
-    names = {"read_timeout": "x-stainless-read-timeout", "retry_count": "x-stainless-retry-count"}
+    names = {
+        "read_timeout": "x-stainless-read-timeout",
+        "timeout": "x-stainless-timeout",
+        "retry_count": "x-stainless-retry-count",
+    }
     environ = falcon.testing.create_environ(headers={names[name]: value for name, value in headers.items()})
     request = with_client_timeouts(ChatRequest((), "conv", stream=stream), falcon.Request(environ))
     return request.client_timeout, request.client_retries
@@ -27,6 +31,14 @@ def test_the_timeout_less_the_answers_way() -> None:
     """A twentieth, at most a second, is kept for the answer to arrive in time."""
     assert stated(read_timeout="600") == (599.0, 0)
     assert stated(read_timeout="10.0") == (9.5, 0)
+
+
+def test_the_timeout_of_a_client_for_javascript() -> None:
+    """It states one for the whole answer under another name; a client that states both means the silence."""
+    assert stated(timeout="600") == (599.0, 0)
+    assert stated(timeout="600", read_timeout="20") == (19.0, 0)
+    assert stated(timeout="600", stream=True) == (None, 0)
+    assert stated(timeout="NOT_GIVEN") == (None, 0)
 
 
 def test_a_read_timeout_does_not_bound_a_stream() -> None:
