@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from rom_core.agent.loop import ToolLoop
 from rom_core.agent.model_call import LateTransport, ModelCalls, Transport
 from rom_core.agent.tool_run import ToolRuns
+from rom_core.concurrency.bounded import finished_within
 from rom_core.concurrency.cancel import Deadline
 from rom_core.concurrency.clock import Clock, SystemClock
 from rom_core.concurrency.places import Places
@@ -168,11 +169,7 @@ class Runtime:
             except BaseException:
                 logger.exception("plugin.stop_failed", plugin=plugin.name)
 
-        # In a thread that can be left behind: one plugin that hangs must not keep the others' work from being saved.
-        thread = threading.Thread(target=stop, name=f"rom-stop-{plugin.name}", daemon=True)
-        thread.start()
-        thread.join(_STOP_SECONDS)
-        if thread.is_alive():
+        if not finished_within(_STOP_SECONDS, stop, name=f"rom-stop-{plugin.name}"):
             logger.error("plugin.stop_overdue", plugin=plugin.name, seconds=_STOP_SECONDS)
 
     def _open_wire(self, settings: Settings) -> Transport:
