@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rom_core.store.address import DATABASE, Address
+from rom_core.store.address import DATABASE, Address, address_of
+from rom_core.store.base import Store
 from rom_core.store.history import StoredOverrides
 from rom_core.store.opening import open_store
 from rom_core.store.overrides import Change, Version
-from rom_core.store.owners import owners_of
+from rom_core.store.owners import Owner, owners_of
 
 NOW = 1_700_000_000.0
 OWNERS = owners_of("0.1.0", ())
+_OPEN: list[Store] = []
 
 
-def opened(folder: Path) -> StoredOverrides:
-    """The store of overrides as a process that starts opens it, in SQLite."""
-    return StoredOverrides(open_store(Address("sqlite", folder / DATABASE), OWNERS, lambda: NOW))
+def address(where: Path | str) -> Address:
+    """Of a folder, or of a URL."""
+    return Address("sqlite", where / DATABASE) if isinstance(where, Path) else address_of(where, "", Path())
+
+
+def opened(where: Path | str, owners: Sequence[Owner] = OWNERS) -> StoredOverrides:
+    """The store of overrides as a process that starts opens it, in SQLite in a folder, or behind a URL."""
+    store = open_store(address(where), owners, lambda: NOW)
+    _OPEN.append(store)
+    return StoredOverrides(store)
+
+
+def close_all() -> None:
+    """Close every store that `opened` has opened."""
+    while _OPEN:
+        _OPEN.pop().close()
 
 
 def version(number: int, *changes: Change, why: str = "") -> Version:
@@ -30,9 +46,9 @@ def put(name: str, after: Any, before: Any = None) -> Change:
     return Change(name, "set", before, after)
 
 
-def filled(folder: Path) -> StoredOverrides:
+def filled(where: Path | str) -> StoredOverrides:
     """A store whose newest version, 3, has MAX_TOKENS at 2."""
-    store = opened(folder)
+    store = opened(where)
     store.append(1, [version(2, put("MAX_TOKENS", 1))])
     store.append(2, [version(3, put("MAX_TOKENS", 2, before=1))])
     return store

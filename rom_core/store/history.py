@@ -7,33 +7,40 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from rom_core.errors import StoreRefused, StoreUnavailable
 from rom_core.store import rows
 from rom_core.store.base import Store
 from rom_core.store.overrides import State, StoreConflict, Trouble, Version, replay
 from rom_core.store.sharing import VERSIONS_TOPIC, notify
 from rom_core.store.sqlite.store import SqliteStore
+from rom_core.store.tables import VERSIONS
 
 
 class StoredOverrides:
-    """An OverrideStore."""
+    """An OverrideStore in `store`, which has just been opened. Raises StoreRefused if they cannot be read."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
+        try:
+            self._at_start: State | None = self._read()
+        except StoreUnavailable as error:
+            store.close()
+            raise StoreRefused(f"the overrides cannot be read at start: {error.detail}") from None
 
     @property
     def trouble(self) -> Trouble | None:
         """What is wrong with the store."""
-        return self._store.trouble
+        return self.store.trouble
 
     def load(self) -> State:
-        """The newest state."""
-        state = self._store.read(lambda connection: replay(self._versions(connection)))
-        self._store.known = state
-        return state
+        """The newest state; the first time the one that was read when the store was opened."""
+        # Lost at that moment the store must not look like one without overrides.
+        state, self._at_start = self._at_start, None
+        return state or self._read()
 
     def state_at(self, version: int) -> State | None:
         """The state at `version`."""
-        versions = self._store.read(self._versions)
+        versions = self.store.read(self._versions)
         before = [each for each in versions if each.number <= version]
         return replay(before) if before and before[-1].number == version else None
 
@@ -54,15 +61,32 @@ class StoredOverrides:
             notify(connection, VERSIONS_TOPIC, versions[-1].number)
             return replay(versions, state)
 
-        self._store.known = self._store.write(commit, copied=True)
+        self._at_start = None
+        try:
+            self.store.known = self.store.write(commit, copied=True)
+        except StoreUnavailable as error:
+            if _is_taken(error.__cause__) and len({each.number for each in versions}) == len(versions):
+                raise StoreConflict(f"another instance has made version {after + 1}") from None
+            raise
 
     def history(self, limit: int, before: int | None = None) -> list[Version]:
         """Newest first."""
-        found = self._store.read(self._versions)
+        found = self.store.read(self._versions)
         versions = [each for each in found if before is None or each.number < before]
         return versions[: -limit - 1 : -1] if limit > 0 else []
 
+    def _read(self) -> State:
+        state = self.store.read(lambda connection: replay(self._versions(connection)))
+        self.store.known = state
+        return state
+
     def _versions(self, connection: Connection) -> list[Version]:
-        if isinstance(self._store, SqliteStore):
-            return self._store.check_settings(connection)
+        if isinstance(self.store, SqliteStore):
+            return self.store.check_settings(connection)
         return rows.read(connection)
+
+
+def _is_taken(error: BaseException | None) -> bool:
+    """Whether PostgreSQL says that there is a version of that number."""
+    unique = getattr(error, "sqlstate", None) == "23505"
+    return unique and getattr(getattr(error, "diag", None), "table_name", None) == VERSIONS.name

@@ -47,6 +47,11 @@ _KNOWN: tuple[tuple[tuple[str, ...], str, bool], ...] = (
         "the name of the host leads nowhere; see to the host in STATE_URL, or to the name service",
         False,
     ),
+    (
+        ("invalid connection option", "invalid URI query parameter"),
+        "the driver does not know an option behind the ? in STATE_URL; take it away",
+        True,
+    ),
     (("too many",), "the database has no connection left; raise its limit, or end what holds them", False),
     (("starting up",), "the database is still starting; try again in a moment", False),
     (

@@ -7,11 +7,11 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from rom_core.concurrency.watchdog import Watchdog
@@ -31,6 +31,7 @@ START_SECONDS = 8.0
 MIGRATION_SECONDS = 60.0
 """For how long a start waits for another instance that migrates."""
 _LOCK_KEY = 0x524F4D46  # "ROMF"
+_LOCK_NOT_AVAILABLE = "55P03"
 _AGAIN_SECONDS = 0.25
 T = TypeVar("T")
 logger = structlog.get_logger("rom.store")
@@ -59,17 +60,7 @@ class PostgresStore:
             pool_size=5,
             max_overflow=5,
             pool_timeout=POOL_SECONDS,
-            connect_args={
-                "connect_timeout": CONNECT_SECONDS,
-                "tcp_user_timeout": int(CALL_SECONDS * 1000),
-                "keepalives_idle": 5,
-                "keepalives_interval": 2,
-                "keepalives_count": 2,
-                "application_name": "rom",
-                # Connections may lead through a pooler that gives each transaction another server.
-                "prepare_threshold": None,
-                **url.query,
-            },
+            connect_args={name: value for name, value in _connecting().items() if name not in url.query},
         )
         self._watchdog.start()
         try:
@@ -94,7 +85,7 @@ class PostgresStore:
 
     def write(self, action: Callable[[Connection], T], *, copied: bool = False) -> T:  # noqa: ARG002 - no copy is kept
         """In one transaction; a copy is what the server's own backups are for."""
-        return self._do(action, "")
+        return self._do(action, "SET LOCAL synchronous_commit = on; ")
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -106,24 +97,38 @@ class PostgresStore:
     def _prepare(self) -> None:
         """Reach the server, and migrate what has to be. Raises StoreRefused."""
         give_up = time.monotonic() + START_SECONDS
+        where = f"the store at {self.url.render_as_string(hide_password=True)} (STATE_URL)"
         while True:
             try:
-                waiting = self._transaction(lambda connection: due(connection, self._owners), "")
-                if waiting:
+                if self._transaction(self._due, ""):
                     self._migrate()
                 return
+            except StoreRefused as error:
+                raise StoreRefused(f"{where}: {error.detail}") from None
             except (SQLAlchemyError, OSError) as error:
                 sentence, lasting = refusal_of(_driver_error(error), self.url)
                 if lasting or time.monotonic() > give_up:
-                    where = self.url.render_as_string(hide_password=True)
-                    raise StoreRefused(f"the store at {where} (STATE_URL): {sentence}") from None
+                    raise StoreRefused(f"{where}: {sentence}") from None
             time.sleep(_AGAIN_SECONDS)
+
+    def _due(self, connection: Connection) -> Sequence[Owner]:
+        if connection.exec_driver_sql("SHOW transaction_read_only").scalar() == "on":
+            raise StoreRefused("the database is read-only; name the primary, or end its read-only mode")
+        return due(connection, self._owners)
 
     def _migrate(self) -> None:
         """One instance does it, on a connection of its own, while it holds the lock on another."""
         with self._engine.connect() as guard, guard.begin():
             guard.exec_driver_sql(f"SET LOCAL lock_timeout = {int(MIGRATION_SECONDS * 1000)}")
-            guard.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+            try:
+                guard.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                    raise
+                raise StoreRefused(
+                    f"another instance is migrating the database and has not ended after {MIGRATION_SECONDS:g} s; look "
+                    "at its log, end it, and start again"
+                ) from None
             with self._engine.connect() as connection, connection.begin():
                 for owner in due(connection, self._owners):
                     migrate(connection, owner)
@@ -136,10 +141,11 @@ class PostgresStore:
     def _do(self, action: Callable[[Connection], T], mode: str) -> T:
         try:
             done = self._again(action, mode)
-        except (SQLAlchemyError, OSError, MemoryError, UnicodeError) as error:
+        except (SQLAlchemyError, OSError, MemoryError, UnicodeError, rows.Damaged) as error:
             cause = _driver_error(error)
             reason = without_password(" ".join(str(cause).split())[:300], self.url) or type(cause).__name__
-            self._failing = Trouble("unwritable", f"it cannot be reached or written: {reason}")
+            if not isinstance(error, IntegrityError):
+                self._failing = Trouble("unwritable", f"it cannot be reached or written: {reason}")
             raise StoreUnavailable(f"the store is unavailable: {reason}") from cause
         self._failing = None
         return done
@@ -174,19 +180,36 @@ class PostgresStore:
         give_up = time.monotonic() + CALL_SECONDS
         descriptor: int = connection.connection.driver_connection.fileno()  # type: ignore[union-attr]
 
-        def check() -> None:
-            if time.monotonic() > give_up:
-                with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as watched:
-                    watched.shutdown(socket.SHUT_RDWR)
+        # A descriptor of our own: that of the driver may be somebody else's once the driver has closed it.
+        with socket.socket(fileno=os.dup(descriptor)) as watched:
 
-        with self._watchdog.watching(check):
-            yield
+            def check() -> None:
+                if time.monotonic() > give_up:
+                    with suppress(OSError):
+                        watched.shutdown(socket.SHUT_RDWR)
+
+            with self._watchdog.watching(check):
+                yield
 
 
 class _LostBeforeCommit(Exception):
     def __init__(self, cause: DBAPIError) -> None:
         super().__init__()
         self.cause = cause
+
+
+def _connecting() -> dict[str, Any]:
+    """Options of the driver, unless STATE_URL names others."""
+    return {
+        "connect_timeout": CONNECT_SECONDS,
+        "tcp_user_timeout": int(CALL_SECONDS * 1000),
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
+        "application_name": "rom",
+        # Connections may lead through a pooler that gives each transaction another server.
+        "prepare_threshold": None,
+    }
 
 
 def _driver_error(error: BaseException) -> BaseException:

@@ -189,7 +189,10 @@ class SqliteStore:
         else:
             check_header(self._path)
             self._transaction(lambda connection: contents.check(connection, self._path, self._owners), writes=False)
-        self._transaction(lambda connection: contents.make(connection, self._owners, self._versions), writes=True)
+        try:
+            self._transaction(lambda connection: contents.make(connection, self._owners, self._versions), writes=True)
+        except StoreRefused as error:
+            raise StoreRefused(f"the store {self._path}: {error.detail}") from None
         self._transaction(lambda connection: contents.check(connection, self._path, self._owners), writes=False)
 
     def _versions(self) -> Sequence[Version]:

@@ -17,72 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
 from store_support import OWNERS, filled, opened, put, version
 
 from rom_core.errors import StoreRefused, StoreUnavailable
-from rom_core.store import opening, rows
+from rom_core.store import opening
 from rom_core.store.address import DATABASE
-from rom_core.store.history import StoredOverrides
-from rom_core.store.overrides import StoreConflict
 from rom_core.store.sqlite import connections
 from rom_core.store.sqlite import store as sqlite_store
 from rom_core.store.sqlite.store import read_state
-
-
-def test_an_append_is_whole_or_refused(tmp_path: Path) -> None:
-    """Whoever does not know the newest version appends nothing; two versions go in together or not at all."""
-    store = filled(tmp_path)
-    with pytest.raises(StoreConflict):
-        store.append(2, [version(3, put("MAX_TOKENS", 9))])
-    with pytest.raises(StoreUnavailable):
-        store.append(3, [version(4, put("A", 1)), version(4, put("B", 1))])
-    assert (store.load().version, store.load().values) == (3, {"MAX_TOKENS": 2})
-
-
-def test_two_processes_never_append_the_same_version(tmp_path: Path) -> None:
-    """Of those who append at the same time exactly one succeeds for each version."""
-    stores = [opened(tmp_path) for _ in range(4)]
-    won: list[int] = []
-
-    def work(store: StoredOverrides) -> None:
-        for _ in range(5):
-            newest = store.load().version
-            try:
-                store.append(newest, [version(newest + 1)])
-            except StoreConflict:
-                continue
-            won.append(newest + 1)
-
-    threads = [threading.Thread(target=work, args=(store,)) for store in stores]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(won) == list(range(2, len(won) + 2))
-    assert opened(tmp_path).load().version == len(won) + 1
-
-
-def test_who_reads_while_another_writes_sees_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version that is committed between two looks at the tables is no damage; it is seen by the next reading."""
-    monkeypatch.setattr(connections, "BUSY_SECONDS", 60)
-    reader, writer = opened(tmp_path), opened(tmp_path)
-    writing = threading.Thread(target=lambda: writer.append(1, [version(2, put("MAX_TOKENS", 5))]))
-    rows_of = rows._rows
-
-    def between(connection: Connection) -> Any:
-        if writing.ident is None:
-            writing.start()
-            # Long enough for a writer that nothing keeps back.
-            writing.join(0.5)
-        return rows_of(connection)
-
-    monkeypatch.setattr(rows, "_rows", between)
-    assert reader.load().version == 1
-    assert reader.trouble is None
-    writing.join(60)
-    assert (reader.load().version, reader.trouble) == (2, None)
-
 
 # -- damage ------------------------------------------------------------------------------------------------------------
 

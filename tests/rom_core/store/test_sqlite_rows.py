@@ -8,88 +8,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from store_support import NOW, OWNERS, filled, opened, put, version
+from store_support import OWNERS, filled, opened, put, version
 
 from rom_core.store.address import DATABASE
-from rom_core.store.overrides import Change, Version, replay
+from rom_core.store.overrides import Version
 from rom_core.store.sqlite.connections import FAILURES, engine_of, is_damage
 from rom_core.store.sqlite.contents import check
 from rom_core.store.sqlite.files import check_header
 from rom_core.store.sqlite.store import read_state
-
-
-def test_a_new_store_begins_with_version_1_and_no_overrides(tmp_path: Path) -> None:
-    """There is always a version to go back to."""
-    store = opened(tmp_path / "deep" / "down")
-    assert (store.load().version, store.load().values, store.trouble) == (1, {}, None)
-    assert [entry.by for entry in store.history(10)] == ["rom"]
-
-
-def test_what_was_appended_is_there_for_the_next_process(tmp_path: Path) -> None:
-    """Values keep their JSON types; who, when, why and the trace id come with them."""
-    values = {"A": True, "B": 7, "C": 0.5, "D": "ção", "E": ["x", 1], "F": {"k": None}, "canary": {"flags": {}}}
-    before = version(2, *(put(name, value, before="old") for name, value in sorted(values.items())), why="porquê")
-    opened(tmp_path).append(1, [before])
-    after = opened(tmp_path)
-    assert after.load().values == values
-    assert after.history(1) == [before]
-    override = after.load().overrides["A"]
-    assert (override.version, override.at, override.by, override.why) == (2, NOW + 2, "ana", "porquê")
-
-
-def test_a_past_state_is_what_the_history_up_to_it_gives(tmp_path: Path) -> None:
-    """Set, cleared and set again; `reload` changes no override; an unknown version has no state."""
-    store = opened(tmp_path)
-    store.append(1, [version(2, put("A", 1), put("B", 1))])
-    store.append(2, [version(3, Change("A", "clear", 1, 0), Change("C", "reload", 1, 2))])
-    store.append(3, [version(4, put("A", 5))])
-    states = [store.state_at(number) for number in range(6)]
-    assert [state and state.values for state in states] == [
-        None,
-        {},
-        {"A": 1, "B": 1},
-        {"B": 1},
-        {"A": 5, "B": 1},
-        None,
-    ]
-
-
-CHANGES = st.lists(
-    st.builds(
-        Change, st.sampled_from("ABC"), st.sampled_from(["set", "clear", "reload"]), st.none(), st.integers(0, 9)
-    ),
-    max_size=3,
-    unique_by=lambda change: change.name,
-)
-
-
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(history=st.lists(CHANGES, max_size=6))
-def test_every_state_equals_replaying_the_history(
-    tmp_path_factory: pytest.TempPathFactory, history: list[list[Change]]
-) -> None:
-    """The database's own view, `state_at` and `replay` agree at every version."""
-    store = opened(tmp_path_factory.mktemp("store"))
-    versions = [version(number, *changes) for number, changes in enumerate(history, start=2)]
-    if versions:
-        store.append(1, versions)
-    entries = list(reversed(store.history(100)))
-    assert entries[1:] == [version(v.number, *sorted(v.changes, key=lambda change: change.name)) for v in versions]
-    for number in range(1, len(entries) + 1):
-        state = store.state_at(number)
-        assert state is not None
-        assert dict(state.overrides) == dict(replay(entries[:number]).overrides)
-    assert store.load().values == replay(entries).values
-
-
-def test_the_history_is_read_in_pages(tmp_path: Path) -> None:
-    """Newest first, at most `limit`, below `before`."""
-    store = filled(tmp_path)
-    assert [entry.number for entry in store.history(2)] == [3, 2]
-    assert [entry.number for entry in store.history(2, before=2)] == [1]
-    assert store.history(2, before=1) == []
 
 
 def test_the_database_reads_with_sqlite_alone(tmp_path: Path) -> None:
