@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from rom_core.errors import StoreRefused, StoreUnavailable
 from rom_core.store import rows
@@ -51,13 +50,7 @@ class StoredOverrides:
             state = replay(self._versions(connection))
             if state.version != after:
                 raise StoreConflict(f"the newest version is {state.version}, not {after}")
-            try:
-                rows.add(connection, versions)
-            except IntegrityError as error:
-                # In SQLite nobody else writes meanwhile.
-                if self._store.kind == "sqlite":
-                    raise
-                raise StoreConflict("another instance has appended a version at the same moment") from error
+            rows.add(connection, versions)
             notify(connection, VERSIONS_TOPIC, versions[-1].number)
             return replay(versions, state)
 
