@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from support import make_runtime, make_settings, make_turn
+from waiting import until as until
 
 from local_bedrock.frames import event_frame
 from rom_core.bedrock.wire import Wire
@@ -82,14 +83,6 @@ def cancelling(attempt: Attempt, reason: str, ready: Callable[[], bool]) -> Iter
         thread.join()
 
 
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
-    """Wait for another thread, at most so long."""
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.002)
-    return condition()
-
-
 def event(name: str, **payload: Any) -> bytes:
     """A frame of the stream with this payload."""
     return event_frame(name, json.dumps(payload).encode())
@@ -134,7 +127,7 @@ class Peer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
+        self._thread.join(60)
         self._listener.close()
 
     def _serve(self) -> None:
@@ -143,7 +136,7 @@ class Peer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            connection.settimeout(5)
+            connection.settimeout(60)
             with connection, suppress(OSError):
                 if self._tls is None:
                     self._answer(connection)

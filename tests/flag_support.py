@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -130,14 +129,6 @@ def problems(flags: Flags, **edits: Any) -> dict[str, str]:
         flags.change(edits, ANA)
     assert flags.now is before
     return {problem.name: problem.message for problem in caught.value.problems}
-
-
-def soon(condition: Callable[[], bool]) -> bool:
-    """Whether another thread makes it true."""
-    give_up = time.monotonic() + 30
-    while not condition() and time.monotonic() < give_up:
-        time.sleep(0.001)
-    return condition()
 
 
 @contextmanager

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from support import Recorder, make_runtime, make_settings, make_turn, says
+from waiting import until as until
 
 from plugins.limiter import Limiter
 from rom_core.concurrency.clock import FakeClock
@@ -95,7 +95,7 @@ class Crowd:
         for gate in self.gates.values():
             gate.set()
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
             assert not thread.is_alive()
         self.runtime.stop()
         assert (self.status("running"), self.status("waiting")) == (0, 0)
@@ -111,16 +111,6 @@ class Crowd:
         self.inside.append(name)
         assert self.gates[name].wait(100)
         return says("done")
-
-
-def until(condition: Callable[[], Any], seconds: float = 30) -> bool:
-    """Wait for another thread, in real time."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.001)
-    return True
 
 
 Make = Callable[..., Crowd]

@@ -56,7 +56,7 @@ class Alerts:
         self._lock = threading.Lock()
         self._instance = os.environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
         self._url = ""
-        self._told_version = -1
+        self._announced_version = -1
         self._runtime: Runtime | None = None
         self._courier: Courier | None = None
         self._errors: Hold | None = None
@@ -146,13 +146,13 @@ class Alerts:
         if event.adopted:
             return
         if self._courier is not None and self._url and messages.silenced_by(event.changes):
-            self._told_version = event.version
+            self._announced_version = event.version
             self._courier.send(replace(messages.of_settings(event, at), to=self._url), first=True)
 
     def _settings_changed(self, runtime: Runtime, event: SettingsChanged) -> None:
         """Tell of the change, unless that was done before it."""
         before, self._url = self._url, str(runtime.current.settings.ALERT_WEBHOOK_URL)
-        told = event.version == self._told_version and before == self._url
+        told = event.version == self._announced_version and before == self._url
         # What another instance has changed, that one tells of.
         if event.changes and not told and not event.adopted:
             self._send(messages.of_settings(event, runtime.clock.time()))

@@ -18,7 +18,7 @@ BACKOFF_SECONDS = (1.0, 2.0, 4.0)
 MAX_RETRY_AFTER_SECONDS = 30.0
 TIMEOUT_SECONDS = (3.05, 5.0)
 TICK_SECONDS = 5.0
-LAST_WORDS_SECONDS = 2.0
+FLUSH_SECONDS = 2.0
 
 
 class Courier:
@@ -61,7 +61,7 @@ class Courier:
         with contextlib.suppress(queue.Full):
             self._waiting.put_nowait(None)
         if self._thread.is_alive():
-            self._thread.join(timeout=LAST_WORDS_SECONDS + 1)
+            self._thread.join(timeout=FLUSH_SECONDS + 1)
         if self._thread.is_alive():
             self._give_up()
 
@@ -91,11 +91,11 @@ class Courier:
                 message = None
             try:
                 if message is not None:
-                    self._bring(message)
+                    self._deliver_once(message)
                 self._tick()
             except Exception:
                 logger.exception("alert.courier_failed")
-        self._last_words()
+        self._flush()
 
     def deliver(self, message: Message) -> str:
         """Try, and try again after 1, 2 and 4 s or what the webhook asks for (at most 30 s), while that may help."""
@@ -134,8 +134,8 @@ class Courier:
             return False, None
         return False, float(wait) if wait.isdecimal() else 0.0
 
-    def _last_words(self) -> None:
-        until = self._clock.monotonic() + LAST_WORDS_SECONDS
+    def _flush(self) -> None:
+        until = self._clock.monotonic() + FLUSH_SECONDS
         while True:
             try:
                 message = self._waiting.get_nowait()
@@ -143,11 +143,11 @@ class Courier:
                 return
             if message is not None:
                 if self._clock.monotonic() < until:
-                    self._bring(message)
+                    self._deliver_once(message)
                 else:
                     self._end(message, "dropped")
 
-    def _bring(self, message: Message) -> None:
+    def _deliver_once(self, message: Message) -> None:
         """Deliver a message and tell how that ended, unless stop() could not wait and has told it already."""
         with self._lock:
             self._under_way = message

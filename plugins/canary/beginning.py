@@ -15,27 +15,27 @@ from rom_core.plugin.snapshot import Canary
 from rom_core.settings import InvalidSettings, Problem, Settings
 from rom_core.store.overrides import CANARY
 
-COUNTING = "METRICS_ENABLED"
+METRICS_SWITCH = "METRICS_ENABLED"
 
 
-def counting(settings: Settings) -> bool:
-    """Whether anybody counts: the switch belongs to a plugin that need not be installed."""
-    return bool(getattr(settings, COUNTING, False))
+def metrics_enabled(settings: Settings) -> bool:
+    """Whether metrics, which the gate judges by, are on: the switch belongs to a plugin that need not be installed."""
+    return bool(getattr(settings, METRICS_SWITCH, False))
 
 
 def plan_of(block: Mapping[str, Any], settings: Settings) -> Plan:
     """The plan for this block, with the phases and limits of `settings`.
 
-    Raises CanaryConflict if nobody counts, InvalidSettings with every problem of the block, InvalidRequest if the
+    Raises CanaryConflict if metrics are off, InvalidSettings with every problem of the block, InvalidRequest if the
     limits are such that the gate proves nothing.
     """
-    if not counting(settings):
-        raise CanaryConflict(f"nobody counts: the gate needs {COUNTING}")
+    if not metrics_enabled(settings):
+        raise CanaryConflict(f"metrics are off: the gate needs {METRICS_SWITCH}")
     parsed = CanaryBlock.parse(block, settings.declared)
     if not parsed.flags:
         raise InvalidSettings([Problem(CANARY, "a rollout needs flags")])
-    if COUNTING in parsed.flags:
-        raise InvalidSettings([Problem(f"{CANARY}.{COUNTING}", "its gate could not see what it does")])
+    if METRICS_SWITCH in parsed.flags:
+        raise InvalidSettings([Problem(f"{CANARY}.{METRICS_SWITCH}", "its gate could not see what it does")])
     try:
         plan = Plan(
             parsed.as_dict(),
@@ -57,11 +57,11 @@ def needs_second_person(plan: Plan, settings: Settings, canary: Canary | None) -
     sensitive = sensitive_flags(plan.block["flags"], settings)
     if canary is None:
         return bool(sensitive)
-    if not sensitive or canary.percent or canary.as_dict() != before_anybody_sees_it(plan):
+    if not sensitive or canary.percent or canary.as_dict() != block_to_approve(plan):
         raise CanaryConflict("a canary set by hand is in force; `rom flags clear canary` ends it")
     return False
 
 
-def before_anybody_sees_it(plan: Plan) -> dict[str, Any]:
+def block_to_approve(plan: Plan) -> dict[str, Any]:
     """The block to have approved: its flags, for a share of nothing, and for no key."""
     return {**plan.block, "include": []}

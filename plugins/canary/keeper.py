@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from prometheus_client import generate_latest
 
-from plugins.canary.beginning import COUNTING, before_anybody_sees_it, counting, needs_second_person, plan_of
+from plugins.canary.beginning import METRICS_SWITCH, block_to_approve, metrics_enabled, needs_second_person, plan_of
 from plugins.canary.record import Record
 from plugins.canary.rollout import GATE, Rollout
 from plugins.canary.shapes import shown
@@ -100,7 +100,7 @@ class Keeper:
                 raise CanaryConflict("a rollout is under way; abort it first")
             plan = plan_of(block, settings)
             if needs_second_person(plan, settings, runtime.current.canary):
-                edits = {CANARY: before_anybody_sees_it(plan), CANARY_PERCENT: 0}
+                edits = {CANARY: block_to_approve(plan), CANARY_PERCENT: 0}
                 return flags.change(edits, _because(author, "rollout asked for")).pending
             rollout = Rollout(plan, runtime.clock, author.by, author.why)
             # Before the flags: a canary of which no record knows would be in force after a crash, and never judged.
@@ -202,8 +202,8 @@ class Keeper:
     def _scrape(self) -> Scrape | None:
         runtime, _ = self._ready()
         try:
-            if not counting(runtime.current.settings):
-                logger.warning("canary.look_failed", reason=f"nothing is counted: {COUNTING} is off")
+            if not metrics_enabled(runtime.current.settings):
+                logger.warning("canary.look_failed", reason=f"nothing is counted: {METRICS_SWITCH} is off")
                 return None
             return parse(generate_latest(runtime.registry).decode(), runtime.clock.monotonic())
         except BadScrape:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 from plugins.canary.phases import Phase
 from rom_core.concurrency.clock import Clock
 from rom_core.errors import CanaryConflict
-from rom_core.gate import Figures, Outcome, Scrape, Thresholds, Verdict, Window, condemned, judge
+from rom_core.gate import Figures, Outcome, Scrape, Thresholds, Verdict, Window, certain_to_fail, judge
 from rom_core.store.journal import Entry
 
 COHORTS = ("canary", "stable")
@@ -106,7 +106,7 @@ class Rollout:
                 window.add(scrape)
         figures, limits = self.figures("canary"), self.plan.thresholds
         full = figures.watched >= self.phase.seconds
-        if not full and not condemned(figures, limits):
+        if not full and not certain_to_fail(figures, limits):
             return None
         judged = self._judge()
         if judged.outcome == Outcome.FAIL:

@@ -49,7 +49,7 @@ class TurnCost:
     edges: tuple[int, ...] = ()
 
 
-class NotTheSum(ArithmeticError):
+class TotalsDiffer(ArithmeticError):
     """A total is not the sum of its turns: the report would be wrong."""
 
 
@@ -69,7 +69,7 @@ def parts_of(requests: Iterable[tuple[Model, Usage]], edges: Sequence[int]) -> t
 
 
 def report(turns: Sequence[TurnCost], models: Mapping[str, Model], forgotten: int = 0) -> dict[str, Any]:
-    """The answer of GET /admin/cost. Raises NotTheSum if any total differs from the sum of its turns."""
+    """The answer of GET /admin/cost. Raises TotalsDiffer if any total differs from the sum of its turns."""
     parts = [part for turn in turns for part in turn.parts]
     total = _sum(turns, lambda part, _: _cost(part.model, part))
     unlisted = sorted({part.model.alias for part in parts if list_price(part.model) is None})
@@ -93,12 +93,12 @@ def report(turns: Sequence[TurnCost], models: Mapping[str, Model], forgotten: in
         },
         "prices": {alias: {"date": one.price_date, "source": one.price_source} for alias, one in models.items()},
         "cache_rules": dict(sorted(Counter(rule for turn in turns for rule in turn.rules).items())),
-        "without_caching": _beside(total, _sum(turns, lambda part, _: _uncached(part))),
-        "without_fallback": _beside(total, _sum(turns, lambda part, turn: _cost(turn.asked, part))),
+        "without_caching": _compared(total, _sum(turns, lambda part, _: _uncached(part))),
+        "without_fallback": _compared(total, _sum(turns, lambda part, turn: _cost(turn.asked, part))),
         "with_model": {
             alias: _NOT_SHOWN
             if alias in unsplit
-            else _beside(total, _sum(turns, lambda part, _, model=model: _cost(model, part)))  # type: ignore[misc]
+            else _compared(total, _sum(turns, lambda part, _, model=model: _cost(model, part)))  # type: ignore[misc]
             for alias, model in live.items()
         },
         "claude_api": {
@@ -107,7 +107,7 @@ def report(turns: Sequence[TurnCost], models: Mapping[str, Model], forgotten: in
             **(
                 _NOT_SHOWN
                 if unlisted
-                else _beside(total, _sum(turns, lambda part, _: _cost(list_price(part.model) or part.model, part)))
+                else _compared(total, _sum(turns, lambda part, _: _cost(list_price(part.model) or part.model, part)))
             ),
         },
         "checked": "every total is the sum of its turns, and of its tokens by model",
@@ -143,7 +143,7 @@ def _sum(turns: Sequence[TurnCost], price: Callable[[Part, TurnCost], float]) ->
             gathered[key] = (Part(part.model, before + part.usage, 0, part.prompt_tokens), turn)
     by_model = math.fsum(price(part, turn) for part, turn in gathered.values())
     if not math.isclose(by_turn, by_model, rel_tol=_CLOSE, abs_tol=_CLOSE):
-        raise NotTheSum(f"the turns come to {by_turn} USD, their tokens to {by_model}")
+        raise TotalsDiffer(f"the turns come to {by_turn} USD, their tokens to {by_model}")
     return by_turn
 
 
@@ -153,7 +153,7 @@ def _tokens(parts: Sequence[Part]) -> dict[str, int]:
     return {"requests": sum(part.requests for part in parts), **counts}
 
 
-def _beside(total: float, other: float) -> dict[str, float | None]:
+def _compared(total: float, other: float) -> dict[str, float | None]:
     percent = round(100 * (1 - total / other), 2) if other else None
     return {"usd": _rounded(other), "saved_usd": _rounded(other - total), "saved_percent": percent}
 

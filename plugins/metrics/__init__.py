@@ -190,7 +190,7 @@ class Metrics:
             figures.stop_reasons(one_of(result.stop_reason, STOP_REASONS)).inc()
             if result.degraded:
                 figures.degraded(one_of(turn.cohort, COHORTS)).inc()
-        if self._watch is not None and status_of(200, event.error) in ("ok", "error"):
+        if self._watch is not None and status_of(200, event.error) == "ok":
             self._watch.turn(event.duration)
 
     def _attempt_finished(self, event: AttemptFinished) -> None:

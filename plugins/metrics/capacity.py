@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
 import structlog
 
+from plugins.metrics.figures import TURN_SECONDS
 from rom_core.concurrency.clock import iso
 from rom_core.events import CapacityChanged
+from rom_core.gate.verdict import p95
 from rom_core.runtime import Runtime
-from rom_core.telemetry.capacity import LEVELS, Hold, Reading, RollingCounts, RollingQuantile
+from rom_core.telemetry.capacity import LEVELS, Hold, Reading, RollingCounts, RollingHistogram
 from rom_core.telemetry.memory import MemoryGauge
 
 logger = structlog.get_logger("rom.capacity")
 PERIOD_SECONDS = 5.0
-P95 = 0.95
 
 
 class CapacityWatch:
@@ -26,7 +28,7 @@ class CapacityWatch:
         self._name = name
         self._clock = runtime.clock
         self._attempts = RollingCounts()
-        self._turns = RollingQuantile()
+        self._turns = RollingHistogram(TURN_SECONDS)
         self._hold = Hold(self._clock.monotonic())
         self._since = self._clock.time()
         self._lock = threading.Lock()
@@ -50,7 +52,7 @@ class CapacityWatch:
         self._attempts.add(self._clock.monotonic(), "throttled" if outcome == "throttled" else "other")
 
     def turn(self, seconds: float) -> None:
-        """A turn that was served, well or not, took so long."""
+        """A turn that was answered took so long."""
         self._turns.add(self._clock.monotonic(), seconds)
 
     @property
@@ -73,7 +75,7 @@ class CapacityWatch:
             memory_ratio=self.memory.ratio(),
             throttled_ratio=counts["throttled"] / attempts if attempts else None,
             attempts=attempts,
-            p95_seconds=self._turns.quantile(now, P95),
+            p95_seconds=self._p95(now),
         )
 
     def look(self) -> Reading:
@@ -109,6 +111,11 @@ class CapacityWatch:
             "attempts": reading.attempts,
             "p95_seconds": reading.p95_seconds,
         }
+
+    def _p95(self, now: float) -> float | None:
+        """As the gate estimates it; the last edge stands for all beyond it, as in Prometheus."""
+        seconds = p95(self._turns.buckets(now))
+        return TURN_SECONDS[-1] if seconds == math.inf else seconds
 
     def _run(self) -> None:
         while not self._stopped.wait(PERIOD_SECONDS):

@@ -46,7 +46,7 @@ MAX_CHILDREN = 1000
 """A ceiling for labels whose values are named by the configuration (models, tools): never reached by right use."""
 
 # A histogram has at most ten buckets, +Inf included: each is a line of every scrape, for every set of labels.
-_SECONDS = (0.1, 1, 2.5, 5, 10, 20, 30, 45, 120)
+TURN_SECONDS = (0.1, 1, 2.5, 5, 10, 20, 30, 45, 120)
 
 M = TypeVar("M", Counter, Gauge, Histogram)
 
@@ -130,7 +130,7 @@ class MetricFamilies:
             "rom_requests_duration_seconds",
             "Seconds from the acceptance of an HTTP request to the last byte of its answer",
             ("route", "status", "cohort"),
-            _SECONDS,
+            TURN_SECONDS,
         )
         self.rejections = self._counter("rom_rejections_total", "Requests that we refused ourselves", ("code",))
         self.overhead = self._histogram(

@@ -14,14 +14,13 @@ from plugins.prompt_caching.prefixes import Reader
 from rom_core.errors import ModelError
 from rom_core.markers import hookimpl
 from rom_core.settings import Setting
+from rom_core.telemetry.accounts import may_be_billed
 from rom_core.turn import Attempt
 from rom_core.turn_values import CachePlan, ModelReply
 
 __all__ = ["RULES", "PromptCaching"]
 
 _OWN = "prompt_caching"
-# After these the service may have billed what it never told us of.
-_BILLED_BLIND = ("ok", "truncated", "timeout", "cancelled")
 
 
 class PromptCaching:
@@ -80,7 +79,7 @@ class PromptCaching:
         try:
             return (yield)
         except ModelError as error:
-            billed = error.outcome in _BILLED_BLIND or attempt.first_delta_at is not None
+            billed = may_be_billed(attempt, error.outcome)
             raise
         finally:
             decided: Decided | None = attempt.stash.pop(_OWN, None)

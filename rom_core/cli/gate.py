@@ -127,7 +127,7 @@ def _watch(
                 interval=interval,
                 thresholds=thresholds,
                 cohort=cohort,
-                on_look=Progress(Console(stderr=True), window, stack),
+                on_progress=Progress(Console(stderr=True), window, stack),
             )
     finally:
         for number, handler in before.items():

@@ -105,7 +105,7 @@ def load(
                     stop=stop,
                     folder=folder,
                     disturber=disturber,
-                    on_look=progress,
+                    on_progress=progress,
                     enough=(lambda one: surely_failing(one, thresholds)) if find_limit else (lambda _: False),
                     **watched,
                 )

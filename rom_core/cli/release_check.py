@@ -40,7 +40,7 @@ def release_check(staging: str, url: str, prometheus: str, backups: Path, skip_t
     """
     from rom_core.cli.console import Console
     from rom_core.ops.doctor import FAIL, OK, WARN
-    from rom_core.ops.release import Release, examine
+    from rom_core.ops.release_check import Release, examine
 
     release = Release(
         Path.cwd(),

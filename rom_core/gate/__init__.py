@@ -7,8 +7,8 @@ Where figures come from over HTTP is in `rom_core.ops.gate_sources`.
 from rom_core.gate.figures import Figures, Window
 from rom_core.gate.proof import GateBroken, prove
 from rom_core.gate.scrape import BadScrape, Scrape, ScrapeFailed, parse
-from rom_core.gate.verdict import Check, Outcome, Thresholds, Verdict, condemned, judge
-from rom_core.gate.watch import Interrupted, Look, watch
+from rom_core.gate.verdict import Check, Outcome, Thresholds, Verdict, certain_to_fail, judge
+from rom_core.gate.watch import Interrupted, WatchProgress, watch
 
 __all__ = [
     "BadScrape",
@@ -16,14 +16,14 @@ __all__ = [
     "Figures",
     "GateBroken",
     "Interrupted",
-    "Look",
     "Outcome",
     "Scrape",
     "ScrapeFailed",
     "Thresholds",
     "Verdict",
+    "WatchProgress",
     "Window",
-    "condemned",
+    "certain_to_fail",
     "judge",
     "parse",
     "prove",

@@ -6,7 +6,7 @@ import math
 
 from rom_core.gate.figures import Window
 from rom_core.gate.scrape import Scrape, parse
-from rom_core.gate.verdict import Outcome, Thresholds, Verdict, condemned, judge
+from rom_core.gate.verdict import Outcome, Thresholds, Verdict, certain_to_fail, judge
 
 _SECONDS = 60.0
 
@@ -22,7 +22,7 @@ def prove(thresholds: Thresholds) -> None:
     blind = [check.name for check in bad.checks if check.outcome is not Outcome.FAIL and check.name != "restarts"]
     if bad.outcome is not Outcome.FAIL or blind:
         raise GateBroken(f"these thresholds let a service that fails in every way pass: {', '.join(blind)}")
-    if not condemned(bad.figures, thresholds):
+    if not certain_to_fail(bad.figures, thresholds):
         raise GateBroken("a service that fails in every way would be watched to the end")
     good = _verdict(thresholds, _text(edge, ok=1_000_000, slow=0, error=0, rejected=0, memory=1e-6))
     if good.outcome is not Outcome.PASS:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from rom_core.gate.figures import Figures
 from rom_core.gate.verdict import Outcome, Verdict, p95
-from rom_core.gate.watch import Look
+from rom_core.gate.watch import WatchProgress
 
 COLOURS = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
 # Without a terminal there is no line to rewrite: a log gets one now and then.
@@ -27,16 +27,16 @@ class Progress:
         self._console = console
         self._window = window
         self._status: Status | None = stack.enter_context(console.status("")) if console.is_terminal else None
-        self._told = -math.inf
+        self._logged_at = -math.inf
 
-    def __call__(self, look: Look) -> None:
-        """Show one look."""
-        line = f"{clock_face(look.elapsed)} of {clock_face(self._window)} · {summary(look.figures)}"
-        line += f" · {look.trouble}" if look.trouble else ""
+    def __call__(self, progress: WatchProgress) -> None:
+        """Show one progress."""
+        line = f"{clock_face(progress.elapsed)} of {clock_face(self._window)} · {summary(progress.figures)}"
+        line += f" · {progress.failure}" if progress.failure else ""
         if self._status is not None:
             self._status.update(Text(line))
-        elif look.trouble or look.elapsed - self._told >= LOG_SECONDS:
-            self._told = look.elapsed
+        elif progress.failure or progress.elapsed - self._logged_at >= LOG_SECONDS:
+            self._logged_at = progress.elapsed
             self._console.print(line, markup=False, soft_wrap=True)
 
 

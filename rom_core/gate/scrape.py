@@ -25,11 +25,11 @@ class BadScrape(Exception):
 
 
 class ScrapeFailed(Exception):
-    """This look did not succeed; the text says why, for a person. `hopeless`: neither will the next one."""
+    """A scrape failed; the text says why, for a person. `permanent`: another try would fail in the same way."""
 
-    def __init__(self, message: str, *, hopeless: bool = False) -> None:
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
         super().__init__(message)
-        self.hopeless = hopeless
+        self.permanent = permanent
 
 
 @dataclass(frozen=True, slots=True)

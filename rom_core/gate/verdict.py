@@ -119,7 +119,7 @@ def judge(figures: Figures, thresholds: Thresholds, window: float) -> Verdict:
     return Verdict(outcome, checks, reasons, figures)
 
 
-def condemned(figures: Figures, thresholds: Thresholds) -> bool:
+def certain_to_fail(figures: Figures, thresholds: Thresholds) -> bool:
     """Whether the rest of the window cannot change the verdict: it surely fails, or several processes answer as one."""
     if figures.mixed or figures.scrapes < 2:
         return figures.mixed

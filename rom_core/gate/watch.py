@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rom_core.concurrency.clock import Clock
 from rom_core.gate.figures import Figures, Window
 from rom_core.gate.scrape import Scrape, ScrapeFailed
-from rom_core.gate.verdict import Thresholds, Verdict, condemned, judge
+from rom_core.gate.verdict import Thresholds, Verdict, certain_to_fail, judge
 
 
 class Interrupted(Exception):
@@ -17,12 +17,12 @@ class Interrupted(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look: seconds since the beginning, the figures so far, and why this look failed, if it did."""
+class WatchProgress:
+    """After each scrape: seconds since the beginning, the figures so far, and why this scrape failed, if it did."""
 
     elapsed: float
     figures: Figures
-    trouble: str | None
+    failure: str | None
 
 
 def watch(
@@ -34,7 +34,7 @@ def watch(
     interval: float,
     thresholds: Thresholds,
     cohort: str | None = None,
-    on_look: Callable[[Look], None] = lambda _: None,
+    on_progress: Callable[[WatchProgress], None] = lambda _: None,
 ) -> Verdict:
     """Scrape every `interval` seconds for `window` seconds and judge; end early only when nothing can help any more.
 
@@ -44,17 +44,17 @@ def watch(
     tally = Window(interval, cohort)
     start, looks = clock.monotonic(), 0
     while True:
-        trouble = None
+        failure = None
         try:
             tally.add(scrape())
         except ScrapeFailed as error:
-            if error.hopeless and tally.figures.scrapes == 0:
+            if error.permanent and tally.figures.scrapes == 0:
                 raise
-            trouble = str(error)
+            failure = str(error)
             tally.fail()
         figures, elapsed = tally.figures, clock.monotonic() - start
-        on_look(Look(elapsed, figures, trouble))
-        if elapsed >= window or condemned(figures, thresholds):
+        on_progress(WatchProgress(elapsed, figures, failure))
+        if elapsed >= window or certain_to_fail(figures, thresholds):
             return judge(figures, thresholds, window)
         # Looks keep to their grid; those that a slow server made impossible are left out.
         looks = max(looks + 1, int(elapsed // interval) + 1)

@@ -18,9 +18,9 @@ import structlog
 from rom_core.concurrency.clock import Clock
 from rom_core.errors import AdminClosed, NotFound, Rejected, RomError, TooManyAttempts, Unauthorized
 from rom_core.events import Event, RequestRejected
+from rom_core.http.auth_throttle import AuthThrottle, Throttled
 from rom_core.http.canonical_path import is_canonical, not_served, raw_path
 from rom_core.http.environ import REFUSAL
-from rom_core.http.guesses import Guesses, Throttled
 from rom_core.http.hosts import check_names
 from rom_core.settings import Settings, parse_api_keys
 
@@ -71,7 +71,7 @@ class Authenticator:
         self._route = route
         self._closed = closed
         self._known: tuple[Settings, dict[str, _Secrets]] | None = None
-        self._guesses = Guesses(clock)
+        self._throttle = AuthThrottle(clock)
 
     def check(self, method: str, path: str, headers: Mapping[str, str], address: str) -> RomError | None:
         """Why a request of which only the head is here is refused; None if its body is to be read for the app.
@@ -117,7 +117,7 @@ class Authenticator:
         given = given or _bearer(header("Authorization"))
         if not given:
             raise Unauthorized(_MISSING[kind])
-        name = self._guesses.compare(address, lambda: secrets.find(given))
+        name = self._throttle.compare(address, lambda: secrets.find(given))
         if isinstance(name, Throttled):
             if name.first:
                 logger.warning("auth.refused", credential=kind, address=address, code=TooManyAttempts.code)

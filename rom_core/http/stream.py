@@ -26,7 +26,7 @@ READING_SECONDS = 20.0
 # What a slow reader may be behind, beside what the server buffers, before the turn waits for it: more than all but the
 # longest answers have, so that a turn ends, and gives its slot back, when the model has done. In characters, and some
 # more for each event.
-MAX_BEHIND = 4 * 1024 * 1024
+MAX_UNREAD_BYTES = 4 * 1024 * 1024
 _EVENT_COSTS = 400
 _PIECES_AT_ONCE = 64
 _BACKPRESSURE_SECONDS = 0.02
@@ -142,7 +142,7 @@ class TurnStream:
             self.close()
 
     def _put(self, name: str, data: dict[str, Any]) -> None:
-        while self._said - self._given > MAX_BEHIND:
+        while self._said - self._given > MAX_UNREAD_BYTES:
             self._turn.check()
             self._turn.cancel.event.wait(_BACKPRESSURE_SECONDS)
         with self._counting:
@@ -187,7 +187,7 @@ class TurnStream:
 
 
 def _size(data: dict[str, Any]) -> int:
-    """What an event counts for in MAX_BEHIND."""
+    """What an event counts for in MAX_UNREAD_BYTES."""
     return len(data.get("text", "")) + _EVENT_COSTS
 
 

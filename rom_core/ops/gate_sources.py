@@ -19,7 +19,7 @@ from rom_core.ops.requesting import FOREIGN, DirectSession, json_of
 
 _NOT_LET_IN = frozenset({401, 403})
 # Answers that trying again does not change: a redirect, a wrong token, no such page.
-_HOPELESS = frozenset({301, 302, 303, 307, 308, 401, 403, 404})
+_PERMANENT = frozenset({301, 302, 303, 307, 308, 401, 403, 404})
 
 
 def scraper(
@@ -42,7 +42,7 @@ def scraper(
             return parse(fetch(session, address, clock, timeout), at, more)
         except FetchFailed as error:
             where = "; the token is taken from METRICS_TOKEN" if error.status in _NOT_LET_IN else ""
-            raise ScrapeFailed(f"{error}{where}", hopeless=error.status in _HOPELESS) from None
+            raise ScrapeFailed(f"{error}{where}", permanent=error.status in _PERMANENT) from None
         except BadScrape as error:
             raise ScrapeFailed(f"{address}: {error}") from None
 

@@ -25,7 +25,7 @@ from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
 from rom_core.turn_values import Usage
 
 # Outcomes after which Bedrock may have billed tokens that it never told us of. It does not bill what it refuses.
-_BILLED_BLIND = ("ok", "truncated", "timeout", "cancelled")
+_POSSIBLY_BILLED = ("ok", "truncated", "timeout", "cancelled")
 _PER = 1_000_000
 
 
@@ -51,10 +51,14 @@ def uncached_cost_usd(model: Model, usage: Usage, prompt_tokens: int | None = No
     return (usage.prompt_tokens * prices.price_input + usage.output_tokens * prices.price_output) / _PER
 
 
+def may_be_billed(attempt: Attempt, outcome: str) -> bool:
+    """Whether Bedrock may bill a request that ended so: it was taken, or something came of it."""
+    return outcome in _POSSIBLY_BILLED or attempt.first_delta_at is not None
+
+
 def usage_is_missing(event: AttemptFinished) -> bool:
     """Whether this request may have been billed although its usage never arrived."""
-    attempt = event.attempt
-    return attempt.usage is None and (event.outcome in _BILLED_BLIND or attempt.first_delta_at is not None)
+    return event.attempt.usage is None and may_be_billed(event.attempt, event.outcome)
 
 
 @dataclass(slots=True)

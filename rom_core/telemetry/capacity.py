@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 Level = Literal["normal", "alert", "critical"]
@@ -21,7 +22,6 @@ HOLD_SECONDS = 60.0
 _MEMORY = {"alert": 0.75, "critical": 0.90}
 _THROTTLED = {"alert": 0.05, "critical": 0.10}
 _SLOTS = 30
-_MAX_SAMPLES = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Reading:
     """What was measured. Ratios are from 0 to 1, None where nothing is known.
 
     `memory_ratio`: resident memory by the limit. `throttled_ratio`: requests to the model that were answered 429, by
-    `attempts`, all requests. `p95_seconds`: 95 of 100 turns took no longer.
+    `attempts`, all requests. `p95_seconds`: 95 of 100 good turns took no longer, estimated as the gate does.
     """
 
     memory_ratio: float | None = None
@@ -97,20 +97,18 @@ class RollingCounts:
         return total
 
 
-class RollingQuantile:
-    """Durations of the last WINDOW_SECONDS, the newest 2048 of them. Thread-safe."""
+class RollingHistogram:
+    """Durations of the last WINDOW_SECONDS, in buckets that end at `edges` and one beyond them. Thread-safe."""
 
-    def __init__(self) -> None:
-        self._samples: deque[tuple[float, float]] = deque(maxlen=_MAX_SAMPLES)
-        self._lock = threading.Lock()
+    def __init__(self, edges: Sequence[float]) -> None:
+        self._edges = {str(edge): edge for edge in (*edges, math.inf)}
+        self._counts = RollingCounts()
 
     def add(self, now: float, seconds: float) -> None:
         """One more duration, known at `now`."""
-        with self._lock:
-            self._samples.append((now, seconds))
+        self._counts.add(now, next(name for name, edge in self._edges.items() if seconds <= edge))
 
-    def quantile(self, now: float, share: float) -> float | None:
-        """The smallest duration that `share` of all do not exceed (nearest rank); None without any."""
-        with self._lock:
-            recent = sorted(seconds for at, seconds in self._samples if now - at <= WINDOW_SECONDS)
-        return recent[max(0, math.ceil(share * len(recent)) - 1)] if recent else None
+    def buckets(self, now: float) -> Mapping[float, float]:
+        """Cumulative counts by upper edge, as a histogram of Prometheus has them."""
+        totals = self._counts.totals(now)
+        return dict(zip(self._edges.values(), accumulate(float(totals[name]) for name in self._edges), strict=True))

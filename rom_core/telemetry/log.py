@@ -91,7 +91,7 @@ def configure(
         )
     )
     logging.getLogger().handlers[:] = [handler]
-    logging.getLogger("waitress").addFilter(_is_news)
+    logging.getLogger("waitress").addFilter(_not_in_our_log)
     set_level(level)
     output.when_resumed(_lines_dropped)
 
@@ -158,7 +158,7 @@ def _without_values(record: logging.LogRecord) -> bool:
     return True
 
 
-def _is_news(record: logging.LogRecord) -> bool:
+def _not_in_our_log(record: logging.LogRecord) -> bool:
     """A client that left while it was answered has its line in ours, with what became of the answer."""
     departed = str(record.msg).startswith("Client disconnected while serving")
     return not departed or logging.getLogger(record.name).isEnabledFor(logging.DEBUG)

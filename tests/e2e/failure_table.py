@@ -191,7 +191,7 @@ def _plain_text() -> Iterator[str]:
     thread.start()
     yield f"https://127.0.0.1:{listener.getsockname()[1]}"
     listener.shutdown(socket.SHUT_RDWR)
-    thread.join(timeout=5)
+    thread.join(timeout=60)
     listener.close()
 
 

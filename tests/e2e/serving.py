@@ -11,13 +11,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import requests
+from waiting import until as until
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 30.0
@@ -87,7 +87,7 @@ class RomServer:
         """Wait for the process to end; its exit code."""
         code = self.process.wait(timeout=seconds)
         self.reading.set()
-        self._reader.join(timeout=5)
+        self._reader.join(timeout=60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
@@ -167,13 +167,3 @@ class Stream:
             *lines, rest = rest.split(b"\n")
             yield from (line.decode() for line in lines)
         self.close()
-
-
-def until(condition: Callable[[], Any], seconds: float = 30) -> bool:
-    """Wait for something another process does."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True

@@ -39,7 +39,7 @@ def rom(server: RomServer, *arguments: str) -> subprocess.CompletedProcess[str]:
 def rollout(server: RomServer) -> Any:
     """Where it stands."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    return requests.get(f"{server.url}/admin/canary", headers=headers, timeout=5).json()["rollout"]
+    return requests.get(f"{server.url}/admin/canary", headers=headers, timeout=60).json()["rollout"]
 
 
 def chats(server: RomServer, count: int, message: str = "[[say=um]] oi") -> Any:

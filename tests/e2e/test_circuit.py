@@ -30,7 +30,7 @@ BREAKER = {"CIRCUIT_BREAKER_ENABLED": "true", "BREAKER_FAILURES": 2, "BREAKER_OP
 
 def circuits(server: RomServer) -> dict[str, Any]:
     """The breaker's part of GET /admin/status."""
-    response = requests.get(f"{server.url}/admin/status", headers=AS_ANA, timeout=10)
+    response = requests.get(f"{server.url}/admin/status", headers=AS_ANA, timeout=60)
     parts = {plugin["name"]: plugin.get("status", {}) for plugin in response.json()["plugins"]}
     return dict(parts["breaker"]["models"])
 
@@ -130,7 +130,7 @@ def test_one_probe_however_many_users_ask_at_once(bedrock_local: LocalBedrock) -
         clock.advance(30)
         held[0].holding = True
         probe = users.submit(ask, "conte")
-        assert held[0].arrived.acquire(timeout=10)
+        assert held[0].arrived.acquire(timeout=60)
         assert list(users.map(ask, ["conte"] * 9)) == [(503, "circuit_open")] * 9
         assert breaker.status_of(MODEL)["state"] == "half_open"
         held[0].go.set()

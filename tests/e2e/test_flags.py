@@ -29,7 +29,7 @@ def start(project: Path) -> Any:
 
 def reload(server: RomServer, data: Any = None, **json: Any) -> dict[str, Any]:
     """POST /admin/reload-flags, as a form like curl's or as JSON."""
-    answer = requests.post(f"{server.url}/admin/reload-flags", headers=BEARER, data=data, json=json or None, timeout=10)
+    answer = requests.post(f"{server.url}/admin/reload-flags", headers=BEARER, data=data, json=json or None, timeout=60)
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
     return body
@@ -37,7 +37,7 @@ def reload(server: RomServer, data: Any = None, **json: Any) -> dict[str, Any]:
 
 def flags(server: RomServer) -> dict[str, Any]:
     """GET /admin/flags."""
-    body: dict[str, Any] = requests.get(f"{server.url}/admin/flags", headers=BEARER, timeout=5).json()
+    body: dict[str, Any] = requests.get(f"{server.url}/admin/flags", headers=BEARER, timeout=60).json()
     return body
 
 

@@ -77,7 +77,7 @@ def test_counters_agree_exactly_with_what_clients_saw(server: RomServer, bedrock
         f"{server.url}/api/chat",
         json={"message": "[[length=500]] [[delay=0.05]] conte", "stream": True},
         headers=AUTH,
-        timeout=10,
+        timeout=60,
         stream=True,
     )
     next(leaves.iter_content(10))
@@ -117,7 +117,7 @@ def test_who_leaves_with_the_whole_answer_was_answered(server: RomServer) -> Non
     head = f"POST /api/chat HTTP/1.1\r\nHost: rom\r\nAuthorization: Bearer {KEY}\r\nContent-Type: application/json\r\n"
     ids = [f"leaves-{number}" for number in range(10)]
     for name in ids:
-        with socket.create_connection((host, int(port)), timeout=10) as client:
+        with socket.create_connection((host, int(port)), timeout=60) as client:
             client.sendall(f"{head}X-Request-Id: {name}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
             answer = b""
             while b"event: done" not in answer:
@@ -137,7 +137,7 @@ def test_one_complaint_can_be_followed_through_the_log(server: RomServer) -> Non
     """The ids of the answer are on every line of its turn, also those of the threads of streams and tools."""
     headers = AUTH | {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "X-Request-Id": "complaint-7"}
     body = {"message": "0001234-08.2023.8.26.0100 é válido?", "stream": True}
-    answer = requests.post(f"{server.url}/api/chat", json=body, headers=headers, timeout=10)
+    answer = requests.post(f"{server.url}/api/chat", json=body, headers=headers, timeout=60)
     assert (answer.headers["X-Trace-Id"], answer.headers["X-Request-Id"]) == (TRACE, "complaint-7")
     assert until(lambda: any(line.get("request_id") == "complaint-7" for line in server.events("request.finished")))
     trail = [json.loads(line) for line in server.lines if TRACE in line]
@@ -156,7 +156,7 @@ def test_errors_carry_ids_too(server: RomServer) -> None:
     """404, 405 and 415: the headers, the body and the log have the same ones."""
     for method, path, status in (("GET", "/none", 404), ("PUT", "/api/chat", 405), ("POST", "/api/chat", 415)):
         headers = AUTH | {"X-Request-Id": f"e-{status}", "Content-Type": "text/plain"}
-        answer = requests.request(method, server.url + path, data="x", headers=headers, timeout=10)
+        answer = requests.request(method, server.url + path, data="x", headers=headers, timeout=60)
         assert answer.status_code == status
         assert answer.headers["X-Request-Id"] == answer.headers["request-id"] == answer.json()["request_id"]
         assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Trace-Id"])
@@ -169,8 +169,8 @@ def test_what_is_said_and_what_is_secret_is_never_logged(server: RomServer) -> N
         server.chat(message, system=SPOKEN, user=SPOKEN, headers=AUTH)
     server.chat(f'[[tool=numero_processo]] [[input={{"numero": "{SPOKEN}"}}]] x', headers=AUTH)
     server.chat(f"[[tool={SPOKEN.split()[0]}]] x", headers=AUTH)
-    requests.post(f"{server.url}/api/chat", data=f'{{"message": "{SPOKEN}"'.encode(), headers=AUTH, timeout=10)
-    requests.get(f"{server.url}/none?q={SPOKEN}", headers={"Authorization": f"Bearer {ADMIN}"}, timeout=10)
+    requests.post(f"{server.url}/api/chat", data=f'{{"message": "{SPOKEN}"'.encode(), headers=AUTH, timeout=60)
+    requests.get(f"{server.url}/none?q={SPOKEN}", headers={"Authorization": f"Bearer {ADMIN}"}, timeout=60)
     assert until(lambda: len(server.events("request.finished")) > 6)
     for line in server.lines:
         parsed = json.loads(line)
@@ -183,7 +183,7 @@ def test_a_token_closes_metrics_and_the_kill_switch_leaves_its_trace() -> None:
     with serving(METRICS_TOKEN=SCRAPE, BEDROCK_ENABLED="false") as server:
         assert server.chat("oi").status_code == 503
         assert server.get("/metrics").status_code == 401
-        text = requests.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {SCRAPE}"}, timeout=5).text
+        text = requests.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {SCRAPE}"}, timeout=60).text
         assert 'rom_flag_value{name="BEDROCK_ENABLED"} 0.0' in text
         assert 'rom_requests_total{cohort="stable",route="/api/chat",status="error"} 1.0' in text
         assert server.events("request.finished")[0]["code"] == "bedrock_disabled"

@@ -43,7 +43,7 @@ def test_it_runs_as_a_module() -> None:
     assert process.stdout is not None
     try:
         url = process.stdout.readline().strip().removeprefix("local Bedrock at ")
-        with urllib.request.urlopen(f"{url}/health", timeout=10) as answer:
+        with urllib.request.urlopen(f"{url}/health", timeout=60) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0

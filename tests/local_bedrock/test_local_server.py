@@ -30,7 +30,7 @@ def address(server: LocalBedrock) -> tuple[str, int]:
 
 def raw(server: LocalBedrock, data: bytes) -> bytes:
     """Send bytes, read until the server closes."""
-    with socket.create_connection(address(server), timeout=5) as sock:
+    with socket.create_connection(address(server), timeout=60) as sock:
         sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: sock.recv(65536), b""))
@@ -217,14 +217,14 @@ def test_stop_leaves_no_socket() -> None:
     before = set(os.listdir("/proc/self/fd"))
     server = LocalBedrock().start()
     where = address(server)
-    with socket.create_connection(where, timeout=5) as idle:
+    with socket.create_connection(where, timeout=60) as idle:
         idle.sendall(b"GET /health HTTP/1.1\r\n\r\n")
         assert idle.recv(1000).endswith(b'{"status":"ok"}')
         server.stop()
         assert idle.recv(1) == b""
     assert set(os.listdir("/proc/self/fd")) == before
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(where, timeout=5)
+        socket.create_connection(where, timeout=60)
     with LocalBedrock(*where) as again:
         assert address(again) == where
 

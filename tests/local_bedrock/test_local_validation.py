@@ -135,7 +135,7 @@ def test_any_json_gets_a_verdict(body: dict[str, Any]) -> None:
 def test_unreadable_body_is_a_serialization_error(bedrock_local: LocalBedrock, raw: bytes) -> None:
     """What is not JSON gets 400 with the AWS error header and a request id, and is recorded."""
     host, _, port = bedrock_local.url.removeprefix("http://").partition(":")
-    connection = HTTPConnection(host, int(port), timeout=5)
+    connection = HTTPConnection(host, int(port), timeout=60)
     try:
         connection.request("POST", f"/model/{SONNET}/converse", raw)
         response = connection.getresponse()

@@ -270,7 +270,7 @@ def test_a_webhook_that_hangs_delays_no_turn_and_no_end_of_the_process() -> None
     responses.add_callback(responses.POST, HOOK, callback=hang)
     runtime, alerts, ends = started()
     runtime.emit(critical())
-    assert hanging.wait(10)
+    assert hanging.wait(60)
     for number in range(MAX_WAITING + 5):
         runtime.emit(SettingsChanged(number, {"MAX_TOKENS": (1, 2)}, "ops", "", ""))
     assert not release.is_set(), "whoever tells of an event waited for the webhook"
@@ -289,7 +289,7 @@ def test_what_a_hanging_webhook_keeps_from_being_posted_is_said_to_be_lost(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopping waits for no post under way; that one and each behind it end once, and are in the log."""
-    monkeypatch.setattr("plugins.alerts.courier.LAST_WORDS_SECONDS", -0.99)
+    monkeypatch.setattr("plugins.alerts.courier.FLUSH_SECONDS", -0.99)
     hanging, release = threading.Event(), threading.Event()
 
     def hang(_request: Any) -> tuple[int, dict[str, str], str]:
@@ -308,7 +308,7 @@ def test_what_a_hanging_webhook_keeps_from_being_posted_is_said_to_be_lost(
     )
     courier.start()
     courier.send(Message("capacity", "bad", "title", 0.0))
-    assert hanging.wait(10)
+    assert hanging.wait(60)
     for about in ("circuit", "flags"):
         courier.send(Message(about, "bad", "title", 0.0))
     courier.stop()
@@ -316,7 +316,7 @@ def test_what_a_hanging_webhook_keeps_from_being_posted_is_said_to_be_lost(
     assert ends == told
     assert capfd.readouterr().err.count("alert.lost") == 3
     release.set()
-    courier._thread.join(10)
+    courier._thread.join(60)
     assert not courier._thread.is_alive()
     assert ends == told
 
@@ -455,7 +455,7 @@ def test_a_webhook_that_answers_nonsense_leaves_no_trace_of_its_url(restored_log
         log.configure("json", "DEBUG", stream=restored_logging)
         courier = Courier(FakeClock(), lambda: url, lambda: "here", lambda *_: None, lambda: None)
         assert courier.deliver(Message("flags", "info", "title", 0.0)) == "delivered"
-        thread.join(10)
+        thread.join(60)
     text = restored_logging.getvalue()
     assert "Failed to parse headers" in text, "the library says nothing any more: the test has lost its point"
     assert "geheim" not in text

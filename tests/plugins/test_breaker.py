@@ -204,7 +204,7 @@ def test_no_lock_is_held_during_a_call_and_one_probe_goes_through() -> None:
     together = threading.Barrier(20)
 
     def all_at_once(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
-        together.wait(timeout=10)
+        together.wait(timeout=60)
         return says("ok")
 
     bench = Bench(all_at_once, plugins="breaker")
@@ -217,7 +217,7 @@ def test_no_lock_is_held_during_a_call_and_one_probe_goes_through() -> None:
 
     def slow(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
         for _ in range(19):
-            assert refused.acquire(timeout=10)
+            assert refused.acquire(timeout=60)
         return says("ok")
 
     bench.transport.steps[:] = [slow]

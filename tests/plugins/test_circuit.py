@@ -341,7 +341,7 @@ def test_exactly_one_probe_however_many_threads_ask(round_: int) -> None:
     permits: list[Permit] = []
 
     def ask() -> None:
-        barrier.wait(timeout=10)
+        barrier.wait(timeout=60)
         permit = circuit.admit(30.0, CONFIG).permit
         if permit is not None:
             permits.append(permit)
@@ -350,5 +350,5 @@ def test_exactly_one_probe_however_many_threads_ask(round_: int) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join(timeout=60)
     assert [permit.probe for permit in permits] == [True]

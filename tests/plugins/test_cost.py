@@ -14,7 +14,7 @@ from settings_support import packaged_models
 from support import make_runtime, make_turn
 
 from plugins.cost import MAX_TURNS, Cost
-from plugins.cost.figures import NotTheSum, Part, TurnCost, edges_of, parts_of, report
+from plugins.cost.figures import Part, TotalsDiffer, TurnCost, edges_of, parts_of, report
 from plugins.cost.list_prices import list_price
 from rom_core.cli import main
 from rom_core.cli.admin_client import AdminClient
@@ -62,7 +62,7 @@ def test_a_total_that_is_not_the_sum_is_no_report(monkeypatch: pytest.MonkeyPatc
     """A price that does not grow with the tokens is noticed."""
     monkeypatch.setattr("plugins.cost.figures.cost_usd", lambda _model, usage, _: float(usage.input_tokens) ** 2)
     turns = [turn_of(SONNET, (SONNET, Usage(100)))] * 2
-    with pytest.raises(NotTheSum):
+    with pytest.raises(TotalsDiffer):
         report(turns, MODELS)
 
 

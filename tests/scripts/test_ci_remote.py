@@ -48,7 +48,7 @@ def listening() -> Iterator[tuple[Seen, Seen]]:
     yield both
     for one, thread in zip(both, threads, strict=True):
         one.shutdown()
-        thread.join(10)
+        thread.join(60)
         one.server_close()
 
 

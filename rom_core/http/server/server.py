@@ -39,7 +39,7 @@ _READ_AHEAD = 8
 _MAINTENANCE_SECONDS = 5
 _POLL_SECONDS = 0.02
 # What is cut off at the end of the grace period still gets this long to send its error event.
-_LAST_WORDS_SECONDS = 2.0
+_FLUSH_SECONDS = 2.0
 
 
 class Server:
@@ -108,14 +108,14 @@ class Server:
         finished = not self._runtime.admitted
         if not finished:
             self._runtime.cancel_active("draining")
-            _until(lambda: not self._runtime.admitted, _LAST_WORDS_SECONDS)
+            _until(lambda: not self._runtime.admitted, _FLUSH_SECONDS)
         # A turn gives its place back a moment before its request is counted.
-        _until(lambda: not self._dispatcher.chats, _LAST_WORDS_SECONDS)
+        _until(lambda: not self._dispatcher.chats, _FLUSH_SECONDS)
         self.last_scrape.settled.set()
         linger = min(linger_seconds, end - time.monotonic())
         _until(lambda: self.last_scrape.done.is_set() or hurry.is_set(), linger)
         self._server.trigger.pull_trigger(self._stop_listening)
-        _until(lambda: not self._busy(), _LAST_WORDS_SECONDS)
+        _until(lambda: not self._busy(), _FLUSH_SECONDS)
         self._dispatcher.shutdown(timeout=0.5)
         # The loop of waitress ends when nothing is left in its map.
         # Another thread's pull may wake the loop first: it closes the trigger, and ours finds it closed.

@@ -19,7 +19,7 @@ from typing import Any
 from waitress import wasyncore
 
 # waitress looks at least so often, whatever happens: some of its changes wake nobody.
-_LOOK_AT_ALL_SECONDS = 1.0
+LOOK_AT_ALL_SECONDS = 1.0
 SOON_SECONDS = 0.002
 # On Linux poll's names have the numbers of epoll's, and waitress reads the events by them.
 _READ = select.POLLIN | select.POLLPRI
@@ -69,13 +69,13 @@ class Sockets:
             while self._sockets:
                 now = self.now()
                 if now >= look_at_all:
-                    look_at_all = now + _LOOK_AT_ALL_SECONDS
+                    look_at_all = now + LOOK_AT_ALL_SECONDS
                     fds = {*self._known, *self._sockets}
                 else:
                     fds = {one._fileno for one in (*always, *list(self._busy.values()), *self._taken())}
                 self._tell(kernel, fds)
-                patience = SOON_SECONDS if self._changed else max(0.0, look_at_all - self.now())
-                events = kernel.poll(patience)
+                timeout = SOON_SECONDS if self._changed else max(0.0, look_at_all - self.now())
+                events = kernel.poll(timeout)
                 # Whose events they are, before any of them is handled: that may close one and open another connection
                 # under the same number.
                 owners = [self._sockets.get(fd) for fd, _ in events]

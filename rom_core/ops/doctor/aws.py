@@ -12,7 +12,7 @@ from typing import Any
 
 from rom_core.ops.doctor.findings import FAIL, OK, WARN, Finding
 from rom_core.ops.doctor.here import BEARER
-from rom_core.ops.doctor.models import chain, on_standby, standby
+from rom_core.ops.doctor.models import chain, not_in_use, unused_fallbacks
 from rom_core.settings import Model, Settings
 from rom_core.settings.residency import geography
 
@@ -56,9 +56,9 @@ class Aws:
         for model in chain(self._settings):
             yield from self.life_cycle(model)
             yield self.streaming(model)
-        for model in standby(self._settings):
+        for model in unused_fallbacks(self._settings):
             for finding in (*self.life_cycle(model), self.streaming(model)):
-                yield on_standby(finding)
+                yield not_in_use(finding)
         yield from self.clock()
 
     def identity(self) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from rom_core.ops.doctor.findings import FAIL, OK, WARN, Finding
-from rom_core.ops.doctor.models import chain, on_standby, standby
+from rom_core.ops.doctor.models import chain, not_in_use, unused_fallbacks
 from rom_core.settings import Settings
 from rom_core.settings.residency import endpoint_region
 
@@ -57,8 +57,8 @@ def check_end_of_life(settings: Settings) -> Iterator[Finding]:
     elif dead:
         text = f"{', '.join(dead)}: past the end of life on Bedrock, skipped; a live model stands in its place"
         yield Finding("models", WARN, text, _TAKE_OUT)
-    if ended := [model.alias for model in standby(settings) if model.end_of_life]:
-        yield on_standby(Finding("models", WARN, f"{', '.join(ended)}: past the end of life on Bedrock", _TAKE_OUT))
+    if ended := [model.alias for model in unused_fallbacks(settings) if model.end_of_life]:
+        yield not_in_use(Finding("models", WARN, f"{', '.join(ended)}: past the end of life on Bedrock", _TAKE_OUT))
 
 
 def check_region(settings: Settings, known: Collection[str]) -> Iterator[Finding]:

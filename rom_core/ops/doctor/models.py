@@ -14,7 +14,7 @@ def chain(settings: Settings) -> list[Model]:
     return [settings.models[alias] for alias in (settings.MODEL_PRIMARY, *fallbacks) if alias in settings.models]
 
 
-def standby(settings: Settings) -> list[Model]:
+def unused_fallbacks(settings: Settings) -> list[Model]:
     """The models that FALLBACK_ENABLED would add to the chain, while it is off."""
     aliases = () if _falls_back(settings) else settings.MODEL_FALLBACKS
     used = chain(settings)
@@ -23,7 +23,7 @@ def standby(settings: Settings) -> list[Model]:
     ]
 
 
-def on_standby(finding: Finding) -> Finding:
+def not_in_use(finding: Finding) -> Finding:
     """The finding about a model that is not in use: nothing fails by it, yet."""
     status = WARN if finding.status == FAIL else finding.status
     return replace(finding, status=status, text=f"{finding.text} (not in use while FALLBACK_ENABLED is off)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rom_core.ops.doctor.findings import FAIL, OK, WARN, Finding, Status
-from rom_core.ops.doctor.models import chain, on_standby, standby
+from rom_core.ops.doctor.models import chain, not_in_use, unused_fallbacks
 from rom_core.settings import Model, Settings
 from rom_core.settings.residency import GEOGRAPHIES, Place, endpoint_region, geography, place
 
@@ -26,13 +26,13 @@ def check_data_path(settings: Settings) -> Iterator[Finding]:
         text = f"BEDROCK_ENDPOINT_URL is in {region}, AWS_REGION is {settings.AWS_REGION}"
         yield Finding("region", WARN, text, "set AWS_REGION to the same: AWS refuses signatures for another region")
     places: dict[Place, list[str]] = {}
-    waiting = standby(settings)
+    waiting = unused_fallbacks(settings)
     for model in (*chain(settings), *waiting):
         if model.end_of_life:
             continue
         places.setdefault(place(model.id, region), []).append(model.alias)
         for finding in _reach(model, region):
-            yield on_standby(finding) if model in waiting else finding
+            yield not_in_use(finding) if model in waiting else finding
     for where, aliases in places.items():
         yield _describe(where, ", ".join(aliases), settings.BEDROCK_ENDPOINT_URL)
 

@@ -8,7 +8,7 @@ from rom_core.concurrency.clock import Clock
 from rom_core.ops.load.recording import Disturbance, Recording, touches
 
 # What the upstream is ordered to do, by name; "" is SIGTERM to the server, which is then started again.
-TROUBLES = {
+FAULTS = {
     "throttling storm": "[[fault=429]]",
     "outage of the primary": "[[fault=503]][[model=sonnet-4-5]]",
     "hang": "[[fault=hang]]",
@@ -20,7 +20,7 @@ _LASTS, _MOST_SECONDS = 0.05, 30.0
 # After the first good answer others may still fail for the same reason.
 _SETTLE_SECONDS = 10.0
 # Turns that met a hang are held for the read timeout, and open circuits for half a minute.
-_PATIENCE_SECONDS = 120.0
+_RECOVERY_SECONDS = 120.0
 
 
 class Upstream(Protocol):
@@ -45,13 +45,13 @@ class Restartable(Protocol):
 
 
 class Chaos:
-    """A `run.Disturber`: each of TROUBLES once, the next only after the server has recovered from the last."""
+    """A `run.Disturber`: each of FAULTS once, the next only after the server has recovered from the last."""
 
     def __init__(self, upstream: Upstream, server: Restartable, clock: Clock) -> None:
         self._upstream = upstream
         self._server = server
         self._clock = clock
-        self._todo = list(TROUBLES)
+        self._todo = list(FAULTS)
         self._now: Disturbance | None = None
         self._on = False
 
@@ -60,7 +60,7 @@ class Chaos:
         now = self._clock.time()
         one = self._now
         if one is None:
-            done = len(TROUBLES) - len(self._todo)
+            done = len(FAULTS) - len(self._todo)
             if self._todo and now - recording.began >= (_FIRST + done * _APART) * recording.seconds:
                 self._begin(recording, now)
             return self._now is not None
@@ -82,7 +82,7 @@ class Chaos:
         if self._now is not None:
             if self._on:
                 self._now.ended = now
-            self._now.cut_short = self._now.recovered is None and now - self._now.ended < _PATIENCE_SECONDS
+            self._now.cut_short = self._now.recovered is None and now - self._now.ended < _RECOVERY_SECONDS
             _count(self._now, recording)
         recording.untried = list(self._todo)
 
@@ -90,13 +90,13 @@ class Chaos:
         name = self._todo.pop(0)
         self._now, self._on = Disturbance(name, now, now), True
         recording.disturbances.append(self._now)
-        if TROUBLES[name]:
-            self._upstream.set_always(TROUBLES[name])
+        if FAULTS[name]:
+            self._upstream.set_always(FAULTS[name])
         else:
             self._server.terminate()
 
     def _go_on(self, one: Disturbance, recording: Recording, now: float) -> None:
-        if not TROUBLES[one.name]:
+        if not FAULTS[one.name]:
             if self._server.running:
                 return
             self._server.start()

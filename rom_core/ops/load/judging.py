@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rom_core.gate import Check, Figures, Outcome, Thresholds, Verdict, condemned, judge
-from rom_core.ops.load.never import KINDS
+from rom_core.gate import Check, Figures, Outcome, Thresholds, Verdict, certain_to_fail, judge
+from rom_core.ops.load.invariants import KINDS
 from rom_core.ops.load.recording import Recording
 
 # What a client can tell of the gate's checks.
@@ -72,7 +72,7 @@ def surely_failing(recording: Recording, thresholds: Thresholds) -> bool:
     if any(turn.violations for turn in recording.turns):
         return True
     figures = replace(_client_figures(recording, thresholds), scrapes=2)
-    return condemned(figures, thresholds) or condemned(recording.figures, thresholds)
+    return certain_to_fail(figures, thresholds) or certain_to_fail(recording.figures, thresholds)
 
 
 def percentile(values: list[float], share: float) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from rom_core.ops.load.never import WHOLE, Heard, violations
+from rom_core.ops.load.invariants import WHOLE, Received, violations
 from rom_core.ops.load.plays import Play
 from rom_core.ops.requesting import DirectSession
 
@@ -60,11 +60,11 @@ class Turn:
 def perform(session: DirectSession, url: str, play: Play, users: int = 1) -> Turn:
     """Play it to its end. Raises KeyRefused."""
     at, began = time.time(), time.monotonic()
-    heard = Heard(streamed=bool(play.body["stream"]))
+    received = Received(streamed=bool(play.body["stream"]))
     first: list[float] = []
     request_id = ""
     try:
-        silence = SILENCE_SECONDS if heard.streamed else ANSWER_SECONDS
+        silence = SILENCE_SECONDS if received.streamed else ANSWER_SECONDS
         with session.post(
             f"{url}/api/chat", json=dict(play.body), stream=True, timeout=(CONNECT_SECONDS, silence)
         ) as response:
@@ -73,16 +73,16 @@ def perform(session: DirectSession, url: str, play: Play, users: int = 1) -> Tur
                 raise KeyRefused(_problem(response).get("detail", f"HTTP {response.status_code}"))
             if response.status_code != 200:
                 status, code = _refusal(_problem(response), response.status_code)
-            elif heard.streamed:
-                heard.began = True
-                status, code = _listen(response, play, heard, first, began)
+            elif received.streamed:
+                received.began = True
+                status, code = _listen(response, play, received, first, began)
             else:
-                heard.began = True
-                status, code = _whole(response, heard)
+                received.began = True
+                status, code = _whole(response, received)
     except requests.Timeout:
         status, code = "error", "no_answer_in_time"
     except requests.RequestException:
-        status, code = "error", "connection_lost" if heard.began else "no_connection"
+        status, code = "error", "connection_lost" if received.began else "no_connection"
     except (ValueError, KeyError, TypeError):
         status, code = "error", "not_understood"
     return Turn(
@@ -92,42 +92,44 @@ def perform(session: DirectSession, url: str, play: Play, users: int = 1) -> Tur
         code=code,
         seconds=round(time.monotonic() - began, 4),
         first=round(first[0], 4) if first else None,
-        violations=tuple(violations(play, heard)),
+        violations=tuple(violations(play, received)),
         users=users,
         fault=play.fault,
         request_id=request_id,
     )
 
 
-def _listen(response: requests.Response, play: Play, heard: Heard, first: list[float], began: float) -> tuple[str, str]:
+def _listen(
+    response: requests.Response, play: Play, received: Received, first: list[float], began: float
+) -> tuple[str, str]:
     status, code, pieces = "error", "missing_end", 0
     for name, data in _events(response):
         if name == "delta":
             if not pieces:
                 first.append(time.monotonic() - began)
-            heard.text += data["text"]
+            received.text += data["text"]
             pieces += 1
             if play.leave_after is not None and pieces >= play.leave_after:
-                heard.left = True
+                received.left = True
                 return "cancelled", "left"
         elif name == "tool_call":
-            heard.calls.append(data["id"])
+            received.calls.append(data["id"])
         elif name == "tool_result":
-            heard.results.append(data["id"])
+            received.results.append(data["id"])
         elif name == "done":
-            heard.ends += 1
-            heard.answer = data
+            received.ends += 1
+            received.answer = data
             status, code = _judged(data)
         elif name == "error":
-            heard.ends += 1
+            received.ends += 1
             status, code = _refusal(data, int(data.get("status", 500)))
     return status, code
 
 
-def _whole(response: requests.Response, heard: Heard) -> tuple[str, str]:
+def _whole(response: requests.Response, received: Received) -> tuple[str, str]:
     data = response.json()
-    heard.ends, heard.answer = 1, data
-    heard.text = data["reply"]
+    received.ends, received.answer = 1, data
+    received.text = data["reply"]
     return _judged(data)
 
 

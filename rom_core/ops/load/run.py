@@ -56,7 +56,7 @@ def run(
     folder: Path,
     environ: Mapping[str, str],
     disturber: Disturber | None = None,
-    on_look: Callable[[Recording], None] = lambda _: None,
+    on_progress: Callable[[Recording], None] = lambda _: None,
     enough: Callable[[Recording], bool] = lambda _: False,
 ) -> Recording:
     """Play `plan` against `url`. It ends when its time is over, `stop` is set, or its cost has reached the ceiling.
@@ -76,7 +76,7 @@ def run(
             recording.turns += players.new_turns()
             watch.look(calm=calm)
             recording.elapsed = clock.monotonic() - start
-            on_look(recording)
+            on_progress(recording)
             if plan.ceiling is not None and plan.spent + recording.cost >= plan.ceiling:
                 recording.stopped = f"the ceiling of {plan.ceiling:g} USD was reached"
                 break

@@ -239,7 +239,7 @@ def test_no_slot_is_lost_under_cancellations_at_any_moment() -> None:
         if number % 50 == 0:
             runtime.swap(dataclasses.replace(runtime.current, version=number))
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     runtime.stop()
     assert not any(thread.is_alive() for thread in threads)
     assert {"ok", "cancelled"} <= codes <= {"ok", "cancelled", "queue_full", "queue_timeout"}

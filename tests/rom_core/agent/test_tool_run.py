@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support import Toolkit, asks, make_runtime, make_turn, says, tool
+from waiting import until
 
 from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import TurnCancelled
@@ -90,7 +90,7 @@ def test_a_tool_that_takes_too_long_is_given_up_and_counted() -> None:
     assert [call["status"] for call in result.tool_calls] == ["error", "success"]
     assert runtime.tool_pool.abandoned == 1
     stop.set()
-    assert _until(lambda: runtime.tool_pool.abandoned == 0 and runtime.tool_pool.outstanding == 0)
+    assert until(lambda: runtime.tool_pool.abandoned == 0 and runtime.tool_pool.outstanding == 0)
     runtime.tool_pool.stop()
 
 
@@ -107,7 +107,7 @@ def test_a_full_pool_is_an_error_result() -> None:
 
 def test_tools_of_one_iteration_run_at_the_same_time() -> None:
     """Two tools that wait for each other both finish."""
-    barrier = threading.Barrier(2, timeout=5)
+    barrier = threading.Barrier(2, timeout=60)
     kit = Toolkit(tool(run=lambda value, context: f"met {barrier.wait() >= 0}"))
     assert [text_of(r) for r in results_of(("look", {}), ("look", {}), kit=kit)] == ["met True", "met True"]
 
@@ -125,19 +125,19 @@ def test_a_tool_gets_the_deadline_and_a_cancel_token() -> None:
 
 def test_cancelling_a_turn_does_not_wait_for_its_tools() -> None:
     """A client that leaves ends the turn at once, though its tool cannot be interrupted."""
-    started, stop = threading.Event(), threading.Event()
+    started, stop, ended = threading.Event(), threading.Event(), threading.Event()
 
     def run(value: dict[str, Any], context: ToolContext) -> None:
         started.set()
-        stop.wait(30)
+        stop.wait(60)
+        ended.set()
 
     runtime, transport = make_runtime(asks(("look", {})), plugins={"kit": Toolkit(tool(run=run))}, clock=SystemClock())
     turn = make_turn(runtime)
-    threading.Thread(target=lambda: started.wait(5) and turn.cancel.cancel("client_gone"), daemon=True).start()
-    began = time.monotonic()
+    threading.Thread(target=lambda: started.wait(60) and turn.cancel.cancel("client_gone"), daemon=True).start()
     with pytest.raises(TurnCancelled):
         runtime.run(turn)
-    assert time.monotonic() - began < 5
+    assert not ended.is_set()
     assert runtime.tool_pool.abandoned == 1
     assert len(transport.requests) == 1
     stop.set()
@@ -212,10 +212,3 @@ def test_a_tool_that_cannot_be_offered_is_refused_when_made(wrong: dict[str, Any
     fields: dict[str, Any] = {"name": "ok", "description": "d", "input_schema": {"type": "object"}, "run": print}
     with pytest.raises(ValueError, match="tool"):
         Tool(**(fields | wrong))
-
-
-def _until(condition: Callable[[], bool], seconds: float = 5) -> bool:
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.005)
-    return condition()

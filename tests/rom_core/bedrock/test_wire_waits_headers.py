@@ -84,7 +84,7 @@ def test_a_turn_that_ends_while_it_connects_does_not_wait_for_that(
 
     def slow(self: Any) -> socket.socket:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
         made.append(new(self))
         return made[-1]
 
@@ -112,7 +112,7 @@ def test_who_gives_up_leaves_the_connection_to_the_thread_that_connects(
         self.sock = socket.create_connection((self.host, self.port))
         made.append(self.sock)
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
         made.append(self.sock)
         raise OSError("no tunnel")
 
@@ -140,7 +140,7 @@ def test_when_given_up_connects_fill_the_pool_the_next_is_refused(
 
     def slow(self: Any) -> socket.socket:
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
         return new(self)
 
     monkeypatch.setattr(urllib3.connection.HTTPConnection, "_new_conn", slow)

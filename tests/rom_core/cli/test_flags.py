@@ -61,7 +61,7 @@ def breaking_off(answer: bytes) -> Iterator[str]:
 
     def serve() -> None:
         with listener.accept()[0] as connection:
-            connection.settimeout(10)
+            connection.settimeout(60)
             connection.recv(65536)
             connection.sendall(answer)
             connection.shutdown(socket.SHUT_WR)
@@ -69,11 +69,11 @@ def breaking_off(answer: bytes) -> Iterator[str]:
                 pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(60)
         thread = threading.Thread(target=serve)
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -95,7 +95,7 @@ def test_json_says_it_too_when_there_is_no_verdict(run: Callable[..., Result]) -
     """Inconclusive, with the reason: a pipeline reads the same members whatever happened."""
 
     def refuse(_: Served) -> None:
-        raise ScrapeFailed("HTTP 401", hopeless=True)
+        raise ScrapeFailed("HTTP 401", permanent=True)
 
     for arguments, reason in (
         ((*URL, "--max-errors", "99.999%"), "let a service that fails in every way pass"),

@@ -33,13 +33,13 @@ def test_a_signal_set_by_many_at_once_is_set_once() -> None:
         signal, start = Signal(), threading.Barrier(4)
 
         def hit(signal: Signal = signal, start: threading.Barrier = start) -> None:
-            start.wait(5)
+            start.wait(60)
             signal.set()
 
         threads = [threading.Thread(target=hit) for _ in range(3)]
         for thread in threads:
             thread.start()
-        start.wait(5)
-        assert signal.wait(5)
+        start.wait(60)
+        assert signal.wait(60)
         for thread in threads:
             thread.join()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextvars
 import threading
-import time
 import weakref
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from waiting import until
 
 from rom_core.concurrency.cancel import CancelToken
 from rom_core.concurrency.clock import SystemClock
@@ -22,14 +21,6 @@ CLOCK = SystemClock()
 def pool() -> WorkerPool:
     """Two threads and one waiting place."""
     return WorkerPool("test", 2, waiting=1)
-
-
-def until(condition: Callable[[], bool]) -> bool:
-    """Wait for another thread, five seconds at most."""
-    end = time.monotonic() + 5
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.002)
-    return condition()
 
 
 def test_a_job_gives_its_value_or_raises_its_exception(pool: WorkerPool) -> None:

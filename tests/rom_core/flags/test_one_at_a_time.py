@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flag_support import ANA, Limits, Site, changes, held, soon, start
+from flag_support import ANA, Limits, Site, changes, held, start
 from support import make_turn, says
+from waiting import until
 
 from rom_core.errors import BedrockDisabled, Overloaded
 from rom_core.flags import Applied, Author, control
@@ -21,7 +22,7 @@ def test_the_kill_switch_counts_before_anything_is_waited_for(site: Site) -> Non
     killer = threading.Thread(target=lambda: applied.append(flags.change({"BEDROCK_ENABLED": "off"}, ANA)))
     with held(flags):
         killer.start()
-        assert soon(lambda: not runtime.bedrock_enabled())
+        assert until(lambda: not runtime.bedrock_enabled())
         assert (runtime.bedrock_enabled(), flags.durable) == (False, False)
         assert runtime.current.version == 1
         with pytest.raises(BedrockDisabled):
@@ -69,7 +70,7 @@ def test_a_kill_outlasts_a_change_that_was_under_way(site: Site) -> None:
     def kill_meanwhile() -> Any:
         site.store.load = load
         killer.start()
-        assert soon(lambda: flags.killed)
+        assert until(lambda: flags.killed)
         return load()
 
     site.store.load = kill_meanwhile

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rom_core.gate import Check, Figures, GateBroken, Outcome, Thresholds, condemned, judge, prove
+from rom_core.gate import Check, Figures, GateBroken, Outcome, Thresholds, certain_to_fail, judge, prove
 from rom_core.gate.verdict import cases_needed, chance_of, p95
 
 LIMITS = Thresholds()
@@ -174,15 +174,15 @@ def test_p95_is_interpolated_within_its_bucket() -> None:
     assert p95({10.0: 0.0, math.inf: 0.0}) is None
 
 
-def test_early_only_the_hopeless_is_given_up() -> None:
+def test_a_watch_ends_early_only_when_it_is_certain_to_fail() -> None:
     """One error among the first turns is no verdict; a hundred are, and so are memory, restarts and a changed id."""
-    assert not condemned(figures(ok=20, error=1), LIMITS)
-    assert not condemned(figures(ok=0), LIMITS)
-    assert not condemned(figures(ok=980, error=13), LIMITS)
-    assert condemned(figures(ok=20, error=100), LIMITS)
-    assert condemned(figures(memory=0.8), LIMITS)
-    assert condemned(figures(restarts=2), LIMITS)
-    assert condemned(figures(mixed=True), LIMITS)
+    assert not certain_to_fail(figures(ok=20, error=1), LIMITS)
+    assert not certain_to_fail(figures(ok=0), LIMITS)
+    assert not certain_to_fail(figures(ok=980, error=13), LIMITS)
+    assert certain_to_fail(figures(ok=20, error=100), LIMITS)
+    assert certain_to_fail(figures(memory=0.8), LIMITS)
+    assert certain_to_fail(figures(restarts=2), LIMITS)
+    assert certain_to_fail(figures(mixed=True), LIMITS)
 
 
 def test_chance_is_the_binomial_tail() -> None:

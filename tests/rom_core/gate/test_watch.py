@@ -15,12 +15,12 @@ from scrapes import Served
 from rom_core.concurrency.clock import FakeClock, SystemClock
 from rom_core.gate import (
     Interrupted,
-    Look,
     Outcome,
     Scrape,
     ScrapeFailed,
     Thresholds,
     Verdict,
+    WatchProgress,
     judge,
     watch,
 )
@@ -35,7 +35,7 @@ class Scene:
     def __init__(self) -> None:
         self.server = Served()
         self.clock = FakeClock()
-        self.looks: list[Look] = []
+        self.looks: list[WatchProgress] = []
         self.plan: dict[int, Callable[[], None]] = {}
         self.each: Callable[[], None] = lambda: self.server.serve(5)
         self.stop = threading.Event()
@@ -61,7 +61,7 @@ class Scene:
             window=window,
             interval=interval,
             thresholds=Thresholds(),
-            on_look=self.looks.append,
+            on_progress=self.looks.append,
         )
 
 
@@ -86,7 +86,7 @@ def test_a_window_that_is_no_multiple_of_the_interval_ends_on_time() -> None:
     assert [look.elapsed for look in scene.looks] == [0, 30, 60, 70]
 
 
-def test_the_hopeless_is_given_up_at_once() -> None:
+def test_a_permanent_failure_of_the_first_scrape_ends_the_watch() -> None:
     """Nobody waits two hours to hear that every turn fails."""
     scene = Scene()
     scene.at(3, lambda: scene.server.serve(50, status="error"))
@@ -118,7 +118,7 @@ def test_looks_that_fail_now_and_then_are_survived() -> None:
         scene.at(look, unreachable)
     verdict = scene.run()
     assert verdict.outcome is Outcome.PASS
-    assert (verdict.figures.failed, scene.looks[5].trouble) == (4, "no connection")
+    assert (verdict.figures.failed, scene.looks[5].failure) == (4, "no connection")
 
 
 def test_a_server_that_is_away_for_long_is_never_passed() -> None:
@@ -239,7 +239,7 @@ def test_what_is_not_metrics_is_told() -> None:
 
 def test_what_trying_again_does_not_change_is_told_at_once() -> None:
     """A wrong token or a redirect at the first look: nobody waits two hours for that, but for one that starts."""
-    for status, hopeless in ((401, True), (403, True), (404, True), (302, True), (500, False), (503, False)):
+    for status, permanent in ((401, True), (403, True), (404, True), (302, True), (500, False), (503, False)):
 
         def answer(handler: BaseHTTPRequestHandler, status: int = status) -> None:
             handler.send_response(status)
@@ -249,7 +249,7 @@ def test_what_trying_again_does_not_change_is_told_at_once() -> None:
 
         with answering(answer) as url, pytest.raises(ScrapeFailed) as failed:
             scraper(url, SystemClock(), token="m")()
-        assert failed.value.hopeless is hopeless, status
+        assert failed.value.permanent is permanent, status
     scene = Scene()
     scene.each = refused
     with pytest.raises(ScrapeFailed, match="HTTP 401"):
@@ -263,7 +263,7 @@ def test_a_token_that_is_withdrawn_in_between_is_no_pass() -> None:
     scene.at(60, lambda: setattr(scene, "each", refused))
     verdict = scene.run()
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert (verdict.figures.failed, scene.looks[-1].trouble) == (60, "HTTP 401")
+    assert (verdict.figures.failed, scene.looks[-1].failure) == (60, "HTTP 401")
 
 
 def test_a_pause_in_counting_is_no_watched_time() -> None:
@@ -277,7 +277,7 @@ def test_a_pause_in_counting_is_no_watched_time() -> None:
 
 def refused() -> None:
     """What a scrape does with a token that is not the right one."""
-    raise ScrapeFailed("HTTP 401", hopeless=True)
+    raise ScrapeFailed("HTTP 401", permanent=True)
 
 
 def prometheus(*histories: list[tuple[float, Served]], target: str = "host:8000") -> str:

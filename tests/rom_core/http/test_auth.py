@@ -15,8 +15,8 @@ from support import make_runtime
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import NotFound, TooManyAttempts, Unauthorized
 from rom_core.http.app import App, create_app
+from rom_core.http.auth_throttle import MAX_WRONG, WINDOW_SECONDS
 from rom_core.http.environ import REFUSAL
-from rom_core.http.guesses import MAX_WRONG, WINDOW_SECONDS
 from rom_core.markers import hookimpl
 from rom_core.settings import Setting
 

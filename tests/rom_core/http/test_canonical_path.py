@@ -51,7 +51,7 @@ def served() -> Iterator[tuple[App, str, int]]:
 
 def status(host: str, port: int, target: str) -> int:
     """The status of a GET with exactly this request target."""
-    with socket.create_connection((host, port), timeout=10) as connection:
+    with socket.create_connection((host, port), timeout=60) as connection:
         lines = [f"GET {target} HTTP/1.1", "Host: 127.0.0.1", f"Authorization: Bearer {TOKEN}", "Connection: close"]
         connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
         return int(connection.makefile("rb").readline().split()[1])

@@ -79,25 +79,25 @@ def test_every_answer_carries_them(proxies: int) -> None:
     with serving(proxies) as server:
         for method, path, options, status in ASKED:
             headers = HTTPS | options.get("headers", {})
-            answer = requests.request(method, server.url + path, **{**options, "headers": headers}, timeout=10)
+            answer = requests.request(method, server.url + path, **{**options, "headers": headers}, timeout=60)
             assert answer.status_code == status, path
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert answer.headers["Cache-Control"] == "no-store"
             assert ("Strict-Transport-Security" in answer.headers) == bool(proxies), path
-        assert "Strict-Transport-Security" not in requests.get(server.url + "/health", timeout=10).headers
+        assert "Strict-Transport-Security" not in requests.get(server.url + "/health", timeout=60).headers
 
 
 def test_an_asset_says_how_long_it_may_be_kept() -> None:
     """Its own word stands; its type is not guessed at either."""
     with serving(0) as server:
-        answer = requests.get(server.url + "/asset", timeout=10)
+        answer = requests.get(server.url + "/asset", timeout=60)
     assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_what_the_listener_refuses_carries_them_too() -> None:
     """What is no HTTP never reaches the app."""
-    with serving(0) as server, socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with serving(0) as server, socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(b"NONSENSE\r\n\r\n")
         head = connection.makefile("rb").read().partition(b"\r\n\r\n")[0].lower()
     assert head.startswith(b"http/1.")
@@ -110,7 +110,7 @@ def test_what_the_listener_refuses_carries_them_too() -> None:
 def test_what_the_listener_refuses_stays_on_https(proxies: int) -> None:
     """Where the headers could be read and a trusted proxy says so."""
     head = b"POST /api/chat HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Proto: https\r\nContent-Length: x\r\n\r\n"
-    with serving(proxies) as server, socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with serving(proxies) as server, socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(head)
         answer = connection.makefile("rb").read().partition(b"\r\n\r\n")[0].lower()
     assert b" 400 " in answer.splitlines()[0]

@@ -15,7 +15,7 @@ from support import ScriptedTransport, make_settings, says
 
 from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import RomError
-from rom_core.http import guesses
+from rom_core.http import auth_throttle
 from rom_core.http.app import App, create_app
 from rom_core.http.error_styles import style_of
 from rom_core.http.openapi import TURN_ERRORS
@@ -55,8 +55,8 @@ def served() -> Iterator[Served]:
     made.runtime.start()
     with pytest.MonkeyPatch.context() as patch:
         # Each admin route is asked without a token too, all from one address, which would soon be told to wait.
-        patch.setattr(guesses, "MAX_WRONG", 10_000)
-        patch.setattr(guesses, "MAX_WRONG_IN_ALL", 10_000)
+        patch.setattr(auth_throttle, "MAX_WRONG", 10_000)
+        patch.setattr(auth_throttle, "MAX_WRONG_IN_ALL", 10_000)
         yield made
     made.runtime.stop()
 

@@ -70,7 +70,7 @@ def never() -> Iterator[threading.Event]:
 
 def until_cancelled(attempt: Attempt) -> None:
     """A model that goes on until the turn is cancelled."""
-    assert attempt.turn.cancel.event.wait(10)
+    assert attempt.turn.cancel.event.wait(60)
     attempt.call.check()
 
 
@@ -96,7 +96,7 @@ def test_a_stream_that_breaks_off_is_never_counted_as_ok(reason: str | None, sta
 def test_an_answer_is_finished_when_its_last_piece_was_handed_over(taken: int, status: str) -> None:
     """As one in one piece is, and as its turn is logged; a client that leaves before has not had all of it."""
     go_on = threading.Event()
-    bench = Bench(lambda attempt: go_on.wait(10))
+    bench = Bench(lambda attempt: go_on.wait(60))
     bench.stream.start()
     pieces = iter(bench.stream)
     assert b"event: done" not in next(pieces)
@@ -138,7 +138,7 @@ def test_the_turn_ends_when_the_model_has_done_however_slow_the_reader() -> None
 
 def test_beyond_a_bound_the_turn_waits_for_its_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is kept for a slow reader is bounded; every piece that he takes lets the model say another."""
-    monkeypatch.setattr("rom_core.http.stream.MAX_BEHIND", 10_000)
+    monkeypatch.setattr("rom_core.http.stream.MAX_UNREAD_BYTES", 10_000)
     said: list[int] = []
 
     def talk(attempt: Attempt) -> None:

@@ -20,7 +20,7 @@ from rom_core.gate import ScrapeFailed
 from rom_core.ops.bearer import BadToken, Bearer
 from rom_core.ops.deploy import Render, RenderError
 from rom_core.ops.gate_sources import prometheus_figures, scraper
-from rom_core.ops.release import Release, memory
+from rom_core.ops.release_check import Release, memory
 from rom_core.ops.requesting import DirectSession, proxies_for
 
 ROOT = Path(__file__).parents[3]
@@ -45,7 +45,7 @@ class Recorder:
             except OSError:
                 return
             with connection:
-                connection.settimeout(10)
+                connection.settimeout(60)
                 head = b""
                 while b"\r\n\r\n" not in head:
                     piece = connection.recv(65536)
@@ -59,7 +59,7 @@ class Recorder:
         """Stop listening."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 @pytest.fixture
@@ -144,12 +144,12 @@ def test_a_proxy_is_asked_for_a_tunnel_and_sees_no_token(proxy: Recorder, server
     with DirectSession() as session:
         session.auth = Bearer(TOKEN, "ROM_ADMIN_TOKEN")
         with pytest.raises(requests.ConnectionError):
-            session.get("https://rom.test/admin/flags", timeout=5)
+            session.get("https://rom.test/admin/flags", timeout=60)
         [head] = proxy.heads
         assert head.startswith(b"CONNECT rom.test:443 ")
         assert TOKEN.encode() not in head
         with pytest.raises(requests.ConnectionError):
-            session.get("http://rom.test.invalid/admin/flags", timeout=5)
+            session.get("http://rom.test.invalid/admin/flags", timeout=60)
         assert len(proxy.heads) == 1
 
 
@@ -168,7 +168,7 @@ def test_a_redirect_is_not_followed_even_when_asked_for() -> None:
     source = Recorder(b"HTTP/1.1 307 Elsewhere\r\n" + location + b"Content-Length: 0\r\nConnection: close\r\n\r\n")
     try:
         with DirectSession() as session:
-            assert session.get(source.url, timeout=5, allow_redirects=True).status_code == 307
+            assert session.get(source.url, timeout=60, allow_redirects=True).status_code == 307
         assert target.heads == []
     finally:
         source.close()

@@ -103,7 +103,7 @@ def test_a_tool_that_the_model_was_told_did_not_run_does_not_run() -> None:
     """A tool given up while it stood in line is not started later."""
     ran, go = [], threading.Event()
     kit = Toolkit(
-        tool("busy", lambda value, context: go.wait(5), timeout=0.3),
+        tool("busy", lambda value, context: go.wait(60), timeout=0.3),
         tool("late", lambda value, context: ran.append(1), timeout=0.05),
     )
     runtime, _ = make_runtime(
@@ -236,15 +236,15 @@ def test_a_callback_does_not_run_after_its_block() -> None:
 
     def slow() -> None:
         inside.set()
-        go.wait(5)
+        go.wait(60)
         order.append("callback")
 
     token = CancelToken()
     canceller = threading.Thread(target=lambda: token.cancel("client_gone"))
     with token.calling(slow):
         canceller.start()
-        assert inside.wait(5)
+        assert inside.wait(60)
         threading.Timer(0.05, go.set).start()
     order.append("left")
-    canceller.join(5)
+    canceller.join(60)
     assert order == ["callback", "left"]

@@ -299,7 +299,7 @@ def test_a_plugin_that_does_not_stop_is_left_behind(monkeypatch: pytest.MonkeyPa
     class Hangs:
         @hookimpl
         def rom_stop(self) -> None:
-            release.wait(10)
+            release.wait(60)
 
     class Raises:
         @hookimpl

@@ -199,7 +199,7 @@ def test_threads_may_load_at_once(site: Site) -> None:
     gate = threading.Barrier(8)
 
     def load_some(name: str) -> set[tuple[int, str]]:
-        gate.wait(timeout=10)
+        gate.wait(timeout=60)
         environ = {"ROM_ENV": name, "TEXT": name}
         loads = (load_settings(DECLARED, root=site.root, environ=environ) for _ in range(8))
         return {(settings.NUMBER, settings.TEXT) for settings in loads}

@@ -114,7 +114,7 @@ def test_parallel_tools_count_once() -> None:
     """Tool time is the time during which at least one ran, not the sum."""
     clock = FakeClock()
     accountant = Accountant()
-    together = threading.Barrier(2, timeout=10)
+    together = threading.Barrier(2, timeout=60)
 
     def run(_value: Any, _context: Any) -> str:
         together.wait()
@@ -204,7 +204,7 @@ def test_tools_that_were_given_up_count_until_the_turn_ended() -> None:
     def hang(_value: Any, _context: Any) -> str:
         clock.advance(2)
         turn.cancel.cancel("client_gone")
-        release.wait(10)
+        release.wait(60)
         return "late"
 
     runtime, _ = make_runtime(asks(("look", {})), plugins={"a": accountant, "k": Toolkit(tool(run=hang))}, clock=clock)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from rom_core.telemetry.capacity import MIN_ATTEMPTS, Hold, Reading, RollingCounts, RollingQuantile
+from rom_core.telemetry.capacity import MIN_ATTEMPTS, Hold, Reading, RollingCounts, RollingHistogram
 
 
 @pytest.mark.parametrize(
@@ -58,13 +60,12 @@ def test_counts_forget_after_five_minutes() -> None:
     assert counts.totals(9_990)["c"] == 30
 
 
-def test_quantiles_are_those_of_the_last_five_minutes() -> None:
-    """The nearest-rank percentile; None without any sample."""
-    quantile = RollingQuantile()
-    assert quantile.quantile(0, 0.95) is None
-    for seconds in range(1, 101):
-        quantile.add(10, float(seconds))
-    assert quantile.quantile(10, 0.95) == 95
-    assert quantile.quantile(10, 1.0) == 100
-    quantile.add(311, 7.0)
-    assert quantile.quantile(311, 0.95) == 7
+def test_durations_are_counted_as_a_histogram_counts_them() -> None:
+    """Cumulative, an edge belongs to its bucket, what is beyond all edges to the last; old ones leave."""
+    durations = RollingHistogram((1, 10))
+    assert durations.buckets(0) == {1: 0, 10: 0, math.inf: 0}
+    for seconds in (0.5, 1.0, 1.5, 11.0):
+        durations.add(5, seconds)
+    durations.add(295, 10.0)
+    assert durations.buckets(299) == {1: 2, 10: 4, math.inf: 5}
+    assert durations.buckets(310) == {1: 0, 10: 1, math.inf: 1}

@@ -285,7 +285,7 @@ def test_an_exception_that_nobody_caught_is_a_line(captured: io.StringIO, reques
     """In a thread, by its name, and in the main one; with a traceback that hides what was said, as any other."""
     thread = threading.Thread(target=_raise_with_locals, name="worker-7")
     thread.start()
-    thread.join(5)
+    thread.join(60)
     try:
         _raise_with_locals()
     except KeyError as error:
@@ -303,7 +303,7 @@ def test_a_thread_that_ends_itself_and_a_person_who_interrupts_are_no_faults(
     """SystemExit in a thread is silent, Ctrl-C is told as Python tells it: neither is an error in the log."""
     thread = threading.Thread(target=sys.exit)
     thread.start()
-    thread.join(5)
+    thread.join(60)
     sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert captured.getvalue() == ""
     assert "KeyboardInterrupt" in capsys.readouterr().err

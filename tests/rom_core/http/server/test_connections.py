@@ -16,6 +16,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 from support import make_runtime, says
+from waiting import until
 
 from rom_core.concurrency.clock import SystemClock
 from rom_core.http.app import create_app
@@ -52,16 +53,6 @@ def serve() -> Iterator[Serve]:
     for runtime, server in running:
         server.stop(1)
         runtime.stop()
-
-
-def until(condition: Callable[[], Any]) -> bool:
-    """Wait for something another thread does."""
-    end = time.monotonic() + LONG
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.002)
-    return True
 
 
 def connect(server: Server) -> socket.socket:

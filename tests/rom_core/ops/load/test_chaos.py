@@ -10,7 +10,7 @@ import pytest
 from rom_core.concurrency.clock import FakeClock
 from rom_core.gate import Outcome, Scrape, Thresholds
 from rom_core.ops.load import run
-from rom_core.ops.load.chaos import TROUBLES, Chaos
+from rom_core.ops.load.chaos import FAULTS, Chaos
 from rom_core.ops.load.judging import verdict_on
 from rom_core.ops.load.limit import Limit, find_limit
 from rom_core.ops.load.page import page
@@ -62,8 +62,8 @@ def test_every_trouble_comes_once_and_is_undone() -> None:
         recording.turns.append(turn(clock.time(), "error" if failing else "ok"))
         clock.advance(2)
     chaos.end(recording)
-    assert [one.name for one in recording.disturbances] == list(TROUBLES)
-    assert [order for order in upstream.orders if order] == [order for order in TROUBLES.values() if order]
+    assert [one.name for one in recording.disturbances] == list(FAULTS)
+    assert [order for order in upstream.orders if order] == [order for order in FAULTS.values() if order]
     assert upstream.orders[-1] is None
     assert (server.starts, server.running, recording.untried) == (1, True, [])
     for one in recording.disturbances:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from rom_core.gate import Figures, Outcome, Thresholds
+from rom_core.ops.load.invariants import DOUBLED
 from rom_core.ops.load.judging import percentile, surely_failing, verdict_on
-from rom_core.ops.load.never import DOUBLED
 from rom_core.ops.load.page import as_json, page
 from rom_core.ops.load.player import Turn
 from rom_core.ops.load.recording import Disturbance, Recording, Sample

@@ -27,7 +27,7 @@ class Throttled:
     first: bool
 
 
-class Guesses:
+class AuthThrottle:
     """Wrong guesses of the last minute: 10 of one address, 300 of all together, then comparing pauses.
 
     IPv6 addresses count by /64. While there are too many in all, an address from which something right has come before

@@ -29,8 +29,8 @@ _PIECE = 40
 
 
 @dataclass(slots=True)
-class Heard:
-    """What a client heard of one turn.
+class Received:
+    """What a client received of one turn.
 
     `text`: all deltas together; `ends`: done and error events, or the one body of an answer that is not streamed;
     `calls` and `results`: ids of the tools as they began and as they ended; `answer`: the object of done; `left`: the
@@ -47,29 +47,29 @@ class Heard:
     began: bool = False
 
 
-def violations(play: Play, heard: Heard) -> list[str]:
+def violations(play: Play, received: Received) -> list[str]:
     """Which of KINDS happened; nothing for a turn that failed and said so."""
     found = []
-    if heard.began and not heard.left and heard.ends == 0:
+    if received.began and not received.left and received.ends == 0:
         found.append(NO_END)
-    if heard.ends > 1:
+    if received.ends > 1:
         found.append(TWO_ENDS)
-    if _ran_twice(play, heard):
+    if _ran_twice(play, received):
         found.append(TOOL_TWICE)
-    answer = heard.answer
+    answer = received.answer
     if answer is not None and answer.get("stop_reason") in WHOLE:
         reply = str(answer.get("reply", ""))
         found += _of_text(reply, play.expected)
-        if heard.streamed and heard.text != reply:
-            found += _of_text(heard.text, reply)
+        if received.streamed and received.text != reply:
+            found += _of_text(received.text, reply)
     return list(dict.fromkeys(found))
 
 
-def _ran_twice(play: Play, heard: Heard) -> bool:
-    listed = [str(call.get("id")) for call in (heard.answer or {}).get("tool_calls", [])]
-    most = max([0, *(Counter(ids).most_common(1)[0][1] for ids in (heard.calls, heard.results, listed) if ids)])
+def _ran_twice(play: Play, received: Received) -> bool:
+    listed = [str(call.get("id")) for call in (received.answer or {}).get("tool_calls", [])]
+    most = max([0, *(Counter(ids).most_common(1)[0][1] for ids in (received.calls, received.results, listed) if ids)])
     known = play.tool_calls is not None
-    return most > 1 or (known and max(len(heard.calls), len(listed)) > (play.tool_calls or 0))
+    return most > 1 or (known and max(len(received.calls), len(listed)) > (play.tool_calls or 0))
 
 
 def _of_text(text: str, expected: str | None) -> list[str]:

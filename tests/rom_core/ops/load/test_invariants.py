@@ -7,44 +7,44 @@ from typing import Any
 
 import pytest
 
-from rom_core.ops.load.never import ALTERED, DOUBLED, NO_END, TOOL_TWICE, TRUNCATED, TWO_ENDS, Heard, violations
+from rom_core.ops.load.invariants import ALTERED, DOUBLED, NO_END, TOOL_TWICE, TRUNCATED, TWO_ENDS, Received, violations
 from rom_core.ops.load.plays import PASTED_CHARACTERS, TEAM, Play, play, text_of
 
 TEXT = text_of("a", 60)
 PLAY = Play("draft", {"stream": True}, TEXT, tool_calls=2)
 
 
-def heard(text: str = TEXT, *, streamed: str | None = None, **more: Any) -> Heard:
+def received(text: str = TEXT, *, streamed: str | None = None, **more: Any) -> Received:
     """A turn that ended with `text`; `streamed` is what its deltas said, if it is not the same."""
     answer = {"reply": text, "stop_reason": more.pop("stop_reason", "end_turn"), "tool_calls": more.pop("listed", [])}
     values: dict[str, Any] = {"text": text if streamed is None else streamed, "ends": 1, "answer": answer}
-    return Heard(streamed=True, began=True, **(values | more))
+    return Received(streamed=True, began=True, **(values | more))
 
 
 @pytest.mark.parametrize(
     ("what", "found"),
     [
-        (heard(), []),
-        (heard(TEXT[:100]), [TRUNCATED]),
-        (heard(""), [TRUNCATED]),
-        (heard(TEXT + TEXT), [DOUBLED]),
-        (heard(TEXT[:200] + TEXT), [DOUBLED]),
-        (heard(TEXT.replace("a.2", "b")), [ALTERED]),
-        (heard(streamed=TEXT[:-5]), [TRUNCATED]),
-        (heard(streamed=TEXT[:50] + TEXT), [DOUBLED]),
-        (heard(TEXT[:100], stop_reason="max_tokens"), []),
-        (heard(calls=["1", "2"], results=["1", "2"]), []),
-        (heard(calls=["1", "1"]), [TOOL_TWICE]),
-        (heard(calls=["1", "2", "3"]), [TOOL_TWICE]),
-        (heard(listed=[{"id": "1"}, {"id": "1"}]), [TOOL_TWICE]),
-        (heard(ends=2), [TWO_ENDS]),
-        (Heard(streamed=True, began=True, text="o"), [NO_END]),
-        (Heard(streamed=True, began=True, text="o", left=True), []),
-        (Heard(streamed=True, began=True, text="o", ends=1), []),
-        (Heard(streamed=True), []),
+        (received(), []),
+        (received(TEXT[:100]), [TRUNCATED]),
+        (received(""), [TRUNCATED]),
+        (received(TEXT + TEXT), [DOUBLED]),
+        (received(TEXT[:200] + TEXT), [DOUBLED]),
+        (received(TEXT.replace("a.2", "b")), [ALTERED]),
+        (received(streamed=TEXT[:-5]), [TRUNCATED]),
+        (received(streamed=TEXT[:50] + TEXT), [DOUBLED]),
+        (received(TEXT[:100], stop_reason="max_tokens"), []),
+        (received(calls=["1", "2"], results=["1", "2"]), []),
+        (received(calls=["1", "1"]), [TOOL_TWICE]),
+        (received(calls=["1", "2", "3"]), [TOOL_TWICE]),
+        (received(listed=[{"id": "1"}, {"id": "1"}]), [TOOL_TWICE]),
+        (received(ends=2), [TWO_ENDS]),
+        (Received(streamed=True, began=True, text="o"), [NO_END]),
+        (Received(streamed=True, began=True, text="o", left=True), []),
+        (Received(streamed=True, began=True, text="o", ends=1), []),
+        (Received(streamed=True), []),
     ],
 )
-def test_each_kind_is_found(what: Heard, found: list[str]) -> None:
+def test_each_kind_is_found(what: Received, found: list[str]) -> None:
     """Whole, truncated, doubled, altered, a tool twice, no end and two; a failure that says so is nothing."""
     assert violations(PLAY, what) == found
 
@@ -52,9 +52,9 @@ def test_each_kind_is_found(what: Heard, found: list[str]) -> None:
 def test_an_unknown_answer_is_checked_for_what_shows() -> None:
     """Of a real model: an empty answer, and one that begins anew within itself."""
     unknown = Play("draft", {"stream": True})
-    assert violations(unknown, heard("   ")) == [TRUNCATED]
-    assert violations(unknown, heard(TEXT * 3)) == [DOUBLED]
-    assert violations(unknown, heard(TEXT)) == []
+    assert violations(unknown, received("   ")) == [TRUNCATED]
+    assert violations(unknown, received(TEXT * 3)) == [DOUBLED]
+    assert violations(unknown, received(TEXT)) == []
 
 
 def test_every_kind_of_turn_is_played() -> None:

@@ -19,9 +19,9 @@ from e2e.serving import until
 from repositories import SCRIPTS, Clone, new_clone
 
 from rom_core.cli import main
-from rom_core.ops import release as checks
+from rom_core.ops import release_check as checks
 from rom_core.ops.doctor.findings import Finding
-from rom_core.ops.release import OFF_AT_FIRST, Release
+from rom_core.ops.release_check import OFF_AT_FIRST, Release
 
 URL, TOKEN = "https://rom.example.org", "token-of-the-operator"
 
