@@ -1,1 +1,1 @@
-"""The built-in plugins: one feature, one file."""
+"""The built-in plugins: one feature, one file or folder."""

@@ -1,1 +1,1 @@
-"""Amazon Bedrock: the wire to it, and the bundled local one."""
+"""The wire to Amazon Bedrock: sending a request, reading a stream, what an error of AWS means."""

@@ -1,1 +1,1 @@
-"""What the commands do: doctor, release, deploy, scaffold, reference."""
+"""What the commands do: doctor, release check, deploys, load test, blind test, scaffold, generated pages."""
