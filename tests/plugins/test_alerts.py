@@ -3,108 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import json
-import logging
-import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 import responses
-import structlog
+from alerts_support import HOOK, MODEL, critical, posted, started, until
 from flag_support import ANA, Site
-from support import failure, make_runtime, make_settings, make_turn, says
+from support import failure, make_settings, make_turn, says
 
 from plugins.alerts import Alerts
 from plugins.alerts.courier import MAX_WAITING, Courier
 from plugins.alerts.messages import Message, of_settings
 from plugins.metrics import Metrics
 from plugins.request_log import RequestLog
-from rom_core import hookspecs
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, RomError
 from rom_core.events import (
-    AlertSent,
     CanaryAborted,
     CanaryChanged,
     CapacityChanged,
     CircuitClosed,
     CircuitHalfOpened,
     CircuitOpened,
-    Event,
     FlagsStoreTroubled,
     SettingsChanged,
 )
-from rom_core.markers import hookimpl
-from rom_core.plugin.catalogue import Catalogue
 from rom_core.plugin.snapshot import Snapshot
 from rom_core.runtime import Runtime
-from rom_core.settings import InvalidSettings
-from rom_core.telemetry import log
-
-HOOK = "https://hooks.test/services/T0/B0"
-MODEL = "anthropic.first"
-
-
-@pytest.fixture
-def restored_logging() -> Iterator[io.StringIO]:
-    """Where lines go; the process's own logging is put back afterwards."""
-    root, waitress, configured = logging.getLogger(), logging.getLogger("waitress"), structlog.get_config()
-    handlers, level, filters = root.handlers[:], root.level, waitress.filters[:]
-    libraries = {
-        name: logging.getLogger(name).level for name in ("boto3", "botocore", "urllib3", "requests", "s3transfer")
-    }
-    yield io.StringIO()
-    root.handlers[:], waitress.filters[:] = handlers, filters
-    root.setLevel(level)
-    for name, before in libraries.items():
-        logging.getLogger(name).setLevel(before)
-    structlog.configure(**configured)
-
-
-class Ends:
-    """An observer that keeps how messages ended."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, str]] = []
-
-    @hookimpl
-    def rom_event(self, event: Event) -> None:
-        if isinstance(event, AlertSent):
-            self.seen.append((event.about, event.outcome))
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait for the courier's thread."""
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, "the courier did nothing"
-        time.sleep(0.002)
-
-
-def started(**options: Any) -> tuple[Runtime, Alerts, Ends]:
-    """A running plugin on a fake clock; whoever calls it stops the runtime."""
-    alerts, ends = Alerts(), Ends()
-    steps = options.pop("steps", (says("ok"),))
-    options.setdefault("ALERT_WEBHOOK_URL", HOOK)
-    runtime, _ = make_runtime(*steps, plugins={"alerts": alerts, "ends": ends}, **options)
-    runtime.start()
-    return runtime, alerts, ends
-
-
-def posted() -> list[str]:
-    """The texts that reached the webhook."""
-    return [json.loads(call.request.body or "")["text"] for call in responses.calls]
-
-
-def critical(memory: float = 0.93) -> CapacityChanged:
-    """Memory is nearly used up."""
-    return CapacityChanged("normal", "critical", memory, 0.02, 50, 12.3)
 
 
 @responses.activate
@@ -230,130 +156,6 @@ def test_text_from_outside_cannot_mention_a_channel_or_grow_without_bound() -> N
 
 
 @responses.activate
-def test_failures_that_may_pass_are_retried_and_others_are_not() -> None:
-    """1, 2 and 4 s after 5xx, 429 and broken connections, or as long as the webhook asks (at most 30 s); not a 404."""
-    clock = FakeClock()
-    ends: list[str] = []
-    courier = Courier(clock, lambda: HOOK, lambda: "here", lambda _, outcome: ends.append(outcome), lambda: None)
-    message = Message("capacity", "bad", "title", 0.0)
-    responses.post(HOOK, status=500)
-    responses.post(HOOK, body=requests.ConnectionError("refused"))
-    responses.post(HOOK, status=429, headers={"Retry-After": "7"})
-    responses.post(HOOK, status=200)
-    assert courier.deliver(message) == "delivered"
-    assert clock.sleeps == [1.0, 2.0, 7.0]
-    clock.sleeps.clear()
-    responses.reset()
-    responses.post(HOOK, status=503, headers={"Retry-After": "3600"})
-    assert courier.deliver(message) == "failed"
-    assert clock.sleeps == [30.0] * 3
-    responses.reset()
-    responses.post(HOOK, status=404)
-    assert courier.deliver(message) == "failed"
-    assert len(responses.calls) == 1
-    responses.reset()
-    responses.post(HOOK, status=302, headers={"Location": "http://elsewhere.test/"})
-    assert courier.deliver(message) == "failed"
-    assert len(responses.calls) == 1
-
-
-@responses.activate
-def test_a_webhook_that_hangs_delays_no_turn_and_no_end_of_the_process() -> None:
-    """Messages wait in a bounded queue, what does not fit is dropped and counted; stopping is quick."""
-    hanging, release = threading.Event(), threading.Event()
-
-    def hang(_request: Any) -> tuple[int, dict[str, str], str]:
-        hanging.set()
-        release.wait(20)
-        return 200, {}, ""
-
-    responses.add_callback(responses.POST, HOOK, callback=hang)
-    runtime, alerts, ends = started()
-    runtime.emit(critical())
-    assert hanging.wait(60)
-    for number in range(MAX_WAITING + 5):
-        runtime.emit(SettingsChanged(number, {"MAX_TOKENS": (1, 2)}, "ops", "", ""))
-    assert not release.is_set(), "whoever tells of an event waited for the webhook"
-    assert ends.seen == [("flags", "dropped")] * 5
-    assert alerts.rom_status()["waiting"] == MAX_WAITING
-    assert alerts.rom_status()["dropped"] == 5
-    assert runtime.run(make_turn(runtime)).reply == "ok"
-    release.set()
-    runtime.stop()
-    assert "rom-alerts" not in {thread.name for thread in threading.enumerate()}
-    assert len(ends.seen) == MAX_WAITING + 6
-
-
-@responses.activate
-def test_what_a_hanging_webhook_keeps_from_being_posted_is_said_to_be_lost(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Stopping waits for no post under way; that one and each behind it end once, and are in the log."""
-    monkeypatch.setattr("plugins.alerts.courier.FLUSH_SECONDS", -0.99)
-    hanging, release = threading.Event(), threading.Event()
-
-    def hang(_request: Any) -> tuple[int, dict[str, str], str]:
-        hanging.set()
-        release.wait(20)
-        return 200, {}, ""
-
-    responses.add_callback(responses.POST, HOOK, callback=hang)
-    ends: list[tuple[str, str]] = []
-    courier = Courier(
-        FakeClock(),
-        lambda: HOOK,
-        lambda: "here",
-        lambda message, outcome: ends.append((message.about, outcome)),
-        lambda: None,
-    )
-    courier.start()
-    courier.send(Message("capacity", "bad", "title", 0.0))
-    assert hanging.wait(60)
-    for about in ("circuit", "flags"):
-        courier.send(Message(about, "bad", "title", 0.0))
-    courier.stop()
-    told = [("capacity", "failed"), ("circuit", "dropped"), ("flags", "dropped")]
-    assert ends == told
-    assert capfd.readouterr().err.count("alert.lost") == 3
-    release.set()
-    courier._thread.join(60)
-    assert not courier._thread.is_alive()
-    assert ends == told
-
-
-@responses.activate
-def test_without_a_url_nothing_is_sent_and_the_url_is_never_logged(capfd: pytest.CaptureFixture[str]) -> None:
-    """ALERT_WEBHOOK_URL empty is the default; where it is set and does not answer, the log names it not."""
-    runtime, _, ends = started(ALERT_WEBHOOK_URL="")
-    runtime.emit(critical())
-    runtime.stop()
-    assert (ends.seen, len(responses.calls)) == ([], 0)
-    responses.post(HOOK, body=requests.ConnectionError(f"cannot reach {HOOK}"))
-    runtime, _, ends = started()
-    runtime.emit(critical())
-    until(lambda: len(ends.seen) == 1)
-    runtime.stop()
-    assert ends.seen == [("capacity", "failed")]
-    logged = capfd.readouterr().err
-    assert "alert.not_delivered" in logged
-    assert "services" not in logged
-
-
-@responses.activate
-def test_what_waits_when_the_process_stops_still_gets_one_try() -> None:
-    """The message about the last change before a deployment is not lost."""
-    responses.post(HOOK)
-    ends: list[str] = []
-    courier = Courier(FakeClock(), lambda: HOOK, lambda: "here", lambda _, outcome: ends.append(outcome), lambda: None)
-    for _ in range(3):
-        courier.send(Message("flags", "info", "title", 0.0))
-    courier._stopped.set()
-    courier.start()
-    courier.stop()
-    assert ends == ["delivered"] * 3
-
-
-@responses.activate
 def test_switched_off_it_sends_nothing() -> None:
     """ALERTS_ENABLED=false."""
     responses.post(HOOK)
@@ -439,28 +241,6 @@ def test_a_full_queue_does_not_keep_out_what_silences() -> None:
     assert (ends, courier.waiting) == (["change 0"], MAX_WAITING)
 
 
-def test_a_webhook_that_answers_nonsense_leaves_no_trace_of_its_url(restored_logging: io.StringIO) -> None:
-    """urllib3 logs the address of an answer whose headers it cannot parse, and that address is the secret."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def answer() -> None:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nno colon here\r\nA: b\r\n\r\n")
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/services/geheim"
-        log.configure("json", "DEBUG", stream=restored_logging)
-        courier = Courier(FakeClock(), lambda: url, lambda: "here", lambda *_: None, lambda: None)
-        assert courier.deliver(Message("flags", "info", "title", 0.0)) == "delivered"
-        thread.join(60)
-    text = restored_logging.getvalue()
-    assert "Failed to parse headers" in text, "the library says nothing any more: the test has lost its point"
-    assert "geheim" not in text
-
-
 @responses.activate
 def test_what_changed_while_it_was_off_is_not_taken_for_known() -> None:
     """A circuit that opened before and was closed unseen is news when it opens again, and so is the level."""
@@ -503,12 +283,3 @@ def test_it_stays_silent_while_it_is_off_and_counts_anew_afterwards() -> None:
     runtime.stop()
     assert [about for about, _ in ends.seen] == ["flags", "error rate"]
     assert "3 of 3 turns" in posted()[-1]
-
-
-@pytest.mark.parametrize("url", ["hooks.test/x", "ftp://hooks.test/x", "http://", "http://[::1"])
-def test_an_unusable_url_stops_the_start_without_being_shown(url: str) -> None:
-    """It is a secret: the message names the setting only."""
-    with pytest.raises(InvalidSettings) as refused:
-        make_settings(Catalogue.of(hookspecs, alerts=Alerts()), ALERT_WEBHOOK_URL=url)
-    assert "ALERT_WEBHOOK_URL" in str(refused.value)
-    assert "hooks" not in str(refused.value)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from datetime import datetime
 from typing import Any
 
 import falcon.testing
 import pytest
 import structlog
+from metrics_support import FIRST, Persistent, measured, total, value
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.parser import text_string_to_metric_families
-from support import Toolkit, asks, failure, make_runtime, make_settings, make_turn, says, tool
+from support import Toolkit, asks, failure, make_settings, make_turn, says, tool
 
 from plugins.breaker import Breaker
-from plugins.metrics import Metrics
 from plugins.metrics.figures import DIRECTIONS, MAX_CHILDREN, OUTCOMES, STATUSES, Children
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, ModelServerError, ModelThrottled, RomError
@@ -35,46 +33,11 @@ from rom_core.events import (
     SettingsChanged,
 )
 from rom_core.flags import Author
-from rom_core.gate.verdict import p95
 from rom_core.http.app import create_app
 from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt
-from rom_core.turn_values import ModelReply, TryAgain, Usage
-
-FIRST = "anthropic.first"
-
-
-class Persistent:
-    """Tries everything again, from the third time on with the second model."""
-
-    @hookimpl
-    def rom_model_failed(self, attempt: Attempt) -> TryAgain:
-        return TryAgain(2.0) if attempt.number < 3 else TryAgain(0.0, "anthropic.second")
-
-
-def measured(*steps: Any, plugins: dict[str, Any] | None = None, **options: Any) -> tuple[Runtime, Metrics]:
-    """A started runtime with the plugin, and the plugin; whoever calls it stops the runtime."""
-    metrics = Metrics()
-    runtime, _ = make_runtime(*steps, plugins={"metrics": metrics} | (plugins or {}), **options)
-    runtime.start()
-    return runtime, metrics
-
-
-def value(runtime: Runtime, name: str, /, **labels: str) -> float | None:
-    """One sample; None if it is not exposed."""
-    found: float | None = runtime.registry.get_sample_value(name, labels)
-    return found
-
-
-def total(runtime: Runtime, name: str, **labels: str) -> float:
-    """The sum over all samples of a name that have these labels."""
-    return sum(
-        sample.value
-        for family in runtime.registry.collect()
-        for sample in family.samples
-        if sample.name == name and labels.items() <= sample.labels.items()
-    )
+from rom_core.turn_values import ModelReply, Usage
 
 
 def finished(route: str = "/api/chat", status: str = "ok", code: str = "", cohort: str = "stable") -> RequestFinished:
@@ -462,63 +425,3 @@ def test_what_is_looked_up_is_current_at_each_scrape(monkeypatch: pytest.MonkeyP
     assert 0 < (value(runtime, "rom_memory_used_ratio") or 0) < 1
     assert total(runtime, "rom_instance_info", instance="srv-1") == 1
     assert total(runtime, "rom_build_info") == 1
-
-
-# -- capacity ---------------------------------------------------------------------------------------------------------
-
-
-class Changes:
-    """An observer that keeps changes of capacity."""
-
-    def __init__(self) -> None:
-        self.seen: list[CapacityChanged] = []
-
-    @hookimpl
-    def rom_event(self, event: Event) -> None:
-        if isinstance(event, CapacityChanged):
-            self.seen.append(event)
-
-
-def test_capacity_is_part_of_the_status_and_each_change_is_an_event() -> None:
-    """Throttled above 10 % is critical at once; it is normal again when that is over and a minute has passed."""
-    changes, clock = Changes(), FakeClock()
-    throttled: list[Any] = [failure(ModelThrottled)] * 3
-    runtime, metrics = measured(*throttled, *[says("ok")] * 30, plugins={"c": changes}, clock=clock)
-    for _ in range(3):
-        with pytest.raises(RomError):
-            runtime.run(make_turn(runtime))
-    assert metrics.rom_status()["capacity"] == "normal"
-    for _ in range(17):
-        runtime.run(make_turn(runtime))
-    status = metrics.rom_status()
-    assert (status["capacity"], status["throttled_ratio"], status["attempts"]) == ("critical", 0.15, 20)
-    assert status["p95_seconds"] == p95({0.1: 17.0, math.inf: 17.0}), "as the gate estimates it from the same buckets"
-    assert datetime.fromisoformat(status["since"]).tzinfo is not None
-    assert metrics.rom_status()["capacity"] == "critical"
-    clock.advance(301)
-    assert metrics.rom_status()["capacity"] == "normal"
-    runtime.stop()
-    assert [(event.before, event.after) for event in changes.seen] == [("normal", "critical"), ("critical", "normal")]
-    assert value(runtime, "rom_capacity_changes_total", to="critical") == 1
-
-
-def test_memory_decides_against_the_limit_in_force() -> None:
-    """MEMORY_LIMIT_MB far below what this process uses is critical; refused turns do not count for the p95."""
-    changes = Changes()
-    runtime, metrics = measured(plugins={"c": changes}, MEMORY_LIMIT_MB=1)
-    status = metrics.rom_status()
-    runtime.stop()
-    assert status["capacity"] == "critical"
-    assert status["memory_ratio"] > 1
-    assert (status["throttled_ratio"], status["p95_seconds"]) == (None, None)
-    assert len(changes.seen) == 1
-
-
-def test_the_watch_stops_with_the_process() -> None:
-    """No thread is left behind."""
-    import threading
-
-    runtime, _ = measured()
-    assert "rom-capacity" in {thread.name for thread in threading.enumerate()}
-    runtime.stop()
-    assert "rom-capacity" not in {thread.name for thread in threading.enumerate()}

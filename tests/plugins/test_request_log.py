@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import re
-import secrets
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
-import structlog
-from flag_support import ANA, Site
+from log_support import SECRET, Lines, Persistent, at_debug
 from support import MODELS, Toolkit, asks, failure, make_runtime, make_settings, make_turn, says, tool
 
 from plugins.breaker import Breaker
 from plugins.fallback import Fallback
 from plugins.request_log import RequestLog
-from plugins.request_log.content import ContentLimit
 from rom_core import hookspecs
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, ModelThrottled, QueueFull, RomError
@@ -28,38 +22,9 @@ from rom_core.events import CircuitOpened, Event, RequestFinished, SettingsChang
 from rom_core.flags import Author
 from rom_core.markers import hookimpl
 from rom_core.plugin.catalogue import Catalogue
-from rom_core.settings import InvalidSettings, load_settings
 from rom_core.telemetry import log
 from rom_core.telemetry.accounts import TurnAccount
-from rom_core.turn import Attempt
-from rom_core.turn_values import TryAgain, Usage
-
-SECRET = "o réu confessou"
-Lines = Callable[[], list[dict[str, Any]]]
-
-
-@pytest.fixture(params=["INFO"])
-def written(request: pytest.FixtureRequest) -> Iterator[Lines]:
-    """The lines written so far, at the level that the test is parametrised with."""
-    root = logging.getLogger()
-    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
-    stream = io.StringIO()
-    log.configure("json", request.param, stream=stream)
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.configure(**configured)
-
-
-at_debug = pytest.mark.parametrize("written", ["DEBUG"], indirect=True)
-
-
-class Persistent:
-    """Tries everything again, on the second model."""
-
-    @hookimpl
-    def rom_model_failed(self, attempt: Attempt) -> TryAgain:
-        return TryAgain(2.0) if attempt.number == 1 else TryAgain(0.0, "anthropic.second")
+from rom_core.turn_values import Usage
 
 
 def finished(route: str = "/api/chat", status: str = "ok", code: str = "", method: str = "POST") -> RequestFinished:
@@ -326,65 +291,6 @@ def test_every_step_of_a_turn_has_its_line_at_debug(written: Lines) -> None:
     assert (ran["tool"], ran["status"], ran["iteration"]) == ("look", "success", 1)
 
 
-@at_debug
-def test_nothing_that_was_said_is_logged(written: Lines) -> None:
-    """Not the question, the answer, a tool's input, output or exception, nor a name the model made up."""
-
-    def fails(_value: Any, _context: Any) -> str:
-        raise ValueError(SECRET)
-
-    runtime, _ = make_runtime(
-        failure(ModelThrottled, upstream_message=SECRET),
-        asks(("look", {"q": SECRET}), ("fails", {"q": SECRET}), (SECRET, {}), text=SECRET),
-        says(SECRET),
-        plugins={
-            "request_log": RequestLog(),
-            "p": Persistent(),
-            "kit": Toolkit(tool(run=lambda *_: SECRET), tool("fails", fails)),
-        },
-        SYSTEM_PROMPT=SECRET,
-    )
-    runtime.run(make_turn(runtime, SECRET, system=SECRET, user=SECRET))
-    assert len(written()) > 15
-    assert SECRET not in json.dumps(written(), ensure_ascii=False)
-
-
-@at_debug
-def test_log_content_adds_what_was_said(written: Lines) -> None:
-    """Question, answer, tool input and output, and the service's own words, where the turn's settings say so."""
-    runtime, _ = make_runtime(
-        failure(ModelThrottled, upstream_message="slow down"),
-        asks(("look", {"q": "in"})),
-        says("answer"),
-        plugins={"request_log": RequestLog(), "p": Persistent(), "kit": Toolkit(tool(run=lambda *_: "out"))},
-        LOG_CONTENT=True,
-    )
-    runtime.run(make_turn(runtime))
-    by_name = {line["event"]: line for line in written()}
-    assert by_name["turn.finished"]["question"] == [{"text": "question"}]
-    assert by_name["turn.finished"]["answer"] == "answer"
-    assert (by_name["tool.finished"]["input"], by_name["tool.finished"]["output"]) == ({"q": "in"}, [{"text": "out"}])
-    assert by_name["attempt.failed"]["upstream_message"] == "slow down"
-
-
-def test_log_content_is_refused_in_production() -> None:
-    """Staging may at run time only, development as it likes, production never."""
-    catalogue = Catalogue.of(hookspecs, request_log=RequestLog())
-    environ = {"LOG_CONTENT": "true", "API_KEYS": secrets.token_hex(16), "DATA_RESIDENCY": "any: partners, clauses"}
-
-    def load(environment: str) -> Any:
-        from support import NOWHERE
-
-        return load_settings(
-            catalogue.settings, catalogue.rules, root=NOWHERE, environ=environ | {"ROM_ENV": environment}
-        )
-
-    assert load("development").LOG_CONTENT is True
-    for environment in ("staging", "production"):
-        with pytest.raises(InvalidSettings, match="LOG_CONTENT"):
-            load(environment)
-
-
 def test_a_failed_attempt_has_a_name_of_its_own(written: Lines) -> None:
     """`attempt.failed`, as a warning, with the kind of failure and AWS's request id."""
     runtime, _ = make_runtime(
@@ -523,24 +429,3 @@ def test_switched_off_it_writes_nothing(written: Lines) -> None:
     runtime.run(make_turn(runtime))
     assert written() == []
     assert make_settings(Catalogue.of(hookspecs, request_log=RequestLog())).LOGGING_ENABLED is True
-
-
-def test_log_content_in_staging_is_set_at_run_time_and_ends_by_itself(tmp_path: Path) -> None:
-    """From a file or the environment it is refused; as an override it is cleared after LOG_CONTENT_MINUTES."""
-    site = Site(tmp_path, request_log=RequestLog())
-    site.environ |= {"ROM_ENV": "staging", "API_KEYS": secrets.token_urlsafe(32), "DATA_RESIDENCY": "any: ana, test"}
-    runtime, flags = site.start()
-    limit = ContentLimit(runtime)
-    flags.change({"LOG_CONTENT": True, "LOG_CONTENT_MINUTES": 10}, ANA)
-    for seconds, on in ((0, True), (599, True), (1, False)):
-        runtime.clock.advance(seconds)  # type: ignore[attr-defined]
-        limit.look()
-        assert runtime.current.settings.LOG_CONTENT is on
-    flags.change({"LOG_CONTENT": True}, ANA)
-    limit.look()
-    assert runtime.current.settings.LOG_CONTENT is True, "the minutes count anew"
-    (tmp_path / "other").mkdir()
-    refused = Site(tmp_path / "other", request_log=RequestLog())
-    refused.environ |= site.environ | {"LOG_CONTENT": "true"}
-    with pytest.raises(InvalidSettings, match="staging"):
-        refused.start()

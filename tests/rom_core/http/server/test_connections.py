@@ -9,50 +9,27 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import structlog
+from server_support import Serve
 from structlog.testing import capture_logs
-from support import make_runtime, says
+from support import says
 from waiting import until
 
-from rom_core.concurrency.clock import SystemClock
-from rom_core.http.app import create_app
 from rom_core.http.problems import problem
 from rom_core.http.server.channel import DISCARD_SECONDS, Channel
 from rom_core.http.server.dispatcher import Dispatcher
 from rom_core.http.server.listener import BODY_SECONDS, HEAD_SECONDS
 from rom_core.http.server.server import Server
-from rom_core.runtime import Runtime
 from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply
 
 LONG = 20.0
 KEY = "the-key-of-a-test-and-nothing-else-0"
-Serve = Callable[..., tuple[Runtime, Server]]
 POST = b"POST /api/chat HTTP/1.1\r\nHost: rom\r\nContent-Type: application/json\r\n"
 GET = b"GET /health HTTP/1.1\r\nHost: rom\r\n\r\n"
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Starts servers in this process and stops them."""
-    running: list[tuple[Runtime, Server]] = []
-
-    def start(*steps: Any, **settings: Any) -> tuple[Runtime, Server]:
-        runtime, _ = make_runtime(*(steps or [says("hello")]), clock=SystemClock(), PORT=0, **settings)
-        runtime.start()
-        server = Server(create_app(runtime), runtime)
-        server.start()
-        running.append((runtime, server))
-        return runtime, server
-
-    yield start
-    for runtime, server in running:
-        server.stop(1)
-        runtime.stop()
 
 
 def connect(server: Server) -> socket.socket:
