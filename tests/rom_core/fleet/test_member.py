@@ -6,8 +6,8 @@ import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 
-from flag_support import soon
 from structlog.testing import capture_logs
+from waiting import until
 
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import StoreUnavailable
@@ -243,15 +243,15 @@ def test_it_comes_back_when_the_store_does() -> None:
     world.other("b")
     world.broken = True
     world.member.start()
-    assert soon(lambda: world.member.away == "nobody listens there")
+    assert until(lambda: world.member.away == "nobody listens there")
     world.broken = False
-    assert soon(lambda: not world.member.away)
+    assert until(lambda: not world.member.away)
     assert [each.id for each in world.member.instances] == ["me", "b"]
     world.broken = True
-    assert soon(lambda: world.member.away == "broken" or world.member.away == "no answer within 5 s")
+    assert until(lambda: world.member.away == "broken" or world.member.away == "no answer within 5 s")
     assert [each.id for each in world.member.instances] == ["me", "b"]
     world.broken = False
-    assert soon(lambda: not world.member.away)
+    assert until(lambda: not world.member.away)
     world.member.stop()
     assert world.left == ["me"]
     assert world.closed >= 2
