@@ -205,6 +205,9 @@ def _cache_points(body: dict[str, Any], messages: list[dict[str, Any]], tool_con
                 yield f"{_FROM_MODEL}{where}.{index}: a ttl of '1h' must not come after one of '5m' ({short})."
         if points and points[0] == 0:
             yield f"{_FROM_MODEL}{where}.0: a cachePoint must follow the block that it caches."
+        for before in (blocks[index - 1] for index in points if index):
+            if before.get("reasoningContent") or (before.get("document") or {}).get("format", "pdf") != "pdf":
+                yield f"{_FROM_MODEL}{where}: a cachePoint cannot follow reasoning or a document that is not a PDF."
     if count > MAX_CACHE_POINTS:
         yield f"{_FROM_MODEL}A maximum of {MAX_CACHE_POINTS} blocks with cache_control may be provided. Found {count}."
 

@@ -86,7 +86,11 @@ class UsageMeter:
                 read = boundaries[number].tokens
                 self._remember(key, now, entry.seconds)
         for number in marked:
-            self._remember((model_id, boundaries[number].digest), now, boundaries[number].seconds or 0.0)
+            key, seconds = (model_id, boundaries[number].digest), boundaries[number].seconds or 0.0
+            # What is read is not paid for a longer life.
+            if (entry := self._cached.get(key)) is not None and entry.expires > now:
+                seconds = min(seconds, entry.seconds)
+            self._remember(key, now, seconds)
         return read, max(0, boundaries[marked[-1]].tokens - read) if marked else 0
 
     def _remember(self, key: tuple[str, bytes], now: float, seconds: float) -> None:

@@ -1,16 +1,16 @@
 """The ledger: what caching may still lose, so that a bill with it never passes 1.01 times the bill without it.
 
 Every use of the service adds 1 % of what it would have cost without caching; what caching saves is added, what a write
-costs beyond plain input is taken off. A write is allowed only if the ledger holds its whole premium, as if nothing of
-it were ever read. Where the service has forgotten what it should have kept, the premium of the writes then in flight
-comes on top, until the ledger has made good for it; from then on it is taken to have kept nothing.
+costs beyond plain input is taken off. A point is allowed only if the ledger holds the whole premium of all that stands
+before it, as if the service had kept nothing and nothing of it were ever read. So the bound holds whatever the service
+forgets.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rom_core.settings import Model
+from rom_core.settings import PriceBand
 
 ALLOWANCE = 0.01
 # What was saved long ago must not pay for years of losses after the traffic has changed.
@@ -21,10 +21,10 @@ _TRIALS = 6.0
 _TRY_AGAIN = 50
 
 
-def premium_usd(model: Model, tokens: float, *, hour: bool = False) -> float:
+def premium_usd(prices: PriceBand, tokens: float, *, hour: bool = False) -> float:
     """What writing so many tokens costs beyond sending them as plain input."""
-    price = model.price_cache_write_1h if hour else model.price_cache_write
-    return tokens * max(0.0, price - model.price_input) / _PER
+    price = prices.price_cache_write_1h if hour else prices.price_cache_write
+    return tokens * max(0.0, price - prices.price_input) / _PER
 
 
 @dataclass(slots=True)
@@ -33,9 +33,9 @@ class Ledger:
 
     credit: float = 0.0
 
-    def reserve(self, usd: float) -> bool:
-        """Take the worst case of a decision off the credit; False, and nothing taken, if it does not hold that."""
-        if usd > self.credit:
+    def reserve(self, usd: float, times: float = 1.0) -> bool:
+        """Take the worst case of a decision off the credit; False, and nothing taken, unless that holds it so often."""
+        if usd * max(1.0, times) > self.credit:
             return False
         self.credit -= usd
         return True

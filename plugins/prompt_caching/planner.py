@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from plugins.prompt_caching.ledger import Ledger, Record, premium_usd
-from plugins.prompt_caching.prefixes import LIVES, LOOKBACK_BLOCKS, Boundary, Memory, Reading
-from rom_core.settings import Model
+from plugins.prompt_caching.prefixes import LIVES, LOOKBACK_BLOCKS, UNBOUNDED, Boundary, Memory, Reading
+from rom_core.settings import Model, PriceBand
 from rom_core.telemetry.accounts import cost_usd, uncached_cost_usd
 from rom_core.turn_values import CachePlan, Usage
 
@@ -42,13 +42,11 @@ RULES = (
     "later_call",
     "living_conversation",
 )
-# A token is at least this many characters while nothing was measured: too high an estimate only delays a point.
-_CHARACTERS_PER_TOKEN = 2.0
-_MARGIN = 1.1
+# Tokens of a byte while nothing was measured. It decides only whether a beginning is long enough for a point.
+_TOKENS_PER_BYTE = 0.5
 _MAX_CALL = 4
-_HEADROOM = 1.25
-# Decisions for which a model's cache is not counted on after it did not have what it should have.
-_DISTRUST = 100
+# What is written is to be read, by a point that has to be affordable as well.
+_HEADROOM = 2.25
 _MODELS = 1000
 
 
@@ -65,10 +63,9 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A beginning that the service should have kept: the kind of point that wrote it, and its characters."""
+    """A beginning that the service should have kept, and the kind of point that wrote it."""
 
     kind: str
-    characters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +85,7 @@ class Planner:
         self._lock = threading.Lock()
         self._memory = Memory()
         self._records: dict[tuple[str, str], Record] = {}
-        self._per_token: OrderedDict[str, float] = OrderedDict()
-        self._distrust: dict[str, int] = {}
+        self._per_byte: OrderedDict[str, float] = OrderedDict()
         self._ledger = Ledger()
         self._advanced = 0.0
         self.saved = 0.0
@@ -117,8 +113,7 @@ class Planner:
             cost, uncached = cost_usd(model, usage), uncached_cost_usd(model, usage)
             self.saved += uncached - cost
             self._ledger.settle(decided.reserved, cost, uncached)
-            prompt = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
-            self._measure(model.id, ask.reading.ends[-1].characters, prompt)
+            self._count(model.id, ask.reading, usage.prompt_tokens)
             if plan.static or plan.moving:
                 self._learn(decided, usage, now)
 
@@ -142,14 +137,16 @@ class Planner:
         alive = self._recently_sent(reading, now)
         source = self._source(reading, now)
         self._memory.use(reading.ends[-1].digest, now)
-        if not 0 < model.price_cache_read < model.price_input or model.price_cache_write <= 0:
+        bound = self._at_most(reading)
+        prices = _possible_prices(model, bound)
+        if not all(0 < one.price_cache_read < one.price_input and one.price_cache_write > 0 for one in prices):
             return Decided(ask, CachePlan("model_without_caching"))
         if ask.closing:
             return Decided(ask, CachePlan("closing_call"))
-        high = self._tokens_per_character(model.id)
-        if reading.ends[-1].characters * high < model.cache_min_tokens:
+        per_byte = self._per_byte.get(model.id, _TOKENS_PER_BYTE)
+        if self._expected(reading, per_byte) < model.cache_min_tokens:
             return Decided(ask, CachePlan("below_minimum"))
-        long_enough = reading.static.characters * high >= model.cache_min_tokens
+        long_enough = reading.static.at_most * per_byte >= model.cache_min_tokens
         hour = model.price_cache_write_1h > 0 and static.pauses_for_an_hour
         life: Literal["5m", "1h"] = "1h" if hour else "5m"
         wanted: list[CachePlan] = []
@@ -166,28 +163,35 @@ class Planner:
         for plan in wanted:
             if not self._record(ask, plan).pays():
                 continue
-            worst = self._worst(ask, plan, high * _MARGIN, now, source if plan.moving else None)
-            # What is written is to be read: some credit must be left for the point that does so.
-            if self._ledger.credit >= worst * _HEADROOM and self._ledger.reserve(worst):
-                return Decided(ask, plan, worst, source if plan.moving else None)
+            kept = source if plan.moving else self._static_source(reading, now)
+            worst = max(self._worst(reading, plan, one, bound) for one in prices)
+            if self._ledger.reserve(worst, _HEADROOM if kept is None else 1.0):
+                return Decided(ask, plan, worst, kept)
             refusal = "no_credit"
         return Decided(ask, CachePlan(refusal))
 
-    def _worst(self, ask: Ask, plan: CachePlan, per_character: float, now: float, source: Source | None) -> float:
-        """The premium for what the service does not have yet; for all, once it forgot what it should have."""
-        reading = ask.reading
-        static = reading.static.characters if plan.static else 0
-        end = reading.ends[-1].characters if plan.moving else static
-        kept = 0
-        if self._distrust.get(ask.model.id, 0) > 0:
-            self._distrust[ask.model.id] -= 1
-        elif source is not None:
-            kept = source.characters
-        elif plan.static and (known := self._memory.get(reading.static.digest)) and known.kept_until > now:
-            kept = static
-        first, rest = max(0, static - kept), end - max(static, kept)
-        premium = premium_usd(ask.model, first * per_character, hour=plan.static == "1h")
-        return premium + premium_usd(ask.model, max(0, rest) * per_character)
+    def _worst(self, reading: Reading, plan: CachePlan, prices: PriceBand, bound: int) -> float:
+        """The premium for all that stands before the points, as if the service had nothing of it."""
+        static = 0
+        if plan.static:
+            known = self._memory.get(reading.static.digest)
+            counted = known.tokens if known is not None else None
+            static = min(reading.static.at_most, bound, *(() if counted is None else (counted,)))
+        rest = max(0, bound - static) if plan.moving else 0
+        return premium_usd(prices, static, hour=plan.static == "1h") + premium_usd(prices, rest)
+
+    def _at_most(self, reading: Reading) -> int:
+        """The most tokens that the prompt can have: what was counted of its beginning, and the bytes of the rest."""
+        whole = reading.ends[-1].at_most
+        for end in reversed(reading.ends):
+            known = self._memory.get(end.digest)
+            if known is not None and known.tokens is not None:
+                return min(whole, known.tokens + whole - end.at_most)
+        return whole
+
+    def _expected(self, reading: Reading, per_byte: float) -> float:
+        """The tokens that the prompt probably has."""
+        return min(reading.ends[-1].at_most * per_byte, self._at_most(reading))
 
     def _recently_sent(self, reading: Reading, now: float) -> bool:
         """Whether an earlier request ended where one of this request's messages does, within five minutes."""
@@ -202,8 +206,12 @@ class Planner:
                 return None
             known = self._memory.get(end.digest)
             if known is not None and known.kept_until > now:
-                return Source(known.kind, end.characters)
+                return Source(known.kind)
         return None
+
+    def _static_source(self, reading: Reading, now: float) -> Source | None:
+        known = self._memory.get(reading.static.digest)
+        return Source(known.kind) if known is not None and known.kept_until > now else None
 
     def _record(self, ask: Ask, plan: CachePlan) -> Record:
         return self._records.setdefault((ask.model.alias, _kind(ask, plan)), Record())
@@ -214,14 +222,13 @@ class Planner:
         ask, plan = decided.ask, decided.plan
         model, reading = ask.model, ask.reading
         kind = _kind(ask, plan)
+        prices = model.prices(usage.prompt_tokens)
         if usage.cache_write_tokens:
-            premium = premium_usd(model, usage.cache_write_tokens - usage.cache_write_1h_tokens)
-            premium += premium_usd(model, usage.cache_write_1h_tokens, hour=True)
+            premium = premium_usd(prices, usage.cache_write_tokens - usage.cache_write_1h_tokens)
+            premium += premium_usd(prices, usage.cache_write_1h_tokens, hour=True)
             self._records.setdefault((model.alias, kind), Record()).wrote(premium)
-            if premium > decided.reserved * _MARGIN:
-                self._distrust[model.id] = _DISTRUST
         if usage.cache_read_tokens:
-            saved = usage.cache_read_tokens * (model.price_input - model.price_cache_read) / 1_000_000
+            saved = usage.cache_read_tokens * (prices.price_input - prices.price_cache_read) / 1_000_000
             wrote = decided.source.kind if decided.source is not None else "static"
             self._records.setdefault((model.alias, wrote or "static"), Record()).was_read(saved)
         if usage.cache_write_tokens or usage.cache_read_tokens:
@@ -235,16 +242,23 @@ class Planner:
         known.life, known.kept_until = life, now + life
         known.kind = known.kind or kind
 
-    def _measure(self, model_id: str, characters: int, tokens: int) -> None:
-        if not characters or not tokens:
+    def _count(self, model_id: str, reading: Reading, tokens: int) -> None:
+        """The service counted this prompt."""
+        if not tokens:
             return
-        ratio = tokens / characters
-        self._per_token[model_id] = max(ratio, self._per_token.get(model_id, 0.0))
-        if len(self._per_token) > _MODELS:
-            self._per_token.popitem(last=False)
+        end = reading.ends[-1]
+        for boundary in (reading.static, end):
+            if (known := self._memory.get(boundary.digest)) is not None:
+                known.counted(tokens)
+        if end.at_most < UNBOUNDED:
+            self._per_byte[model_id] = max(tokens / end.at_most, self._per_byte.get(model_id, 0.0))
+            if len(self._per_byte) > _MODELS:
+                self._per_byte.popitem(last=False)
 
-    def _tokens_per_character(self, model_id: str) -> float:
-        return self._per_token.get(model_id, 1 / _CHARACTERS_PER_TOKEN)
+
+def _possible_prices(model: Model, at_most: int) -> list[PriceBand]:
+    """Those of every length of prompt up to this one."""
+    return [model.prices(0), *(band for band in model.price_bands if band.above_input_tokens < at_most)]
 
 
 def _kind(ask: Ask, plan: CachePlan) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -16,15 +16,24 @@ MAX_PREFIXES = 10_000
 LOOKBACK_BLOCKS = 20
 LIVES = {"5m": 300.0, "1h": 3600.0}
 _PAUSES = 4
+# What the service may put before the tools, in tokens, and what an image comes to at most.
+_TOOLS_PREAMBLE = 1000
+_IMAGE = 5000
+# Pages of a document may become any number of tokens.
+UNBOUNDED = 10**9
+_WITHOUT_BOUND = ("document", "video", "audio")
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=repr).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """The end of a message: the digest of all up to it, its characters, and the number of blocks up to it."""
+    """The end of a message: the digest of all up to it, the most tokens that it can be, and the blocks up to it.
+
+    A token is at least one byte of UTF-8, so that the bytes of a text are the most tokens that it can be.
+    """
 
     digest: bytes
-    characters: int
+    at_most: int
     blocks: int
 
 
@@ -52,9 +61,10 @@ class Reader:
         tools = (request.get("toolConfig") or {}).get("tools") or []
         system = request.get("system") or []
         if self._static is None or model_id != self._model or self._lists != (tools, system):
-            text = _encode(["tools", tools, "system", system])
-            self._running = blake2b(f"{model_id}\0{text}".encode("utf-8", "surrogatepass"), digest_size=16)
-            self._static = Boundary(self._running.digest(), len(text), len(tools) + len(system))
+            text = f"{model_id}\0{_encode(['tools', tools, 'system', system])}".encode("utf-8", "surrogatepass")
+            self._running = blake2b(text, digest_size=16)
+            at_most = len(text) + (_TOOLS_PREAMBLE if tools else 0) + _beside_text(system)
+            self._static = Boundary(self._running.digest(), at_most, len(tools) + len(system))
             self._model, self._lists = model_id, (tools, system)
             self._messages, self._ends = [], []
         messages = request["messages"]
@@ -64,20 +74,35 @@ class Reader:
             self._running = blake2b(self._static.digest, digest_size=16)
             self._messages, self._ends = [], []
         for message in messages[len(self._messages) :]:
-            text = _encode([message["role"], message["content"]])
-            self._running.update(text.encode("utf-8", "surrogatepass"))
+            content = message["content"]
+            text = _encode([message["role"], content]).encode("utf-8", "surrogatepass")
+            self._running.update(text)
             before = self._ends[-1] if self._ends else self._static
-            blocks = before.blocks + len(message["content"])
-            self._ends.append(Boundary(self._running.digest(), before.characters + len(text), blocks))
+            at_most = before.at_most + len(text) + _beside_text(content)
+            self._ends.append(Boundary(self._running.digest(), at_most, before.blocks + len(content)))
             self._messages.append(message)
         return Reading(self._static, tuple(self._ends))
+
+
+def _beside_text(content: Sequence[Mapping[str, Any]]) -> int:
+    """The most tokens that blocks may come to beyond their bytes."""
+    tokens = 0
+    for block in content:
+        if "image" in block:
+            tokens += _IMAGE
+        elif any(kind in block for kind in _WITHOUT_BOUND):
+            tokens += UNBOUNDED
+        elif "toolResult" in block:
+            tokens += _beside_text(block["toolResult"].get("content") or ())
+    return tokens
 
 
 @dataclass(slots=True)
 class Known:
     """What is known of a prefix: when it was last used, and until when the service keeps it (0: it does not).
 
-    `kind` is the kind of point that wrote it. `pauses` are the last ones longer than five minutes, in seconds.
+    `kind` is the kind of point that wrote it. `pauses` are the last ones longer than five minutes, in seconds. `tokens`
+    are the most that it has by what the service counted; None while it counted nothing.
     """
 
     last_use: float
@@ -85,6 +110,11 @@ class Known:
     life: float = 0.0
     kind: str = ""
     pauses: tuple[float, ...] = ()
+    tokens: int | None = None
+
+    def counted(self, tokens: int) -> None:
+        """A request that begins with it had a prompt of so many tokens."""
+        self.tokens = tokens if self.tokens is None else min(tokens, self.tokens)
 
     def used(self, now: float) -> None:
         """It is used now: its life is renewed."""

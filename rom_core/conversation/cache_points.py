@@ -8,8 +8,15 @@ from typing import Any, Final
 from rom_core.conversation.model import Block, Message
 
 MAX_CACHE_POINTS: Final = 4
-# Neither itself nor the start of a list can be cached, and Claude takes no cache mark on its reasoning.
+# Neither itself nor the start of a list can be cached, and no point stands directly behind these.
 _NOT_CACHED: Final = ("cachePoint", "reasoningContent")
+
+
+def _takes_a_point(block: Block) -> bool:
+    """Claude takes no cache mark on its reasoning, nor on documents other than PDF."""
+    if any(kind in block for kind in _NOT_CACHED):
+        return False
+    return "document" not in block or block["document"].get("format") == "pdf"
 
 
 def limit_cache_points(tools: list[Block], system: list[Block], messages: list[Message], *, supported: bool) -> None:
@@ -54,7 +61,7 @@ def place_cache_points(request: dict[str, Any], *, static: str, moving: bool) ->
         elif tool_config and tool_config.get("tools"):
             request["toolConfig"] = {**tool_config, "tools": [*tool_config["tools"], point]}
     last = request["messages"][-1]
-    if moving and not any(kind in last["content"][-1] for kind in (*_NOT_CACHED, "document")):
+    if moving and _takes_a_point(last["content"][-1]):
         content = [*last["content"], {"cachePoint": {"type": "default"}}]
         request["messages"] = [*request["messages"][:-1], {**last, "content": content}]
 
@@ -66,7 +73,7 @@ def _points(blocks: list[Block]) -> list[int]:
 def _placed(blocks: list[Block]) -> list[Block]:
     placed: list[Block] = []
     for block in blocks:
-        cacheable = bool(placed) and not any(kind in placed[-1] for kind in _NOT_CACHED)
+        cacheable = bool(placed) and _takes_a_point(placed[-1])
         if cacheable or "cachePoint" not in block:
             placed.append(block)
     return placed

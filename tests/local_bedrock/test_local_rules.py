@@ -153,6 +153,12 @@ _BROKEN: dict[str, tuple[Callable[[Body], object], str]] = {
         lambda b: b["messages"][4]["content"].insert(0, POINT),
         "messages.4.content.0: a cachePoint must follow the block that it caches.",
     ),
+    "cache point behind a text document": (
+        lambda b: b["messages"][4]["content"].extend(
+            [{"document": {"name": "d", "format": "txt", "source": {"bytes": "eA=="}}}, POINT]
+        ),
+        "messages.4.content: a cachePoint cannot follow reasoning or a document that is not a PDF.",
+    ),
     "cache point first in system": (lambda b: b["system"].pop(0), "system.0: a cachePoint must follow"),
     "choice not offered": (
         lambda b: b["toolConfig"].update(toolChoice={"tool": {"name": "outra"}}),

@@ -174,21 +174,95 @@ def test_each_model_has_its_minimum(measure: Account, model_id: str, minimum: in
         assert (numbers(measure(request(system, "a"), model_id))[1] > 0) is cached
 
 
-def test_a_longer_life_may_not_follow_a_shorter_one() -> None:
-    """An hour after five minutes is refused, five minutes after an hour is not."""
-    hour = {"cachePoint": {"type": "default", "ttl": "1h"}}
-    good = request([{"text": LONG}, hour], "a", last=[POINT])
-    bad = request([{"text": LONG}, POINT], "a", last=[hour])
-    assert validate(SONNET, "ConverseStream", good) is None
-    refused = validate(SONNET, "ConverseStream", bad)
-    assert refused is not None
-    assert "ttl" in refused.message
+def tool(name: str) -> dict[str, Any]:
+    """A tool long enough to be cached by itself."""
+    return {"toolSpec": {"name": name, "description": LONG, "inputSchema": {"json": {"type": "object"}}}}
 
 
-def test_another_system_destroys_the_messages_behind_it(measure: Account) -> None:
-    """What stands behind a changed tool or system text is written anew, whatever it is."""
-    measure(request([{"text": LONG}], "a" * 9000, last=[POINT]))
-    assert numbers(measure(request([{"text": "y" + LONG}], "a" * 9000, last=[POINT])))[0] == 0
+@pytest.mark.parametrize(
+    ("tools", "system", "last", "taken"),
+    [
+        ("1h", "1h", "5m", True),
+        ("1h", "5m", "5m", True),
+        ("", "1h", "5m", True),
+        ("1h", "1h", "1h", True),
+        ("5m", "1h", "5m", False),
+        ("5m", "", "1h", False),
+        ("", "5m", "1h", False),
+    ],
+)
+def test_the_longer_life_comes_first(tools: str, system: str, last: str, taken: bool) -> None:
+    """In the order tools, system, messages: an hour after five minutes is refused, the other way round is not."""
+    points = {life: [{"cachePoint": {"type": "default", "ttl": life}}] if life else [] for life in ("", "5m", "1h")}
+    body = request([{"text": LONG}, *points[system]], "a", last=points[last])
+    body["toolConfig"] = {"tools": [tool("t"), *points[tools]]}
+    refused = validate(SONNET, "ConverseStream", body)
+    if taken:
+        assert refused is None
+    else:
+        assert refused is not None
+        assert "ttl" in refused.message
+
+
+def test_a_life_is_not_lengthened_by_reading(measure: Account) -> None:
+    """What was written for five minutes is kept five minutes after its last use, whatever the point says that reads it:
+    an hour is paid for when it is written."""
+    hour = [{"text": LONG}, {"cachePoint": {"type": "default", "ttl": "1h"}}]
+    written = measure(request(CACHED, "a"))["cacheWriteInputTokens"]
+    assert numbers(measure(request(hour, "a"))) == (written, 0)
+    measure.clock.advance(301)
+    assert numbers(measure(request(hour, "a"))) == (0, written)
+    measure.clock.advance(3599)
+    assert numbers(measure(request(hour, "a"))) == (written, 0)
+
+
+def three_points(tools: list[Any], system: str, text: str) -> dict[str, Any]:
+    """A request with a point behind tools, system and messages, in this order."""
+    body = request([{"text": system}, POINT], text, last=[POINT])
+    return body | {"toolConfig": {"tools": [*tools, POINT]}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "read"),
+    [
+        (([tool("t"), tool("u")], LONG, LONG), "everything"),
+        (([tool("t"), tool("u")], LONG, "y" + LONG), "tools and system"),
+        (([tool("t"), tool("u")], "y" + LONG, LONG), "tools"),
+        (([tool("u"), tool("t")], LONG, LONG), "nothing"),
+        (([tool("t"), tool("v")], LONG, LONG), "nothing"),
+        (([tool("t")], LONG, LONG), "nothing"),
+    ],
+    ids=["nothing", "message", "system", "order of tools", "name of a tool", "one tool less"],
+)
+def test_what_a_change_destroys(measure: Account, changed: Any, read: str) -> None:
+    """A change of tools destroys all, one of the system all but the tools, one of a message what stands behind it."""
+    parts = {"nothing": 0, "tools": 1, "tools and system": 2, "everything": 3}
+    account = [numbers(Account()(three_points([tool("t"), tool("u")], LONG, LONG)))[1]]
+    measure(three_points([tool("t"), tool("u")], LONG, LONG))
+    found = numbers(measure(three_points(*changed)))
+    ends = [0, *(tokens for tokens in _ends(three_points([tool("t"), tool("u")], LONG, LONG)))]
+    assert found[0] == ends[parts[read]]
+    assert ends[-1] == account[0]
+
+
+def _ends(body: dict[str, Any]) -> list[int]:
+    """The tokens up to the ends of tools, system and messages, each counted by what a point there writes."""
+    whole = [{"toolConfig": body["toolConfig"]}, {"system": body["system"]}, {"messages": body["messages"]}]
+    found = []
+    for number in range(1, 4):
+        marked = [
+            {key: _bare(value) if place >= number else value for key, value in part.items()}
+            for place, part in enumerate(whole)
+        ]
+        found.append(numbers(Account()({key: value for part in marked for key, value in part.items()}))[1])
+    return found
+
+
+def _bare(value: Any) -> Any:
+    """Without cache points."""
+    if isinstance(value, dict):
+        return {key: _bare(inner) for key, inner in value.items()}
+    return [_bare(one) for one in value if "cachePoint" not in one] if isinstance(value, list) else value
 
 
 def test_clear_forgets_prefixes(measure: Account) -> None:

@@ -30,7 +30,7 @@ class Desk:
         request = {"system": [{"text": system}], "messages": messages}
         ask = Ask(more.pop("model", MODEL), Reader().read(MODEL.id, request), call, **more)
         decided: Decided = self.planner.decide(ask, self.now, self.advance)
-        tokens = ask.reading.ends[-1].characters // 4
+        tokens = ask.reading.ends[-1].at_most // 4
         self.planner.settle(decided, Usage(tokens, 10, 0, 0), self.now)
         return decided.plan
 

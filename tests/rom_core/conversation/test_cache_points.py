@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from conversation_support import POINT, assistant, messages, reasoning, sent, spec, user
 
-from rom_core.conversation import Block, ModelCapabilities
+from rom_core.conversation import Block, ModelCapabilities, place_cache_points
 
 
 def test_at_most_four_cache_points() -> None:
@@ -34,6 +35,16 @@ def test_cache_points_stand_after_something() -> None:
     """No point comes first, directly after another, or after reasoning."""
     given = [user(POINT, "a", POINT, {"text": " "}, POINT), assistant(reasoning(), POINT, "b"), user("c")]
     assert messages(*given) == [user("a", POINT), assistant(reasoning(), "b"), user("c")]
+
+
+def test_a_point_follows_a_pdf_and_no_other_document() -> None:
+    """Bedrock refuses one directly behind a document that it turns into text."""
+    text: Block = {"document": {"name": "d", "format": "txt", "source": {"bytes": b"x"}}}
+    pdf: Block = {"document": {"name": "e", "format": "pdf", "source": {"bytes": b"x"}}}
+    for document, moving in ((text, False), (pdf, True)):
+        request: dict[str, Any] = {"messages": [user("a", document)]}
+        place_cache_points(request, static="", moving=True)
+        assert (request["messages"][0]["content"][-1] == POINT) is moving
 
 
 def test_no_cache_points_for_a_model_without_caching() -> None:
