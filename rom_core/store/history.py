@@ -10,7 +10,7 @@ from rom_core.errors import StoreRefused, StoreUnavailable
 from rom_core.store import rows
 from rom_core.store.base import Store
 from rom_core.store.overrides import State, StoreConflict, Trouble, Version, replay
-from rom_core.store.sharing import VERSIONS_TOPIC, notify
+from rom_core.store.sharing import VERSIONS_TOPIC, lock, notify
 from rom_core.store.sqlite.store import SqliteStore
 from rom_core.store.tables import VERSIONS
 
@@ -47,6 +47,7 @@ class StoredOverrides:
         """Commit, or raise StoreConflict."""
 
         def commit(connection: Connection) -> State:
+            lock(connection, VERSIONS)
             state = replay(self._versions(connection))
             if state.version != after:
                 raise StoreConflict(f"the newest version is {state.version}, not {after}")

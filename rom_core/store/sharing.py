@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Table, func, select
 
 from rom_core.store.tables import LEASES
 
@@ -15,6 +15,15 @@ LEADER: Final = "leader"
 
 class NotLeader(Exception):
     """Another instance leads by now: what this one has decided as the leader does not count."""
+
+
+def lock(connection: Connection, table: Table) -> None:
+    """Let nobody else write `table` before this transaction has ended; everybody reads it meanwhile.
+
+    What is read afterwards is then what will be there when this transaction is committed.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def notify(connection: Connection, topic: str, *words: object) -> None:
