@@ -33,6 +33,7 @@ from rom_core.resilience.repeats import Repeats
 from rom_core.settings import Settings
 from rom_core.telemetry import log
 from rom_core.telemetry.ids import new_id
+from rom_core.telemetry.registry import IsolatingRegistry
 from rom_core.turn import Sink, Turn
 from rom_core.turn_values import ChatRequest, TurnResult
 
@@ -74,7 +75,7 @@ class Runtime:
         self.catalogue = catalogue
         self.clock: Clock = clock or SystemClock()
         self.observer_errors: Counter[tuple[str, str]] = Counter()
-        self.registry = registry if registry is not None else CollectorRegistry()
+        self.registry = registry if registry is not None else IsolatingRegistry()
         self.watchdog = Watchdog()
         self.max_turns = int(settings.HTTP_THREADS) - RESERVED_THREADS
         self.tool_pool = WorkerPool("tools", settings.TOOL_THREADS, waiting=2 * settings.TOOL_THREADS)

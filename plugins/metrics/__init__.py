@@ -18,8 +18,10 @@ from prometheus_client import ProcessCollector, disable_created_metrics, generat
 
 from plugins.metrics.capacity import CapacityWatch
 from plugins.metrics.figures import (
+    AUTH_REASONS,
     CIRCUIT_STATES,
     COHORTS,
+    CREDENTIALS,
     GUARDRAILS,
     OUTCOMES,
     REJECTIONS,
@@ -67,6 +69,9 @@ class Metrics:
         self._watch: CapacityWatch | None = None
         self._handlers: dict[str, Handler] = {
             "request.finished": self._request_finished,
+            "auth.failed": lambda event: self.figures.auth_failures(
+                one_of(event.credential, CREDENTIALS), one_of(event.reason, AUTH_REASONS)
+            ).inc(),
             "turn.finished": self._turn_finished,
             "iteration.finished": self._in_turn,
             "attempt.started": self._in_turn,

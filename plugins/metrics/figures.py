@@ -21,6 +21,8 @@ OUTCOMES = ("ok", "throttled", "server_error", "timeout", "connection", "truncat
 DIRECTIONS = ("input", "output", "cache_read", "cache_write")
 CANARY_ACTIONS = ("started", "passed", "inconclusive", "approved", "held", "released", "completed", "aborted")
 REJECTIONS = ("overloaded", "queue_full", "queue_timeout", "memory_pressure", "draining")
+CREDENTIALS = ("key", "admin", "token")
+AUTH_REASONS = ("missing", "wrong", "throttled")
 STOP_REASONS = (
     "end_turn",
     "max_tokens",
@@ -133,6 +135,11 @@ class MetricFamilies:
             TURN_SECONDS,
         )
         self.rejections = self._counter("rom_rejections_total", "Requests that we refused ourselves", ("code",))
+        self.auth_failures = self._counter(
+            "rom_auth_failures_total",
+            "Requests without a key or token that counts, by the kind that the route asks for",
+            ("credential", "reason"),
+        )
         self.overhead = self._histogram(
             "rom_overhead_seconds",
             "Seconds of a turn that were our own: not the model's, the tools', the queue's or waits before a retry",
@@ -262,6 +269,7 @@ class MetricFamilies:
         for figure in (self.overhead, self.first_delta, self.iterations, self.degraded, self.queue_wait):
             figure.expect((cohort,) for cohort in COHORTS)
         self.rejections.expect((code,) for code in REJECTIONS)
+        self.auth_failures.expect(product(CREDENTIALS, AUTH_REASONS))
         self.turn_time.expect((part,) for part in TIME_PARTS)
         self.stop_reasons.expect((reason,) for reason in (*STOP_REASONS, "other"))
         self.cache_decisions.expect([("first_use",)])

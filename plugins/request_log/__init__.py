@@ -30,6 +30,7 @@ from rom_core.turn_values import StopLoop
 LEVELS: Mapping[str, int] = {
     "request.started": logging.DEBUG,
     "request.rejected": logging.DEBUG,
+    "auth.failed": logging.DEBUG,
     "turn.started": logging.DEBUG,
     "iteration.started": logging.DEBUG,
     "iteration.finished": logging.DEBUG,

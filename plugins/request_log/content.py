@@ -25,11 +25,16 @@ def content_is_an_exception(settings: Settings) -> str | None:
 
 
 class ContentLimit:
-    """Ends LOG_CONTENT in staging, LOG_CONTENT_MINUTES after this process has first seen it on."""
+    """Ends LOG_CONTENT in staging, LOG_CONTENT_MINUTES after it was switched on, whichever process saw that.
+
+    The override says when, by the clock of the day; a clock that was set back meanwhile prolongs nothing beyond the
+    same minutes in this process.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._since: float | None = None
+        # When this process first saw which override, by its time.
+        self._seen: tuple[float, float] | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rom-log-content", daemon=True)
 
@@ -43,16 +48,17 @@ class ContentLimit:
 
     def look(self) -> None:
         """Look once."""
-        settings, flags = self._runtime.current.settings, self._runtime.flags
-        if not settings.LOG_CONTENT or settings.environment != "staging" or flags is None:
-            self._since = None
+        settings, flags, clock = self._runtime.current.settings, self._runtime.flags, self._runtime.clock
+        override = None if flags is None else flags.now.state.overrides.get("LOG_CONTENT")
+        if not settings.LOG_CONTENT or settings.environment != "staging" or flags is None or override is None:
+            self._seen = None
             return
-        now, minutes = self._runtime.clock.monotonic(), settings.LOG_CONTENT_MINUTES
-        if self._since is None:
-            self._since = now
-        elif now - self._since >= 60 * minutes:
+        now, minutes = clock.monotonic(), settings.LOG_CONTENT_MINUTES
+        if self._seen is None or self._seen[1] != override.at:
+            self._seen = now, override.at
+        if max(now - self._seen[0], clock.time() - override.at) >= 60 * minutes:
             flags.change({"LOG_CONTENT": None}, Author("rom", f"LOG_CONTENT ends after {minutes} minutes in staging"))
-            self._since = None
+            self._seen = None
 
     def _run(self) -> None:
         while not self._stopped.wait(_LOOK_SECONDS):

@@ -15,10 +15,11 @@ class MalformedRequest(RomError):
 
 
 class Unauthorized(RomError):
-    """No valid API key."""
+    """No valid API key or token. `fault` says what was wrong: "missing" or "wrong"."""
 
     code, status, title = "unauthorized", 401, "Unauthorized"
     should_retry = False
+    fault = "missing"
 
 
 class AdminClosed(RomError):
@@ -46,6 +47,7 @@ class TooManyAttempts(RomError):
 
     code, status, title = "too_many_attempts", 429, "Too many failed attempts"
     should_retry = False
+    fault = "throttled"
 
 
 class NotFound(RomError):

@@ -89,6 +89,18 @@ class ServerDraining(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CredentialRefused(Event):
+    """A request for a route that asks for a key or token had none that counts.
+
+    `credential`: key, admin, token (as `auth` of the route). `reason`: missing, wrong, throttled (not compared).
+    """
+
+    name: ClassVar[str] = "auth.failed"
+    credential: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class RequestRejected(Event):
     """A request was refused before it became a turn: `code` as in the HTTP answer."""
 

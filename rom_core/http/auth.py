@@ -17,7 +17,7 @@ import structlog
 
 from rom_core.concurrency.clock import Clock
 from rom_core.errors import AdminClosed, NotFound, Rejected, RomError, TooManyAttempts, Unauthorized
-from rom_core.events import Event, RequestRejected
+from rom_core.events import CredentialRefused, Event, RequestRejected
 from rom_core.http.auth_throttle import AuthThrottle, Throttled
 from rom_core.http.canonical_path import is_canonical, not_served, raw_path
 from rom_core.http.environ import REFUSAL
@@ -124,7 +124,9 @@ class Authenticator:
             raise TooManyAttempts("too many wrong keys or tokens lately; wait", retry_after=name.retry_after)
         if name is None:
             logger.warning("auth.refused", credential=kind, address=address, code=Unauthorized.code)
-            raise Unauthorized(_MISSING[kind])
+            refusal = Unauthorized(_MISSING[kind])
+            refusal.fault = "wrong"
+            raise refusal
         return Identity(admin_name=name) if kind == "admin" else Identity(key_name=name if kind == "key" else "")
 
     def _secrets(self, kind: str, setting: str) -> _Secrets:
@@ -152,11 +154,16 @@ class Authentication:
         """Raise what the listener has refused the request with, or as `Authenticator.identify`."""
         req.context.key_name = req.context.admin_name = ""
         refusal: RomError | None = req.env.get(REFUSAL)
-        if refusal is not None:
-            if isinstance(refusal, Rejected):
-                self._emit(RequestRejected(req.uri_template or req.path, refusal.code))
-            raise refusal
-        who = self._authenticator.identify(resource, req.method, req.get_header, req.remote_addr or "")
+        try:
+            if refusal is not None:
+                raise refusal
+            who = self._authenticator.identify(resource, req.method, req.get_header, req.remote_addr or "")
+        except Rejected as error:
+            self._emit(RequestRejected(req.uri_template or req.path, error.code))
+            raise
+        except (Unauthorized, TooManyAttempts) as error:
+            self._emit(CredentialRefused(getattr(resource, "auth", "key"), error.fault))
+            raise
         req.context.key_name, req.context.admin_name = who.key_name, who.admin_name
 
 

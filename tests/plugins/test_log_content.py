@@ -93,6 +93,15 @@ def test_log_content_in_staging_is_set_at_run_time_and_ends_by_itself(tmp_path: 
     flags.change({"LOG_CONTENT": True}, ANA)
     limit.look()
     assert runtime.current.settings.LOG_CONTENT is True, "the minutes count anew"
+    runtime.clock.advance(300)  # type: ignore[attr-defined]
+    limit.look()
+    another, _ = site.start()
+    limit = ContentLimit(another)
+    another.clock.advance(runtime.clock.time() - another.clock.time())  # type: ignore[attr-defined]
+    for seconds, on in ((0, True), (299, True), (1, False)):
+        another.clock.advance(seconds)  # type: ignore[attr-defined]
+        limit.look()
+        assert another.current.settings.LOG_CONTENT is on, "the end survives a restart"
     (tmp_path / "other").mkdir()
     refused = Site(tmp_path / "other", request_log=RequestLog())
     refused.environ |= site.environ | {"LOG_CONTENT": "true"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import falcon
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from support import make_runtime
 
+from plugins.metrics import Metrics
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import NotFound, TooManyAttempts, Unauthorized
 from rom_core.http.app import App, create_app
@@ -55,6 +57,32 @@ def test_without_a_token_the_admin_routes_are_closed_and_say_how_to_open_them() 
     answer = ask(client(FakeClock()), "")
     assert (answer.status_code, answer.json["code"]) == (403, "admin_closed")
     assert "ADMIN_TOKEN" in answer.json["detail"]
+
+
+def test_refused_credentials_are_counted_without_a_word_of_the_client() -> None:
+    """By what the route asks for, and by what was wrong: missing, wrong, or not compared; a right one is none."""
+    runtime, _ = make_runtime(
+        plugins={"admin": AdminPlugin(), "metrics": Metrics()},
+        clock=FakeClock(),
+        ADMIN_TOKEN=ADMIN,
+        METRICS_TOKEN=SCRAPE,
+    )
+    app = testing.TestClient(create_app(runtime))
+    runtime.start()
+    ask(app, "")
+    ask(app, ADMIN)
+    for _ in range(MAX_WRONG + 2):
+        ask(app, 'x"},evil{a="')
+    app.simulate_get("/metrics", headers={"Authorization": "Bearer wrong"}, remote_addr="10.0.0.2")
+    text = app.simulate_get("/metrics", headers={"Authorization": f"Bearer {SCRAPE}"}, remote_addr="10.0.0.3").text
+    runtime.stop()
+    counted = dict(re.findall(r"^rom_auth_failures_total\{(.*)\} ([1-9].*)$", text, re.MULTILINE))
+    assert counted == {
+        'credential="admin",reason="missing"': "1.0",
+        'credential="admin",reason="wrong"': f"{MAX_WRONG}.0",
+        'credential="admin",reason="throttled"': "2.0",
+        'credential="token",reason="wrong"': "1.0",
+    }
 
 
 def test_named_tokens_tell_who_it_is() -> None:
