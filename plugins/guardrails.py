@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rom_core.agent.client_tools import earlier_rounds
 from rom_core.events import GuardrailTripped, GuardrailWarned
 from rom_core.markers import hookimpl
 from rom_core.settings import Rule, Setting, Settings
@@ -213,7 +214,11 @@ class Guardrails:
         """Stop the loop, or leave notes for the results of this iteration."""
         turn = iteration.turn
         settings = turn.settings
-        watch: _Watch = turn.stash.setdefault("guardrails", _Watch())
+        watch: _Watch | None = turn.stash.get("guardrails")
+        if watch is None:
+            # What the client has run in answer to the same message belongs to the same loop.
+            rounds = [[self._use(iteration, use) for use in uses] for uses in earlier_rounds(turn.request)]
+            watch = turn.stash["guardrails"] = _Watch(list(rounds))
         watch.history.append([self._use(iteration, use) for use in tool_uses])
         spent = _tokens(turn.usage)
         verdict = judge(watch.history, LoopLimits.of(settings), spent, spent - watch.spent)

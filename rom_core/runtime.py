@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from prometheus_client import CollectorRegistry
 
+from rom_core.agent.client_tools import check_client_tools
 from rom_core.agent.loop import ToolLoop
 from rom_core.agent.model_call import LateTransport, ModelCalls, Transport
 from rom_core.agent.tool_run import ToolRuns
@@ -253,7 +254,7 @@ class Runtime:
     ) -> Turn:
         """A turn for `request` on the snapshot in force for its cohort.
 
-        `accepted_at` (monotonic) is where its deadline starts. Raises UnknownModel.
+        `accepted_at` (monotonic) is where its deadline starts. Raises UnknownModel, and as `check_client_tools`.
         """
         snapshot, cohort = self.current.for_request(request)
         settings = snapshot.settings
@@ -261,6 +262,7 @@ class Runtime:
         if model not in settings.models:
             known = ", ".join(settings.models)
             raise UnknownModel(f"unknown model {model[:100]!r}; known: {known}", param="model")
+        check_client_tools(request, settings.models[model], snapshot.tools.names)
         seconds = (
             settings.EXHAUSTIVE_DEADLINE_SECONDS if request.mode == "exhaustive" else settings.TURN_DEADLINE_SECONDS
         )

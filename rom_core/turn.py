@@ -64,9 +64,10 @@ class Turn:
     `model` is the alias the next model call goes to; a fallback changes it for the rest of the turn and sets
     `degraded`. `stand_in` is set once anything came from a stand-in for a model. `messages` grows; one that has gone
     on the wire is not changed any more. `deadline` counts from the acceptance of the request. `sink` takes the events
-    of a streamed answer. `queue_wait` is how long it waited for a slot, in seconds. `normalised` is what the
-    normaliser remembers of the messages. `ignored` names, in the words of requests, what was asked for and the model
-    that answered does not take. `tracestate` is the header that came with the trace, for those whom tools ask.
+    of a streamed answer. `tool_uses` are those that the client is to run, as Converse has them. `queue_wait` is how
+    long it waited for a slot, in seconds. `normalised` is what the normaliser remembers of the messages. `ignored`
+    names, in the words of requests, what was asked for and the model that answered does not take. `tracestate` is the
+    header that came with the trace, for those whom tools ask.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Turn:
     messages: list[Message] = field(default_factory=list)
     iterations: int = 0
     tool_calls: list[ToolCall] = field(default_factory=list)
+    tool_uses: tuple[dict[str, Any], ...] = ()
     usage: Usage = field(default_factory=Usage)
     usage_unknown: int = 0
     model_requests: int = 0
@@ -101,6 +103,14 @@ class Turn:
     def settings(self) -> Settings:
         """The settings this turn sees from start to end."""
         return self.snapshot.settings
+
+    @property
+    def tool_specs(self) -> tuple[dict[str, Any], ...]:
+        """What the model may ask for, as Converse has it; of a client that brings tools only those, unless it asks."""
+        clients = self.request.client_tools
+        if clients is None:
+            return self.snapshot.tools.specs
+        return (*clients.specs, *self.snapshot.tools.specs) if clients.with_server else clients.specs
 
     @property
     def text(self) -> str:
@@ -163,7 +173,11 @@ class Turn:
             request_id=self.request_id,
             stand_in=self.stand_in,
             thinking=self.thoughts if self.request.show_thinking else "",
-            ignored=tuple(self.ignored),
+            ignored=tuple(dict.fromkeys((*self.request.ignored, *self.ignored))),
+            tool_uses=tuple(
+                {"id": use["toolUseId"], "name": use["name"], "input": use["input"]} for use in self.tool_uses
+            ),
+            pending_results=tuple(call.pending() for call in self.tool_calls if call.result) if self.tool_uses else (),
         )
 
 
@@ -290,6 +304,12 @@ class ToolCall:
     started_at: float | None = None
     duration: float = 0.0
     stash: dict[str, Any] = field(default_factory=dict)
+
+    def pending(self) -> dict[str, Any]:
+        """The entry in an answer's `pending_results`: what was asked, and what came of it."""
+        result = self.result.block(self.id)["toolResult"] if self.result else {"content": [], "status": "error"}
+        about = {"id": self.id, "name": self.name, "input": self.input}
+        return about | {"content": result["content"], "status": result["status"]}
 
     def as_dict(self) -> dict[str, Any]:
         """The entry in an answer's `tool_calls`."""

@@ -66,14 +66,45 @@ _USAGE_FIELDS = tuple(kind.name for kind in fields(Usage) if kind.name != "cache
 
 
 @dataclass(frozen=True, slots=True)
+class ClientTools:
+    """Tools that the client runs: a model that asks for one ends the turn, and the client asks again with the result.
+
+    `specs` are Converse tools ({"toolSpec": …}); `choice` is Converse's toolChoice for the first request of the turn,
+    None for "auto". Without `parallel` only the first request for a tool is handed out; without `offered`, none.
+    `with_server`: the server's own tools are offered beside them, and run here.
+    """
+
+    specs: tuple[dict[str, Any], ...]
+    choice: Mapping[str, Any] | None = None
+    parallel: bool = True
+    offered: bool = True
+    with_server: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the client's tools."""
+        return frozenset(spec["toolSpec"]["name"] for spec in self.specs)
+
+    @property
+    def forced(self) -> bool:
+        """Whether the model must ask for a tool."""
+        return self.choice is not None and "auto" not in self.choice
+
+    def owns(self, name: str) -> bool:
+        """Whether a request for this tool goes to the client; an unknown one does where all tools are the client's."""
+        return not self.with_server or name in self.names
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A validated request for one turn, whatever dialect it came in.
 
     `messages` are Converse messages, the last one the person's new question. `key_name` names the API key, never the
-    key itself. `client_timeout` (seconds) and `client_retries` are what the client itself states of its patience and of
-    how often it has asked already. `fingerprint` is the same for the same key, route and body, "" where repeats are not
-    looked for; `repeated`: the very same question failed a moment ago, so that a model call is one request on the wire.
-    None means: as the settings say.
+    key itself. `show_thinking`: what a model thinks is shown. `client_timeout` (seconds) and `client_retries` are what
+    the client itself states of its patience and of how often it has asked already. None means: as the settings say.
+    `ignored` names the fields of the body that change nothing here, as the client wrote them. `fingerprint` is the same
+    for the same key, route and body, "" where repeats are not looked for; `repeated`: the very same question failed a
+    moment ago, so that a model call is one request on the wire.
     """
 
     messages: tuple[Message, ...]
@@ -84,6 +115,10 @@ class ChatRequest:
     stream: bool = False
     max_tokens: int | None = None
     temperature: float | None = None
+    top_p: float | None = None
+    stop_sequences: tuple[str, ...] = ()
+    client_tools: ClientTools | None = None
+    ignored: tuple[str, ...] = ()
     user: str | None = None
     show_thinking: bool = False
     key_name: str = ""
@@ -155,11 +190,15 @@ class CachePlan:
 
 @dataclass(frozen=True, slots=True)
 class IterationResult:
-    """What one iteration came to: `stop` if the loop was stopped, `finished` if the model gave its answer."""
+    """What one iteration came to: `stop` if the loop was stopped, `finished` if the model gave its answer.
+
+    Also finished with `tool_uses`: those that the client runs, as Converse has them.
+    """
 
     reply: ModelReply
     finished: bool
     stop: StopLoop | None = None
+    tool_uses: tuple[dict[str, Any], ...] = ()
 
 
 def _schema(kind: str, description: str = "", **more: Any) -> dict[str, Any]:
@@ -174,6 +213,20 @@ _TOOL_CALL: Mapping[str, Any] = {
     "type": "object",
     "required": ["id", "name", "status", "duration_ms"],
     "properties": {"id": _TEXT, "name": _TEXT, "status": {"enum": ["success", "error"]}, "duration_ms": _COUNT},
+}
+_TOOL_USE: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["id", "name", "input"],
+    "properties": {"id": _TEXT, "name": _TEXT, "input": {"type": "object"}},
+}
+_PENDING_RESULT: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["id", "name", "input", "content", "status"],
+    "properties": {
+        **_TOOL_USE["properties"],
+        "content": {"type": "array", "items": {"type": "object"}},
+        "status": {"enum": ["success", "error"]},
+    },
 }
 _USAGE: Mapping[str, Any] = {
     "type": "object",
@@ -217,7 +270,22 @@ class TurnResult:
     ignored: tuple[str, ...] = field(
         default=(),
         metadata=_schema(
-            "array", "what was asked for and had no effect, as the model does not take it", items={"type": "string"}
+            "array", "fields of the request that had no effect here or with this model", items={"type": "string"}
+        ),
+    )
+
+    tool_uses: tuple[dict[str, Any], ...] = field(
+        default=(),
+        metadata=_schema(
+            "array", "the client's tools that the model asks for, to be run by the client", items=_TOOL_USE
+        ),
+    )
+    pending_results: tuple[dict[str, Any], ...] = field(
+        default=(),
+        metadata=_schema(
+            "array",
+            "with tool_uses: what the server's tools returned, to be sent back beside the client's own results",
+            items=_PENDING_RESULT,
         ),
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from rom_core.agent.client_tools import earlier_rounds, for_client
 from rom_core.agent.tool_run import ToolRuns, with_object_inputs
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.conversation import claimed_by, written_by
@@ -60,6 +61,9 @@ class ToolLoop:
             if result.stop is not None:
                 turn.emit(LoopStopped(iteration, result.stop))
                 return self._close(turn, result.stop)
+            if result.finished and result.tool_uses:
+                turn.tool_uses = result.tool_uses
+                return turn.result("tool_use")
             if result.finished:
                 if not turn.text.strip():
                     turn.say(getattr(turn.settings, _TEXTS.get(result.reply.stop_reason, "TEXT_EMPTY_REPLY")))
@@ -68,23 +72,27 @@ class ToolLoop:
 
     @hookimpl(trylast=True)
     def rom_iteration(self, iteration: Iteration) -> IterationResult:
-        """One model call and, if it asks for them and nobody objects, its tools."""
+        """One model call and, if it asks for them and nobody objects, its tools; those of the client end the turn."""
         turn = iteration.turn
         reply = self._call_model(ModelCall(turn, iteration.number, turn.cancel, turn.deadline))
+        clients = turn.request.client_tools
         uses = reply.tool_uses if reply.stop_reason in _MAY_ASK_FOR_TOOLS else []
-        if not uses:
+        if not uses or (clients is not None and not clients.offered):
             return IterationResult(reply, finished=True)
         hook = turn.snapshot.pipeline.hook
         decision = hook.rom_tools_requested(iteration=iteration, tool_uses=uses)
         stop = opinion_of("rom_tools_requested", decision, StopLoop)
-        if stop is None and iteration.number >= turn.settings.MAX_LOOPS_ABSOLUTE:
+        rounds = iteration.number + len(earlier_rounds(turn.request))
+        if stop is None and rounds >= turn.settings.MAX_LOOPS_ABSOLUTE:
             stop = StopLoop(LOOP_CAP)
         if stop is not None:
             instruction = ToolResult.error(stop.instruction or turn.settings.CLOSING_INSTRUCTION)
             turn.messages.append({"role": "user", "content": [instruction.block(use["toolUseId"]) for use in uses]})
             return IterationResult(reply, finished=False, stop=stop)
-        turn.messages.append({"role": "user", "content": self._tools.run(iteration, uses)})
-        return IterationResult(reply, finished=False)
+        theirs, ours = for_client(clients, uses)
+        if ours:
+            turn.messages.append({"role": "user", "content": self._tools.run(iteration, ours)})
+        return IterationResult(reply, finished=bool(theirs), tool_uses=tuple(theirs))
 
     def _run_iteration(self, iteration: Iteration) -> IterationResult:
         turn = iteration.turn

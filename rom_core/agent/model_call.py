@@ -172,10 +172,18 @@ def build_request(attempt: Attempt) -> dict[str, Any]:
     inference: dict[str, Any] = {"maxTokens": chat.max_tokens or settings.MAX_TOKENS}
     if chat.temperature is not None:
         inference["temperature"] = chat.temperature
+    if chat.top_p is not None:
+        inference["topP"] = chat.top_p
+    if chat.stop_sequences:
+        inference["stopSequences"] = list(chat.stop_sequences)
     request: dict[str, Any] = {"messages": turn.messages, "system": system, "inferenceConfig": inference}
     if chat.show_thinking and attempt.model.thinking in ("adaptive", "always"):
         shown = {"type": "adaptive", "display": "summarized"}
         request["additionalModelRequestFields"] = {"thinking": shown}
-    if turn.snapshot.tools:
-        request["toolConfig"] = {"tools": list(turn.snapshot.tools.specs)}
+    specs, clients = turn.tool_specs, chat.client_tools
+    if specs:
+        request["toolConfig"] = {"tools": list(specs)}
+        # Once: a model that must ask for a tool again and again would never answer.
+        if clients is not None and clients.choice is not None and attempt.call.iteration == 1:
+            request["toolConfig"]["toolChoice"] = dict(clients.choice)
     return request

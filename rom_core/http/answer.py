@@ -15,6 +15,9 @@ from rom_core.runtime import Runtime
 from rom_core.turn import Turn
 from rom_core.turn_values import ChatRequest, TurnResult
 
+# Names the fields of the request that changed nothing; of a streamed answer, as far as they are known when it begins.
+IGNORED_HEADER = "X-Rom-Ignored"
+
 
 class Dialect(Protocol):
     """How a route writes what a turn says."""
@@ -54,6 +57,8 @@ def answer(
         turn.tracestate = req.context.tracestate
         req.context.outcome.cohort = turn.cohort
         resp.set_header("X-Rom-Cohort", turn.cohort)
+        if request.ignored:
+            resp.set_header(IGNORED_HEADER, ", ".join(request.ignored))
         disconnected = disconnect_probe(req)
         if request.stream:
             stream = TurnStream(
@@ -76,6 +81,8 @@ def answer(
         release()
         raise
     release()
+    if result.ignored:
+        resp.set_header(IGNORED_HEADER, ", ".join(result.ignored))
     resp.content_type = falcon.MEDIA_JSON
     resp.data = json.dumps(dialect.whole(result), ensure_ascii=False).encode()
 

@@ -65,6 +65,7 @@ class App(falcon.App[Any, Any]):
     def __init__(self, settings: Callable[[], Settings], clock: Clock, closed: Callable[[], RomError | None]) -> None:
         self._routes = Router()
         super().__init__(router=self._routes)
+        self.req_options.strip_url_path_trailing_slash = True
         self.resources: dict[str, object] = {}
         self.authenticator = Authenticator(settings, clock, self._resource, closed)
 
@@ -74,7 +75,7 @@ class App(falcon.App[Any, Any]):
         self.resources[plain_template(uri_template)] = resource
 
     def _resource(self, path: str) -> tuple[object, str] | None:
-        found = self._routes.find(path)
+        found = self._routes.find(path.removesuffix("/") if len(path) > 1 else path)
         return None if found is None else (found[0], found[3] or path)
 
 

@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any, NoReturn
 
@@ -100,12 +100,12 @@ class BodySchema:
         return body
 
     def validate(self, value: Any) -> None:
-        """Raise InvalidRequest naming the first field that is wrong, and why."""
+        """Raise InvalidRequest naming the fields that are wrong, and why; all of them are in `errors` of the answer."""
         errors = first_errors(self._validator, value)
         if errors:
-            path, reason = _explain(_most_specific(errors))
-            more = " (and more)" if len(errors) > 1 else ""
-            raise InvalidRequest(f"{path or 'body'}: {reason}{more}", param=path or None)
+            first = _most_specific(errors)
+            others = [error for error in errors if error is not first]
+            raise invalid([problem for error in (first, *others) for problem in _explain(error)])
 
     @cached_property
     def _validator(self) -> Any:
@@ -117,6 +117,18 @@ class BodySchema:
 
 
 REFUSAL = "x-refusal"
+_MAX_PROBLEMS = 20
+
+
+def invalid(problems: Sequence[tuple[str, str]]) -> InvalidRequest:
+    """The error for wrong fields: pairs of a field's path ("" for the whole body) and what is wrong with it."""
+    by_path = dict(reversed(problems))
+    listed = [{"name": path, "message": by_path[path]} for path in dict.fromkeys(path for path, _ in problems)]
+    path, reason = problems[0]
+    more = " (and more)" if len(listed) > 1 else ""
+    error = InvalidRequest(f"{path or 'body'}: {reason}{more}", param=path or None)
+    error.members = {"errors": listed[:_MAX_PROBLEMS]}
+    return error
 
 
 def nullable(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,17 +158,19 @@ def _most_specific(errors: list[Any]) -> Any:
     return next((error for error in others if list(error.absolute_path)[:-1] == beside), first)
 
 
-def _explain(error: Any) -> tuple[str, str]:
-    """The path of the field that is wrong, and the reason."""
+def _explain(error: Any) -> Iterator[tuple[str, str]]:
+    """The path of each field that is wrong, and the reason."""
     path = [str(part)[:_SHOWN_CHARS] for part in error.absolute_path]
     if error.validator == "additionalProperties":
         known = error.schema.get("properties", {})
-        extra = sorted(set(error.instance) - set(known))
-        return ".".join([*path, extra[0][:_SHOWN_CHARS]]), f"unknown field; known: {', '.join(known)}"
-    if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
-        return ".".join([*path, missing]), "is required"
-    return ".".join(path), error.schema.get(REFUSAL) or _rule(error.validator, error.validator_value)
+        for extra in sorted(set(error.instance) - set(known))[:_MAX_PROBLEMS]:
+            yield ".".join([*path, extra[:_SHOWN_CHARS]]), f"unknown field; known: {', '.join(known)}"
+    elif error.validator == "required":
+        for missing in error.validator_value:
+            if missing not in error.instance:
+                yield ".".join([*path, missing]), "is required"
+    else:
+        yield ".".join(path), error.schema.get(REFUSAL) or _rule(error.validator, error.validator_value)
 
 
 # What a value has to be, by the keyword that it breaks. The value is never shown: it may be long, and confidential.

@@ -1,7 +1,8 @@
 """One path for each route: what is spelt otherwise is not found, or a rule at an edge for `/admin/` would miss it.
 
 Servers decode a path and merge its slashes before they route: `//admin/flags`, `/%61dmin/flags` and `/admin%2Fflags`
-would all reach `/admin/flags`.
+would all reach `/admin/flags`. Under /v1/, where clients of other APIs come with base addresses of all kinds, one slash
+may stand at the end.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import falcon
 # A field of a URI template, with its converter; `path` is the one that takes several segments.
 _FIELD = re.compile(r"{(?P<name>[A-Za-z_]\w*)(?::(?P<converter>\w+)(?:\([^)]*\))?)?}")
 _AUTHORITY = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+_LENIENT = "/v1/"
 
 
 # Of the client's own, in what is answered.
@@ -41,6 +43,8 @@ def raw_path(target: str) -> str:
 
 def is_canonical(path: str, template: str) -> bool:
     """Whether the raw `path` is spelt as `template`; what stands for a field may be encoded as the client likes."""
+    if template.startswith(_LENIENT):
+        path = path.removesuffix("/")
     return _pattern(template).fullmatch(path) is not None
 
 

@@ -73,6 +73,8 @@ def problem(
             "code": error.code,
             "param": error.param,
             "user_message": for_person,
+            # Official clients show this object only.
+            **{name: value for name, value in error.members.items() if name == "errors"},
         },
         **error.members,
     }

@@ -223,13 +223,11 @@ CALL = {"id": "call-1", "type": "function", "function": {"name": "look", "argume
 @pytest.mark.parametrize(
     ("options", "param", "reason"),
     [
-        ({"tools": [TOOL]}, "tools", "run there"),
-        ({"tool_choice": "required"}, "tool_choice", "run there"),
+        ({"functions": [TOOL["function"]]}, "functions", "send tools"),
+        ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools.0", "type function"),
+        ({"tool_choice": "required"}, "tool_choice", "needs tools"),
         ({"n": 2}, "n", "one answer"),
         ({"temperature": 1.5}, "temperature", "from 0 to 1"),
-        ({"top_p": 0.5}, "top_p", "not supported"),
-        ({"stop": ["x"]}, "stop", "not supported"),
-        ({"seed": 1}, "seed", "not supported"),
         ({"response_format": {"type": "json_object"}}, "response_format.type", "no other format"),
         ({"extra_body": {"colour": "red"}}, "colour", "unknown field"),
         ({"stream_options": {"include_usage": True}}, "stream_options", "with stream: true"),
@@ -240,17 +238,8 @@ CALL = {"id": "call-1", "type": "function", "function": {"name": "look", "argume
         ({"messages": [{"role": "user", "content": " "}]}, "messages.0.content", "not blank"),
         ({"messages": [{"role": "user", "content": []}]}, "messages.0.content", "not blank"),
         ({"messages": [{"role": "system", "content": ""}]}, "messages", "user's"),
-        (
-            {
-                "messages": [
-                    {"role": "assistant", "content": None, "tool_calls": [CALL]},
-                    {"role": "user", "content": "oi"},
-                ]
-            },
-            "messages.0.tool_calls",
-            "run there",
-        ),
-        ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "1"}]}, "messages.0.role", "tools run"),
+        ({"messages": [{"role": "user", "content": "oi", "tool_calls": [CALL]}]}, "messages.0.tool_calls", "assistant"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.tool_call_id", "is required"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
             "messages.0.content.0.type",
@@ -283,7 +272,7 @@ def test_the_models_that_can_be_asked_for(client: openai.OpenAI) -> None:
     """The aliases that are served, each also by itself; an unknown one is a NotFoundError."""
     listed = [model.id for model in client.models.list()]
     newer = [f"anthropic.claude-{name}" for name in ("sonnet-4-6", "sonnet-5-5", "haiku-5-5", "opus-5-5")]
-    assert listed == [MODEL, "anthropic.claude-haiku-4-5", *newer]
+    assert listed == [MODEL, "anthropic.claude-haiku-4-5", *newer, "default"]
     assert client.models.retrieve(MODEL).owned_by == "anthropic"
     with pytest.raises(openai.NotFoundError):
         client.models.retrieve("gpt-6")

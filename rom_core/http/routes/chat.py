@@ -2,33 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import falcon
 
 from rom_core.http.answer import answer
-from rom_core.http.body import REFUSAL, BodySchema
+from rom_core.http.body import REFUSAL, BodySchema, invalid
 from rom_core.http.openapi import TURN_ERRORS, Operation
 from rom_core.http.stream import encode_event
 from rom_core.runtime import Runtime
 from rom_core.telemetry.ids import new_id
 from rom_core.turn import Turn
-from rom_core.turn_values import ChatRequest, TurnResult
+from rom_core.turn_values import ChatRequest, ClientTools, TurnResult
 
+_CHOICES: Mapping[str, dict[str, Any]] = {"auto": {"auto": {}}, "any": {"any": {}}}
 NEEDS_TEXT = "must be text, and not blank"
 # Far longer than any id of Bedrock: every alias that is listed may be asked for.
 MAX_ALIAS_CHARS = 2048
+_TOOL_NAME = {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"}
+_TOOL = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name"],
+    "properties": {
+        "name": _TOOL_NAME,
+        "description": {"type": "string"},
+        "input_schema": {"type": "object", "description": "a JSON Schema of type object"},
+    },
+}
+_ID = {"type": "string", "minLength": 1, "maxLength": 256}
+_TOOL_USE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["id", "name", "input"],
+    "properties": {"id": _ID, "name": {"type": "string", "minLength": 1}, "input": {"type": "object"}},
+}
+_TOOL_RESULT = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["id", "content"],
+    "properties": {
+        "id": _ID,
+        "content": {"type": ["string", "object", "array"], "items": {"type": "object"}},
+        "status": {"enum": ["success", "error"]},
+        # Of `pending_results`, which come back as they went out.
+        "name": {"type": "string", "minLength": 1},
+        "input": {"type": "object"},
+    },
+}
 CHAT_REQUEST = BodySchema(
     {
         "type": "object",
         "additionalProperties": False,
-        "required": ["message"],
         "properties": {
             "message": {
                 "type": "string",
                 "pattern": r"\S",
-                "description": "the person's new message",
+                "description": "the person's new message; may be absent if `messages` ends with tool_results",
                 REFUSAL: NEEDS_TEXT,
             },
             "messages": {
@@ -38,7 +69,7 @@ CHAT_REQUEST = BodySchema(
                 "items": {
                     "type": "object",
                     "additionalProperties": False,
-                    "required": ["role", "content"],
+                    "required": ["role"],
                     "properties": {
                         "role": {"enum": ["user", "assistant"]},
                         "content": {
@@ -46,6 +77,16 @@ CHAT_REQUEST = BodySchema(
                             "maxItems": 0,
                             "description": "a message without text, `[]` too, is passed over",
                             REFUSAL: "must be text",
+                        },
+                        "tool_uses": {
+                            "type": "array",
+                            "items": _TOOL_USE,
+                            "description": "of an assistant: as they were handed out",
+                        },
+                        "tool_results": {
+                            "type": "array",
+                            "items": _TOOL_RESULT,
+                            "description": "of a user: what the client's tools returned, and pending_results",
                         },
                     },
                 },
@@ -69,6 +110,20 @@ CHAT_REQUEST = BodySchema(
             "max_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
             "temperature": {"type": "number", "minimum": 0, "maximum": 1},
             "show_thinking": {"type": "boolean", "description": "show what a model thinks, as far as it does"},
+            "tools": {
+                "type": "array",
+                "maxItems": 128,
+                "items": _TOOL,
+                "description": "tools that the client runs; the server's own are left out then",
+            },
+            "tool_choice": {
+                "anyOf": [
+                    {"enum": ["auto", "any", "none"]},
+                    {"type": "object", "required": ["name"], "properties": {"name": _TOOL_NAME}},
+                ],
+                REFUSAL: "must be auto, any, none, or {name: …}",
+            },
+            "server_tools": {"type": "boolean", "description": "offer the server's own tools beside `tools`"},
         },
     }
 )
@@ -77,12 +132,16 @@ CHAT_REQUEST = BodySchema(
 CHAT_ANSWER: Mapping[str, Any] = TurnResult.schema()
 
 
-def parse_chat(body: dict[str, Any], key_name: str) -> ChatRequest:
-    """The request of a body that CHAT_REQUEST accepts."""
-    said = [(message["role"], message["content"] or "") for message in body.get("messages", ())]
-    earlier = [{"role": role, "content": [{"text": text}]} for role, text in said if text.strip()]
+def parse_chat(body: Mapping[str, Any], key_name: str) -> ChatRequest:
+    """The request of a body that CHAT_REQUEST accepts. Raises InvalidRequest for what contradicts itself."""
+    problems = [*_contradictions(body)]
+    if problems:
+        raise invalid(problems)
+    messages = [*_conversation(body.get("messages", ()))]
+    if "message" in body:
+        messages.append({"role": "user", "content": [{"text": body["message"]}]})
     return ChatRequest(
-        messages=(*earlier, {"role": "user", "content": [{"text": body["message"]}]}),
+        messages=tuple(messages),
         conversation_id=body.get("conversation_id") or f"conv-{new_id()}",
         system=body.get("system", ""),
         model=body.get("model"),
@@ -90,10 +149,76 @@ def parse_chat(body: dict[str, Any], key_name: str) -> ChatRequest:
         stream=body.get("stream", False),
         max_tokens=whole_number(body.get("max_tokens")),
         temperature=body.get("temperature"),
+        client_tools=_client_tools(body),
         user=body.get("user"),
         show_thinking=body.get("show_thinking", False),
         key_name=key_name,
     )
+
+
+def _contradictions(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What the schema cannot say, as pairs of field and reason."""
+    earlier = body.get("messages", ())
+    for index, message in enumerate(earlier):
+        for role, field in (("assistant", "tool_uses"), ("user", "tool_results")):
+            if field in message and message["role"] != role:
+                yield f"messages.{index}.{field}", f"belongs to the role {role}"
+    if "message" not in body and not (earlier and earlier[-1].get("tool_results")):
+        yield "message", "is required, unless messages ends with tool_results"
+    names = [tool["name"] for tool in body.get("tools", ())]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield f"tools.{index}.name", "is the name of another tool, too"
+    choice = body.get("tool_choice", "auto")
+    if isinstance(choice, Mapping) and choice["name"] not in names:
+        yield "tool_choice", "names no tool of the request"
+    elif choice == "any" and not names:
+        yield "tool_choice", "needs tools"
+
+
+def _conversation(messages: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Converse messages; what the server's tools were asked stands beside what the client's were asked."""
+    for index, message in enumerate(messages):
+        text = message.get("content") or ""
+        content: list[dict[str, Any]] = [{"text": text}] if text.strip() else []
+        after = messages[index + 1].get("tool_results", ()) if index + 1 < len(messages) else ()
+        uses = list(message.get("tool_uses", ()))
+        known = {use["id"] for use in uses}
+        if message["role"] == "assistant":
+            uses += [one for one in after if {"name", "input"} <= one.keys() and one["id"] not in known]
+        content += [{"toolUse": {"toolUseId": u["id"], "name": u["name"], "input": u["input"]}} for u in uses]
+        results = [_result(one) for one in message.get("tool_results", ())]
+        if results or content:
+            yield {"role": message["role"], "content": [*results, *content]}
+
+
+def _result(given: Mapping[str, Any]) -> dict[str, Any]:
+    content = given["content"]
+    if isinstance(content, str):
+        content = [{"text": content}]
+    elif isinstance(content, Mapping):
+        content = [{"json": content}]
+    return {
+        "toolResult": {"toolUseId": given["id"], "content": content, "status": given.get("status", "success")},
+    }
+
+
+def _client_tools(body: Mapping[str, Any]) -> ClientTools | None:
+    if not body.get("tools"):
+        return None
+    choice = body.get("tool_choice", "auto")
+    return ClientTools(
+        specs=tuple(_spec(tool) for tool in body["tools"]),
+        choice={"tool": {"name": choice["name"]}} if isinstance(choice, Mapping) else _CHOICES.get(choice),
+        offered=choice != "none",
+        with_server=body.get("server_tools", False),
+    )
+
+
+def _spec(tool: Mapping[str, Any]) -> dict[str, Any]:
+    schema = {**tool.get("input_schema", {"properties": {}}), "type": "object"}
+    description = {"description": tool["description"]} if tool.get("description", "").strip() else {}
+    return {"toolSpec": {"name": tool["name"], **description, "inputSchema": {"json": schema}}}
 
 
 def whole_number(value: float | None) -> int | None:

@@ -1,25 +1,24 @@
 """POST /v1/chat/completions and GET /v1/models, for programs that speak to OpenAI's API.
 
-The tools are ours and run here, inside the one answer. What cannot be honoured is refused by its name, never ignored.
+The server's tools run here, inside the one answer; of those that a client brings, the calls are handed to it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import falcon
 
-from rom_core.errors import InvalidRequest, NotFound
+from rom_core.errors import NotFound
 from rom_core.http.answer import answer
 from rom_core.http.openapi import TURN_ERRORS, Operation
-from rom_core.http.routes.chat import NEEDS_TEXT, whole_number
+from rom_core.http.routes.openai_request import parse_completion
 from rom_core.http.routes.openai_shapes import BESIDES, COMPLETION, COMPLETION_REQUEST, MODEL, MODELS_ANSWER
 from rom_core.http.sse import sse_event
 from rom_core.runtime import Runtime
-from rom_core.telemetry.ids import new_id
 from rom_core.turn import Turn
 from rom_core.turn_values import ChatRequest, TurnResult, Usage
 
@@ -36,54 +35,6 @@ FINISH_REASONS: Mapping[str, str] = {
 }
 
 
-def parse_completion(body: Mapping[str, Any], key_name: str) -> ChatRequest:
-    """The request of a body that COMPLETION_REQUEST accepts.
-
-    System and developer messages become the turn's `system`, wherever they stand. Messages and parts without text are
-    passed over, as by the API that is imitated. Raises InvalidRequest: no message of a person with text at the end,
-    both limits on tokens, stream_options without stream.
-    """
-    given = {name: value for name, value in body.items() if value is not None}
-    if "max_tokens" in given and "max_completion_tokens" in given:
-        raise InvalidRequest("max_tokens: send either this or max_completion_tokens", param="max_tokens")
-    if "stream_options" in given and not given.get("stream"):
-        raise InvalidRequest("stream_options: only with stream: true", param="stream_options")
-    system: list[str] = []
-    messages: list[dict[str, Any]] = []
-    for message in given["messages"]:
-        texts = _texts(message)
-        if message["role"] in ("system", "developer"):
-            system += texts
-        elif texts:
-            messages.append({"role": message["role"], "content": [{"text": text} for text in texts]})
-        elif message["role"] == "user" and message is given["messages"][-1]:
-            field = f"messages.{len(given['messages']) - 1}.content"
-            raise InvalidRequest(f"{field}: {NEEDS_TEXT}", param=field)
-    if not messages or messages[-1]["role"] != "user":
-        raise InvalidRequest("messages: the last one must be the user's", param="messages")
-    return ChatRequest(
-        messages=tuple(messages),
-        conversation_id=given.get("conversation_id") or f"conv-{new_id()}",
-        system="\n\n".join(system),
-        model=given.get("model") or None,
-        mode=given.get("mode", "standard"),
-        stream=given.get("stream", False),
-        max_tokens=whole_number(given.get("max_completion_tokens", given.get("max_tokens"))),
-        temperature=given.get("temperature"),
-        user=given.get("user") or given.get("safety_identifier") or None,
-        key_name=key_name,
-    )
-
-
-def _texts(message: Mapping[str, Any]) -> list[str]:
-    """The texts of a message that are not blank; of an assistant that refused, the refusal."""
-    content = message.get("content")
-    texts = [content] if isinstance(content, str) else [part["text"] for part in content or ()]
-    if message["role"] == "assistant":
-        texts.append(message.get("refusal") or "")
-    return [text for text in texts if text.strip()]
-
-
 @dataclass(frozen=True, slots=True)
 class OpenAIDialect:
     """An answer as a chat completion, or as its chunks. `created` is in seconds since 1970.
@@ -96,8 +47,13 @@ class OpenAIDialect:
 
     def whole(self, result: TurnResult) -> dict[str, Any]:
         """The chat.completion object."""
-        message = {"role": "assistant", "content": result.reply, "refusal": None}
-        choice = {"index": 0, "message": message, "finish_reason": finish_reason(result.stop_reason), "logprobs": None}
+        message: dict[str, Any] = {"role": "assistant", "content": result.reply, "refusal": None}
+        reason = finish_reason(result.stop_reason)
+        if result.tool_uses:
+            reason = "tool_calls"
+            calls = [_called(use, json.dumps(use["input"], ensure_ascii=False)) for use in result.tool_uses]
+            message |= {"content": result.reply or None, "tool_calls": calls}
+        choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": None}
         return {
             "id": result.id,
             "object": "chat.completion",
@@ -120,10 +76,19 @@ class OpenAIDialect:
             return THINKING
         if name != "done":
             return b""
-        last = self._chunk(turn, {}, finish_reason(data["stop_reason"]), rom=_besides(data))
+        uses = data.get("tool_uses", ())
+        reason = "tool_calls" if uses else finish_reason(data["stop_reason"])
+        last = b"".join(self._tool_calls(turn, uses)) + self._chunk(turn, {}, reason, rom=_besides(data))
         if self.include_usage:
             last += sse_event({**self._head(turn), "choices": [], "usage": usage_object(Usage(**data["usage"]))})
         return last + DONE
+
+    def _tool_calls(self, turn: Turn, uses: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+        """Each call once it is whole: its name, then its arguments."""
+        for index, use in enumerate(uses):
+            yield self._chunk(turn, {"tool_calls": [{"index": index, **_called(use, "")}]})
+            arguments = {"arguments": json.dumps(use["input"], ensure_ascii=False)}
+            yield self._chunk(turn, {"tool_calls": [{"index": index, "function": arguments}]})
 
     def _chunk(self, turn: Turn, delta: dict[str, Any], reason: str | None = None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
@@ -148,6 +113,10 @@ def usage_object(usage: Usage) -> dict[str, Any]:
         "total_tokens": prompt + usage.output_tokens,
         "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens},
     }
+
+
+def _called(use: Mapping[str, Any], arguments: str) -> dict[str, Any]:
+    return {"id": use["id"], "type": "function", "function": {"name": use["name"], "arguments": arguments}}
 
 
 def _besides(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,6 +185,9 @@ class ModelResource:
     def on_get(self, _req: falcon.Request, resp: falcon.Response, model: str) -> None:
         """That one, or 404."""
         models = self._models.by_alias()
+        if model not in models and f"{model}/" in models:
+            # The slash at the end of a path is taken off, but it may belong to the name.
+            model += "/"
         if model not in models:
             raise NotFound(f"unknown model {model[:100]!r}; known: {', '.join(models)}", param="model")
         resp.content_type = falcon.MEDIA_JSON
@@ -230,9 +202,11 @@ class _Models:
         self._created = int(runtime.clock.time())
 
     def by_alias(self) -> dict[str, dict[str, Any]]:
-        """Those of the table MODELS that the service still serves."""
+        """Those of the table MODELS that the service still serves, and `default`, which is MODEL_PRIMARY."""
+        models = self._runtime.current.settings.models
+        served = [alias for alias, model in models.items() if not model.end_of_life]
+        owners = {alias: alias.partition(".")[0] for alias in served} | {DEFAULT_MODEL: "rom"}
         return {
-            alias: {"id": alias, "object": "model", "created": self._created, "owned_by": alias.partition(".")[0]}
-            for alias, model in self._runtime.current.settings.models.items()
-            if not model.end_of_life
+            name: {"id": name, "object": "model", "created": self._created, "owned_by": owner}
+            for name, owner in owners.items()
         }

@@ -1,7 +1,8 @@
 """The shapes of OpenAI's API as far as it is served here: requests, completions, models.
 
 What cannot be honoured is in the schema with the reason for its refusal; a value that asks for nothing (`n: 1`,
-`tools: []`, null) may stand. Two fields are ours: `conversation_id` and `mode`.
+`logprobs: false`, null) may stand; so may what changes nothing here, and the answer names it. Two fields are ours:
+`conversation_id` and `mode`.
 """
 
 from __future__ import annotations
@@ -24,21 +25,18 @@ _NOTHING: Mapping[str, Any] = {"type": "null"}
 _EMPTY_LIST = {"type": "array", "maxItems": 0}
 _EMPTY_OBJECT = {"type": "object", "maxProperties": 0}
 _UNSUPPORTED = "not supported here"
-_NO_TOOLS = "the tools are the server's own and run there; a client cannot supply any"
+_USE_TOOLS = "is out of date; send tools and tool_choice"
+_ONLY_FUNCTIONS = "only tools of type function are served"
+MAX_TOOLS = 128
 _REFUSED: Mapping[str, dict[str, Any]] = {
     "n": _only({"type": "integer", "minimum": 1, "maximum": 1}, "one request has one answer"),
-    "tools": _only(_EMPTY_LIST, _NO_TOOLS),
-    "tool_choice": _only({"enum": ["auto"]}, _NO_TOOLS),
-    "functions": _only(_EMPTY_LIST, _NO_TOOLS),
-    "function_call": _only({"enum": ["auto"]}, _NO_TOOLS),
-    "parallel_tool_calls": _only({"enum": [True]}, _NO_TOOLS),
-    "top_p": _only({"type": "number", "minimum": 1, "maximum": 1}, f"{_UNSUPPORTED}; use temperature"),
+    "functions": _only(_EMPTY_LIST, _USE_TOOLS),
+    "function_call": _only({"enum": ["auto", "none"]}, _USE_TOOLS),
     "frequency_penalty": _only({"type": "number", "minimum": 0, "maximum": 0}, _UNSUPPORTED),
     "presence_penalty": _only({"type": "number", "minimum": 0, "maximum": 0}, _UNSUPPORTED),
     "logit_bias": _only(_EMPTY_OBJECT, _UNSUPPORTED),
     "logprobs": _only({"enum": [False]}, _UNSUPPORTED),
     "top_logprobs": _only({"type": "integer", "minimum": 0, "maximum": 0}, _UNSUPPORTED),
-    "stop": _only(_EMPTY_LIST, _UNSUPPORTED),
     "response_format": _only(
         {
             "type": "object",
@@ -51,32 +49,58 @@ _REFUSED: Mapping[str, dict[str, Any]] = {
     "modalities": _only(
         {"type": "array", "items": {"enum": ["text"], REFUSAL: "answers are text"}}, "answers are text"
     ),
-    "service_tier": _only({"enum": ["auto", "default"]}, "the server chooses the tier"),
     "store": _only({"enum": [False]}, "nothing is stored"),
-    "metadata": _only(_EMPTY_OBJECT, "nothing is stored, so there is nothing to attach metadata to"),
-    **{
-        name: {**_NOTHING, REFUSAL: _UNSUPPORTED}
-        for name in (
-            "audio",
-            "moderation",
-            "prediction",
-            "prompt_cache_key",
-            "prompt_cache_options",
-            "prompt_cache_retention",
-            "reasoning_effort",
-            "seed",
-            "verbosity",
-            "web_search_options",
-        )
-    },
+    "audio": {**_NOTHING, REFUSAL: _UNSUPPORTED},
+    "web_search_options": {**_NOTHING, REFUSAL: _UNSUPPORTED},
 }
+# They may stand in a request, and change nothing here; the answer names them.
+IGNORED = (
+    "metadata",
+    "moderation",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "reasoning_effort",
+    "seed",
+    "service_tier",
+    "verbosity",
+)
+IGNORED_OF_MESSAGE = ("cache_control", "name", "reasoning_content")
+IGNORED_OF_PART = ("cache_control",)
+IGNORED_OF_TOOL = ("cache_control",)
+IGNORED_OF_FUNCTION = ("strict",)
+
+
+def _ignored(names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: {"description": "changes nothing here"} for name in names}
+
+
+_TOOL_NAME = {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"}
 _PART = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["type", "text"],
+    "required": ["type"],
     "properties": {
-        "type": {"enum": ["text"], REFUSAL: "only text parts are read"},
+        "type": {"enum": ["text", "refusal"], REFUSAL: "only text parts are read"},
         "text": {"type": "string"},
+        "refusal": {"type": "string"},
+        **_ignored(IGNORED_OF_PART),
+    },
+}
+_TOOL_CALL = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["id", "function"],
+    "properties": {
+        "id": {"type": "string", "minLength": 1},
+        "type": {"enum": ["function"], REFUSAL: _ONLY_FUNCTIONS},
+        "index": {"type": "integer"},
+        "function": {
+            "type": "object",
+            "required": ["name"],
+            "properties": {"name": {"type": "string", "minLength": 1}, "arguments": {"type": ["string", "null"]}},
+        },
     },
 }
 _MESSAGE = {
@@ -84,24 +108,56 @@ _MESSAGE = {
     "additionalProperties": False,
     "required": ["role"],
     "properties": {
-        "role": {
-            "enum": ["system", "developer", "user", "assistant"],
-            REFUSAL: "must be system, developer, user or assistant: tools run on the server",
-        },
+        "role": {"enum": ["system", "developer", "user", "assistant", "tool"]},
         "content": {
             "type": ["string", "array", "null"],
             "items": _PART,
             "description": "text, or parts of text; a message without text is passed over, unless it is the last",
             REFUSAL: NEEDS_TEXT,
         },
+        "tool_calls": nullable({"type": "array", "items": _TOOL_CALL, "description": "of an assistant"}),
+        "tool_call_id": nullable({"type": "string", "description": "of a tool: which call its content answers"}),
         # A client that sends our own message back sends these with it.
         "refusal": {"type": ["string", "null"], "description": "what an assistant said in the place of its content"},
         "annotations": _only(_EMPTY_LIST, _UNSUPPORTED),
         "audio": {**_NOTHING, REFUSAL: _UNSUPPORTED},
-        "function_call": {**_NOTHING, REFUSAL: _NO_TOOLS},
-        "tool_calls": _only(_EMPTY_LIST, _NO_TOOLS),
-        "name": {**_NOTHING, REFUSAL: _UNSUPPORTED},
+        "function_call": {**_NOTHING, REFUSAL: _USE_TOOLS},
+        **_ignored(IGNORED_OF_MESSAGE),
     },
+}
+_TOOL = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["type", "function"],
+    "properties": {
+        "type": {"enum": ["function"], REFUSAL: _ONLY_FUNCTIONS},
+        "function": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["name"],
+            "properties": {
+                "name": _TOOL_NAME,
+                "description": nullable({"type": "string"}),
+                "parameters": nullable({"type": "object", "description": "a JSON Schema of type object"}),
+                **_ignored(IGNORED_OF_FUNCTION),
+            },
+        },
+        **_ignored(IGNORED_OF_TOOL),
+    },
+}
+_TOOL_CHOICE = {
+    "anyOf": [
+        {"enum": ["none", "auto", "required", None]},
+        {
+            "type": "object",
+            "required": ["type", "function"],
+            "properties": {
+                "type": {"enum": ["function"]},
+                "function": {"type": "object", "required": ["name"], "properties": {"name": _TOOL_NAME}},
+            },
+        },
+    ],
+    REFUSAL: "must be none, auto, required, or {type: function, function: {name: …}}",
 }
 COMPLETION_REQUEST = BodySchema(
     {
@@ -137,6 +193,24 @@ COMPLETION_REQUEST = BodySchema(
             "max_tokens": nullable(_OURS["max_tokens"]),
             "max_completion_tokens": nullable(_OURS["max_tokens"]),
             "temperature": nullable({**_OURS["temperature"], REFUSAL: "must be a number from 0 to 1"}),
+            "top_p": nullable({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
+            "stop": {
+                "type": ["string", "array", "null"],
+                "maxItems": 4,
+                "items": {"type": "string"},
+                REFUSAL: "must be a text, or up to four",
+            },
+            "tools": nullable(
+                {
+                    "type": "array",
+                    "maxItems": MAX_TOOLS,
+                    "items": _TOOL,
+                    "description": "tools that the client runs; the server's own are left out then",
+                }
+            ),
+            "tool_choice": _TOOL_CHOICE,
+            "parallel_tool_calls": nullable({"type": "boolean"}),
+            **_ignored(IGNORED),
             "user": nullable({**_OURS["user"], "minLength": 0}),
             "safety_identifier": nullable({**_OURS["user"], "minLength": 0}),
             "conversation_id": nullable(_OURS["conversation_id"]),
@@ -161,6 +235,19 @@ BESIDES = (
     "thinking",
     "ignored",
 )
+_CALLED = {
+    "type": "object",
+    "required": ["id", "type", "function"],
+    "properties": {
+        "id": _TEXT,
+        "type": {"enum": ["function"]},
+        "function": {
+            "type": "object",
+            "required": ["name", "arguments"],
+            "properties": {"name": _TEXT, "arguments": {"type": "string", "description": "JSON text of an object"}},
+        },
+    },
+}
 COMPLETION: Mapping[str, Any] = {
     "type": "object",
     "required": ["id", "object", "created", "model", "choices", "usage", "rom"],
@@ -181,9 +268,14 @@ COMPLETION: Mapping[str, Any] = {
                     "message": {
                         "type": "object",
                         "required": ["role", "content", "refusal"],
-                        "properties": {"role": {"enum": ["assistant"]}, "content": _TEXT, "refusal": {"type": "null"}},
+                        "properties": {
+                            "role": {"enum": ["assistant"]},
+                            "content": {"type": ["string", "null"]},
+                            "refusal": {"type": "null"},
+                            "tool_calls": {"type": "array", "items": _CALLED},
+                        },
                     },
-                    "finish_reason": {"enum": ["stop", "content_filter", "length"]},
+                    "finish_reason": {"enum": ["stop", "content_filter", "length", "tool_calls"]},
                     "logprobs": {"type": "null"},
                 },
             },

@@ -27,7 +27,13 @@ RESULT = TurnResult(
 )
 
 
-OPTIONAL: dict[str, Any] = {"stand_in": True, "thinking": "hm", "ignored": ("temperature",)}
+OPTIONAL: dict[str, Any] = {
+    "stand_in": True,
+    "thinking": "hm",
+    "ignored": ("temperature",),
+    "tool_uses": ({"id": "t2", "name": "weather", "input": {}},),
+    "pending_results": ({"id": "t1", "name": "look", "input": {}, "content": [{"text": "x"}], "status": "success"},),
+}
 
 
 @pytest.mark.parametrize("name", [None, *OPTIONAL])
