@@ -109,7 +109,6 @@ CHAT_REQUEST = BodySchema(
             "stream": {"type": "boolean"},
             "max_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
             "temperature": {"type": "number", "minimum": 0, "maximum": 1},
-            "show_thinking": {"type": "boolean", "description": "show what a model thinks, as far as it does"},
             "tools": {
                 "type": "array",
                 "maxItems": 128,
@@ -124,6 +123,7 @@ CHAT_REQUEST = BodySchema(
                 REFUSAL: "must be auto, any, none, or {name: …}",
             },
             "server_tools": {"type": "boolean", "description": "offer the server's own tools beside `tools`"},
+            "show_thinking": {"type": "boolean", "description": "show what a model thinks, as far as it does"},
         },
     }
 )
