@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from local_bedrock.behaviour import Behaviour, DirectiveError
 from local_bedrock.clock import Clock, SystemClock
 from local_bedrock.conversation import current_turn
+from local_bedrock.counting import count_tokens
 from local_bedrock.delivery import send_error, send_fault, send_json, send_stream
 from local_bedrock.model import answer
 from local_bedrock.models import KNOWN_MODELS, ModelInfo, Refusal, resolve_model
@@ -32,16 +33,16 @@ RECORDED = 10_000
 
 _STOP_SECONDS = 5.0
 _BACKLOG = 512
-_ROUTE = re.compile(r"/model/(?P<model>.+)/(?P<operation>converse|converse-stream)")
-_OPERATIONS = {"converse": "Converse", "converse-stream": "ConverseStream"}
+_ROUTE = re.compile(r"/model/(?P<model>.+)/(?P<operation>converse|converse-stream|count-tokens)")
+_OPERATIONS = {"converse": "Converse", "converse-stream": "ConverseStream", "count-tokens": "CountTokens"}
 
 _log = logging.getLogger("local_bedrock")
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A request as it arrived: `operation` is "Converse" or "ConverseStream", `body` its JSON ({} if it was none),
-    header names are in lower case, `at` is in seconds since the epoch.
+    """A request as it arrived: `operation` is "Converse", "ConverseStream" or "CountTokens", `body` its JSON ({} if it
+    was none), header names are in lower case, `at` is in seconds since the epoch.
     """
 
     model_id: str
@@ -54,8 +55,8 @@ class Recorded:
 class LocalBedrock:
     """A Bedrock Runtime for development, tests and load tests, to which the real AWS SDK speaks.
 
-    It serves Converse and ConverseStream for the models of `models.KNOWN_MODELS` (or `models`), validates requests as
-    AWS does and answers with a deterministic model. What a user message can order is described in `directives`.
+    It serves Converse, ConverseStream and CountTokens for the models of `models.KNOWN_MODELS` (or `models`), validates
+    requests as AWS does and answers with a deterministic model. What a user message can order is described in `directives`.
     `clock` times cached prefixes and recorded requests; delays and hangs pass in real time and end at once when the
     server stops.
 
@@ -271,6 +272,13 @@ class LocalBedrock:
             self._requests.append(recorded)
         if problem is not None:
             send_error(connection, 400, "SerializationException", problem)
+            return
+        if operation == "CountTokens":
+            counted = count_tokens(model_id, body, self._models)
+            if isinstance(counted, int):
+                connection.respond(200, json.dumps({"inputTokens": counted}).encode())
+            else:
+                send_error(connection, *counted)
             return
         if refusal := validate(model_id, operation, body, self._models):
             send_error(connection, *refusal)

@@ -94,7 +94,7 @@ class ModelCalls:
             request, memo = copy.deepcopy(request), None
             turn.snapshot.pipeline.hook.rom_model_request(attempt=attempt, request=request)
         before = request
-        request = normalise(before, model=_capabilities(attempt.model), memo=memo)
+        request = normalise(before, model=capabilities(attempt.model), memo=memo)
         attempt.left_out = left_out(before, request)
         request["modelId"] = attempt.model.id
         if attempt.model.prompt_caching and not has_cache_point(request, amended=memo is None):
@@ -145,7 +145,8 @@ class ModelCalls:
 
 
 @lru_cache
-def _capabilities(model: Model) -> ModelCapabilities:
+def capabilities(model: Model) -> ModelCapabilities:
+    """What the normaliser has to know of a model."""
     return ModelCapabilities(
         max_tokens=model.max_tokens,
         prompt_caching=model.prompt_caching,

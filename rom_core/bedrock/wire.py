@@ -107,6 +107,20 @@ class Wire:
             failure.aws_request_id = failure.aws_request_id or aws_request_id
             raise failure from error.__cause__
 
+    def count_tokens(self, call: ModelCall, model_id: str, conversation: Mapping[str, Any]) -> int:
+        """Ask CountTokens, which takes models and no inference profiles; see `agent.count_tokens.Counter`."""
+
+        def ask() -> dict[str, Any]:
+            answer: dict[str, Any] = self.client.count_tokens(modelId=model_id, input={"converse": conversation})
+            return answer
+
+        try:
+            return int(self._in_pool(call, ask, lambda _: None)["inputTokens"])
+        except RomError:
+            raise
+        except Exception as error:
+            raise self._failure(call, error) from error
+
     def close(self) -> None:
         """Take no more requests, stop the pool and close idle connections; requests in flight close their own."""
         self.pool.stop()

@@ -22,6 +22,7 @@ from rom_core.http.openapi import OpenApiResource
 from rom_core.http.plugin_routes import PluginRouteGuard, PluginRoutes
 from rom_core.http.requests import RequestEvents
 from rom_core.http.routes.chat import ChatResource
+from rom_core.http.routes.count_tokens import CountTokensResource
 from rom_core.http.routes.health import HealthResource, ReadyResource
 from rom_core.http.routes.messages import MessagesResource
 from rom_core.http.routes.openai import CompletionsResource, ModelResource, ModelsResource
@@ -101,6 +102,7 @@ def create_app(runtime: Runtime) -> App:
     app.add_route(ChatResource.route, ChatResource(runtime))
     app.add_route(CompletionsResource.route, CompletionsResource(runtime))
     app.add_route(MessagesResource.route, MessagesResource(runtime))
+    app.add_route(CountTokensResource.route, CountTokensResource(runtime))
     app.add_route(ModelsResource.route, ModelsResource(runtime))
     app.add_route(ModelResource.route, ModelResource(runtime))
     app.add_route(OpenApiResource.route, OpenApiResource(app.resources, owners))

@@ -207,3 +207,31 @@ def test_refusals_for_want_of_room_are_529(bedrock: LocalBedrock) -> None:
     assert response.json()["rom"]["code"] == "queue_full"
     assert int(response.headers["retry-after"]) > 0
     assert (other.status_code, other.json()["code"]) == (503, "queue_full")
+
+
+def test_tokens_are_counted_by_bedrock(client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
+    """What the usage of the same question says, our system text and tools included; the model, not its profile."""
+    counted = client.messages.count_tokens(model=MODEL, messages=[{"role": "user", "content": "Quanto custa?"}])
+    asked = bedrock.requests[-1]
+    assert (asked.operation, asked.model_id) == ("CountTokens", "anthropic.claude-sonnet-4-5-20250929-v1:0")
+    usage = ask(client, "Quanto custa?").usage
+    cached = usage.cache_creation_input_tokens + usage.cache_read_input_tokens
+    assert counted.input_tokens == usage.input_tokens + cached
+    assert counted.to_dict()["rom"] == {"estimated": False}
+
+
+def test_an_estimate_says_that_it_is_one(bedrock: LocalBedrock) -> None:
+    """For a model that Bedrock does not count for; and Bedrock is not asked again and again."""
+    prices = {"price_input": 1.0, "price_output": 1.0}
+    row = {"alias": "nova", "id": "us.amazon.nova-pro-v1:0", "max_tokens": 10000, "prompt_caching": False, **prices}
+    with serving(
+        BEDROCK_ENDPOINT_URL=bedrock.url, MODELS=json.dumps([row]), MODEL_PRIMARY="nova", MODEL_FALLBACKS="[]"
+    ) as server:
+        before = len(bedrock.requests)
+        for _ in range(2):
+            body = {"model": "nova", "messages": BODY["messages"], "system": "Seja breve."}
+            answer = requests.post(f"{server.url}/v1/messages/count_tokens", json=body, timeout=10)
+            assert answer.json()["rom"] == {"estimated": True}
+            assert answer.headers["x-rom-estimated"] == "true"
+            assert answer.json()["input_tokens"] > 100
+        assert len(bedrock.requests) == before + 1

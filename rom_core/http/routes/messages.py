@@ -22,6 +22,7 @@ from rom_core.http.routes.openai import DEFAULT_MODEL
 from rom_core.http.routes.openai_shapes import BESIDES
 from rom_core.http.sse import sse_event
 from rom_core.runtime import Runtime
+from rom_core.settings import Settings
 from rom_core.telemetry.ids import new_id
 from rom_core.turn import Turn
 from rom_core.turn_values import ChatRequest, TurnResult, Usage
@@ -61,6 +62,13 @@ def check_version(req: falcon.Request, body: Mapping[str, Any]) -> None:
                 if block.get("citations"):
                     field = f"messages.{index}.content.{number}.citations"
                     raise InvalidRequest(f"{field}: must be empty in a user's message", param=field)
+
+
+def served_model(body: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """`body` with the primary model in the place of `default`."""
+    if body["model"] == DEFAULT_MODEL and DEFAULT_MODEL not in settings.models:
+        body["model"] = settings.MODEL_PRIMARY
+    return body
 
 
 def parse_message(body: Mapping[str, Any], key_name: str) -> ChatRequest:
@@ -233,6 +241,4 @@ class MessagesResource:
         settings = self._runtime.current.settings
         body = MESSAGE_REQUEST.read(req, settings.MAX_BODY_BYTES)
         check_version(req, body)
-        if body["model"] == DEFAULT_MODEL and DEFAULT_MODEL not in settings.models:
-            body["model"] = settings.MODEL_PRIMARY
-        return parse_message(body, req.context.key_name), MessagesDialect()
+        return parse_message(served_model(body, settings), req.context.key_name), MessagesDialect()
