@@ -56,9 +56,9 @@ class LocalBedrock:
     """A Bedrock Runtime for development, tests and load tests, to which the real AWS SDK speaks.
 
     It serves Converse, ConverseStream and CountTokens for the models of `models.KNOWN_MODELS` (or `models`), validates
-    requests as AWS does and answers with a deterministic model. What a user message can order is described in `directives`.
-    `clock` times cached prefixes and recorded requests; delays and hangs pass in real time and end at once when the
-    server stops.
+    requests as AWS does and answers with a deterministic model. What a user message can order is described in
+    `directives`. `clock` times cached prefixes and recorded requests; delays and hangs pass in real time and end at
+    once when the server stops.
 
     Use it as a context manager, or call `start` and `stop`; it can be started again. All members are thread-safe.
     """

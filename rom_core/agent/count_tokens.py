@@ -17,7 +17,7 @@ from rom_core.turn import Attempt, ModelCall, Turn
 COUNT_SECONDS: Final = 10.0
 # Of Portuguese prose Claude's tokenizers make a token of three to four characters, of JSON of fewer: rather too many.
 _CHARACTERS: Final = 3
-_COUNTED: Final = ("messages", "system", "toolConfig", "additionalModelRequestFields")
+_COUNTED: tuple[str, ...] = ("messages", "system", "toolConfig", "additionalModelRequestFields")
 
 
 @runtime_checkable
@@ -46,7 +46,7 @@ def count_tokens(turn: Turn, transport: object, *, ask: bool = True) -> Count:
     model = turn.settings.models[turn.model]
     call = ModelCall(turn, 1, turn.cancel, Deadline(turn.clock, min(COUNT_SECONDS, turn.deadline.remaining())))
     request = normalise(build_request(Attempt(call, 1, model)), model=capabilities(model))
-    conversation = {name: request[name] for name in _COUNTED if name in request}
+    conversation: dict[str, Any] = {name: request[name] for name in _COUNTED if name in request}
     error: ModelError | None = None
     if ask and isinstance(transport, Counter):
         try:
