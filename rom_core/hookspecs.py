@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rom_core.events import Event
     from rom_core.plugin.protocols import PluginRoutes, Runtime
     from rom_core.settings import Rule, Setting
+    from rom_core.tables import Tables
     from rom_core.tools import Tool, ToolResult
     from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
     from rom_core.turn_values import CachePlan, IterationResult, ModelReply, StopLoop, TryAgain, TurnResult
@@ -61,6 +62,23 @@ def rom_tools() -> Sequence[Tool]:  # type: ignore[empty-body]
         @hookimpl
         def rom_tools(self):
             return [Tool("add", "adds two numbers", SCHEMA, run=lambda input, context: input["a"] + input["b"])]
+    """
+
+
+@hookspec
+def rom_tables() -> Tables | None:
+    """Tables of the plugin in the store, with their migrations. Kind: collect.
+
+    Called once, before the store is opened, switched on or not; missing tables are made, and due migrations carried
+    out, before `rom_start`. Names of tables begin with that of the plugin; a plugin that is uninstalled leaves its
+    tables behind. `runtime.store` reads and writes them (docs/store.md). An exception, or a table that is somebody
+    else's, stops the start with the plugin's name.
+
+        @hookimpl
+        def rom_tables(self):
+            from greeting.tables import METADATA
+
+            return Tables(METADATA, migrations="greeting.migrations")
     """
 
 

@@ -99,9 +99,11 @@ def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
     state = State()
     if settings.STATE_DIR.strip():
         try:
-            state = state_of(settings, root)
+            state = state_of(catalogue, settings, root)
         except StoreRefused as error:
             broken += (Problem("STATE_URL", error.detail),)
+        except PluginError as error:
+            broken += (Problem(f"plugin {error.plugin}", error.reason),)
     build = partial(build_snapshot, catalogue, core=())
     try:
         resolved = resolve(Layers(catalogue, root, environ), build, state.values, None, None)

@@ -19,5 +19,5 @@ def stored_flags(catalogue: Catalogue, root: Path, environ: Mapping[str, str]) -
     at_start = each_by_itself(layers)
     if not at_start.STATE_DIR.strip():
         layers.load()
-    store = store_of(at_start, root, SystemClock().time)
+    store = store_of(catalogue, at_start, root, SystemClock().time)
     return Flags(layers, StoredOverrides(store), at_start, store)

@@ -22,11 +22,15 @@ from rom_core.errors import PluginError
 from rom_core.markers import PROJECT
 from rom_core.settings import CORE_RULES, CORE_SETTINGS, Rule, Setting, Settings, load_settings
 from rom_core.settings.files import suggestion
+from rom_core.tables import Tables
 
 GROUP = "rom.plugins"
 OBSERVERS = ("rom_event", "rom_delta")
 # Called for each plugin by itself, so a wrapper would have nothing to go around.
-_EACH_BY_ITSELF = ("rom_settings", "rom_tools", "rom_routes", "rom_start", "rom_stop", "rom_status", *OBSERVERS)
+_EACH_BY_ITSELF = (
+    *("rom_settings", "rom_tools", "rom_tables", "rom_routes", "rom_start", "rom_stop", "rom_status"),
+    *OBSERVERS,
+)
 # What these give is gone through one by one, so they may yield it.
 _LISTS = ("rom_settings", "rom_tools")
 logger = structlog.get_logger("rom.catalogue")
@@ -36,7 +40,8 @@ logger = structlog.get_logger("rom.catalogue")
 class Plugin:
     """One installed plugin. `instance` is None and `error` says why if it could not be loaded.
 
-    `switch` names the setting that turns it on; `hooks` are the hook points it implements; `relay` calls them.
+    `switch` names the setting that turns it on; `hooks` are the hook points it implements; `relay` calls them;
+    `release` is that of its distribution, "" if nobody knows.
     """
 
     name: str
@@ -48,6 +53,7 @@ class Plugin:
     origin: str = ""
     error: str = ""
     relay: Any = None
+    release: str = ""
 
     def call(self, hook: str, **arguments: Any) -> None:
         """Call one process hook of this plugin alone, switched on or not; nothing if it does not implement it."""
@@ -108,6 +114,21 @@ class Catalogue:
     def has_broken(self) -> bool:
         """Whether a plugin could not be loaded, so that its settings are unknown."""
         return any(plugin.error for plugin in self.plugins.values())
+
+    def tables(self) -> list[tuple[str, str, Tables]]:
+        """What plugins keep in the store, as (name, release, tables). Raises PluginError."""
+        found: list[tuple[str, str, Tables]] = []
+        for plugin in self.plugins.values():
+            if "rom_tables" not in plugin.hooks:
+                continue
+            try:
+                given = plugin.relay.rom_tables()
+            except Exception as error:
+                raise PluginError(plugin.name, f"rom_tables failed: {type(error).__name__}: {error}") from error
+            if not all(isinstance(each, Tables) for each in given):
+                raise PluginError(plugin.name, "rom_tables may return Tables only")
+            found += ((plugin.name, plugin.release, each) for each in given)
+        return found
 
     def _known_plugins(self, settings: Settings) -> str | None:
         if settings.source("PLUGINS") == "default":  # the shipped order; an installation may lack some of them
@@ -248,12 +269,13 @@ def _load(specs: ModuleType, point: Any, faults: list[PluginError] | None) -> Pl
         logger.warning("plugin.broken", plugin=point.name, origin=origin, reason=reason)
         return _broken(point.name, origin, reason)
     try:
-        return inspect_plugin(specs, point.name, instance, origin=origin)
+        inspected = inspect_plugin(specs, point.name, instance, origin=origin)
     except PluginError as error:
         if faults is None:
             raise
         faults.append(error)
         return _broken(point.name, origin, error.reason)
+    return dataclasses.replace(inspected, release=point.dist.version if point.dist else "")
 
 
 def _broken(name: str, origin: str, reason: str) -> Plugin:

@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rom_core.concurrency.clock import Clock
 from rom_core.concurrency.watchdog import Watchdog
 from rom_core.plugin.snapshot import Snapshot
 from rom_core.turn_values import Event
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+T = TypeVar("T")
+
+
+class PluginStore(Protocol):
+    """Transactions in the store. Both raise StoreUnavailable, after a few seconds at most.
+
+    `action` gets a connection of SQLAlchemy, does nothing but use it, and may be carried out again after it failed.
+    """
+
+    def read(self, action: Callable[[Connection], T]) -> T:
+        """What `action` returns; all that it reads is as it was at one moment."""
+
+    def write(self, action: Callable[[Connection], T], *, copied: bool = False) -> T:
+        """The same in a transaction that writes, durable when this returns.
+
+        `copied`: the plugin's tables are (see `Tables.copied`), so that the good copy is renewed.
+        """
 
 
 class Runtime(Protocol):
@@ -25,6 +47,10 @@ class Runtime(Protocol):
     @property
     def current(self) -> Snapshot:
         """The snapshot in force: `current.settings` are the newest settings. Read it anew each time."""
+
+    @property
+    def store(self) -> PluginStore | None:
+        """What outlives the process; None where there is nothing to keep it in, in a test, say."""
 
     @property
     def active_turns(self) -> int:

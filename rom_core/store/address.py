@@ -25,7 +25,7 @@ class Address:
     url: URL | None = None
 
     def __str__(self) -> str:
-        return str(self.path) if self.url is None else self.url.render_as_string(hide_password=True)
+        return str(self.path) if self.url is None else shown(self.url)
 
 
 def address_of(state_url: str, state_dir: str, root: Path) -> Address:
@@ -57,3 +57,8 @@ def address_of(state_url: str, state_dir: str, root: Path) -> Address:
     if not url.host and "host" not in url.query:
         raise StoreRefused("STATE_URL names no host: postgresql://host/database, or ?host=/run/postgresql behind it")
     return Address("postgresql", url=url.set(drivername="postgresql+psycopg"))
+
+
+def shown(url: URL) -> str:
+    """A URL as its user has written it, without a password."""
+    return url.set(drivername="postgresql").render_as_string(hide_password=True)

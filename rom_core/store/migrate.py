@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from rom_core.errors import StoreRefused
 from rom_core.store.owners import Owner
@@ -63,8 +64,7 @@ def migrate(connection: Connection, owner: Owner) -> None:
 
     folder = str(owner.folder)
     scripts = ScriptDirectory(folder, version_locations=[folder])
-    head = scripts.get_current_head()
-    if head != owner.revisions[-1]:
+    if scripts.get_heads() != [owner.revisions[-1]]:
         raise StoreRefused(f"the migrations in {owner.tables.migrations} are no single line that ends with the newest")
     connection.execute(
         text(
@@ -87,9 +87,16 @@ def migrate(connection: Connection, owner: Owner) -> None:
         connection,
         opts={"version_table": owner.version_table, "fn": steps, "on_version_apply": (applied,)},
     )
-    with Operations.context(context):
-        context.run_migrations()
+    try:
+        with Operations.context(context):
+            context.run_migrations()
+    except SQLAlchemyError:
+        raise
+    except Exception as error:
+        whose = f"plugin {owner.plugin!r}" if owner.plugin else "the core"
+        raise StoreRefused(f"a migration of {whose} failed: {type(error).__name__}: {error}") from error
 
 
 def _number(release: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"[0-9]+", release)[:3])
+    parts = [int(part) for part in re.findall(r"[0-9]+", release)[:3]]
+    return (*parts, *[0] * (3 - len(parts)))

@@ -12,6 +12,7 @@ from rom_core.errors import PluginError
 from rom_core.store.tables import CORE, PREFIX
 from rom_core.tables import Tables
 
+_VERSION_TABLE = "alembic_version"
 _FILE = re.compile(r"r([0-9]{4})_[a-z0-9_]+\.py")
 
 
@@ -27,7 +28,7 @@ class Owner:
     @property
     def version_table(self) -> str:
         """Where Alembic keeps which migration was the last."""
-        return f"{self.prefix}alembic_version"
+        return f"{self.prefix}{_VERSION_TABLE}"
 
     @property
     def migrations_table(self) -> str:
@@ -57,6 +58,8 @@ def owners_of(release: str, contributed: Iterable[tuple[str, str, Tables]]) -> t
     taken = dict.fromkeys(CORE.metadata.tables, "the core")
     for name, its_release, tables in contributed:
         owner = Owner(f"{name.replace('-', '_').lower()}_", tables, its_release, name)
+        if owner.prefix in (other.prefix for other in owners):
+            raise PluginError(name, f"tables that begin with {owner.prefix} are somebody else's: it needs another name")
         for table in sorted(tables.metadata.tables):
             if not table.startswith(owner.prefix):
                 raise PluginError(name, f"its table {table} does not begin with {owner.prefix}")
@@ -73,3 +76,10 @@ def owners_of(release: str, contributed: Iterable[tuple[str, str, Tables]]) -> t
             raise PluginError(name, f"there is no migration r0001_….py in {tables.migrations}")
         owners.append(owner)
     return tuple(owners)
+
+
+def prefixes(tables: Iterable[str]) -> dict[str, str]:
+    """For each of these tables of one database its owner's prefix, "" if it has none; owners may be uninstalled."""
+    names = list(tables)
+    known = [name.removesuffix(_VERSION_TABLE) for name in names if name.endswith(f"_{_VERSION_TABLE}")]
+    return {name: max((each for each in known if name.startswith(each)), key=len, default="") for name in names}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rom_core import __version__
+from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import Settings
 from rom_core.store.address import Address, address_of
 from rom_core.store.base import Store
@@ -14,9 +15,9 @@ from rom_core.store.overrides import State
 from rom_core.store.owners import Owner, owners_of
 
 
-def owners() -> tuple[Owner, ...]:
+def owners(catalogue: Catalogue) -> tuple[Owner, ...]:
     """The core and the plugins that keep tables. Raises PluginError."""
-    return owners_of(__version__, ())
+    return owners_of(__version__, catalogue.tables())
 
 
 def where(settings: Settings, root: Path) -> Address:
@@ -24,12 +25,12 @@ def where(settings: Settings, root: Path) -> Address:
     return address_of(settings.STATE_URL, settings.STATE_DIR, root)
 
 
-def store_of(settings: Settings, root: Path, now: Callable[[], float]) -> Store:
+def store_of(catalogue: Catalogue, settings: Settings, root: Path, now: Callable[[], float]) -> Store:
     """The store that these settings name, opened. Raises PluginError and StoreRefused."""
-    return open_store(where(settings, root), owners(), now)
+    return open_store(where(settings, root), owners(catalogue), now)
 
 
-def state_of(settings: Settings, root: Path) -> State:
+def state_of(catalogue: Catalogue, settings: Settings, root: Path) -> State:
     """The overrides that are stored, as far as they can be read; nothing is made or changed."""
     address = where(settings, root)
     if address.path is not None:
@@ -37,7 +38,7 @@ def state_of(settings: Settings, root: Path) -> State:
             return State()
         from rom_core.store.sqlite.store import read_state
 
-        return read_state(address.path, owners())
+        return read_state(address.path, owners(catalogue))
     from rom_core.store.postgres.reading import read_shared_state
 
     assert address.url is not None  # noqa: S101 - an address has one of the two

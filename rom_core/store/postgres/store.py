@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from rom_core.concurrency.watchdog import Watchdog
 from rom_core.errors import StoreRefused, StoreUnavailable
 from rom_core.store import rows
+from rom_core.store.address import shown
 from rom_core.store.base import SYSTEM
 from rom_core.store.migrate import due, migrate
 from rom_core.store.overrides import FIRST_VERSION, State, Trouble, Version
@@ -97,7 +98,7 @@ class PostgresStore:
     def _prepare(self) -> None:
         """Reach the server, and migrate what has to be. Raises StoreRefused."""
         give_up = time.monotonic() + START_SECONDS
-        where = f"the store at {self.url.render_as_string(hide_password=True)} (STATE_URL)"
+        where = f"the store at {shown(self.url)} (STATE_URL)"
         while True:
             try:
                 if self._transaction(self._due, ""):

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, insert, select
 from rom_core.store import rows
 from rom_core.store.migrate import due, migrate
 from rom_core.store.overrides import Version
-from rom_core.store.owners import Owner
+from rom_core.store.owners import Owner, prefixes
 from rom_core.store.rows import Damaged
 from rom_core.store.sqlite.copies import MARK, mark
 from rom_core.store.tables import SEALS
@@ -35,8 +35,9 @@ def check(connection: Connection, path: Path, owners: Sequence[Owner]) -> list[V
             raise Foreign("it is a database of something else")
         raise Damaged("it is not marked as ours")
     small = path.stat().st_size <= _CHECKED_WHOLE
-    prefixes = tuple(owner.prefix for owner in owners if owner.tables.copied)
-    for what in ("1",) if small else tuple(f"'{name}'" for name in names if name.startswith(prefixes)):
+    copied = {owner.prefix for owner in owners if owner.tables.copied}
+    tables = [name for name, prefix in prefixes(map(str, names)).items() if prefix in copied]
+    for what in ("1",) if small else [f"'{name}'" for name in tables]:
         verdict = connection.exec_driver_sql(f"PRAGMA integrity_check({what})").scalar()
         if verdict != "ok":
             raise Damaged(str(verdict))
@@ -46,8 +47,9 @@ def check(connection: Connection, path: Path, owners: Sequence[Owner]) -> list[V
 def read(connection: Connection, owners: Sequence[Owner]) -> list[Version]:
     """All versions, oldest first, each as it was written, in tables as they were made. Raises Damaged."""
     seals = dict(connection.execute(select(SEALS.c.owner, SEALS.c.seal)).all())
+    found = _seals(connection)
     for owner in owners:
-        if owner.tables.copied and owner.prefix in seals and seals[owner.prefix] != _seal(connection, owner):
+        if owner.tables.copied and owner.prefix in seals and seals[owner.prefix] != found.get(owner.prefix):
             raise Damaged(f"the tables {owner.prefix}… are not as they were made")
     if owners[0].prefix not in seals:
         raise Damaged("its tables are not ours")
@@ -59,18 +61,24 @@ def read(connection: Connection, owners: Sequence[Owner]) -> list[Version]:
 
 def make(connection: Connection, owners: Sequence[Owner], first: Callable[[], Sequence[Version]]) -> None:
     """Make the tables that are missing, with the versions of `first` if there are none. Raises StoreRefused."""
-    for owner in due(connection, owners):
+    migrated = due(connection, owners)
+    for owner in migrated:
         migrate(connection, owner)
+    found = _seals(connection) if migrated else {}
+    for owner in migrated:
         if owner.tables.copied:
             connection.execute(delete(SEALS).where(SEALS.c.owner == owner.prefix))
-            connection.execute(insert(SEALS).values((owner.prefix, _seal(connection, owner))))
+            connection.execute(insert(SEALS).values((owner.prefix, found[owner.prefix])))
     if rows.newest(connection) is None:
         connection.exec_driver_sql(mark())
         rows.add(connection, first())
 
 
-def _seal(connection: Connection, owner: Owner) -> str:
-    """A checksum of the statements that made an owner's tables."""
-    made = connection.exec_driver_sql("SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-    ours = sorted(str(sql) for name, sql in made if str(name).startswith(owner.prefix))
-    return hashlib.sha256(ascii(ours).encode()).hexdigest()
+def _seals(connection: Connection) -> dict[str, str]:
+    """For each owner's prefix a checksum of the statements that made its tables."""
+    made = connection.exec_driver_sql("SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL").all()
+    owner = prefixes(str(name) for name, _ in made)
+    statements: dict[str, list[str]] = {}
+    for name, sql in made:
+        statements.setdefault(owner[str(name)], []).append(str(sql))
+    return {prefix: hashlib.sha256(ascii(sorted(each)).encode()).hexdigest() for prefix, each in statements.items()}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from rom_core.store.owners import Owner
+from rom_core.store.owners import prefixes
 from rom_core.store.sqlite.connections import connect
 from rom_core.store.sqlite.files import COPY_SUFFIX, TEMPORARY_SUFFIX, beside, make_file, publish, temporary
 
@@ -18,19 +18,23 @@ def mark() -> str:
     return f"PRAGMA application_id = {MARK}"
 
 
-def renew(path: Path, owners: Sequence[Owner], busy_seconds: Callable[[], float]) -> None:
+def renew(path: Path, busy_seconds: Callable[[], float]) -> None:
     """Write the copy of the database `path` anew, nobody else doing so meanwhile.
+
+    It holds the tables of the owners that have a seal, installed or not.
 
     What an interruption has left of one is removed. Raises sqlite3.Error or OSError.
     """
-    prefixes = tuple(owner.prefix for owner in owners if owner.tables.copied)
     new = temporary(path)
     with closing(connect(path, busy_seconds=busy_seconds())) as locking:
         locking.execute("BEGIN IMMEDIATE")
         for leftover in path.parent.glob(f"{path.name}{TEMPORARY_SUFFIX}*"):
             leftover.unlink(missing_ok=True)
         made = locking.execute("SELECT name, type, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-        ours = [row for row in made if row[2].startswith(prefixes)]
+        rows = made.fetchall()
+        copied = {prefix for (prefix,) in locking.execute("SELECT owner FROM rom_seals")}
+        owner = prefixes(row[2] for row in rows)
+        ours = [row for row in rows if owner[row[2]] in copied]
         make_file(new)
         with closing(connect(new)) as target:
             # Written in one go and renamed when complete: it needs no journal of its own.

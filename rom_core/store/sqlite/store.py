@@ -192,7 +192,11 @@ class SqliteStore:
         try:
             self._transaction(lambda connection: contents.make(connection, self._owners, self._versions), writes=True)
         except StoreRefused as error:
-            raise StoreRefused(f"the store {self._path}: {error.detail}") from None
+            raise StoreRefused(f"the store {self._path}: {error.detail}") from error
+        except SQLAlchemyError as error:
+            if is_bad_file(error) or not is_damage(error):
+                raise
+            raise StoreRefused(f"the store {self._path}: a migration failed: {reason_of(error)}") from error
         self._transaction(lambda connection: contents.check(connection, self._path, self._owners), writes=False)
 
     def _versions(self) -> Sequence[Version]:
@@ -200,7 +204,7 @@ class SqliteStore:
         return self._first() if self.known is None else _again(self.known, self._now())
 
     def _renew_copy(self) -> None:
-        copies.renew(self._path, self._owners, self._busy_seconds)
+        copies.renew(self._path, self._busy_seconds)
 
     def _busy_seconds(self) -> float:
         seconds = connections.BUSY_SECONDS

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import sysconfig
 import venv
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from e2e.serving import RomServer
 
 from rom_core import __version__
@@ -129,3 +132,97 @@ def test_the_wheel_serves_the_same_as_the_clone(installed: Path, tmp_path: Path)
         server.signal()
         server.wait()
         shutil.rmtree(server.state_dir, ignore_errors=True)
+
+
+NOTES = {
+    "notes_plugin/__init__.py": """
+import falcon
+from rom_core.markers import hookimpl
+from rom_core.settings import Setting
+from rom_core.tables import Tables
+
+
+class Notes:
+    auth = "open"
+
+    @hookimpl
+    def rom_settings(self):
+        return [Setting("NOTES_ENABLED", bool, True, "Keeps notes.", switch=True)]
+
+    @hookimpl
+    def rom_tables(self):
+        from notes_plugin.tables import METADATA
+        return Tables(METADATA, migrations="notes_plugin.migrations")
+
+    @hookimpl
+    def rom_routes(self, app, runtime):
+        self.store = runtime.store
+        app.add_route("/notes", self)
+
+    def on_post(self, req, resp):
+        from notes_plugin.tables import LINES
+        from sqlalchemy import insert
+        line = req.bounded_stream.read().decode()
+        self.store.write(lambda connection: connection.execute(insert(LINES).values(line=line)).rowcount)
+        resp.status = falcon.HTTP_204
+
+    def on_get(self, req, resp):
+        from notes_plugin.tables import LINES
+        from sqlalchemy import select
+        resp.media = list(self.store.read(lambda c: c.execute(select(LINES.c.line)).scalars().all()))
+""",
+    "notes_plugin/tables.py": """
+from sqlalchemy import Column, Integer, MetaData, Table, Text
+
+METADATA = MetaData()
+LINES = Table("notes_lines", METADATA, Column("id", Integer, primary_key=True), Column("line", Text, nullable=False))
+""",
+    "notes_plugin/migrations/__init__.py": "",
+    "notes_plugin/migrations/r0001_lines.py": """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision, oldest_release = "0001", None, "1.0"
+
+
+def upgrade():
+    op.create_table(
+        "notes_lines", sa.Column("id", sa.Integer(), primary_key=True), sa.Column("line", sa.Text(), nullable=False)
+    )
+""",
+    "notes_plugin-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: notes-plugin\nVersion: 1.0\n",
+    "notes_plugin-1.0.dist-info/entry_points.txt": "[rom.plugins]\nnotes = notes_plugin:Notes\n",
+}
+
+
+@pytest.mark.timeout(300)
+def test_a_third_partys_tables_are_kept_by_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """A plugin of another distribution keeps something across a restart; once it is uninstalled its table stays."""
+    (site,) = installed.parents[1].glob("lib/*/site-packages")
+    for name, content in NOTES.items():
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text(content)
+    state = str(tmp_path / "state")
+    home = tmp_path / "home"
+    home.mkdir()
+    try:
+        for begun in (True, False):
+            server = RomServer(home, python=str(installed), STATE_DIR=state)
+            try:
+                if begun:
+                    assert requests.post(f"{server.url}/notes", data=b"one", timeout=10).status_code == 204
+                assert server.get("/notes").json() == ["one"]
+            finally:
+                server.signal()
+                server.wait()
+    finally:
+        for name in ("notes_plugin", "notes_plugin-1.0.dist-info"):
+            shutil.rmtree(site / name)
+    server = RomServer(home, python=str(installed), STATE_DIR=state)
+    try:
+        assert server.get("/ready").status_code == 200
+    finally:
+        server.signal()
+        server.wait()
+    with closing(sqlite3.connect(tmp_path / "state" / "rom.db")) as connection:
+        assert connection.execute("SELECT line FROM notes_lines").fetchall() == [("one",)]

@@ -402,6 +402,7 @@ def test_status_of_one_plugin_does_not_hide_the_others() -> None:
 EXPECTED_HOOKS: dict[str, tuple[str, ...]] = {
     "rom_settings": (),
     "rom_tools": (),
+    "rom_tables": (),
     "rom_routes": ("app", "runtime"),
     "rom_start": ("runtime",),
     "rom_stop": ("runtime",),

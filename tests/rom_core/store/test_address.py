@@ -33,7 +33,7 @@ def test_sqlite_is_a_file(url: str, path: str) -> None:
 def test_postgresql_is_shown_without_its_password(scheme: str) -> None:
     """Whatever prefix a platform gives it."""
     address = address_of(f"{scheme}://ana:s%2Fecret@db:5433/rom", "var", ROOT)
-    assert (address.kind, str(address)) == ("postgresql", "postgresql+psycopg://ana:***@db:5433/rom")
+    assert (address.kind, str(address)) == ("postgresql", "postgresql://ana:***@db:5433/rom")
     assert address.url is not None
     assert (address.url.password, address.url.port) == ("s/ecret", 5433)
 
