@@ -14,6 +14,7 @@ from local_bedrock.behaviour import MISSING, Behaviour
 from local_bedrock.conversation import Turn
 from local_bedrock.models import ModelInfo
 from local_bedrock.reasoning import signature
+from local_bedrock.structured import asked_for, made_up
 from local_bedrock.tools import choose_tool, make_input, missing_dates
 from local_bedrock.usage import tokens_of
 from local_bedrock.wording import INTRODUCTION, MARK, words_of
@@ -123,6 +124,9 @@ def _tool_uses(body: Mapping[str, Any], turn: Turn, text: str, behaviour: Behavi
     offered = _offered(body)
     choice = (body.get("toolConfig") or {}).get("toolChoice") or {}
     names, rounds = _plan(offered, choice, text, behaviour)
+    if choice.get("any") is not None and turn.tool_rounds >= rounds:
+        # Forced, and done with the others: the last that is offered is the one that ends it.
+        names = list(offered)[-1:]
     forced = choice.get("any") is not None or choice.get("tool") is not None
     if not names or (turn.tool_rounds >= rounds and not (forced and behaviour.say is None)):
         return []
@@ -203,6 +207,8 @@ def _say(body: Mapping[str, Any], turn: Turn, text: str, behaviour: Behaviour) -
         return behaviour.say
     if behaviour.length is not None:
         return " ".join(islice(cycle(_STORY.split()), behaviour.length))
+    if (schema := asked_for(body)) is not None:
+        return made_up(schema, text)
     if turn.results:
         return "\n\n".join([MARK, *(_report(result, turn) for result in turn.results)])
     if question := _question(body, text):

@@ -79,6 +79,11 @@ def make_input(spec: Mapping[str, Any], text: str) -> dict[str, Any]:
     return made if isinstance(made, dict) else {}
 
 
+def make_value(schema: Mapping[str, Any], text: str) -> Any:
+    """A value for this schema, which has no references and no choices, made of the message as far as it goes."""
+    return _Filler(text).value(schema)[0]
+
+
 def missing_dates(spec: Mapping[str, Any], text: str) -> list[str]:
     """The dates that this tool requires and the message does not name: a date is asked for, never made up."""
     schema = spec["inputSchema"].get("json") or {}
@@ -105,6 +110,10 @@ def _score(spec: Mapping[str, Any], text: str, words: frozenset[str]) -> int:
     return score
 
 
+# A repeated group with a repetition at its end: matching it may take longer than anybody waits.
+_NESTED = re.compile(r"[*+}?]\)+[*+{]")
+
+
 def find_pattern(pattern: Any, text: str) -> str | None:
     """The first part of `text` that matches a JSON Schema pattern, anchors aside; None if it matches anything."""
     compiled = _compile(pattern) if isinstance(pattern, str) else None
@@ -119,6 +128,8 @@ def find_pattern(pattern: Any, text: str) -> str | None:
 
 @lru_cache(maxsize=256)
 def _compile(pattern: str) -> tuple[re.Pattern[str], re.Pattern[str]] | None:
+    if _NESTED.search(pattern):
+        return None
     try:
         exact = re.compile(pattern)
         loose = re.compile(pattern.removeprefix("^").removesuffix("$"))

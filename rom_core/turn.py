@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 Sink = Callable[[str, dict[str, Any]], None]
 
 
+class Structured(Protocol):
+    """A structured answer while it is sought (`structured.StructuredAnswer`); `way` is how it was asked for last."""
+
+    way: str
+
+
 class Pipeline(Protocol):
     """The plugins of a turn's snapshot: their names, and `hook`, which calls them (`hook.rom_turn(turn=turn)`)."""
 
@@ -66,8 +72,9 @@ class Turn:
     on the wire is not changed any more. `deadline` counts from the acceptance of the request. `sink` takes the events
     of a streamed answer. `tool_uses` are those that the client is to run, as Converse has them. `queue_wait` is how
     long it waited for a slot, in seconds. `normalised` is what the normaliser remembers of the messages. `ignored`
-    names, in the words of requests, what was asked for and the model that answered does not take. `tracestate` is the
-    header that came with the trace, for those whom tools ask.
+    names, in the words of requests, what was asked for and the model that answered does not take. `structured` is the
+    answer of a certain form that is sought, None where text is. `tracestate` is the header that came with the trace,
+    for those whom tools ask.
     """
 
     id: str
@@ -96,8 +103,10 @@ class Turn:
     stash: dict[str, Any] = field(default_factory=dict)
     normalised: Any = None
     ignored: list[str] = field(default_factory=list)
+    structured: Structured | None = None
     _text: list[str] = field(default_factory=list)
     _blank_line_due: bool = False
+    _holding: bool = False
 
     @property
     def settings(self) -> Settings:
@@ -142,6 +151,12 @@ class Turn:
             self.snapshot.pipeline.delta(self, text)
             self.sink("delta", {"text": text})
 
+    def hold(self) -> None:
+        """Keep a client who asked for a stream waiting: the answer is handed out once it is known to be valid."""
+        if self.sink is not None and not self._holding:
+            self._holding = True
+            self.sink("held", {})
+
     def ignore(self, names: Iterable[str]) -> None:
         """Remember that these parameters, by their names in Bedrock or in requests, had no effect."""
         for name in names:
@@ -172,6 +187,7 @@ class Turn:
             trace_id=self.trace_id,
             request_id=self.request_id,
             stand_in=self.stand_in,
+            structured=self.structured.way if self.structured else "",
             thinking=self.thoughts if self.request.show_thinking else "",
             ignored=tuple(dict.fromkeys((*self.request.ignored, *self.ignored))),
             tool_uses=tuple(
@@ -264,7 +280,9 @@ class Attempt:
         turn = self.call.turn
         if self.first_delta_at is None:
             self.first_delta_at = turn.clock.monotonic()
-        if turn.sink is not None and piece:
+        if turn.sink is not None and turn.structured is not None:
+            turn.hold()
+        elif turn.sink is not None and piece:
             self.emitted = True
             self.told_of_thinking = False
             turn.say(piece)

@@ -5,7 +5,7 @@ What lives while a turn runs is in `rom_core.turn`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
@@ -96,15 +96,31 @@ class ClientTools:
 
 
 @dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """What the answer is to be: a JSON object, or JSON that satisfies `schema`.
+
+    `problems` says where a value breaks the schema, each with its `rule` and `text`, and raises
+    `structured.checking.CannotCheck`. `name` and `description` are for the model.
+    """
+
+    kind: Literal["json_object", "json_schema"]
+    schema: Mapping[str, Any]
+    problems: Callable[[Any], list[Any]]
+    name: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A validated request for one turn, whatever dialect it came in.
 
     `messages` are Converse messages, the last one the person's new question. `key_name` names the API key, never the
-    key itself. `show_thinking`: what a model thinks is shown. `client_timeout` (seconds) and `client_retries` are what
-    the client itself states of its patience and of how often it has asked already. None means: as the settings say.
-    `ignored` names the fields of the body that change nothing here, as the client wrote them. `fingerprint` is the same
-    for the same key, route and body, "" where repeats are not looked for; `repeated`: the very same question failed a
-    moment ago, so that a model call is one request on the wire.
+    key itself. `show_thinking`: what a model thinks is shown. `response_format`: what the answer is to be, None for
+    text. `client_timeout` (seconds) and `client_retries` are what the client itself states of its patience and of how
+    often it has asked already. None means: as the settings say. `ignored` names the fields of the body that change
+    nothing here, as the client wrote them. `fingerprint` is the same for the same key, route and body, "" where repeats
+    are not looked for; `repeated`: the very same question failed a moment ago, so that a model call is one request on
+    the wire.
     """
 
     messages: tuple[Message, ...]
@@ -121,6 +137,7 @@ class ChatRequest:
     ignored: tuple[str, ...] = ()
     user: str | None = None
     show_thinking: bool = False
+    response_format: ResponseFormat | None = None
     key_name: str = ""
     client_timeout: float | None = None
     client_retries: int = 0
@@ -263,6 +280,15 @@ class TurnResult:
     stand_in: bool = field(
         default=False,
         metadata=_schema("boolean", "the bundled stand-in for a model answered; nothing it says is so", const=True),
+    )
+    structured: str = field(
+        default="",
+        metadata={
+            "schema": {
+                "enum": ["native", "tool", "instruction"],
+                "description": "how the model was asked for `response_format`: by a schema, by a tool, or in words",
+            }
+        },
     )
     thinking: str = field(
         default="", metadata=_schema("string", "what the model thought, if that was asked for and the model shows it")

@@ -15,6 +15,7 @@ from rom_core.errors import RomError
 from rom_core.events import IterationFinished, IterationStarted, LoopStopped
 from rom_core.markers import hookimpl
 from rom_core.plugin.answers import answer_of, opinion_of
+from rom_core.structured import StructuredAnswer
 from rom_core.tools import ToolResult
 from rom_core.turn import Iteration, ModelCall, Turn
 from rom_core.turn_values import IterationResult, ModelReply, StopLoop, TurnResult
@@ -33,6 +34,8 @@ _TEXTS = {
     "content_filtered": "TEXT_FILTERED",
     "guardrail_intervened": "TEXT_FILTERED",
 }
+# With these an answer ends that came through a tool: to whoever asked, no tool was used.
+_END = "end_turn"
 LOOP_CAP = "loop_cap"
 # A closing request ends this long before the turn's deadline, so that our own text can still be handed over; with no
 # more than that left for itself it is not worth a request.
@@ -51,6 +54,8 @@ class ToolLoop:
     @hookimpl(trylast=True)
     def rom_turn(self, turn: Turn) -> TurnResult:
         """Iterate until the model has answered, a plugin stops the loop, or MAX_LOOPS_ABSOLUTE is reached."""
+        if turn.request.response_format is not None:
+            turn.structured = StructuredAnswer(turn.request.response_format, turn.tool_specs, turn.trace_id)
         turn.messages = [claimed_by(turn.model, message) for message in turn.request.messages]
         while True:
             turn.check()
@@ -65,6 +70,12 @@ class ToolLoop:
                 turn.tool_uses = result.tool_uses
                 return turn.result("tool_use")
             if result.finished:
+                if (sought := _sought(turn)) is not None:
+                    if sought.found(result.reply):
+                        turn.say(sought.text)
+                        return turn.result(_END if result.reply.tool_uses else result.reply.stop_reason)
+                    turn.messages.append(sought.ask_again(result.reply, turn.settings.MAX_MODEL_REQUESTS))
+                    continue
                 if not turn.text.strip():
                     turn.say(getattr(turn.settings, _TEXTS.get(result.reply.stop_reason, "TEXT_EMPTY_REPLY")))
                     turn.degraded = True
@@ -74,10 +85,16 @@ class ToolLoop:
     def rom_iteration(self, iteration: Iteration) -> IterationResult:
         """One model call and, if it asks for them and nobody objects, its tools; those of the client end the turn."""
         turn = iteration.turn
-        reply = self._call_model(ModelCall(turn, iteration.number, turn.cancel, turn.deadline))
+        sought = _sought(turn)
+        call = ModelCall(turn, iteration.number, turn.cancel, turn.deadline, requests=sought.requests if sought else 0)
+        reply = self._call_model(call)
         clients = turn.request.client_tools
         uses = reply.tool_uses if reply.stop_reason in _MAY_ASK_FOR_TOOLS else []
-        if not uses or (clients is not None and not clients.offered):
+        if (clients is not None and not clients.offered) or (sought is not None and sought.among(uses)):
+            uses = []
+        if sought is not None:
+            sought.requests = 0 if uses else call.requests
+        if not uses:
             return IterationResult(reply, finished=True)
         hook = turn.snapshot.pipeline.hook
         decision = hook.rom_tools_requested(iteration=iteration, tool_uses=uses)
@@ -113,7 +130,7 @@ class ToolLoop:
         turn.next_paragraph()
         answer = turn.snapshot.pipeline.hook.rom_model_call(call=call)
         reply = with_object_inputs(answer_of("rom_model_call", answer, ModelReply))
-        if not call.emitted:
+        if not call.emitted and turn.structured is None:
             turn.say(reply.text)
         turn.messages.append(written_by(reply.model, list(reply.content)))
         return reply
@@ -127,6 +144,11 @@ class ToolLoop:
         turn.degraded = True
         said = len(turn.text)
         reply = self._closing_reply(turn, stop)
+        if (sought := _sought(turn)) is not None:
+            if reply is None or not sought.found(reply):
+                raise sought.failure(reply)
+            turn.say(sought.text)
+            return turn.result(stop.reason)
         if reply is None or not _whole(reply):
             turn.next_paragraph()
             turn.say(stop.text or turn.settings.TEXT_CUT_SHORT)
@@ -167,6 +189,11 @@ class ToolLoop:
             turn.check()
             logger.exception("loop.closing_failed", reason=stop.reason, error="internal_error", trace_id=turn.trace_id)
         return None
+
+
+def _sought(turn: Turn) -> StructuredAnswer | None:
+    """The structured answer that the turn seeks."""
+    return turn.structured if isinstance(turn.structured, StructuredAnswer) else None
 
 
 def _whole(reply: ModelReply) -> bool:

@@ -18,6 +18,7 @@ from rom_core.events import AttemptFinished, AttemptStarted, FallbackUsed, Retry
 from rom_core.markers import hookimpl
 from rom_core.plugin.answers import answer_of, opinion_of
 from rom_core.settings import Model
+from rom_core.structured import StructuredAnswer
 from rom_core.turn import Attempt, ModelCall
 from rom_core.turn_values import CachePlan, ModelReply, TryAgain
 
@@ -187,4 +188,6 @@ def build_request(attempt: Attempt) -> dict[str, Any]:
         # Once: a model that must ask for a tool again and again would never answer.
         if clients is not None and clients.choice is not None and attempt.call.iteration == 1:
             request["toolConfig"]["toolChoice"] = dict(clients.choice)
+    if isinstance(turn.structured, StructuredAnswer):
+        turn.structured.ask(request, attempt.model, closing=attempt.call.closing, client_tools=clients is not None)
     return request

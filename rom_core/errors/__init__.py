@@ -14,6 +14,7 @@ from rom_core.errors.base import (
 )
 from rom_core.errors.model import (
     CircuitOpen,
+    InvalidOutput,
     ModelConnectionError,
     ModelContextTooLong,
     ModelCredentialsError,
@@ -70,6 +71,7 @@ __all__ = [
     "ForeignHost",
     "HttpError",
     "InternalError",
+    "InvalidOutput",
     "InvalidRequest",
     "MalformedRequest",
     "MemoryPressure",

@@ -111,6 +111,13 @@ class ModelRefused(ModelError):
     should_retry = False
 
 
+class InvalidOutput(RomError):
+    """The model never answered in the form that was asked for; what it answered instead is not handed out."""
+
+    code, status, title = "invalid_output", 502, "The model did not answer in the form that was asked for"
+    should_retry = False
+
+
 class CircuitOpen(ModelError):
     """Refused before the wire: this model failed too often lately. Neither retried nor counted as its failure."""
 

@@ -25,6 +25,7 @@ from rom_core.errors import (
     DeadlineExceeded,
     ForeignHost,
     InternalError,
+    InvalidOutput,
     InvalidRequest,
     MalformedRequest,
     ModelContextTooLong,
@@ -80,6 +81,7 @@ TURN_ERRORS: tuple[type[RomError], ...] = (
     ModelNotServed,
     ModelContextTooLong,
     CircuitOpen,
+    InvalidOutput,
 )
 
 

@@ -162,7 +162,7 @@ class TurnStream:
                 settings = self._runtime.current.settings
                 data = problem(data["raised"], turn.trace_id, turn.request_id, settings, style_of(turn.route))
             self._given += _size(data)
-            pieces.append(self._encode(turn, name, data))
+            pieces.append(KEEP_ALIVE if name == "held" else self._encode(turn, name, data))
             if name in ("done", "error"):
                 # As with an answer in one piece: handed to the server whole, it is finished. Whether the last bytes are
                 # read, nobody can know.

@@ -65,6 +65,7 @@ ERRORS = {
     "foreign_host": "Este serviço não atende por este endereço. Fale com o suporte.",
     "http_error": "Não foi possível atender ao pedido.",
     "internal_error": "Ocorreu uma falha inesperada. Tente novamente; se persistir, fale com o suporte.",
+    "invalid_output": "O modelo não respondeu no formato pedido. Tente novamente.",
     "invalid_request": "O pedido tem um campo inválido. Corrija-o e envie novamente.",
     "invalid_settings": "A configuração tem valores inválidos e não foi aplicada.",
     "malformed_request": "O pedido não pôde ser lido. Se persistir, fale com o suporte.",

@@ -228,7 +228,7 @@ CALL = {"id": "call-1", "type": "function", "function": {"name": "look", "argume
         ({"tool_choice": "required"}, "tool_choice", "needs tools"),
         ({"n": 2}, "n", "one answer"),
         ({"temperature": 1.5}, "temperature", "from 0 to 1"),
-        ({"response_format": {"type": "json_object"}}, "response_format.type", "no other format"),
+        ({"response_format": {"type": "xml"}}, "response_format.type", "must be one of"),
         ({"extra_body": {"colour": "red"}}, "colour", "unknown field"),
         ({"stream_options": {"include_usage": True}}, "stream_options", "with stream: true"),
         ({"max_tokens": 5, "max_completion_tokens": 5}, "max_tokens", "either"),

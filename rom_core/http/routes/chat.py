@@ -12,6 +12,7 @@ from rom_core.http.body import REFUSAL, BodySchema, invalid
 from rom_core.http.openapi import TURN_ERRORS, Operation
 from rom_core.http.stream import encode_event
 from rom_core.runtime import Runtime
+from rom_core.structured import RESPONSE_FORMAT, read_format
 from rom_core.telemetry.ids import new_id
 from rom_core.turn import Turn
 from rom_core.turn_values import ChatRequest, ClientTools, TurnResult
@@ -123,6 +124,7 @@ CHAT_REQUEST = BodySchema(
                 REFUSAL: "must be auto, any, none, or {name: …}",
             },
             "server_tools": {"type": "boolean", "description": "offer the server's own tools beside `tools`"},
+            "response_format": RESPONSE_FORMAT,
             "show_thinking": {"type": "boolean", "description": "show what a model thinks, as far as it does"},
         },
     }
@@ -152,6 +154,7 @@ def parse_chat(body: Mapping[str, Any], key_name: str) -> ChatRequest:
         client_tools=_client_tools(body),
         user=body.get("user"),
         show_thinking=body.get("show_thinking", False),
+        response_format=read_format(body.get("response_format")),
         key_name=key_name,
     )
 

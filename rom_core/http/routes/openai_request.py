@@ -15,6 +15,7 @@ from rom_core.http.routes.openai_shapes import (
     IGNORED_OF_PART,
     IGNORED_OF_TOOL,
 )
+from rom_core.structured import read_format
 from rom_core.telemetry.ids import new_id
 from rom_core.turn_values import ChatRequest, ClientTools
 
@@ -64,6 +65,7 @@ def parse_completion(body: Body, key_name: str) -> ChatRequest:
         stop_sequences=said,
         client_tools=_client_tools(given),
         ignored=tuple(dict.fromkeys((*_ignored(given), *(("stop",) if len(said) < len(stops) else ())))),
+        response_format=read_format(given.get("response_format")),
         user=given.get("user") or given.get("safety_identifier") or None,
         key_name=key_name,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from rom_core.http.body import REFUSAL, BodySchema, nullable
 from rom_core.http.routes.chat import CHAT_ANSWER, CHAT_REQUEST, MAX_ALIAS_CHARS, NEEDS_TEXT
+from rom_core.structured import RESPONSE_FORMAT
 
 _OURS = CHAT_REQUEST.schema["properties"]
 
@@ -37,15 +38,6 @@ _REFUSED: Mapping[str, dict[str, Any]] = {
     "logit_bias": _only(_EMPTY_OBJECT, _UNSUPPORTED),
     "logprobs": _only({"enum": [False]}, _UNSUPPORTED),
     "top_logprobs": _only({"type": "integer", "minimum": 0, "maximum": 0}, _UNSUPPORTED),
-    "response_format": _only(
-        {
-            "type": "object",
-            "required": ["type"],
-            "additionalProperties": False,
-            "properties": {"type": {"enum": ["text"], REFUSAL: "answers are text; no other format is supported"}},
-        },
-        "an object such as {type: text}",
-    ),
     "modalities": _only(
         {"type": "array", "items": {"enum": ["text"], REFUSAL: "answers are text"}}, "answers are text"
     ),
@@ -214,6 +206,7 @@ COMPLETION_REQUEST = BodySchema(
             "user": nullable({**_OURS["user"], "minLength": 0}),
             "safety_identifier": nullable({**_OURS["user"], "minLength": 0}),
             "conversation_id": nullable(_OURS["conversation_id"]),
+            "response_format": nullable(RESPONSE_FORMAT),
             "mode": nullable(_OURS["mode"]),
             **_REFUSED,
         },
@@ -232,6 +225,7 @@ BESIDES = (
     "trace_id",
     "request_id",
     "stand_in",
+    "structured",
     "thinking",
     "ignored",
 )

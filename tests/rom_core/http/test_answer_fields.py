@@ -29,6 +29,7 @@ RESULT = TurnResult(
 
 OPTIONAL: dict[str, Any] = {
     "stand_in": True,
+    "structured": "native",
     "thinking": "hm",
     "ignored": ("temperature",),
     "tool_uses": ({"id": "t2", "name": "weather", "input": {}},),

@@ -245,7 +245,7 @@ def test_a_whole_number_written_with_a_point_is_whole(client: falcon.testing.Tes
         ({"logprobs": False}, {"logprobs": True}),
         ({"top_logprobs": 0}, {"top_logprobs": 1}),
         ({"logit_bias": {}}, {"logit_bias": {"1": 1}}),
-        ({"response_format": {"type": "text"}}, {"response_format": {"type": "json_object"}}),
+        ({"response_format": {"type": "text"}}, {"response_format": {"type": "xml"}}),
         ({"store": False}, {"store": True}),
         ({"user": ""}, {"user": 7}),
         ({"safety_identifier": ""}, {"safety_identifier": "x" * 257}),
