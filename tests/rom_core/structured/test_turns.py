@@ -12,7 +12,7 @@ from support import MODELS, Toolkit, asks, make_turn, says, tool
 from plugins.guardrails import Guardrails
 from rom_core.errors import InvalidOutput, ModelServerError
 from rom_core.structured import read_format
-from rom_core.turn_values import ModelReply, TurnResult
+from rom_core.turn_values import ClientTools, ModelReply, TurnResult
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -248,3 +248,19 @@ def test_a_loop_that_is_stopped_ends_with_the_answer_or_an_error(way: str) -> No
                 run(made)
         choice = made.transport.requests[-1]["toolConfig"].get("toolChoice")
         assert choice == ({"tool": {"name": "final_answer"}} if way == "tool" else None)
+
+
+CLIENT_TOOLS = ClientTools(({"toolSpec": {"name": "theirs", "inputSchema": {"json": {"type": "object"}}}},))
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_beside_tools_of_the_client_there_is_none_of_ours(row: dict[str, Any]) -> None:
+    """It would be handed to the client; a request for one of the client's ends the turn, without an answer."""
+    made = bench(asks(("theirs", {"a": 1}), text="Um momento."), row=row)
+    result = run(made, client_tools=CLIENT_TOOLS)
+    (request,) = made.transport.requests
+    assert [tool["toolSpec"]["name"] for tool in request["toolConfig"]["tools"]] == ["theirs"]
+    assert "toolChoice" not in request["toolConfig"]
+    assert (result.reply, result.stop_reason, len(result.tool_uses)) == ("", "tool_use", 1)
+    answered = run(bench(says(VALID), row=row), client_tools=CLIENT_TOOLS)
+    assert (answered.reply, answered.structured != "tool") == (VALID, True)
