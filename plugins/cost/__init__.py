@@ -14,7 +14,6 @@ from typing import Any
 
 import falcon
 
-from plugins.cost.figures import TurnCost, edges_of, parts_of, report
 from rom_core.errors import InvalidRequest
 from rom_core.events import AttemptFinished, Event, TurnFinished
 from rom_core.http.openapi import Operation
@@ -23,14 +22,16 @@ from rom_core.plugin.protocols import PluginRoutes
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting
 from rom_core.telemetry.accounts import usage_is_missing
+from rom_core.telemetry.cost_report import TurnCost, edges_of, parts_of, report
 from rom_core.turn import Turn
 
 MAX_TURNS = 10_000
 _OWN = "cost"
+_FIGURES = ("usd", "saved_usd", "saved_percent", "change_percent")
 _VIEW: Mapping[str, Any] = {
     "type": "object",
-    "required": ["usd", "saved_usd", "saved_percent"],
-    "properties": {name: {"type": ["number", "null"]} for name in ("usd", "saved_usd", "saved_percent")},
+    "required": list(_FIGURES),
+    "properties": {name: {"type": ["number", "null"]} for name in _FIGURES},
 }
 ANSWER: Mapping[str, Any] = {
     "type": "object",

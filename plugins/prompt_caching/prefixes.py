@@ -54,6 +54,7 @@ class Reader:
     _static: Boundary | None = None
     _messages: list[Any] = field(default_factory=list)
     _ends: list[Boundary] = field(default_factory=list)
+    _beginning: Any = None
     _running: Any = None
 
     def read(self, model_id: str, request: Mapping[str, Any]) -> Reading:
@@ -62,7 +63,8 @@ class Reader:
         system = request.get("system") or []
         if self._static is None or model_id != self._model or self._lists != (tools, system):
             text = f"{model_id}\0{_encode(['tools', tools, 'system', system])}".encode("utf-8", "surrogatepass")
-            self._running = blake2b(text, digest_size=16)
+            self._beginning = blake2b(text, digest_size=16)
+            self._running = self._beginning.copy()
             at_most = len(text) + (_TOOLS_PREAMBLE if tools else 0) + _beside_text(system)
             self._static = Boundary(self._running.digest(), at_most, len(tools) + len(system))
             self._model, self._lists = model_id, (tools, system)
@@ -71,7 +73,7 @@ class Reader:
         if len(messages) < len(self._messages) or any(
             one is not other for one, other in zip(self._messages, messages, strict=False)
         ):
-            self._running = blake2b(self._static.digest, digest_size=16)
+            self._running = self._beginning.copy()
             self._messages, self._ends = [], []
         for message in messages[len(self._messages) :]:
             content = message["content"]

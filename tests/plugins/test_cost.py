@@ -14,8 +14,6 @@ from settings_support import packaged_models
 from support import make_runtime, make_turn
 
 from plugins.cost import MAX_TURNS, Cost
-from plugins.cost.figures import Part, TotalsDiffer, TurnCost, edges_of, parts_of, report
-from plugins.cost.list_prices import list_price
 from rom_core.cli import main
 from rom_core.cli.admin_client import AdminClient
 from rom_core.errors import ModelServerError
@@ -23,6 +21,8 @@ from rom_core.http.app import create_app
 from rom_core.markers import hookimpl
 from rom_core.settings import Model
 from rom_core.telemetry.accounts import cost_usd
+from rom_core.telemetry.cost_report import Part, TotalsDiffer, TurnCost, edges_of, parts_of, report
+from rom_core.telemetry.list_prices import list_price
 from rom_core.turn_values import ModelReply, TryAgain, Usage
 
 MODELS = packaged_models()
@@ -60,7 +60,9 @@ def test_every_total_is_the_sum_of_its_turns(turns: list[TurnCost]) -> None:
 
 def test_a_total_that_is_not_the_sum_is_no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """A price that does not grow with the tokens is noticed."""
-    monkeypatch.setattr("plugins.cost.figures.cost_usd", lambda _model, usage, _: float(usage.input_tokens) ** 2)
+    monkeypatch.setattr(
+        "rom_core.telemetry.cost_report.cost_usd", lambda _model, usage, _: float(usage.input_tokens) ** 2
+    )
     turns = [turn_of(SONNET, (SONNET, Usage(100)))] * 2
     with pytest.raises(TotalsDiffer):
         report(turns, MODELS)
@@ -71,7 +73,12 @@ def test_the_figures_of_one_turn() -> None:
     usage = Usage(0, 1_000_000, 1_000_000, 2_000_000, 1_000_000)
     found = report([turn_of(HAIKU, (SONNET, usage))], MODELS)
     assert found["total"]["usd"] == 0.30 + 3.75 + 6.00 + 15.00
-    assert found["without_caching"] == {"usd": 24.0, "saved_usd": -1.05, "saved_percent": -4.37}
+    assert found["without_caching"] == {
+        "usd": 24.0,
+        "saved_usd": -1.05,
+        "saved_percent": -4.37,
+        "change_percent": -4.19,
+    }
     assert found["without_fallback"]["usd"] == 0.10 + 1.25 + 2.00 + 5.00
     assert found["with_model"]["anthropic.claude-haiku-4-5"]["usd"] == found["without_fallback"]["usd"]
     assert found["claude_api"]["usd"] == found["total"]["usd"]

@@ -136,6 +136,29 @@ def test_usage_that_never_came_is_booked_as_the_worst_case() -> None:
             assert (after < before) is less
 
 
+@pytest.mark.parametrize("change", ["model", "tools", "system", "first message", "nothing"])
+def test_a_reader_reads_what_changed_in_the_middle_of_a_turn(change: str) -> None:
+    """A fallback, other tools, another system text or history: what it reads is what a new reader would."""
+    request: dict[str, Any] = {
+        "system": [{"text": "s"}],
+        "toolConfig": {"tools": [{"toolSpec": {"name": "look"}}]},
+        "messages": [{"role": "user", "content": [{"text": text}]} for text in "ab"],
+    }
+    reader = Reader()
+    first, model = reader.read("one", request), "one"
+    if change == "model":
+        model = "two"
+    elif change == "tools":
+        request["toolConfig"] = {"tools": [{"toolSpec": {"name": "other"}}]}
+    elif change == "system":
+        request["system"] = [{"text": "t"}]
+    elif change == "first message":
+        request["messages"] = [{"role": "user", "content": [{"text": "x"}]}, *request["messages"][1:]]
+    again = reader.read(model, request)
+    assert (again == first) is (change == "nothing")
+    assert again == Reader().read(model, request)
+
+
 def test_memory_is_bounded() -> None:
     """The oldest prefix goes."""
     memory = Memory()

@@ -121,6 +121,11 @@ def test_the_wheel_serves_the_same_as_the_clone(installed: Path, tmp_path: Path)
         shutil.copy(ROOT / name, clone / name)
     assert told(installed, home) == told(sys.executable, clone)
 
+    rows = (ROOT / "bench/workload/conversations.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (home / "work.jsonl").write_text("".join(rows[:4]), encoding="utf-8")
+    cost = rom_json(installed, "cost", "--workload", "work.jsonl", cwd=home)
+    assert cost["total"]["usd"] <= 1.01 * cost["without_caching"]["usd"]
+
     server = RomServer(home, python=str(installed))
     try:
         answer = server.chat("O número 0001234-08.2023.8.26.0100 é válido?").json()

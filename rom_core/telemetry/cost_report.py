@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from plugins.cost.list_prices import CLAUDE_API, DATE, SOURCE, list_price
 from rom_core.settings import Model
 from rom_core.telemetry.accounts import cost_usd, uncached_cost_usd
+from rom_core.telemetry.list_prices import CLAUDE_API, DATE, SOURCE, list_price
 from rom_core.turn_values import Usage
 
 _KINDS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
@@ -121,7 +121,7 @@ def report(turns: Sequence[TurnCost], models: Mapping[str, Model], forgotten: in
     return answer | {"notes": notes}
 
 
-_NOT_SHOWN: Mapping[str, None] = {"usd": None, "saved_usd": None, "saved_percent": None}
+_NOT_SHOWN: Mapping[str, None] = dict.fromkeys(("usd", "saved_usd", "saved_percent", "change_percent"))
 
 
 def _cost(model: Model, part: Part) -> float:
@@ -154,8 +154,16 @@ def _tokens(parts: Sequence[Part]) -> dict[str, int]:
 
 
 def _compared(total: float, other: float) -> dict[str, float | None]:
-    percent = round(100 * (1 - total / other), 2) if other else None
-    return {"usd": _rounded(other), "saved_usd": _rounded(other - total), "saved_percent": percent}
+    return {
+        "usd": _rounded(other),
+        "saved_usd": _rounded(other - total),
+        "saved_percent": _percent(total, other),
+        "change_percent": _percent(other, total, -1),
+    }
+
+
+def _percent(bill: float, against: float, sign: int = 1) -> float | None:
+    return round(sign * 100 * (1 - bill / against), 2) if against else None
 
 
 def _rounded(usd: float) -> float:
@@ -167,7 +175,7 @@ def _notes(turns: Sequence[TurnCost], unlisted: Sequence[str], unknown: int, for
     notes = [
         "For the same model the list price of the Claude API and Bedrock's through a global. profile are the same: a "
         "large difference to the Claude API can be shown only for another model, at equal blind rating (rom blind).",
-        "What is saved is meant against that line: a negative figure says that it would have been cheaper so.",
+        "Saved is by how much this bill is below that line, change by how much the line differs from this bill.",
         "Another model would count and write other tokens; with_model and without_fallback price the same ones.",
     ]
     if not turns:
