@@ -17,6 +17,7 @@ from rom_core.errors import (
     MalformedRequest,
     NotFound,
     Overloaded,
+    RomError,
     StoreUnavailable,
     VersionConflict,
 )
@@ -50,7 +51,11 @@ class _ChangeResource(_Resource, ABC):
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """All or nothing; the ETag is the new version. Waits up to 5 s until it is in force everywhere."""
-        fields = read_fields(req, self._runtime.current.settings.MAX_BODY_BYTES)
+        try:
+            fields = read_fields(req, self._runtime.current.settings.MAX_BODY_BYTES)
+        except RomError as error:
+            error.explain(f"Nothing was changed: Bedrock is {'on' if self._runtime.bedrock_enabled() else 'off'}.")
+            raise
         author = author_of(req, fields.pop(REASON, None))
         applied = self._apply(req, fields, author)
         if applied.pending:

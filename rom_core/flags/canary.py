@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +18,7 @@ from rom_core.turn_values import ChatRequest
 
 CANARY_PERCENT = "CANARY_PERCENT"
 MAX_INCLUDED = 1000
+MAX_FLAGS = 500
 _MAX_CHARS = 256
 _MEMBERS = ("flags", "include", "salt")
 
@@ -39,19 +41,22 @@ class CanaryBlock:
         if not isinstance(raw, Mapping):
             raise InvalidSettings([Problem(CANARY, "must be an object with the members flags, include and salt")])
         problems = [
-            Problem(CANARY, f"unknown member {name!r}{suggestion(name, _MEMBERS)}")
-            for name in raw
+            Problem(CANARY, f"unknown member {str(name)[:_MAX_CHARS]!r}{suggestion(name, _MEMBERS)}")
+            for name in islice(raw, MAX_FLAGS)
             if name not in _MEMBERS
         ]
         given, flags = raw.get("flags", {}), {}
         if not isinstance(given, Mapping):
             problems.append(Problem(CANARY, "flags must be an object of names and values"))
             given = {}
+        if len(given) > MAX_FLAGS:
+            problems.append(Problem(CANARY, f"flags has {len(given)} members; {MAX_FLAGS} is the most"))
+            given = {}
         for name, value in given.items():
             try:
                 flags[name] = _flag(name, value, declared)
             except InvalidValue as error:
-                problems.append(Problem(f"{CANARY}.{name}", str(error)))
+                problems.append(Problem(f"{CANARY}.{str(name)[:_MAX_CHARS]}", str(error)))
         include, salt = raw.get("include", []), raw.get("salt", "")
         if not isinstance(include, list | tuple) or len(include) > MAX_INCLUDED or not all(map(_is_name, include)):
             problems.append(Problem(CANARY, f"include must be a list of at most {MAX_INCLUDED} names of API keys"))

@@ -20,6 +20,9 @@ STILL_ON = (
     f"Nothing was changed: Bedrock is still on. To switch it off, ask for {KILL_SWITCH}=false and nothing else "
     f"(`rom flags set {KILL_SWITCH}=false`)."
 )
+MAX_EDITS = 500
+"""In one change, and in a canary: a few times as many as there are settings."""
+_SHOWN_CHARS = 100
 _NAMELESS = re.compile(r"|default|key-\d+", re.IGNORECASE)
 
 
@@ -158,6 +161,8 @@ def check_edits(
     """
     good: dict[str, Any] = {}
     problems: list[Problem] = []
+    if len(edits) > MAX_EDITS:
+        return {}, [Problem("settings", f"{len(edits)} at once; {MAX_EDITS} is the most")]
     for name, value in edits.items():
         try:
             if value is None or value == "":
@@ -172,7 +177,7 @@ def check_edits(
             else:
                 good[name] = thaw(given_value(_changeable(name, declared), value))
         except InvalidValue as error:
-            problems.append(Problem(name, str(error)))
+            problems.append(Problem(name[:_SHOWN_CHARS], str(error)))
         except InvalidSettings as error:
             problems += error.problems
     if good.get(CANARY, good) is None:

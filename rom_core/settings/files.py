@@ -171,8 +171,13 @@ def undeclared_switches(names: Iterable[str], known: Mapping[str, Setting]) -> d
     }
 
 
+_MAX_NAME_CHARS = 100
+
+
 def suggestion(name: str, candidates: Iterable[str]) -> str:
-    """`; did you mean X?` for the candidate nearest to `name` in any case, or nothing."""
+    """`; did you mean X?` for the candidate nearest to `name` in any case, or nothing; nor for a very long one."""
+    if len(name) > _MAX_NAME_CHARS:
+        return ""
     by_lower = {candidate.lower(): candidate for candidate in candidates}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1)
     return f"; did you mean {by_lower[near[0]]}?" if near else ""

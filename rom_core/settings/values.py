@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from types import MappingProxyType
 from typing import Any, NoReturn, Protocol, TypeAlias
 
@@ -22,6 +22,8 @@ BOOLEANS: Mapping[str, bool] = MappingProxyType(
     {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 )
 MAX_DEPTH = 8
+MAX_ELEMENTS = 1000
+"""Of a list or a table: more than anybody configures, and few enough for every change to look at all of them."""
 _INTEGER = re.compile(r"[+-]?[0-9]{1,40}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _SHOWN_CHARS = 60
@@ -87,6 +89,7 @@ def check_value(setting: Typed, value: Any) -> Any:
         return _check_scalar(setting, setting.type, value)
     if not isinstance(value, list | tuple):
         _refuse(setting, f"must be {_EXPECTED[list]}", value)
+    _check_length(value)
     return tuple(
         freeze(element) if setting.item is None else _check_scalar(setting, setting.item, element, f"element {n}: ")
         for n, element in enumerate(value, start=1)
@@ -104,15 +107,18 @@ def given_value(setting: Typed, value: Any) -> Any:
 def freeze(value: Any, depth: int = 0) -> Any:
     """`value` with lists as tuples and tables as read-only mappings, all the way down.
 
-    Raises InvalidValue on anything that JSON cannot hold and on more than MAX_DEPTH levels.
+    Raises InvalidValue on anything that JSON cannot hold, on more than MAX_DEPTH levels, and on a list or table of more
+    than MAX_ELEMENTS.
     """
     if depth > MAX_DEPTH:
         raise InvalidValue(f"is nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, Mapping):
+        _check_length(value)
         if not all(isinstance(key, str) for key in value):
             raise InvalidValue("has a key that is not text")
         return MappingProxyType({key: freeze(inner, depth + 1) for key, inner in value.items()})
     if isinstance(value, list | tuple):
+        _check_length(value)
         return tuple(freeze(inner, depth + 1) for inner in value)
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidValue("holds a number that is not finite")
@@ -137,6 +143,11 @@ def shown(value: Any) -> str:
     except ValueError:  # an integer of more digits than Python writes
         text = f"a very large {type(value).__name__}"
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
+
+
+def _check_length(value: Sized) -> None:
+    if len(value) > MAX_ELEMENTS:
+        raise InvalidValue(f"has a list or table of {len(value)} elements; {MAX_ELEMENTS} is the most")
 
 
 def _check_scalar(setting: Typed, kind: Kind, value: Any, where: str = "") -> Any:
@@ -189,6 +200,7 @@ def _parse_list(setting: Typed, text: str) -> list[Any]:
     if setting.item in (dict, None):
         _refuse(setting, "must be a JSON array", text)
     elements = [element.strip() for element in text.split(",")]
+    _check_length(elements)
     if not all(elements):
         _refuse(setting, "has an empty element between its commas", text)
     return [_parse(setting, setting.item, element) for element in elements]

@@ -223,10 +223,11 @@ def test_an_empty_value_clears(admin: Admin) -> None:
     ],
 )
 def test_a_body_that_cannot_be_read_is_explained(admin: Admin, body: bytes, kind: str, status: int, says: str) -> None:
-    """And nothing changes."""
+    """And nothing changes, which is said: it may have been the kill switch."""
     answer = admin.reload(body, kind)
     assert answer.status_code == status
     assert says in answer.json["detail"]
+    assert ("Nothing was changed: Bedrock is o" in answer.json["detail"]) is (status != 422)
     assert admin.runtime.current.version == 1
 
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from flag_support import ANA, Site, problems, start
+
+from rom_core.flags.canary import MAX_FLAGS
+from rom_core.flags.proposals import MAX_EDITS
+from rom_core.settings import InvalidSettings
+from rom_core.settings.values import MAX_ELEMENTS
 
 
 @pytest.mark.parametrize("empty", [None, ""])
@@ -55,3 +62,35 @@ def test_a_change_is_all_or_nothing_and_every_problem_is_named(site: Site) -> No
         "RATIOS": "element 2: must be a finite number, not 'a'",
         "soft": "unknown setting; did you mean SOFT?",
     }
+
+
+@pytest.mark.parametrize(
+    ("edits", "named"),
+    [
+        ({"RATIOS": [0.5] * (MAX_ELEMENTS + 1)}, "RATIOS"),
+        ({"RATIOS": ",".join(["0.5"] * (MAX_ELEMENTS + 1))}, "RATIOS"),
+        ({"TABLE": {str(n): n for n in range(MAX_ELEMENTS + 1)}}, "TABLE"),
+        ({"TABLE": {"a": {"b": [0] * (MAX_ELEMENTS + 1)}}}, "TABLE"),
+        ({f"UNKNOWN_{n}": 1 for n in range(MAX_EDITS + 1)}, "settings"),
+        ({"canary": {"flags": {f"UNKNOWN_{n}": 1 for n in range(MAX_FLAGS + 1)}}}, "canary"),
+    ],
+    ids=["a list", "as text", "a table", "deep inside", "settings", "a canary"],
+)
+def test_a_change_of_absurd_size_is_refused_without_being_looked_through(
+    site: Site, monkeypatch: pytest.MonkeyPatch, edits: dict[str, Any], named: str
+) -> None:
+    """In a few words: others wait for the same lock, and every later change would look at all of it again."""
+    _, flags = start(site)
+    monkeypatch.setattr("difflib.get_close_matches", lambda *_, **__: pytest.fail("compared one by one"))
+    (found,) = problems(flags, **edits).items()
+    assert found[0] == named
+    assert len(found[1]) < 200
+
+
+def test_a_name_of_absurd_length_is_not_sent_back(site: Site) -> None:
+    """Its beginning tells which it is."""
+    _, flags = start(site)
+    assert [len(name) for name in problems(flags, **{"M" * 900_000: 1})] == [100]
+    with pytest.raises(InvalidSettings) as refused:
+        flags.change({"canary": {"flags": {"M" * 900_000: 1}, "x" * 900_000: 1}}, ANA)
+    assert len(str(refused.value)) < 2000
