@@ -23,6 +23,10 @@ from rom_core.concurrency.clock import FakeClock
 from rom_core.events import CanaryAborted, CanaryChanged
 from rom_core.flags import Author
 from rom_core.gate import Scrape, Thresholds
+from rom_core.store.address import address_of
+from rom_core.store.base import Store
+from rom_core.store.opening import open_store
+from rom_core.store.setup import owners
 
 ANA = Author("ana", "looks good")
 HOUR = 3600.0
@@ -82,8 +86,12 @@ class _Exposed(Collector):
 class Bench:
     """Processes one after another on one folder, each with a keeper that looks when told to."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, url: str = "") -> None:
+        """Its store is rom.db in `state`, or behind `url`."""
         self.site = Site(root)
+        address = address_of(url, "state", root)
+        self.site.database = lambda catalogue: open_store(address, owners(catalogue), lambda: 0.0)
+        self._begun: Store | None = None
         self.site.write(
             '[default]\nBEDROCK_ENABLED = true\nMAX_TOKENS = 1000\nSTATE_DIR = "state"\nCANARY_INTERVAL_SECONDS = 300\n'
             'CANARY_PHASES = ["10%:10m", "100%:10m"]\n'
@@ -94,6 +102,8 @@ class Bench:
 
     def start(self) -> None:
         """A process that starts."""
+        if self._begun is not None:
+            self._begun.close()
         self.recorder, self.plugin = Recorder(), CanaryPlugin()
         self.site.plugins = {
             "recorder": self.recorder,
@@ -102,10 +112,17 @@ class Bench:
             "metrics": Metrics(),
         }
         self.runtime, self.flags = self.site.start()
+        self._begun = self.runtime.store
         self.runtime.registry.register(_Exposed(self._text))
         # By hand: the looks of a test are its own.
         self.keeper._watch = lambda: None  # type: ignore[method-assign]
         self.keeper.start(self.runtime)
+
+    @property
+    def store(self) -> Store:
+        """Where the plugin keeps its tables."""
+        assert self.runtime.store is not None
+        return self.runtime.store
 
     @property
     def keeper(self) -> Keeper:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from rom_core.markers import hookimpl
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
 from rom_core.settings import InvalidSettings, Rule, Setting
+from rom_core.store.base import Store
 from rom_core.store.overrides import OverrideStore, State, StoreConflict, Trouble, Version, replay
 
 ANA = Author("ana", "because", "trace-1")
@@ -70,11 +71,15 @@ class MemoryStore:
 
 
 class Site:
-    """A project's folder with settings.toml, an environment, plugins, and a store that outlives its runtimes."""
+    """A project's folder with settings.toml, an environment, plugins, and a store that outlives its runtimes.
+
+    `database` opens what plugins keep their tables in; None for nothing.
+    """
 
     def __init__(self, root: Path, store: OverrideStore | None = None, **plugins: Any) -> None:
         self.root = root
         self.store: Any = store or MemoryStore()
+        self.database: Callable[[Catalogue], Store] | None = None
         self.environ = {"ROM_ENV": "testing"}
         self.plugins = plugins
         self.write(SETTINGS_TOML)
@@ -86,7 +91,8 @@ class Site:
     def start(self, *steps: Any) -> tuple[Runtime, Flags]:
         """A process that starts: its runtime, not yet announced, and its flags."""
         catalogue = Catalogue.of(hookspecs, **self.plugins)
-        flags = Flags(Layers(catalogue, self.root, self.environ), self.store)
+        layers = Layers(catalogue, self.root, self.environ)
+        flags = Flags(layers, self.store, database=None if self.database is None else self.database(catalogue))
         self.transport = transport = ScriptedTransport(*(steps or (says("hello"),)))
         runtime = Runtime(catalogue, flags.at_start, clock=FakeClock(), transport=transport, flags=flags)
         return runtime, flags

@@ -1,4 +1,4 @@
-"""The keeper of the one rollout: looks at intervals, carries decisions out in the flags, and keeps all of it on disk.
+"""The keeper of the one rollout: looks at intervals, carries decisions out in the flags, keeps all in the store.
 
 Decisions are taken one by one; whoever only reads gets the last published view and waits for nobody.
 """
@@ -14,8 +14,9 @@ import structlog
 from prometheus_client import generate_latest
 
 from plugins.canary.beginning import METRICS_SWITCH, block_to_approve, metrics_enabled, needs_second_person, plan_of
-from plugins.canary.record import Record
-from plugins.canary.rollout import GATE, Rollout
+from plugins.canary.earlier import take_over
+from plugins.canary.kept import KeptRollout
+from plugins.canary.rollout import GATE, Entry, Rollout
 from plugins.canary.shapes import shown
 from rom_core.concurrency.locks import timed_lock
 from rom_core.errors import CanaryConflict, NotFound, RomError, StoreUnavailable
@@ -25,10 +26,8 @@ from rom_core.flags.canary import CANARY_PERCENT
 from rom_core.gate import BadScrape, Scrape, parse
 from rom_core.runtime import Runtime
 from rom_core.settings import InvalidSettings
-from rom_core.store.journal import Entry
 from rom_core.store.overrides import CANARY
 
-DATABASE = "canary.db"
 # A decision changes settings, which takes at most about as long.
 _TURN_SECONDS = 15.0
 _NO_FLAGS = "this runtime was given its settings, not where to change them"
@@ -37,12 +36,12 @@ logger = structlog.get_logger("rom.canary")
 
 
 class Keeper:
-    """Owns the rollout, its thread and its journal. `view` is the JSON of where it stands."""
+    """Owns the rollout, its thread and its audit trail. `view` is the JSON of where it stands."""
 
     def __init__(self) -> None:
         self.view: Mapping[str, Any] = _NOTHING
         self._runtime: Runtime | None = None
-        self._record: Record | None = None
+        self._kept: KeptRollout | None = None
         self._rollout: Rollout | None = None
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -51,15 +50,15 @@ class Keeper:
     # -- life cycle --------------------------------------------------------------------------------------------------
 
     def start(self, runtime: Runtime) -> None:
-        """Go on with the rollout on disk, if there is one; without flags that can be changed there is nothing to do."""
+        """Go on with the rollout in the store, if there is one; without flags that are kept there is nothing to do."""
         self._runtime = runtime
-        flags = runtime.flags
-        if flags is None:
+        flags, store = runtime.flags, runtime.store
+        if flags is None or store is None:
             return
-        folder = flags.layers.root / runtime.current.settings.STATE_DIR
-        self._record = Record(folder / DATABASE, runtime.clock)
+        self._kept = kept = KeptRollout(store, runtime.clock)
         try:
-            self._rollout = self._record.load()
+            take_over(flags.layers.root / runtime.current.settings.STATE_DIR, kept)
+            self._rollout = kept.load()
         except StoreUnavailable:
             self._withdraw_unwatched("the record of the rollout could not be read")
         except (KeyError, TypeError, ValueError) as error:
@@ -94,7 +93,7 @@ class Keeper:
         InvalidRequest, StoreUnavailable.
         """
         runtime, flags = self._ready()
-        record, settings = self._known(), runtime.current.settings
+        kept, settings = self._known(), runtime.current.settings
         with self._in_turn():
             if self._rollout is not None and self._rollout.running:
                 raise CanaryConflict("a rollout is under way; abort it first")
@@ -104,7 +103,7 @@ class Keeper:
                 return flags.change(edits, _because(author, "rollout asked for")).pending
             rollout = Rollout(plan, runtime.clock, author.by, author.why)
             # Before the flags: a canary of which no record knows would be in force after a crash, and never judged.
-            record.save(rollout)
+            kept.save(rollout)
             try:
                 flags.change(
                     {CANARY: dict(plan.block), CANARY_PERCENT: rollout.phase.percent},
@@ -211,7 +210,7 @@ class Keeper:
             return None
 
     def _unfinished(self) -> bool:
-        """Whether looks are needed: for a rollout under way, or until the end of one is on disk."""
+        """Whether looks are needed: for a rollout under way, or until the end of one is kept."""
         rollout = self._rollout
         return rollout is not None and (rollout.running or not self._known().durable)
 
@@ -293,10 +292,10 @@ class Keeper:
             raise NotFound(_NO_FLAGS)
         return self._runtime, self._runtime.flags
 
-    def _known(self) -> Record:
-        if self._record is None:
+    def _known(self) -> KeptRollout:
+        if self._kept is None:
             raise NotFound(_NO_FLAGS)
-        return self._record
+        return self._kept
 
     def _current(self) -> Rollout:
         if self._rollout is None:

@@ -1,7 +1,7 @@
 """The plugin: settings, the life of the keeper, its routes and its part of the status.
 
 Settings: CANARY_ENABLED (switch), CANARY_PHASES, CANARY_INTERVAL_SECONDS, and the limits of the gate, CANARY_MAX_*; a
-rollout keeps those it was started with. Hooks: rom_settings, rom_routes, rom_start, rom_stop, rom_status.
+rollout keeps those it was started with. Hooks: rom_settings, rom_tables, rom_routes, rom_start, rom_stop, rom_status.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from rom_core.markers import hookimpl
 from rom_core.plugin.protocols import PluginRoutes
 from rom_core.runtime import Runtime
 from rom_core.settings import Rule, Setting
+from rom_core.tables import Tables
 
 
 class CanaryPlugin:
@@ -78,6 +79,13 @@ class CanaryPlugin:
             ),
             Rule(("CANARY_PHASES",), check_settings),
         ]
+
+    @hookimpl
+    def rom_tables(self) -> Tables:
+        """The rollout and its audit trail."""
+        from plugins.canary.tables import METADATA
+
+        return Tables(METADATA, migrations="plugins.canary.migrations", copied=True)
 
     @hookimpl
     def rom_routes(self, app: PluginRoutes, runtime: Runtime) -> None:

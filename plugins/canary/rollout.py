@@ -14,7 +14,6 @@ from plugins.canary.phases import Phase
 from rom_core.concurrency.clock import Clock
 from rom_core.errors import CanaryConflict
 from rom_core.gate import Figures, Outcome, Scrape, Thresholds, Verdict, Window, certain_to_fail, judge
-from rom_core.store.journal import Entry
 
 COHORTS = ("canary", "stable")
 GATE = "gate"
@@ -29,6 +28,17 @@ class Plan:
     phases: tuple[Phase, ...]
     thresholds: Thresholds
     interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the audit trail: `at` in seconds since the epoch, `by` whom, and JSON `details`."""
+
+    at: float
+    by: str
+    action: str
+    why: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

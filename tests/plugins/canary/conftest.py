@@ -16,3 +16,12 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     yield bench
     bench.keeper.stop()
     bench.runtime.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """The same with its store in each of the two databases."""
+    bench = Bench(tmp_path, "" if request.param == "sqlite" else request.getfixturevalue("postgres_url"))
+    yield bench
+    bench.keeper.stop()
+    bench.runtime.stop()

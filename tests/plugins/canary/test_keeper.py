@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from canary_support import ANA, BLOCK, Bench
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from plugins.canary.kept import KeptRollout
 from rom_core.errors import CanaryConflict, Forbidden, InvalidRequest, StoreUnavailable
 from rom_core.flags import Author
 from rom_core.settings import InvalidSettings, Problem
+from rom_core.store.sqlite.store import SqliteStore
 
 
-def test_a_rollout_moves_the_flags(bench: Bench) -> None:
+def test_a_rollout_moves_the_flags(either_bench: Bench) -> None:
     """Each phase its share; at the end the flags are everybody's, and the audit trail tells who, when and on what."""
+    bench = either_bench
     bench.keeper.begin(BLOCK, ANA)
     assert bench.percent == 10
     bench.look(3)
@@ -70,8 +76,9 @@ def test_what_waits_is_refused_like_any_rollout(bench: Bench) -> None:
         bench.keeper.begin(BLOCK, ANA)
 
 
-def test_a_failing_gate_aborts_by_itself(bench: Bench) -> None:
+def test_a_failing_gate_aborts_by_itself(either_bench: Bench) -> None:
     """The flags are withdrawn at once, with an event, and the reason is kept over a restart."""
+    bench = either_bench
     bench.keeper.begin(BLOCK, ANA)
     bench.look()
     bench.look(error=100)
@@ -86,8 +93,9 @@ def test_a_failing_gate_aborts_by_itself(bench: Bench) -> None:
     assert bench.keeper.trail(1)[0]["why"] == rollout["ended_because"]
 
 
-def test_a_rollout_survives_a_restart(bench: Bench) -> None:
+def test_a_rollout_survives_a_restart(either_bench: Bench) -> None:
     """Phase, window and figures go on in the next process, whose stop before lost nothing."""
+    bench = either_bench
     bench.keeper.begin(BLOCK, ANA)
     bench.look(2)
     bench.keeper.stop()
@@ -128,7 +136,7 @@ def test_an_abort_needs_no_store(bench: Bench) -> None:
 def test_what_cannot_be_kept_is_said_and_tried_again(bench: Bench, tmp_path: Path) -> None:
     """`durable` is false until the next look can write; nothing of the trail is lost."""
     bench.keeper.begin(BLOCK, ANA)
-    database = tmp_path / "state" / "canary.db"
+    database = tmp_path / "state" / "rom.db"
     database.rename(database.with_suffix(".away"))
     database.mkdir()
     bench.keeper.hold(ANA, held=True)
@@ -144,7 +152,7 @@ def test_what_cannot_be_kept_is_said_and_tried_again(bench: Bench, tmp_path: Pat
 def test_an_end_that_could_not_be_kept_is_tried_again(bench: Bench, tmp_path: Path, stopped: bool) -> None:
     """At the next look, or when the process ends: the next one must not find the rollout running."""
     bench.keeper.begin(BLOCK, ANA)
-    database = tmp_path / "state" / "canary.db"
+    database = tmp_path / "state" / "rom.db"
     database.rename(database.with_suffix(".away"))
     database.mkdir()
     bench.keeper.abort(Author("bia", "smoke"))
@@ -184,29 +192,43 @@ def test_an_end_is_kept_only_with_the_withdrawal_of_its_flags(bench: Bench) -> N
     assert [entry["action"] for entry in bench.keeper.trail(9)] == ["aborted", "started"]
 
 
-def test_a_damaged_record_withdraws_the_canary(bench: Bench, tmp_path: Path) -> None:
-    """Nobody knows any more how it does; the file is put aside."""
+@pytest.mark.parametrize("column", ["value", "checksum"])
+def test_a_damaged_record_withdraws_the_canary(either_bench: Bench, column: str) -> None:
+    """Nobody knows any more how it does, if what is kept is not what was written."""
+    bench = either_bench
     bench.keeper.begin(BLOCK, ANA)
     bench.keeper.stop()
-    (tmp_path / "state" / "canary.db").write_bytes(b"damaged" * 1000)
+    statement = text(f"UPDATE canary_rollout SET {column} = {column} || ' '")
+    bench.store.write(lambda connection: connection.execute(statement))
     bench.start()
     assert (bench.percent, bench.keeper.view["rollout"]) == (None, None)
-    assert (tmp_path / "state" / "canary.db.damaged").exists()
     bench.keeper.begin(BLOCK, ANA)
 
 
-def test_a_record_that_cannot_be_read_withdraws_the_canary(bench: Bench, tmp_path: Path) -> None:
-    """As a damaged one: a canary that nobody judges is no rollout; once it can be read again, it has ended."""
+def test_a_damaged_database_keeps_the_rollout(bench: Bench, tmp_path: Path) -> None:
+    """It is in the good copy, trail and all."""
     bench.keeper.begin(BLOCK, ANA)
+    bench.look(2)
     bench.keeper.stop()
-    database = tmp_path / "state" / "canary.db"
-    database.rename(database.with_suffix(".away"))
-    database.mkdir()
+    (tmp_path / "state" / "rom.db").write_bytes(b"damaged" * 1000)
     bench.start()
-    assert (bench.percent, bench.keeper.view) == (None, {"rollout": None, "durable": False})
+    assert (bench.percent, bench.keeper.view["rollout"]["status"]) == (10, "running")
+    assert [entry["action"] for entry in bench.keeper.trail(9)] == ["started"]
+
+
+def test_a_record_that_cannot_be_read_withdraws_the_canary(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a damaged one: a canary that nobody judges is no rollout; once it can be read again, it has ended."""
+
+    def away(*_: object) -> None:
+        raise StoreUnavailable("told to fail")
+
+    bench.keeper.begin(BLOCK, ANA)
     bench.keeper.stop()
-    database.rmdir()
-    database.with_suffix(".away").rename(database)
+    with monkeypatch.context() as patched:
+        patched.setattr(SqliteStore, "read", away)
+        bench.start()
+        assert (bench.percent, bench.keeper.view) == (None, {"rollout": None, "durable": False})
+        bench.keeper.stop()
     bench.start()
     bench.look()
     assert (bench.percent, bench.keeper.view["rollout"]["status"]) == (None, "aborted")
@@ -214,8 +236,8 @@ def test_a_record_that_cannot_be_read_withdraws_the_canary(bench: Bench, tmp_pat
 
 def test_a_rollout_that_cannot_be_kept_does_not_start(bench: Bench, tmp_path: Path) -> None:
     """After a restart nobody would know of it: its canary would be in force, and never be judged."""
-    (tmp_path / "state" / "canary.db").unlink(missing_ok=True)
-    (tmp_path / "state" / "canary.db").mkdir(parents=True)
+    (tmp_path / "state" / "rom.db").unlink()
+    (tmp_path / "state" / "rom.db").mkdir()
     with pytest.raises(StoreUnavailable):
         bench.keeper.begin(BLOCK, ANA)
     assert (bench.percent, bench.keeper.view["rollout"], bench.told) == (None, None, [])
@@ -278,15 +300,54 @@ def test_while_nothing_is_counted_the_window_stands_still(bench: Bench) -> None:
     assert bench.keeper.view["rollout"]["judged"]["cohorts"]["canary"]["restarts"] == 1
 
 
-def test_a_record_of_something_else_is_refused(bench: Bench, tmp_path: Path) -> None:
+def test_a_record_of_something_else_is_refused(bench: Bench) -> None:
     """A state that this version cannot read is as good as damaged."""
     bench.keeper.begin(BLOCK, ANA)
     bench.keeper.stop()
-    with sqlite3.connect(tmp_path / "state" / "canary.db") as connection:
-        connection.execute("UPDATE state SET value = '{}'")
-    connection.close()
+    KeptRollout(bench.store, bench.runtime.clock).write({}, [])
     bench.start()
     assert bench.percent is None
+
+
+EARLIER = """
+CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), value TEXT NOT NULL);
+CREATE TABLE entries (number INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, by TEXT NOT NULL,
+    action TEXT NOT NULL, why TEXT NOT NULL, details TEXT NOT NULL);
+"""
+
+
+def test_a_rollout_of_an_earlier_release_goes_on(either_bench: Bench, tmp_path: Path) -> None:
+    """Its canary.db is read in once, trail and all, and put away under another name."""
+    bench = either_bench
+    bench.keeper.begin(BLOCK, ANA)
+    bench.look(2)
+    rows = bench.store.read(lambda connection: connection.execute(text("SELECT value FROM canary_rollout")).all())
+    trail = bench.keeper.trail(9)
+    bench.keeper.stop()
+    bench.store.write(lambda connection: connection.execute(text("DELETE FROM canary_rollout")))
+    bench.store.write(lambda connection: connection.execute(text("DELETE FROM canary_entries")))
+    path = tmp_path / "state" / "canary.db"
+    path.parent.mkdir(exist_ok=True)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(EARLIER)
+        connection.execute("INSERT INTO state VALUES (1, ?)", (rows[0][0],))
+        for entry in reversed(trail):
+            row = [entry[name] for name in ("at", "by", "action", "why")]
+            connection.execute("INSERT INTO entries VALUES (NULL, ?, ?, ?, ?, ?)", (*row, json.dumps(entry["details"])))
+    bench.start()
+    assert (bench.percent, bench.keeper.view["rollout"]["status"]) == (10, "running")
+    assert bench.keeper.trail(9) == trail
+    assert {each.name for each in path.parent.iterdir() if "canary" in each.name} == {"canary.db.imported"}
+
+
+def test_one_that_is_damaged_withdraws_the_canary(bench: Bench, tmp_path: Path) -> None:
+    """It is put aside, and the next start does not stumble over it."""
+    bench.flags.change({"canary": BLOCK, "CANARY_PERCENT": 10}, ANA)
+    bench.keeper.stop()
+    (tmp_path / "state" / "canary.db").write_bytes(b"damaged" * 1000)
+    bench.start()
+    assert bench.percent is None
+    assert (tmp_path / "state" / "canary.db.damaged").exists()
 
 
 def test_a_rollout_starts_only_where_it_can_be_judged(bench: Bench) -> None:

@@ -69,13 +69,14 @@ def test_where_it_stands_is_told_without_a_disk(bench: Bench, tmp_path: Path) ->
     bench.site.environ |= {"ADMIN_TOKEN": "ana=first-token-of-ana"}
     bench.flags.change({}, ANA)
     bench.keeper.begin({"flags": {"MAX_TOKENS": 50}}, ANA)
-    (tmp_path / "state" / "canary.db").unlink()
+    (tmp_path / "state" / "rom.db").unlink()
+    (tmp_path / "state" / "rom.db").mkdir()
     client = falcon.testing.TestClient(create_app(bench.runtime), headers={"Host": "localhost"})
     shown = client.simulate_get("/admin/canary", headers={"Authorization": "Bearer first-token-of-ana"})
     assert shown.status_code == 200
     assert shown.json["rollout"]["status"] == "running"
     assert shown.json["trail"] is None
-    assert "canary.db cannot be used" in shown.json["trail_problem"]
+    assert "the store is unavailable" in shown.json["trail_problem"]
 
 
 def test_without_changeable_flags_there_is_no_rollout() -> None:

@@ -1,0 +1,1 @@
+"""Migrations of the canary's tables, oldest first; each only adds."""
