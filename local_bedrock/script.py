@@ -33,7 +33,11 @@ class Script:
                 self._queue.extend([behaviour] * (behaviour.times or 1))
 
     def set_always(self, behaviour: Behaviour | str | None) -> None:
-        """What every request meets once the queue is empty; None = what its message orders. Raises DirectiveError."""
+        """What every request meets once the queue is empty; None = what its message orders. Raises DirectiveError.
+
+        A fault that is meant for other models or requests, or that has struck often enough, leaves a request what its
+        message orders.
+        """
         made = None if behaviour is None else read_behaviour(behaviour)
         with self._lock:
             self._always = made
@@ -55,7 +59,9 @@ class Script:
                     self._queue.remove(behaviour)
                     return Directed(behaviour, directed.text)
             if self._always is not None:
-                return Directed(self._counted(self._always, None, model_id, turn), directed.text)
+                standing = self._counted(self._always, None, model_id, turn)
+                if standing == self._always:
+                    return Directed(standing, directed.text)
             return Directed(self._counted(directed.behaviour, turn.text, model_id, turn), directed.text)
 
     def _counted(self, behaviour: Behaviour, key: Hashable, model_id: str, turn: Turn) -> Behaviour:

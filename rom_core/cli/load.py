@@ -129,6 +129,7 @@ def load(
         print_json(result)
     else:
         _show(recording, verdict, notes)
+        say(f"verdict: {(limit or verdict).outcome}")
     sys.exit(EXIT_CODES[(limit or verdict).outcome.value])
 
 
@@ -201,7 +202,8 @@ class _Progress:
             for name, value in (*figures, ("server", summary(recording.figures))):
                 add_row(shown, (name, value))
             self._live.update(shown)
-        elif recording.elapsed - self._said >= 60:
+        elif not self._said <= recording.elapsed < self._said + 60:
+            # Also at the beginning of the next run: its time begins anew.
             self._said = recording.elapsed
             say(f"{face} · {' · '.join(f'{name} {value}' for name, value in figures)}", err=True)
 
@@ -227,4 +229,3 @@ def _show(recording: Recording, verdict: LoadVerdict, notes: list[str]) -> None:
         say(f"{one.name}: {one.failed} of {one.turns} turns failed, recovered after {recovery}")
     for reason in (*notes, *verdict.reasons):
         say(f"note: {reason}")
-    say(f"verdict: {verdict.outcome}")

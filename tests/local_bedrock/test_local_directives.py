@@ -142,6 +142,14 @@ def test_standing_fault_can_be_counted() -> None:
         assert struck == [True, False]
 
 
+def test_a_standing_fault_for_another_model_leaves_the_message_its_orders() -> None:
+    """An outage of one model must not change what the others answer."""
+    script = Script()
+    script.set_always(fault(503, model="haiku"))
+    assert script.next(SONNET, turn("[[say=eu]]")).behaviour.say == "eu"
+    assert script.next("us.haiku", turn("[[say=eu]]")).behaviour.fault is not None
+
+
 def test_clear_forgets_everything() -> None:
     """After clear nothing is queued, standing or counted."""
     script, text = Script(), "[[fault=500]] [[times=1]]"
