@@ -1,4 +1,4 @@
-"""How many users a server carries: more and more of them until the gate fails."""
+"""How many users a server carries: more and more of them until the gate fails, then closer to where it did."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from rom_core.ops.load.judging import LoadVerdict, percentile
 from rom_core.ops.load.recording import Recording
 
 GROWTH = 1.5
+# Of the users that are carried: closer is not looked, the team's chance decides there.
+PRECISION = 0.1
 MOST_USERS = 1000
 
 
@@ -41,17 +43,29 @@ class Limit:
 
 
 def find_limit(first: int, step: Callable[[int], tuple[Recording, LoadVerdict]]) -> Limit:
-    """Run `step` with `first` users, then half as many more, until one does not pass or was interrupted."""
+    """Run `step` with `first` users, then half as many more, until one does not pass; then between the two.
+
+    It ends when the number is known within PRECISION, or a step cannot be judged: it was interrupted, or too short.
+    """
     done: list[tuple[Recording, LoadVerdict]] = []
-    users, carried = first, 0
-    while users <= MOST_USERS:
+    users, carried, refused = first, 0, MOST_USERS + 1
+    reason = f"no more than {MOST_USERS} are tried"
+    while carried < users < refused:
         recording, verdict = step(users)
         done.append((recording, verdict))
-        if verdict.outcome is not Outcome.PASS:
-            return Limit(tuple(done), carried, f"with {users} users {why(verdict)}")
-        carried = users
-        users = math.ceil(users * GROWTH)
-    return Limit(tuple(done), carried, f"no more than {MOST_USERS} are tried")
+        if verdict.outcome is Outcome.PASS:
+            carried = users
+        else:
+            refused, reason = users, f"with {users} users {why(verdict)}"
+        if verdict.outcome is Outcome.INCONCLUSIVE or not carried:
+            break
+        if refused > MOST_USERS:
+            users = math.ceil(users * GROWTH)
+        elif refused - carried <= max(1, PRECISION * carried):
+            break
+        else:
+            users = (carried + refused) // 2
+    return Limit(tuple(done), carried, reason)
 
 
 def _step(recording: Recording, verdict: LoadVerdict) -> dict[str, Any]:
