@@ -74,7 +74,8 @@ class ToolLoop:
                     if sought.found(result.reply):
                         turn.say(sought.text)
                         return turn.result(_END if result.reply.tool_uses else result.reply.stop_reason)
-                    turn.messages.append(sought.ask_again(result.reply, turn.settings.MAX_MODEL_REQUESTS))
+                    limit = 1 if turn.request.repeated else turn.settings.MAX_MODEL_REQUESTS
+                    turn.messages.append(sought.ask_again(result.reply, limit))
                     continue
                 if not turn.text.strip():
                     turn.say(getattr(turn.settings, _TEXTS.get(result.reply.stop_reason, "TEXT_EMPTY_REPLY")))

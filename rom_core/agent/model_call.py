@@ -12,15 +12,28 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
-from rom_core.conversation import Memo, ModelCapabilities, has_cache_point, left_out, normalise, place_cache_points
-from rom_core.errors import ModelError, RomError, WireSaturated
+import structlog
+
+from rom_core.conversation import (
+    Memo,
+    ModelCapabilities,
+    has_cache_point,
+    left_out,
+    normalise,
+    place_cache_points,
+    speaks_of_signature,
+    without_reasoning,
+)
+from rom_core.errors import ModelError, ModelRefused, RomError, WireSaturated
 from rom_core.events import AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
 from rom_core.markers import hookimpl
 from rom_core.plugin.answers import answer_of, opinion_of
 from rom_core.settings import Model
 from rom_core.structured import StructuredAnswer
-from rom_core.turn import Attempt, ModelCall
+from rom_core.turn import Attempt, ModelCall, Turn
 from rom_core.turn_values import CachePlan, ModelReply, TryAgain
+
+logger = structlog.get_logger("rom.model_call")
 
 # Attempts that a plugin refused before the wire cost nothing, but a plugin could refuse and try again for ever.
 _REFUSALS_PER_REQUEST = 4
@@ -72,6 +85,8 @@ class ModelCalls:
                 spent = call.requests >= limit or len(call.attempts) >= limit * _REFUSALS_PER_REQUEST
                 if attempt.emitted or spent or call.cancel.cancelled:
                     raise
+                if isinstance(error, ModelRefused) and _forget_thinking(turn, error):
+                    continue
                 opinion = hook.rom_model_failed(call=call, attempt=attempt, error=error)
                 decision = opinion_of("rom_model_failed", opinion, TryAgain)
                 if decision is None or not self._carry_out(call, error, decision):
@@ -161,6 +176,20 @@ def capabilities(model: Model) -> ModelCapabilities:
         documents=model.documents,
         images=model.images,
     )
+
+
+def _forget_thinking(turn: Turn, error: ModelRefused) -> bool:
+    """Whether the model refused what was thought before, and the turn goes on without it.
+
+    A client may bring what another model signed, or what this one did under another system prompt or with other tools;
+    who looks at that is the model alone.
+    """
+    signed = any("reasoningContent" in block for message in turn.messages for block in message["content"])
+    if not (signed and speaks_of_signature(error.upstream_message)):
+        return False
+    logger.warning("model_call.thinking_forgotten", model=turn.model, trace_id=turn.trace_id)
+    turn.messages = [without_reasoning(message) for message in turn.messages]
+    return True
 
 
 def build_request(attempt: Attempt) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from rom_core.conversation.options import (
     clean_system,
     clean_tools,
 )
-from rom_core.conversation.reasoning import fit_reasoning, fit_sampling
+from rom_core.conversation.reasoning import fit_reasoning, fit_sampling, speaks_of_signature, without_reasoning
 
 NORMALISED: Final = frozenset(
     ("messages", "system", "inferenceConfig", "toolConfig", "additionalModelRequestFields", "outputConfig")
@@ -51,6 +51,8 @@ __all__ = [
     "left_out",
     "normalise",
     "place_cache_points",
+    "speaks_of_signature",
+    "without_reasoning",
     "written_by",
 ]
 

@@ -11,6 +11,7 @@ from rom_core.conversation.model import Block, ModelCapabilities
 _SETTINGS: Final = ("thinking", "reasoning_config", "reasoningConfig", "reasoning_effort")
 _WITHOUT_BUDGET: Final = ("adaptive", "between_tools", "disabled")
 _OF_BUDGET: Final = ("type", "budget_tokens")
+_OF_SIGNATURES: Final = ("signature", "bound to", "different model")
 _LEAST_TOP_P: Final = 0.95
 
 
@@ -68,6 +69,16 @@ def fit_signed(content: list[Block], *, whole: bool) -> list[Block]:
         end = max((index for index, block in enumerate(content) if not _is_mark(block)), default=-1)
         return [block for index, block in enumerate(content) if index <= end or "reasoningContent" not in block]
     return _tool_uses_last([block for block in content if "reasoningContent" not in block])
+
+
+def without_reasoning(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The message without what was thought in it."""
+    return {**message, "content": [block for block in message["content"] if "reasoningContent" not in block]}
+
+
+def speaks_of_signature(refusal: str) -> bool:
+    """Whether a model's refusal is about a signed block: one of another model, or bound to another conversation."""
+    return "thinking" in refusal and any(word in refusal for word in _OF_SIGNATURES)
 
 
 def _is_mark(block: Block) -> bool:

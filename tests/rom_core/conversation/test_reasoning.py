@@ -10,6 +10,7 @@ from resilience import FIRST, Bench, server_error
 from support import MODELS, make_turn, says
 
 from rom_core.conversation import ModelCapabilities, left_out, normalise, written_by
+from rom_core.errors import ModelRefused
 from rom_core.events import AttemptFinished
 from rom_core.markers import hookimpl
 from rom_core.telemetry.accounts import TurnAccount
@@ -288,3 +289,22 @@ def test_what_a_client_brings_goes_to_the_model_that_it_asks_for_and_to_no_other
     first, second = bench.transport.requests
     assert first["messages"][1]["content"][0] is REASONING
     assert second["messages"][1]["content"] == [SAID]
+
+
+def test_what_the_model_does_not_take_back_is_left_out() -> None:
+    """Signed by another model or under another system prompt, which only the model can tell: asked again without it."""
+    words = (
+        "messages.1.content.0: Invalid `signature` in `thinking` block. The block is bound to a different conversation."
+    )
+    refused = ModelRefused(kind="ValidationException", http_status=400, upstream_message=words)
+    earlier = {"role": "assistant", "content": [REASONING, SAID]}
+    bench = Bench(refused, says("ok"))
+    request = ChatRequest((QUESTION, earlier, QUESTION), "conv-1")
+    assert bench.runtime.run(bench.runtime.turn(request)).reply == "ok"
+    assert bench.transport.requests[1]["messages"][1]["content"] == [SAID]
+    assert request.messages[1]["content"][0] is REASONING
+    for other in (refused, ModelRefused(kind="ValidationException", upstream_message="thinking is wrong")):
+        again = Bench(other)
+        with pytest.raises(ModelRefused):
+            again.runtime.run(again.runtime.turn(request))
+        assert len(again.transport.requests) == (2 if other is refused else 1)
