@@ -110,6 +110,7 @@ def test_a_field_that_is_wrong_is_named_with_the_reason(value: Any, param: str |
         ({"maxLength": 9}, _SECRET * 100, "must not be longer than 9 characters"),
         ({"minItems": 2}, [_SECRET], "must not have fewer than 2 items"),
         ({"maxItems": 1}, [_SECRET] * 1000, "must not have more than 1 items"),
+        ({"items": {"type": "integer"}, "maxItems": 1}, [_SECRET] * 1000, "must not have more than 1 items"),
         ({"multipleOf": 2}, 3, "breaks the rule multipleOf: 2"),
     ],
 )

@@ -6,8 +6,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
+import falcon
 import pytest
 from support import make_runtime, says
 
@@ -16,6 +18,7 @@ from rom_core.events import Event, RequestFinished
 from rom_core.http.app import create_app
 from rom_core.http.server.server import Server
 from rom_core.markers import hookimpl
+from rom_core.plugin.protocols import PluginRoutes
 
 LONG, SOON = 60.0, 10.0
 
@@ -163,3 +166,45 @@ def test_an_end_that_the_loop_brings_about_before_it_is_asked_is_no_error(ending
     here.begin()
     assert here.over(SOON)
     assert here.clean
+
+
+class Figures:
+    """A scrape that is larger than what lies between a server and its client."""
+
+    auth = "open"
+
+    def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
+        """Far more than all buffers take."""
+        resp.data = b"x" * (16 << 20)
+
+
+class Scraped:
+    @hookimpl
+    def rom_routes(self, app: PluginRoutes) -> None:
+        app.add_route("/metrics", Figures())
+
+
+def test_who_reads_a_scrape_slowly_does_not_hold_up_the_end() -> None:
+    """Neither one that began before, nor one that began after the last count; what is unread is cut off."""
+    runtime, _ = make_runtime(says("hello"), plugins={"scraped": Scraped()}, clock=SystemClock(), PORT=0)
+    runtime.start()
+    server = Server(create_app(runtime), runtime)
+    server.start()
+    with ExitStack() as stack:
+
+        def begin_to_read() -> None:
+            client = stack.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(SOON)
+            client.connect(("127.0.0.1", server.port))
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.recv(15) == b"HTTP/1.1 200 OK"
+
+        begin_to_read()
+        ended = threading.Thread(target=server.stop, args=(LONG,), kwargs={"linger_seconds": LONG})
+        ended.start()
+        assert settled(server)
+        begin_to_read()
+        ended.join(2 * SOON)
+        assert not ended.is_alive()
+    runtime.stop()
