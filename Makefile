@@ -23,7 +23,7 @@ test-prometheus: $(VENV)/.test ## alert rules, then a real Prometheus against a 
 bench: $(VENV)/.test ## speed, as ratios against a bare handler in the same run
 	$(BIN)/python -m bench
 
-docs: $(VENV)/.run ## write docs/hooks.md and docs/configuration.md from the declarations
+docs: $(VENV)/.run ## write docs/hooks.md, docs/types.md and docs/configuration.md from the declarations
 	$(BIN)/python -m rom_core.ops.reference
 
 env-example: $(VENV)/.run ## write .env.example from the declared settings

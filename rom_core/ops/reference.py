@@ -1,4 +1,4 @@
-"""The generated pages of the documentation: docs/hooks.md and docs/configuration.md.
+"""The generated pages of the documentation: docs/hooks.md, docs/types.md and docs/configuration.md.
 
 `python -m rom_core.ops.reference` writes them, below the current directory; with `--check` it only tells whether they
 are up to date.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rom_core import hookspecs
+from rom_core.ops.type_reference import types_page
 from rom_core.plugin.catalogue import Catalogue, Plugin
 from rom_core.settings import CORE_SETTINGS, ENVIRONMENTS, Setting
 from rom_core.settings.files import SETTINGS_FILE, read_toml_files
@@ -84,7 +85,11 @@ def built_in() -> Catalogue:
 def pages(root: Path) -> Mapping[str, str]:
     """The pages of the built-in plugins and the core, by their path below `root`."""
     catalogue = built_in()
-    return {"docs/hooks.md": hooks_page(catalogue), "docs/configuration.md": configuration_page(catalogue, root)}
+    return {
+        "docs/hooks.md": hooks_page(catalogue),
+        "docs/types.md": types_page(_NOTE),
+        "docs/configuration.md": configuration_page(catalogue, root),
+    }
 
 
 def _hooks_in_order() -> Iterator[str]:

@@ -90,6 +90,7 @@ def test_switched_off_it_changes_nothing() -> None:
     """The switch alone decides."""
     assert system_of(TEXT | {{"{switch}": False}}) == [OURS]
 '''
+_WHERE = "go to a clone of the project (a distribution of your own: docs/plugins.md)"
 _MAX_NAME = 24
 _NEXT = (
     # Installs the entry point too, because setup.cfg has changed.
@@ -160,14 +161,14 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError:
-        raise CannotCreate(f"there is no {path.name} here; go to the project's folder") from None
+        raise CannotCreate(f"there is no {path.name} here; {_WHERE}") from None
 
 
 def _with_entry_point(text: str, fields: Mapping[str, str]) -> str:
     """setup.cfg with the plugin among the others, in the order of names."""
     lines = text.splitlines(keepends=True)
     if f"{_GROUP}\n" not in lines:
-        raise CannotCreate(f"setup.cfg has no line {_GROUP!r}; go to the project's folder")
+        raise CannotCreate(f"setup.cfg has no line {_GROUP!r}; {_WHERE}")
     at = lines.index(f"{_GROUP}\n") + 1
     while at < len(lines) and lines[at].startswith(" "):
         known = lines[at].split("=")[0].strip()

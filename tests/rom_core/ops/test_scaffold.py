@@ -137,5 +137,5 @@ def test_elsewhere_it_says_where_to_go(tmp_path: Path, monkeypatch: pytest.Monke
     """Outside the project nothing is written."""
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["new-plugin", "house_style"])
-    assert (result.exit_code, "project's folder" in result.output) == (2, True)
+    assert (result.exit_code, "clone of the project" in result.output) == (2, True)
     assert list(tmp_path.iterdir()) == []
