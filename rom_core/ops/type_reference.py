@@ -57,7 +57,7 @@ def _described(type_: type, module: str) -> Iterator[str]:
     yield f"`from {module} import {type_.__name__}`"
     yield inspect.cleandoc(type_.__doc__ or "")
     members = [*_fields(type_), *_methods(type_)]
-    yield "```python\n" + "\n".join(members) + "\n```" if members else ""
+    yield "```\n" + "\n".join(members) + "\n```" if members else ""
 
 
 def _fields(type_: type) -> Iterator[str]:
