@@ -97,8 +97,9 @@ def test_a_model_that_hangs_counts_over_sockets(
     bedrock_local: LocalBedrock, monkeypatch: pytest.MonkeyPatch, fault: str, chain: list[str], impatient: bool
 ) -> None:
     """Before the headers and in the stream, ended by the deadline or early for the fallback; not where the client
-    shortened the deadline. The share of a turn is a tenth here, so that a fifth of a second is enough."""
-    monkeypatch.setattr("rom_core.resilience.reserve._COUNTING_SHARE", 0.1)
+    shortened the deadline. On the real clock 20 ms of silence count here, and a second is left for all else."""
+    share, seconds = (0.1, 0.3) if chain else (0.02, 1.0)
+    monkeypatch.setattr("rom_core.resilience.reserve._COUNTING_SHARE", share)
     clock = FakeClock() if chain else SystemClock()
     values: dict[str, Any] = {"TURN_DEADLINE_SECONDS": 1, "BEDROCK_READ_TIMEOUT_SECONDS": 60, "MODEL_FALLBACKS": chain}
     bench = Bench(plugins="retry breaker fallback", clock=clock, **values)
@@ -110,7 +111,7 @@ def test_a_model_that_hangs_counts_over_sockets(
     bench.transport.steps[:] = [over_the_wire, says("from the second")]
     message = f"[[say=um dois]] [[fault={fault}]] conte"
     turn = make_turn(bench.runtime, message, client_timeout=0.3 if impatient else None)
-    turn.deadline = Deadline(clock, 0.3)
+    turn.deadline = Deadline(clock, seconds)
     try:
         if chain:
             assert bench.runtime.run(turn).model == SECOND

@@ -162,4 +162,6 @@ def test_what_a_client_is_slow_to_take_goes_out_as_it_takes_it(serve: Serve) -> 
         client.sendall(post(stream=True))
         received = 0
         while received < 2_500_000:
-            received += len(client.recv(1 << 20))
+            piece = client.recv(1 << 20)
+            assert piece, received
+            received += len(piece)
