@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import falcon
 
 from rom_core.http.client_timeouts import with_client_timeouts, with_fingerprint
-from rom_core.http.environ import HANG_UP, LET_IN
+from rom_core.http.environ import ADMITTED, HANG_UP
 from rom_core.http.stream import TurnStream
 from rom_core.runtime import Runtime
 from rom_core.turn import Turn
@@ -44,7 +44,7 @@ def answer(
     """
     release = runtime.admit(route, req.context.key_name)
     try:
-        req.env.get(LET_IN, _nobody_waits)()
+        req.env.get(ADMITTED, _do_nothing)()
         request, dialect = read(req)
         request = with_fingerprint(with_client_timeouts(request, req), req, route)
         turn = runtime.turn(
@@ -87,7 +87,7 @@ def answer(
     resp.data = json.dumps(dialect.whole(result), ensure_ascii=False).encode()
 
 
-def _nobody_waits() -> None:
+def _do_nothing() -> None:
     """Where another server runs the app."""
 
 

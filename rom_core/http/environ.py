@@ -2,7 +2,7 @@
 
 HANG_UP = "rom.hang_up"
 """A function that closes the request's connection, to be called from any thread."""
-LET_IN = "rom.let_in"
+ADMITTED = "rom.admitted"
 """A function to be called once the request has its place, so that the next one may ask for one."""
 REFUSAL = "rom.refusal"
 """The RomError with which to answer a request that was refused before its body had come."""

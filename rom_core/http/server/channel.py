@@ -19,7 +19,7 @@ from waitress.task import ErrorTask, WSGITask
 
 from rom_core.errors import HttpError, InternalError, MalformedRequest, PayloadTooLarge, RomError
 from rom_core.http.addresses import scheme
-from rom_core.http.environ import HANG_UP, LET_IN, REFUSAL
+from rom_core.http.environ import ADMITTED, HANG_UP, REFUSAL
 from rom_core.http.error_styles import style_of
 from rom_core.http.headers import common_headers
 from rom_core.http.problems import encoded, headers_of, problem
@@ -83,7 +83,7 @@ class ProblemTask(ErrorTask):
 
 
 class AppTask(WSGITask):
-    """Runs the app, which finds HANG_UP, LET_IN and perhaps REFUSAL in its environment."""
+    """Runs the app, which finds ADMITTED, HANG_UP and perhaps REFUSAL in its environment."""
 
     def get_environment(self) -> Any:
         """As WSGI says, and our own."""
@@ -91,7 +91,7 @@ class AppTask(WSGITask):
         channel: Any = self.channel
         request: Any = self.request
         environ[HANG_UP] = channel.hang_up
-        environ[LET_IN] = channel.let_in
+        environ[ADMITTED] = channel.mark_admitted
         if request.refusal is not None:
             environ[REFUSAL] = request.refusal
         return environ
@@ -239,22 +239,22 @@ class Channel(HTTPChannel):
         return str(server.address_of(self.addr[0], self.requests[0]))
 
     @property
-    def goes_first(self) -> bool:
+    def has_priority(self) -> bool:
         """Whether the next request is a read or an admin call."""
         request: Any = self.requests[0]
         return request.command in READS or request.path.startswith(_ADMIN)
 
     @property
-    def asks_for_place(self) -> bool:
+    def needs_admission(self) -> bool:
         """Whether the next request is for a turn."""
         server: Any = self.server
         request: Any = self.requests[0]
         return request.path in server.turns
 
-    def let_in(self) -> None:
+    def mark_admitted(self) -> None:
         """The request that is being answered has its place."""
         server: Any = self.server
-        server.task_dispatcher.let_in(self)
+        server.task_dispatcher.mark_admitted(self)
 
     @property
     def rests(self) -> bool:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from waitress.task import ThreadedTaskDispatcher
 
 READS_BEFORE_A_CHAT = 4
-AT_DOOR = 2
+MAX_IN_ADMISSION = 2
 
 
 class Task(Protocol):
@@ -28,12 +28,12 @@ class Task(Protocol):
         """The client's."""
 
     @property
-    def goes_first(self) -> bool:
+    def has_priority(self) -> bool:
         """Whether the request is a read or an admin call."""
 
     @property
-    def asks_for_place(self) -> bool:
-        """Whether it will be let in (`Dispatcher.let_in`) or refused before it does anything else."""
+    def needs_admission(self) -> bool:
+        """Whether it will be admitted (`Dispatcher.mark_admitted`) or refused before it does anything else."""
 
     def service(self) -> None:
         """Answer the request."""
@@ -51,10 +51,10 @@ class Dispatcher(ThreadedTaskDispatcher):
         base: Any = self
         base.queue = self._waiting
 
-    def let_in(self, task: Any) -> None:
+    def mark_admitted(self, task: Any) -> None:
         """The chat that `task` asks for has its place; the next one may come."""
         with self.lock:
-            if self._waiting.let_in(task):
+            if self._waiting.mark_admitted(task):
                 self.queue_cv.notify()
 
     def add_task(self, task: Any) -> None:
@@ -88,8 +88,8 @@ class _Service:
     def __init__(self, task: Task, waiting: Waiting, lock: threading.Lock) -> None:
         self.task = task
         self.address = task.address
-        self.chat = not task.goes_first
-        self.asks_for_place = self.chat and task.asks_for_place
+        self.chat = not task.has_priority
+        self.needs_admission = self.chat and task.needs_admission
         self._waiting = waiting
         self._lock = lock
 
@@ -115,11 +115,11 @@ class Waiting:
 
     def __init__(self, chats: int) -> None:
         self._most_chats: float = chats
-        self._most_at_door: float = AT_DOOR
+        self._max_in_admission: float = MAX_IN_ADMISSION
         self._reads: dict[str, deque[_Service]] = {}
         self._chats: dict[str, deque[_Service]] = {}
         self._overtaken = 0
-        self._at_door: dict[Task, None] = {}
+        self._in_admission: dict[Task, None] = {}
         self._threads_of: Counter[str] = Counter()
         self.serving_chats = 0
 
@@ -146,19 +146,19 @@ class Waiting:
         service = self._next(self._chats if chat else self._reads)
         self._threads_of[service.address] += 1
         self.serving_chats += service.chat
-        if service.asks_for_place:
-            self._at_door[service.task] = None
+        if service.needs_admission:
+            self._in_admission[service.task] = None
         return service
 
-    def let_in(self, task: Task) -> bool:
+    def mark_admitted(self, task: Task) -> bool:
         """It has its place; whether a chat may run now that could not."""
-        was_at_door = task in self._at_door
-        self._at_door.pop(task, None)
-        return was_at_door and self._chat_may_run()
+        was_in_admission = task in self._in_admission
+        self._in_admission.pop(task, None)
+        return was_in_admission and self._chat_may_run()
 
     def ended(self, service: _Service) -> None:
         """It is served no longer."""
-        self._at_door.pop(service.task, None)
+        self._in_admission.pop(service.task, None)
         self.serving_chats -= service.chat
         self._threads_of[service.address] -= 1
         if not self._threads_of[service.address]:
@@ -166,7 +166,7 @@ class Waiting:
 
     def unlimited(self) -> None:
         """Hand out chats without limit, to be cancelled at the end."""
-        self._most_chats = self._most_at_door = float("inf")
+        self._most_chats = self._max_in_admission = float("inf")
 
     def _chat_may_run(self) -> bool:
         if self.serving_chats >= self._most_chats:
@@ -174,7 +174,7 @@ class Waiting:
         return any(self._may_run(line[0]) for line in self._chats.values())
 
     def _may_run(self, service: _Service) -> bool:
-        return not service.asks_for_place or len(self._at_door) < self._most_at_door
+        return not service.needs_admission or len(self._in_admission) < self._max_in_admission
 
     def _next(self, lines: dict[str, deque[_Service]]) -> _Service:
         # The first of those with the fewest threads; it goes to the end, so that equals take turns.

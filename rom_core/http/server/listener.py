@@ -37,7 +37,7 @@ _ROOM = 0.05
 logger = structlog.get_logger("rom.server")
 
 
-class Door(Protocol):
+class HeadAuthenticator(Protocol):
     """Decides on requests of which only the head is here; both take the method and the target as they came."""
 
     def check(self, method: str, path: str, headers: Mapping[str, str], address: str) -> RomError | None:
@@ -57,7 +57,7 @@ class Listener(TcpWSGIServer):
     sockets: Sockets
     settings: Callable[[], Settings]
     """Gives the newest settings."""
-    door: Door | None
+    authenticator: HeadAuthenticator | None
     """Decides on a request with a body by its head; without one all may come in."""
     turns: Container[str]
     """The paths of the routes that ask for a place."""
@@ -81,10 +81,10 @@ class Listener(TcpWSGIServer):
     def decide(self, peer: str, request: Parser) -> RomError | int | None:
         """What becomes of a request with a body, of which only the head is here, as `parser.Decide`."""
         method, target = str(request.command), request.request_uri
-        if self.door is not None:
+        if self.authenticator is not None:
             try:
-                refusal = self.door.check(method, target, request.headers, self.address_of(peer, request))
-                if refusal is not None or not self.door.reads_body(method, target):
+                refusal = self.authenticator.check(method, target, request.headers, self.address_of(peer, request))
+                if refusal is not None or not self.authenticator.reads_body(method, target):
                     return refusal
             except Exception:
                 logger.exception("http.check_failed")
@@ -156,16 +156,16 @@ def listen(
     *,
     host: str,
     port: int,
-    door: Door | None = None,
+    authenticator: HeadAuthenticator | None = None,
     turns: Container[str] = (),
     proxies: int = 0,
     **options: Any,
 ) -> Listener:
     """Bind to `host` and `port` (0 = any free one), with waitress's `options`; `settings` gives the newest.
 
-    `door` decides on requests with a body by their head; `turns` are the paths that ask for a place; `proxies` of our
-    own stand before us. A name with several addresses gives one socket, on the first IPv4 address if there is any.
-    Raises OSError with a readable `strerror` if that is not possible.
+    `authenticator` decides on requests with a body by their head; `turns` are the paths that ask for a place;
+    `proxies` of our own stand before us. A name with several addresses gives one socket, on the first IPv4 address if
+    there is any. Raises OSError with a readable `strerror` if that is not possible.
     """
     try:
         found = socket.getaddrinfo(
@@ -182,7 +182,7 @@ def listen(
         wasyncore.close_all(sockets, ignore_all=True)
         raise
     listener.settings = settings
-    listener.door = door
+    listener.authenticator = authenticator
     listener.turns = turns
     listener.proxies = proxies
     return listener

@@ -59,7 +59,7 @@ class Server:
             lambda: runtime.current.settings,
             host=settings.HOST,
             port=settings.PORT,
-            door=getattr(app, "authenticator", None),
+            authenticator=getattr(app, "authenticator", None),
             turns=frozenset(path for path, resource in resources.items() if getattr(resource, "takes_turns", False)),
             proxies=settings.TRUSTED_PROXY_COUNT,
             # For a loop without epoll: select() takes no descriptor above 1023, which many connections reach.

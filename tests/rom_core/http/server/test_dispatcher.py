@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rom_core.http.server.dispatcher import AT_DOOR, READS_BEFORE_A_CHAT, Dispatcher
+from rom_core.http.server.dispatcher import MAX_IN_ADMISSION, READS_BEFORE_A_CHAT, Dispatcher
 
 LONG = 20.0
 
@@ -21,8 +21,8 @@ class Task:
     def __init__(self, name: str, kind: str = "read", address: str = "a") -> None:
         self.name = name
         self.address = address
-        self.goes_first = kind == "read"
-        self.asks_for_place = kind == "chat"
+        self.has_priority = kind == "read"
+        self.needs_admission = kind == "chat"
         self.serving, self.go, self.over = threading.Event(), threading.Event(), threading.Event()
         self.error: BaseException | None = None
         self.cancelled = False
@@ -119,12 +119,12 @@ def test_few_at_a_time_are_on_their_way_to_a_place() -> None:
     line = Line()
     chats = [Task(f"c{n}", "chat") for n in range(5)]
     line.add(*chats)
-    assert AT_DOOR == 2
+    assert MAX_IN_ADMISSION == 2
     assert line.take_all(end=False) == "c0 c1"
     line.add(Task("p", "post", address="b"))
     assert line.take_all(end=False) == "p"
-    line.dispatcher.let_in(chats[0])
-    line.dispatcher.let_in(chats[0])
+    line.dispatcher.mark_admitted(chats[0])
+    line.dispatcher.mark_admitted(chats[0])
     assert line.take_all(end=False) == "c2"
     line.end("c1")
     assert line.take_all(end=False) == "c3"
@@ -186,7 +186,7 @@ def test_who_is_let_in_wakes_the_thread_for_the_next() -> None:
         dispatcher.add_task(chat)
     assert chats[0].serving.wait(LONG)
     assert chats[1].serving.wait(LONG)
-    dispatcher.let_in(chats[0])
+    dispatcher.mark_admitted(chats[0])
     assert chats[2].serving.wait(LONG)
     for chat in chats:
         chat.go.set()
