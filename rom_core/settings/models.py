@@ -128,6 +128,9 @@ def build_models(
         wrong = _mistakes(entry, _TYPES, _REQUIRED) + _band_mistakes(entry)
         if not wrong and entry["alias"] in models:
             wrong = ["the alias is taken by an earlier entry"]
+        # Clients take such parts out of a path before they ask: GET /v1/models/<alias> would not find it.
+        if not wrong and not {".", ".."}.isdisjoint(entry["alias"].split("/")):
+            wrong = ["the alias has a part that no path can have: `.` or `..`"]
         if wrong:
             problems += [Problem(setting, f"{where}: {message}") for message in wrong]
         else:

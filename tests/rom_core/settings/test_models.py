@@ -68,6 +68,16 @@ def test_required_field_must_be_there(field: str) -> None:
     assert [problem.message.split(": ")[1] for problem in build_models([entry])[1]] == [f"{field} is missing"]
 
 
+@pytest.mark.parametrize("alias", [".", "..", "../x", "acme/./claude"])
+def test_an_alias_can_stand_in_a_path(alias: str) -> None:
+    """Every model that is listed is found under its id, also by clients that tidy their paths."""
+    models, problems = build_models([ENTRY | {"alias": alias}])
+    assert not models
+    assert [problem.message.partition(": ")[2] for problem in problems] == [
+        "the alias has a part that no path can have: `.` or `..`"
+    ]
+
+
 def test_alias_is_unique() -> None:
     """A second entry under the same alias is a problem, not a replacement."""
     models, problems = build_models([ENTRY, ENTRY | {"id": "other"}])
