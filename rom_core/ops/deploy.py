@@ -1,7 +1,8 @@
 """A small client of Render's API: which deploys a service had, a new one, and back to an earlier one.
 
 Contract: https://api-docs.render.com/reference. A deploy begins with POST and is watched with GET; nothing that
-changes something is ever sent twice by itself.
+changes something is ever sent twice by itself. It is our own because it is four calls, and because general clients
+repeat by themselves what failed.
 """
 
 from __future__ import annotations
