@@ -11,6 +11,7 @@ from typing import Any
 from rom_core import events
 from rom_core.plugin.protocols import PluginRoutes, Runtime
 from rom_core.settings import Rule, Setting
+from rom_core.tables import Tables
 from rom_core.tools import Tool, ToolContext, ToolError, ToolResult
 from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
 from rom_core.turn_values import (
@@ -28,7 +29,7 @@ _TYPES: Mapping[str, Sequence[type]] = {
     "What a turn is made of": (Turn, Iteration, ModelCall, Attempt, ToolCall),
     "What is asked and answered": (ChatRequest, ModelReply, ToolResult, IterationResult, TurnResult, Usage),
     "Decisions": (TryAgain, StopLoop, CachePlan),
-    "What a plugin declares": (Setting, Rule, Tool, ToolContext, ToolError),
+    "What a plugin declares": (Setting, Rule, Tool, ToolContext, ToolError, Tables),
     "The process": (Runtime, PluginRoutes),
 }
 # An annotation as inspect shows it: in quotes.
