@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from rom_core.settings.residency import geography
 
 ACTIONS = {
     "converse_stream": "bedrock:InvokeModelWithResponseStream",
+    "count_tokens": "bedrock:CountTokens",
     "get_foundation_model": "bedrock:GetFoundationModel",
     # AWS answers who one is to everybody.
     "get_caller_identity": "",
@@ -36,8 +37,9 @@ _REGIONS = {
 _EXAMPLE_ACCOUNT = "123456789012"
 
 
-def service_policy(model_ids: Iterable[str], region: str, account: str) -> dict[str, Any]:
-    """What serving needs: streaming from these models, each only by the inference profile that is configured for it.
+def service_policy(model_ids: Sequence[str], region: str, account: str) -> dict[str, Any]:
+    """What serving needs: streaming from these models, each only by the inference profile that is configured for it,
+    and counting tokens, which takes models and no profiles.
 
     An id that is a whole ARN stands as it is; what is behind an application inference profile is for its owner to add.
     """
@@ -57,16 +59,23 @@ def service_policy(model_ids: Iterable[str], region: str, account: str) -> dict[
             statements.append(_allow(action, [profile]))
             condition = {"StringEquals": {"bedrock:InferenceProfileArn": profile}}
             statements.append(_allow(action, models) | {"Condition": condition})
+    if models := _foundation_models(model_ids, region):
+        statements.append(_allow(ACTIONS["count_tokens"], models))
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def doctor_policy(model_ids: Iterable[str], region: str, account: str) -> dict[str, Any]:
+def doctor_policy(model_ids: Sequence[str], region: str, account: str) -> dict[str, Any]:
     """What `rom doctor` needs: the same, and to read of each model how long it is served."""
     policy = service_policy(model_ids, region, account)
+    models = _foundation_models(model_ids, region)
+    return policy | {"Statement": [*policy["Statement"], _allow(ACTIONS["get_foundation_model"], models)]}
+
+
+def _foundation_models(model_ids: Sequence[str], region: str) -> list[str]:
+    """The ARNs of the models behind these ids in `region`, each once; what is an ARN already is left out."""
     names = {model_id: geography(model_id) for model_id in model_ids if not model_id.startswith("arn:")}
     plain = dict.fromkeys(name.removeprefix(f"{where}.") if where else name for name, where in names.items())
-    models = [f"arn:aws:bedrock:{region}::foundation-model/{name}" for name in plain]
-    return policy | {"Statement": [*policy["Statement"], _allow(ACTIONS["get_foundation_model"], models)]}
+    return [f"arn:aws:bedrock:{region}::foundation-model/{name}" for name in plain]
 
 
 def policies(settings: Settings, account: str = _EXAMPLE_ACCOUNT) -> dict[str, str]:

@@ -51,7 +51,7 @@ def test_every_operation_that_the_code_calls_is_in_a_policy_and_no_other() -> No
                     called |= {node.attr} & set(operations)
     assert called == set(ACTIONS)
     serving, asking = service_policy([PROFILE], "us-west-2", ACCOUNT), doctor_policy([PROFILE], "us-west-2", ACCOUNT)
-    assert actions(serving) == {"bedrock:InvokeModelWithResponseStream"}
+    assert actions(serving) == {"bedrock:InvokeModelWithResponseStream", "bedrock:CountTokens"}
     assert actions(asking) == {action for action in ACTIONS.values() if action}
 
 
@@ -62,20 +62,22 @@ def test_a_profile_opens_its_models_by_itself_alone() -> None:
         ("us.anthropic.claude-x", ["us-*", "ca-*"]),
         ("eu.anthropic.claude-x", ["eu-*"]),
     ):
-        first, second = service_policy([profile, profile], "us-west-2", ACCOUNT)["Statement"]
+        first, second, counting = service_policy([profile, profile], "us-west-2", ACCOUNT)["Statement"]
         arn = f"arn:aws:bedrock:us-west-2:{ACCOUNT}:inference-profile/{profile}"
         assert first["Resource"] == [arn]
         model = profile.partition(".")[2]
         assert second["Resource"] == [f"arn:aws:bedrock:{place}::foundation-model/{model}" for place in places]
         assert second["Condition"] == {"StringEquals": {"bedrock:InferenceProfileArn": arn}}
+        assert counting["Resource"] == [f"arn:aws:bedrock:us-west-2::foundation-model/{model}"]
 
 
 def test_a_model_without_a_profile_and_an_arn_stand_as_they_are() -> None:
     """No condition: there is no profile."""
     arn = f"arn:aws:bedrock:us-west-2:{ACCOUNT}:application-inference-profile/abc"
-    plain, own = service_policy(["anthropic.claude-x", arn], "us-west-2", ACCOUNT)["Statement"]
+    plain, own, counting = service_policy(["anthropic.claude-x", arn], "us-west-2", ACCOUNT)["Statement"]
     assert plain["Resource"] == ["arn:aws:bedrock:us-west-2::foundation-model/anthropic.claude-x"]
     assert own["Resource"] == [arn]
+    assert (counting["Action"], counting["Resource"]) == (["bedrock:CountTokens"], plain["Resource"])
     assert "Condition" not in plain
     assert "Condition" not in own
 

@@ -12,7 +12,9 @@ from rom_core.settings import InvalidSettings, address_problem, load_settings
 
 CATALOGUE = Catalogue.installed(hookspecs, [])
 SECRETS = [setting.name for setting in CATALOGUE.settings if setting.secret]
-ADDRESSES = [setting.name for setting in CATALOGUE.settings if setting.name.endswith("_URL")]
+# The store's own address is no HTTP one: tests/rom_core/store/test_address.py.
+NOT_HTTP = "STATE_URL"
+ADDRESSES = [s.name for s in CATALOGUE.settings if s.name.endswith("_URL") and s.name != NOT_HTTP]
 
 
 def problems(root: Path, **environ: str) -> list[tuple[str, str]]:
