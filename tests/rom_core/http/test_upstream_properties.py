@@ -6,11 +6,13 @@ replies with tools, reasoning, truncations and failures in any order; the shippe
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+import jsonschema
 import pytest
 from conversation_support import as_body
 from hypothesis import HealthCheck, given, settings
@@ -238,7 +240,7 @@ def read(body: dict[str, Any]) -> ChatRequest | None:
 def test_no_request_is_refused(
     bench: tuple[Bench, Model], body: dict[str, Any], plan: list[Any], media: list[Any], thoughts: list[Any]
 ) -> None:
-    """And each turn ends with an answer or an error that has a name."""
+    """And each turn ends with an answer, of the form that was asked for, or with an error that has a name."""
     made, model = bench
     request = read(body)
     if request is None:
@@ -250,7 +252,9 @@ def test_no_request_is_refused(
     model.refusals.clear()
     code = ""
     try:
-        made.runtime.run(made.runtime.turn(request))
+        result = made.runtime.run(made.runtime.turn(request))
+        if request.response_format is not None and not result.tool_uses:
+            jsonschema.validate(json.loads(result.reply), request.response_format.schema)
     except RomError as error:
         code = error.code
     assert model.refusals == []
