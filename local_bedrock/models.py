@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
 
@@ -126,6 +126,36 @@ KNOWN_MODELS: tuple[ModelInfo, ...] = (
     ModelInfo("mistral.mistral-large-2407-v1:0", 8192, on_demand=True, images=False),
 )
 
+_WORDS: dict[str, Any] = {"true": True, "false": False, "none": None}
+
+
+def read_change(text: str) -> tuple[str, dict[str, Any]]:
+    """What a model is to refuse, as a command line says it: `anthropic.claude-sonnet-4-6:sampling=false,prefill=true`.
+
+    A list has `+` between its members (`thinking=adaptive+disabled`). Model ids may hold a colon, so that the last one
+    counts. Raises ValueError.
+    """
+    model_id, _, fields = text.rpartition(":")
+    changes: dict[str, Any] = {}
+    for field in fields.split(","):
+        name, equals, value = field.partition("=")
+        kind = _FIELDS.get(name)
+        if not model_id or not equals or kind is None:
+            raise ValueError(f"{text!r} is not MODEL:field=value, with a field of {', '.join(_FIELDS)}")
+        read = _WORDS.get(value, int(value) if value.isdigit() else tuple(value.split("+")))
+        if not isinstance(read, kind):
+            raise ValueError(f"{name} cannot be {value!r}")
+        changes[name] = read
+    return model_id, changes
+
+
+_KINDS: dict[str, Any] = {
+    "bool": bool,
+    "int": int,
+    "int | None": int | None,
+    "tuple[str, ...] | None": tuple | None,
+}
+_FIELDS = {field.name: _KINDS[str(field.type)] for field in fields(ModelInfo) if field.name != "model_id"}
 _ARN = re.compile(
     r"arn:aws(?:-[a-z-]+)?:bedrock:[a-z0-9-]{1,20}:(?:\d{12})?:"
     r"(?P<kind>foundation-model|inference-profile|application-inference-profile|provisioned-model)/(?P<rest>.+)"

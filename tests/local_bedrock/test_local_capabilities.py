@@ -9,8 +9,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_bedrock import LocalBedrock
+from local_bedrock.__main__ import main
 from local_bedrock.capabilities import check_schema
-from local_bedrock.models import KNOWN_MODELS, ModelInfo
+from local_bedrock.models import KNOWN_MODELS, ModelInfo, read_change
 from local_bedrock.validation import validate
 
 SONNET_45 = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -147,6 +148,34 @@ def test_only_what_there_is_can_be_changed(bedrock_local: LocalBedrock) -> None:
         bedrock_local.change_model("claude-9", sampling=False)
     with pytest.raises(TypeError):
         bedrock_local.change_model("anthropic.claude-sonnet-4-6", samplings=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ("a:sampling=false,prefill=true", ("a", {"sampling": False, "prefill": True})),
+        ("a-v1:0:max_tokens=5,cache_minimum=none", ("a-v1:0", {"max_tokens": 5, "cache_minimum": None})),
+        ("a:thinking=adaptive+disabled", ("a", {"thinking": ("adaptive", "disabled")})),
+    ],
+)
+def test_a_command_line_says_what_a_model_refuses(text: str, changes: Any) -> None:
+    """By the fields of ModelInfo."""
+    assert read_change(text) == changes
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "a:", ":sampling=false", "a:sampling", "a:model_id=b", "a:sampling=5", "a:max_tokens=x"]
+)
+def test_a_command_line_that_makes_no_sense_is_refused(text: str) -> None:
+    """With the fields that there are, or the value that does not fit."""
+    with pytest.raises(ValueError, match=r"field=value|cannot be"):
+        read_change(text)
+    assert main(["--model", text]) == 2
+
+
+def test_a_command_line_names_a_model_that_is_served() -> None:
+    """Another one would change nothing."""
+    assert main(["--port", "0", "--model", "claude-9:sampling=false"]) == 2
 
 
 THINKING = [model for model in KNOWN_MODELS if model.thinks]
