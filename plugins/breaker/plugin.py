@@ -6,8 +6,8 @@ plugin only if retry had no answer, and `rom_model_call` sees the failures after
 retried and counts at once; so does a model that was silent until the turn's own deadline, after which nobody is asked.
 
 Settings: CIRCUIT_BREAKER_ENABLED (switch), BREAKER_FAILURES, BREAKER_WINDOW_SECONDS, BREAKER_OPEN_SECONDS.
-Hooks: rom_settings, rom_start, rom_model_attempt (refuses, observes), rom_model_failed and rom_model_call (count),
-rom_event (starts anew once it is switched off), rom_routes (POST /admin/breaker), rom_status.
+Hooks: rom_settings, rom_tables, rom_start, rom_model_attempt (refuses, observes), rom_model_failed and rom_model_call
+(count), rom_event (starts anew once it is switched off), rom_routes (POST /admin/breaker), rom_status.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ import threading
 from collections.abc import Generator
 from typing import Any
 
+import structlog
+
 from plugins.breaker.circuit import Change, Circuit, CircuitConfig, Force, Permit, View
+from plugins.breaker.held import TOPIC, Held, held, hold, let_go
 from plugins.breaker.routes import BreakerResource
 from rom_core.concurrency.clock import iso
-from rom_core.errors import CircuitOpen, DeadlineExceeded, ModelError
+from rom_core.errors import CircuitOpen, DeadlineExceeded, ModelError, StoreUnavailable
 from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, CircuitReported, Event, SettingsChanged
 from rom_core.flags import Author
 from rom_core.markers import hookimpl
@@ -28,17 +31,19 @@ from rom_core.resilience.reserve import silence_that_counts
 from rom_core.resilience.verdicts import failure_of
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting
+from rom_core.tables import Tables
 from rom_core.turn import Attempt, ModelCall
 from rom_core.turn_values import ModelReply
 
 _OWN = "breaker"
+logger = structlog.get_logger("rom.breaker")
 _HELD_OPEN = "the model gets no requests: its circuit is held open by an administrator"
 
 
 class Breaker:
     """The plugin. Circuits live as long as the process; no lock is held while a request runs.
 
-    `_holders`: who holds a circuit, since when (POSIX seconds) and why.
+    `_held`: the circuits that an administrator holds. They are in the store as well, if there is one.
     """
 
     _runtime: Runtime
@@ -46,7 +51,8 @@ class Breaker:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._circuits: dict[str, Circuit] = {}
-        self._holders: dict[str, tuple[Author, float]] = {}
+        self._held: dict[str, Held] = {}
+        self._changing = threading.Lock()
 
     @hookimpl
     def rom_settings(self) -> list[Setting]:
@@ -68,8 +74,21 @@ class Breaker:
 
     @hookimpl
     def rom_start(self, runtime: Runtime) -> None:
-        """The limits are those of the newest settings, whichever turn asks."""
+        """The limits are those of the newest settings, whichever turn asks; what is held in the store is held here."""
         self._runtime = runtime
+        if runtime.store is not None:
+            try:
+                self.catch_up()
+            except StoreUnavailable as error:
+                logger.error("circuit.store_failed", reason=error.detail)
+            runtime.fleet.on(TOPIC, self.catch_up)
+
+    @hookimpl
+    def rom_tables(self) -> Tables:
+        """The circuits that an administrator holds."""
+        from plugins.breaker.tables import METADATA
+
+        return Tables(METADATA, migrations="plugins.breaker.migrations", copied=True)
 
     @hookimpl
     def rom_routes(self, app: PluginRoutes, runtime: Runtime) -> None:
@@ -139,10 +158,16 @@ class Breaker:
                 view = self._view(model)
                 self._runtime.emit(CircuitReported(model, view.state, view.forced))
             return
+        author = Author(event.by, event.why, event.trace_id)
         with self._lock:
             models = list(self._circuits)
         for model in models:
-            self.force(model, "auto", Author(event.by, event.why, event.trace_id))
+            self._apply(model, None, author)
+        try:
+            self._forget_held()
+        except StoreUnavailable as error:
+            # It is tried again by `catch_up`.
+            logger.error("circuit.store_failed", reason=error.detail)
 
     def status_of(self, model: str) -> dict[str, Any]:
         """{state: closed|open|half_open, forced, recent_failures, seconds_to_probe: 0 = the next request, or null}.
@@ -152,22 +177,64 @@ class Breaker:
         view = self._view(model)
         seconds = view.seconds_to_probe
         with self._lock:
-            holder = self._holders.get(model) if view.forced else None
-        held = {"by": holder[0].by, "at": iso(holder[1]), "why": holder[0].why} if holder is not None else {}
+            holder = self._held.get(model) if view.forced else None
+        who = {} if holder is None else {"by": holder.author.by, "at": iso(holder.at), "why": holder.author.why}
         return {
             "state": view.state,
             "forced": view.forced,
             "recent_failures": view.recent_failures,
             "seconds_to_probe": None if seconds is None else round(seconds, 1),
-            **held,
+            **who,
         }
 
     def force(self, model: str, state: Force, author: Author) -> None:
-        """Hold a model's circuit open or closed, or let it go (auto): it then starts closed, with nothing counted."""
+        """Hold a model's circuit open or closed, or let it go (auto): it then starts closed, with nothing counted.
+
+        Raises StoreUnavailable if that could not be kept, and then changes nothing.
+        """
+        who = Author(author.by, author.why)
+        wanted = None if state == "auto" else Held(state, who, self._runtime.clock.time())
+        store = self._runtime.store
+        with self._changing:
+            if store is not None and wanted is not None:
+                hold(store, model, wanted)
+            elif store is not None:
+                let_go(store, [model])
+            self._apply(model, wanted, author)
+
+    def catch_up(self) -> None:
+        """Hold what is held in the store, and nothing else. Raises StoreUnavailable."""
+        settings, store = self._runtime.current.settings, self._runtime.store
+        if store is None:
+            return
+        if not settings.CIRCUIT_BREAKER_ENABLED:
+            self._forget_held()
+            return
+        with self._changing:
+            kept = held(store)
+            with self._lock:
+                before = dict(self._held)
+            for model in {*kept, *before} & set(settings.models):
+                if kept.get(model) != before.get(model):
+                    author = kept[model].author if model in kept else before[model].author
+                    self._apply(model, kept.get(model), author)
+
+    def _forget_held(self) -> None:
+        """Keep nothing in the store; it is read first, since there is nothing to write nearly always."""
+        store = self._runtime.store
+        if store is not None:
+            with self._changing:
+                if kept := held(store):
+                    let_go(store, kept)
+
+    def _apply(self, model: str, wanted: Held | None, author: Author) -> None:
         circuit = self._circuit(model)
         with self._lock:
-            self._holders[model] = (author, self._runtime.clock.time())
-            change = circuit.force(state)
+            if wanted is None:
+                self._held.pop(model, None)
+            else:
+                self._held[model] = wanted
+            change = circuit.force("auto" if wanted is None else wanted.state)
         if change is not None:
             self._runtime.emit(_event(model, change, seconds=None, author=author))
 

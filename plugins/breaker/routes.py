@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import falcon
 
 from plugins.breaker.circuit import Force
-from rom_core.errors import InvalidRequest
+from rom_core.errors import InvalidRequest, StoreUnavailable
 from rom_core.flags import Author
 from rom_core.http.author import MAX_REASON_CHARS, REASON, author_of
 from rom_core.http.body import BodySchema
@@ -65,6 +65,7 @@ class BreakerResource:
             "Holds a model's circuit open or closed, or lets it find its own state; takes a form or JSON.",
             ANSWER,
             body=BODY,
+            errors=(StoreUnavailable,),
         )
     }
 
@@ -73,7 +74,7 @@ class BreakerResource:
         self._circuits = circuits
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Force a circuit. Raises InvalidRequest for an unknown alias, state or field."""
+        """Force a circuit. Raises InvalidRequest for an unknown alias, state or field, and StoreUnavailable."""
         settings = self._runtime.current.settings
         body = read_fields(req, settings.MAX_BODY_BYTES)
         BODY.validate(body)

@@ -120,7 +120,7 @@ def test_the_admin_route_is_documented() -> None:
     post = client(bench).simulate_get("/openapi.json").json["paths"]["/admin/breaker"]["post"]
     schema = post["requestBody"]["content"]["application/json"]["schema"]
     assert set(schema["properties"]) == {"model", "state", "reason"}
-    assert set(post["responses"]) == {"200", "400", "401", "403", "404", "413", "415", "422", "429", "500"}
+    assert set(post["responses"]) == {"200", "400", "401", "403", "404", "413", "415", "422", "429", "500", "503"}
     answer = post["responses"]["200"]["content"]["application/json"]["schema"]
     assert set(force(bench, "open").json) == set(answer["properties"])
     assert set(force(bench, "auto").json) == set(answer["required"])

@@ -1,0 +1,1 @@
+"""Migrations of the breaker's tables, oldest first; each only adds."""
