@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.harness import bedrock, process
 from bench.plain import SYSTEM, loop, make_client
+from plugins.prompt_caching import PromptCaching
 from rom_core import hookspecs
 from rom_core.agent.model_call import Transport
 from rom_core.bedrock.wire import Wire
@@ -77,10 +78,10 @@ class Instant:
         return ModelReply(({"text": "ok"},), "end_turn", attempt.model.alias, attempt.usage)
 
 
-def runtime(plugins: dict[str, Any], transport: Transport | None = None, endpoint: str = "") -> Runtime:
+def runtime(plugins: dict[str, Any], transport: Transport | None = None, endpoint: str = "", **more: str) -> Runtime:
     """A runtime of these plugins alone, all on."""
     catalogue = Catalogue.of(hookspecs, **plugins)
-    environ = {"BEDROCK_ENABLED": "true", "ROM_ENV": "testing", "SYSTEM_PROMPT": SYSTEM}
+    environ = {"BEDROCK_ENABLED": "true", "ROM_ENV": "testing", "SYSTEM_PROMPT": SYSTEM, **more}
     environ |= {plugin.switch: "true" for plugin in catalogue.plugins.values()}
     settings = load_settings(catalogue.settings, catalogue.rules, root=Path("/nonexistent"), environ=environ)
     clock = SystemClock()
@@ -101,21 +102,29 @@ def main() -> None:
     with process(arguments, url_of) as (endpoint, _):
         client = make_client(endpoint)
         rom = runtime({"offers": Offers()}, endpoint=endpoint)
+        # With an advance that affords every point, so that all of its work is done.
+        caching = runtime(
+            {"offers": Offers(), "prompt_caching": PromptCaching()}, endpoint=endpoint, PROMPT_CACHING_ADVANCE_USD="100"
+        )
         rom.start()
-        print(f"\n{'tool loop':14}{'plain ms':>10}{'ROM ms':>10}{'ratio':>10}   per model call")
+        caching.start()
+        names = ("plain ms", "ROM ms", "ratio", "caching ms", "ratio")
+        print(f"\n{'tool loop':14}" + "".join(f"{name:>12}" for name in names) + "   per model call")
         for iterations, rounds in ITERATIONS.items():
             message = f"[[tools={iterations}]] the weather of the city 'Recife'"
-            plain_ms, rom_ms = [], []
+            taken: tuple[list[float], list[float], list[float]] = ([], [], [])
             for _ in range(rounds):
                 began = time.perf_counter()
                 _, calls = loop(client, message, [_TOOL.spec], lambda value: f"sun in {value.get('city')}")
-                plain_ms.append((time.perf_counter() - began) * 1000 / calls)
-                began = time.perf_counter()
-                calls = ask(rom, message)
-                rom_ms.append((time.perf_counter() - began) * 1000 / calls)
-            plain, ours = statistics.median(plain_ms), statistics.median(rom_ms)
-            print(f"{iterations:<14}{plain:10.2f}{ours:10.2f}{ours / plain:10.2f}")
+                taken[0].append((time.perf_counter() - began) * 1000 / calls)
+                for each, times in zip((rom, caching), taken[1:], strict=True):
+                    began = time.perf_counter()
+                    calls = ask(each, message)
+                    times.append((time.perf_counter() - began) * 1000 / calls)
+            plain, ours, cached = (statistics.median(times) for times in taken)
+            print(f"{iterations:<14}{plain:10.2f}{ours:10.2f}{ours / plain:10.2f}{cached:12.2f}{cached / plain:10.2f}")
         rom.stop()
+        caching.stop()
         client.close()
     _plugins()
 

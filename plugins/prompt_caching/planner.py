@@ -134,7 +134,7 @@ class Planner:
         static_known = self._memory.get(reading.static.digest)
         static_before = static_known.last_use if static_known is not None else None
         static = self._memory.use(reading.static.digest, now)
-        alive = self._recently_sent(reading, now)
+        alive = ask.call == 1 and self._recently_sent(reading, now)
         source = self._source(reading, now)
         self._memory.use(reading.ends[-1].digest, now)
         bound = self._at_most(reading)
@@ -195,7 +195,7 @@ class Planner:
 
     def _recently_sent(self, reading: Reading, now: float) -> bool:
         """Whether an earlier request ended where one of this request's messages does, within five minutes."""
-        known = [self._memory.get(end.digest) for end in reading.ends[:-1]]
+        known = (self._memory.get(end.digest) for end in reversed(reading.ends[:-1]))
         return any(one is not None and now - one.last_use < LIVES["5m"] for one in known)
 
     def _source(self, reading: Reading, now: float) -> Source | None:

@@ -157,13 +157,13 @@ def _compared(total: float, other: float) -> dict[str, float | None]:
     return {
         "usd": _rounded(other),
         "saved_usd": _rounded(other - total),
-        "saved_percent": _percent(total, other),
-        "change_percent": _percent(other, total, -1),
+        "saved_percent": _percent(other - total, other),
+        "change_percent": _percent(other - total, total),
     }
 
 
-def _percent(bill: float, against: float, sign: int = 1) -> float | None:
-    return round(sign * 100 * (1 - bill / against), 2) if against else None
+def _percent(part: float, whole: float) -> float | None:
+    return round(100 * part / whole, 2) if whole else None
 
 
 def _rounded(usd: float) -> float:

@@ -76,7 +76,7 @@ def test_the_figures_of_one_turn() -> None:
     assert found["without_caching"] == {
         "usd": 24.0,
         "saved_usd": -1.05,
-        "saved_percent": -4.37,
+        "saved_percent": -4.38,
         "change_percent": -4.19,
     }
     assert found["without_fallback"]["usd"] == 0.10 + 1.25 + 2.00 + 5.00

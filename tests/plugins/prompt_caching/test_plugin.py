@@ -9,10 +9,10 @@ import pytest
 from support import Toolkit, asks, make_runtime, make_turn, says, tool
 
 from plugins.prompt_caching import PromptCaching
-from rom_core.errors import ModelThrottled
+from rom_core.errors import ModelServerError, ModelThrottled
 from rom_core.markers import hookimpl
-from rom_core.turn import Attempt
-from rom_core.turn_values import CachePlan, ModelReply, Usage
+from rom_core.turn import Attempt, Iteration
+from rom_core.turn_values import CachePlan, ModelReply, StopLoop, TryAgain, Usage
 
 STEPS = [asks(("look", {"n": 1})), asks(("look", {"n": 2})), says("done")]
 POINT = {"cachePoint": {"type": "default"}}
@@ -115,6 +115,50 @@ def test_a_refused_request_costs_no_credit() -> None:
     status = plugin.planner.status()
     assert status["decisions"]["static_in_use"] == 1
     assert status["credit_usd"] == before
+
+
+def test_a_fallback_and_a_closing_call_are_decided_by_themselves() -> None:
+    """In a real turn: the request that another model gets is decided for that model, and the closing call has none."""
+    second = MODELS[0] | {"alias": "anthropic.second", "id": "global.second"}
+    decided: list[tuple[str, str, bool]] = []
+
+    class Watches:
+        @hookimpl
+        def rom_model_failed(self) -> TryAgain:
+            return TryAgain(model="anthropic.second")
+
+        @hookimpl
+        def rom_tools_requested(self, iteration: Iteration) -> StopLoop | None:
+            return StopLoop("guardrail_hard_limit") if iteration.number >= 3 else None
+
+        @hookimpl
+        def rom_event(self, event: Any) -> None:
+            if event.name == "attempt.finished":
+                plan = event.attempt.cache_plan
+                decided.append((event.attempt.model.alias, plan.rule, bool(plan.static or plan.moving)))
+
+    look = [replace(asks(("look", {"n": number})), usage=Usage(5000, 5)) for number in range(3)]
+    failure = ModelServerError("", kind="500")
+    end = replace(says("done"), usage=Usage(5000, 5))
+    plugin = PromptCaching()
+    runtime, transport = make_runtime(
+        look[0],
+        failure,
+        look[1],
+        look[2],
+        end,
+        plugins={"tools": Toolkit(tool()), "watches": Watches(), "prompt_caching": plugin},
+        **(SETTINGS | {"MODELS": [*MODELS, second], "MODEL_FALLBACKS": ["anthropic.second"]}),
+    )
+    runtime.run(make_turn(runtime))
+    assert decided == [
+        ("anthropic.first", "first_use", False),
+        ("anthropic.first", "later_call", True),
+        ("anthropic.second", "later_call", True),
+        ("anthropic.second", "later_call", True),
+        ("anthropic.second", "closing_call", False),
+    ]
+    assert "cachePoint" not in str(transport.requests[-1])
 
 
 def test_the_plan_stands_on_the_attempt() -> None:

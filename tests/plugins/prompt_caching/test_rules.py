@@ -159,6 +159,26 @@ def test_a_reader_reads_what_changed_in_the_middle_of_a_turn(change: str) -> Non
     assert again == Reader().read(model, request)
 
 
+def test_a_message_is_read_once_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many calls follow: a long tool loop costs what its new messages cost, not the square of it."""
+    from plugins.prompt_caching import prefixes
+
+    read: list[Any] = []
+    encode = prefixes._encode
+
+    def counting(value: Any) -> str:
+        read.append(value)
+        return encode(value)
+
+    monkeypatch.setattr(prefixes, "_encode", counting)
+    messages: list[Any] = []
+    reader = Reader()
+    for number in range(50):
+        messages = [*messages, {"role": "user", "content": [{"text": str(number)}]}]
+        reader.read("one", {"system": [{"text": "s"}], "messages": messages})
+    assert len(read) == 1 + 50
+
+
 def test_memory_is_bounded() -> None:
     """The oldest prefix goes."""
     memory = Memory()
