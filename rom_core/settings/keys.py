@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+OWN_NAMES = frozenset(("rom", "gate"))
+"""Who decides by itself, in the history of the settings and the trail of a rollout: no person is called so."""
 # As long as 128 random bits in hexadecimal, of which fewer than 8 different digits come once in ten million times.
 MIN_KEY_CHARS = 32
 _MIN_DISTINCT_CHARS = 8

@@ -9,7 +9,7 @@ from rom_core.errors import RomError, family
 from rom_core.settings.addresses import address_problem, is_loopback, origin_problem
 from rom_core.settings.declared import Rule
 from rom_core.settings.files import suggestion
-from rom_core.settings.keys import InvalidKeys, parse_api_keys, weakness_of
+from rom_core.settings.keys import OWN_NAMES, InvalidKeys, parse_api_keys, weakness_of
 from rom_core.settings.residency import FORM, anywhere, endpoint_region, leaves_residency, residency_problem
 from rom_core.settings.settings import Settings
 
@@ -63,6 +63,15 @@ def _usable_keys(name: str) -> Callable[[Settings], str | None]:
         return None
 
     return check
+
+
+def _no_name_of_ours(settings: Settings) -> str | None:
+    try:
+        names = parse_api_keys(settings.ADMIN_TOKEN)
+    except InvalidKeys:
+        return None  # the rule about that says so
+    taken = next((name for name in names if name.lower() in OWN_NAMES), None)
+    return f"{taken!r} is what the process itself is called in the history: give a person's name" if taken else None
 
 
 def _primary_known(settings: Settings) -> str | None:
@@ -199,6 +208,7 @@ CORE_RULES: tuple[Rule, ...] = (
     Rule(("API_KEYS", "ALLOW_UNAUTHENTICATED"), _keys_where_it_counts),
     Rule(("API_KEYS",), _usable_keys("API_KEYS")),
     Rule(("ADMIN_TOKEN",), _usable_keys("ADMIN_TOKEN")),
+    Rule(("ADMIN_TOKEN",), _no_name_of_ours),
     Rule(("ADMIN_TOKEN", "API_KEYS"), _differ("ADMIN_TOKEN", "API_KEYS")),
     Rule(("MODEL_PRIMARY", "MODELS"), _primary_known),
     Rule(("MODEL_FALLBACKS", "MODELS"), _fallbacks_known),

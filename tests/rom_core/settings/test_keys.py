@@ -7,9 +7,12 @@ import secrets
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import make_settings
 
-from rom_core.settings import InvalidKeys, parse_api_keys
-from rom_core.settings.keys import wrapping_of
+from plugins.canary.rollout import GATE
+from rom_core.settings import InvalidKeys, InvalidSettings, parse_api_keys
+from rom_core.settings.keys import OWN_NAMES, wrapping_of
+from rom_core.store.base import SYSTEM
 
 
 @pytest.mark.parametrize(
@@ -133,3 +136,12 @@ def test_a_key_in_quotes_among_others_is_refused() -> None:
 def test_pairs_come_back(keys: dict[str, str]) -> None:
     """Any names and keys, joined as pairs, are read as they were."""
     assert dict(parse_api_keys(",".join(f"{name}={key}" for name, key in keys.items()))) == keys
+
+
+@pytest.mark.parametrize("name", ["rom", "gate", "Gate"])
+def test_no_person_is_called_as_the_process_is(name: str) -> None:
+    """In the history and the trail `gate` and `rom` are what decides by itself; a token may not pass for that."""
+    with pytest.raises(InvalidSettings, match="what the process itself is called"):
+        make_settings(ADMIN_TOKEN=f"{name}=t1,ana=t2")
+    assert {name.lower()} <= OWN_NAMES == {SYSTEM, GATE}
+    assert make_settings(ADMIN_TOKEN="ana=t1,gates=t2")
