@@ -92,6 +92,8 @@ def _forced(body: dict[str, Any]) -> bool:
 def _thinking(model: ModelInfo, body: dict[str, Any]) -> Iterator[str]:
     fields = body.get("additionalModelRequestFields")
     setting = fields.get("thinking") if isinstance(fields, dict) else None
+    if _forced(body) and model.thinks and (setting or {}).get("type", "adaptive") != "disabled":
+        yield "Thinking may not be enabled when tool_choice forces tool use."
     if setting is None or model.thinking is None:
         return
     kind = setting.get("type") if isinstance(setting, dict) else None

@@ -85,7 +85,7 @@ class ModelCalls:
                 spent = call.requests >= limit or len(call.attempts) >= limit * _REFUSALS_PER_REQUEST
                 if attempt.emitted or spent or call.cancel.cancelled:
                     raise
-                if isinstance(error, ModelRefused) and _forget_thinking(turn, error):
+                if isinstance(error, ModelRefused) and (_forget_thinking(turn, error) or _in_another_way(turn, error)):
                     continue
                 opinion = hook.rom_model_failed(call=call, attempt=attempt, error=error)
                 decision = opinion_of("rom_model_failed", opinion, TryAgain)
@@ -190,6 +190,12 @@ def _forget_thinking(turn: Turn, error: ModelRefused) -> bool:
     logger.warning("model_call.thinking_forgotten", model=turn.model, trace_id=turn.trace_id)
     turn.messages = [without_reasoning(message) for message in turn.messages]
     return True
+
+
+def _in_another_way(turn: Turn, error: ModelRefused) -> bool:
+    """Whether the model refused the way in which it was asked for a structured answer, and there is another."""
+    sought = turn.structured
+    return isinstance(sought, StructuredAnswer) and sought.refused(turn.model, error.upstream_message)
 
 
 def build_request(attempt: Attempt) -> dict[str, Any]:

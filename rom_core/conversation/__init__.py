@@ -78,9 +78,8 @@ def normalise(request: Mapping[str, Any], *, model: ModelCapabilities, memo: Mem
     limit_cache_points(tools, system, messages[known:], supported=model.prompt_caching)
     fields = clean_fields(request.get("additionalModelRequestFields"), sampling=model.sampling)
     inference = clean_inference(request.get("inferenceConfig"), model)
-    if fields:
-        fields = fit_reasoning(fields, messages, inference, tool_config, model)
-        fit_sampling(inference, fields)
+    fields = fit_reasoning(fields or {}, messages, inference, tool_config, model)
+    fit_sampling(inference, fields)
     cleaned = {
         "messages": messages,
         "system": system,

@@ -29,11 +29,12 @@ def fit_reasoning(
     model would have to go on from a tool use that was not preceded by its own reasoning: Anthropic's models refuse such
     a history with thinking switched on, and it is what a fallback in the middle of a tool loop leaves. Adaptive
     thinking does not ask for that, and takes the place of a budget where a model decides itself how much it thinks.
+    Such a model, which may think unasked, is told not to where a tool is forced: the two exclude each other.
     """
-    if not any(name in fields for name in _SETTINGS):
-        return dict(fields)
-    choice = (tool_config or {}).get("toolChoice") or {"auto": {}}
-    unusable = model.thinking == "none" or "auto" not in choice or messages[-1]["role"] == "assistant"
+    forced = "auto" not in ((tool_config or {}).get("toolChoice") or {"auto": {}})
+    if not any(name in fields for name in _SETTINGS) and not (forced and model.thinking == "adaptive"):
+        return dict(fields) or None
+    unusable = model.thinking == "none" or forced or messages[-1]["role"] == "assistant"
     kept: dict[str, Any] = {}
     for name, value in fields.items():
         fitted = value
@@ -41,6 +42,8 @@ def fit_reasoning(
             fitted = None if unusable else _fitted(value, messages, inference.get("maxTokens"), model)
         if fitted is not None:
             kept[name] = fitted
+    if forced and model.thinking == "adaptive":
+        kept["thinking"] = {"type": "disabled"}
     return kept or None
 
 

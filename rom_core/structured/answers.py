@@ -20,6 +20,11 @@ logger = structlog.get_logger("rom.structured")
 
 _MAX_DIGITS: Final = 1000
 _FENCED: Final = re.compile(r"```[a-zA-Z]*\s*\n(.*?)```", re.DOTALL)
+# How a model says that it takes no schema, or not this one. What it is for one schema it need not be for another.
+_NOT_NATIVE: Final = (
+    *("output_config.format", "outputConfig.textFormat"),
+    *("compilation exceeded limits", "compiled grammar is too large", "Schema is too complex"),
+)
 # With these the model was kept from answering; to ask again would end the same.
 _FILTERED: Final = ("content_filtered", "guardrail_intervened", "refusal")
 _AGAIN: Final = (
@@ -45,6 +50,7 @@ class StructuredAnswer:
         self._tool = answer_tool(tool["toolSpec"]["name"] for tool in tools)
         self._trace_id = trace_id
         self._repeated = False
+        self._not_native: set[str] = set()
         self._rules: list[str] = []
         self._reason = ""
 
@@ -54,7 +60,20 @@ class StructuredAnswer:
         `closing`: now, and for nothing else. `client_tools`: some of its tools are the client's.
         """
         last = closing or self._repeated
-        self.way = ask_for(request, self._wanted, model, self._tool, last=last, client_tools=client_tools)
+        native = model.structured_output and model.alias not in self._not_native
+        tool = "" if client_tools or not model.forced_tool_choice else self._tool
+        self.way = ask_for(request, self._wanted, native=native, tool=tool, last=last)
+
+    def refused(self, alias: str, refusal: str) -> bool:
+        """Whether this model refused to take the schema, and is to be asked in another way for the rest of the turn.
+
+        Rows of MODELS say what is known; whether the service agrees, and how much of a schema it bears, it says itself.
+        """
+        if self.way != "native" or not any(words in refusal for words in _NOT_NATIVE):
+            return False
+        self._not_native.add(alias)
+        logger.warning("structured.not_native", model=alias, reason=refusal[:200], trace_id=self._trace_id)
+        return True
 
     def among(self, uses: Iterable[Mapping[str, Any]]) -> bool:
         """Whether the answer is among these uses of tools."""

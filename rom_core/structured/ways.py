@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 
 from rom_core.conversation.values import clean_name
-from rom_core.settings import Model
 from rom_core.structured.native import native_schema
 from rom_core.turn_values import ResponseFormat
 
@@ -22,16 +21,14 @@ _INSTRUCTION: Final = (
 )
 
 
-def ask_for(
-    request: dict[str, Any], wanted: ResponseFormat, model: Model, tool: str, *, last: bool, client_tools: bool
-) -> Way:
-    """Change a Converse request, before plugins and the normaliser see it, so that it asks `model` for the answer.
+def ask_for(request: dict[str, Any], wanted: ResponseFormat, *, native: bool, tool: str, last: bool) -> Way:
+    """Change a Converse request, before plugins and the normaliser see it, so that it asks for the answer.
 
-    `tool` is the name of the one that takes the answer, if it is asked for so. `last`: the model is to answer now and
-    to use no other tool. `client_tools`: the tools are the client's, who would be handed one that is ours. What of the
-    request is changed is replaced, since it may be shared.
+    `native`: the model takes a schema for its text. `tool` is the name of the one that takes the answer, "" where none
+    can be forced or the tools are the client's, who would be handed it. `last`: the model is to answer now and to use
+    no other tool. What of the request is changed is replaced, since it may be shared.
     """
-    way, text = _way(wanted, model, client_tools=client_tools)
+    way, text = _way(wanted, native=native, forced=bool(tool))
     if way == "native":
         schema = {"schema": text, "name": clean_name(wanted.name, "answer")}
         structure = {"jsonSchema": schema | ({"description": wanted.description} if wanted.description else {})}
@@ -63,7 +60,7 @@ def answer_tool(others: Iterable[str]) -> str:
     return name
 
 
-def _way(wanted: ResponseFormat, model: Model, *, client_tools: bool) -> tuple[Way, str]:
+def _way(wanted: ResponseFormat, *, native: bool, forced: bool) -> tuple[Way, str]:
     """How, and the schema as text for it.
 
     Any object at all cannot be said natively, where objects are closed, and a tool without parameters is called without
@@ -71,9 +68,9 @@ def _way(wanted: ResponseFormat, model: Model, *, client_tools: bool) -> tuple[W
     """
     if wanted.kind == "json_schema":
         text = json.dumps(wanted.schema, ensure_ascii=False)
-        if model.structured_output and (native := _native(text)) is not None:
-            return "native", native
-        if model.forced_tool_choice and not client_tools and wanted.schema.get("type") == "object":
+        if native and (closed := _native(text)) is not None:
+            return "native", closed
+        if forced and wanted.schema.get("type") == "object":
             return "tool", text
         return "instruction", text
     return "instruction", json.dumps(wanted.schema)

@@ -175,3 +175,14 @@ def test_what_cannot_be_asked_for_is_refused(server: RomServer, path: str, given
     answer = requests.post(server.url + path, json={**body, "response_format": given}, timeout=30)
     assert answer.status_code in (400, 422)
     assert answer.json()["error"]["param"] == param
+
+
+def test_a_model_that_takes_no_schema_after_all(server: RomServer, bedrock: LocalBedrock) -> None:
+    """Its row may be wrong: the service says so, and it is asked in another way within the same turn."""
+    name = "anthropic.claude-haiku-4-5-20251001-v1:0"
+    bedrock.change_model(name, structured_output=False)
+    try:
+        answer = server.chat(QUESTION, model="anthropic.claude-haiku-4-5", response_format=FORMAT).json()
+    finally:
+        bedrock.change_model(name, structured_output=True)
+    assert (json.loads(answer["reply"]), answer["structured"]) == ({"ato": "contestação", "dias": 15}, "tool")

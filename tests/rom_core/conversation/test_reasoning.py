@@ -308,3 +308,12 @@ def test_what_the_model_does_not_take_back_is_left_out() -> None:
         with pytest.raises(ModelRefused):
             again.runtime.run(again.runtime.turn(request))
         assert len(again.transport.requests) == (2 if other is refused else 1)
+
+
+def test_a_model_that_may_think_unasked_does_not_where_a_tool_is_forced() -> None:
+    """The two exclude each other; a choice of its own leaves it as it is."""
+    adaptive = ModelCapabilities(max_tokens=100, thinking="adaptive")
+    forced = normalise({"messages": [QUESTION], "toolConfig": {**TOOLS, "toolChoice": {"any": {}}}}, model=adaptive)
+    assert forced["additionalModelRequestFields"] == {"thinking": {"type": "disabled"}}
+    free = normalise({"messages": [QUESTION], "toolConfig": TOOLS}, model=adaptive)
+    assert "additionalModelRequestFields" not in free

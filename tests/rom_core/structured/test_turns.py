@@ -10,7 +10,7 @@ from resilience import Bench, server_error
 from support import MODELS, Toolkit, asks, make_turn, says, tool
 
 from plugins.guardrails import Guardrails
-from rom_core.errors import InvalidOutput, ModelServerError
+from rom_core.errors import InvalidOutput, ModelRefused, ModelServerError
 from rom_core.structured import read_format
 from rom_core.turn_values import ClientTools, ModelReply, TurnResult
 
@@ -264,3 +264,27 @@ def test_beside_tools_of_the_client_there_is_none_of_ours(row: dict[str, Any]) -
     assert (result.reply, result.stop_reason, len(result.tool_uses)) == ("", "tool_use", 1)
     answered = run(bench(says(VALID), row=row), client_tools=CLIENT_TOOLS)
     assert (answered.reply, answered.structured != "tool") == (VALID, True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "output_config.format: Extra inputs are not permitted",
+        "Schema compilation exceeded limits: Schema is too complex",
+        "The compiled grammar is too large",
+    ],
+)
+@pytest.mark.parametrize(("row", "way"), [(NATIVE, "tool"), ({**NATIVE, "forced_tool_choice": False}, "instruction")])
+def test_a_model_that_refuses_the_schema_is_asked_otherwise(row: dict[str, Any], way: str, words: str) -> None:
+    """Whatever its row says, and for the rest of the turn; any other refusal ends it."""
+    refused = ModelRefused(
+        kind="ValidationException", upstream_message=f"The model returned the following errors: {words}"
+    )
+    made = bench(refused, says(INVALID), says(VALID), row=row)
+    result = run(made)
+    assert (result.reply, result.structured) == (VALID, way)
+    assert ["outputConfig" in request for request in made.transport.requests] == [True, False, False]
+    other = bench(ModelRefused(kind="ValidationException", upstream_message="output tokens"), row=row)
+    with pytest.raises(ModelRefused):
+        run(other)
+    assert len(other.transport.requests) == 1
