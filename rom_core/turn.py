@@ -290,16 +290,16 @@ class Attempt:
     def thinking(self, piece: Mapping[str, Any]) -> None:
         """The model thinks: tell a client that asked for a stream, and show it what if it asked for that.
 
-        `piece` is reasoning as it arrives: nothing yet, or `text`, `signature` or `redactedContent`. A client to whom
-        nothing is shown hears of it once until there is text. Nothing is emitted by that: the attempt may be repeated.
+        `piece` is reasoning as it arrives: nothing yet, or `text`, `signature` or `redactedContent`. The first one, and
+        one after text, come after an event without any. Nothing is emitted by that: the attempt may be repeated.
         """
         turn = self.call.turn
         if turn.sink is None:
             return
+        if not self.told_of_thinking:
+            turn.sink("thinking", {})
         if turn.request.show_thinking and piece:
             turn.sink("thinking", dict(piece))
-        elif not self.told_of_thinking:
-            turn.sink("thinking", {})
         self.told_of_thinking = True
 
 

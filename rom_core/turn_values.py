@@ -115,7 +115,8 @@ class ChatRequest:
     """A validated request for one turn, whatever dialect it came in.
 
     `messages` are Converse messages, the last one the person's new question. `key_name` names the API key, never the
-    key itself. `show_thinking`: what a model thinks is shown. `response_format`: what the answer is to be, None for
+    key itself. `show_thinking`: what a model thinks is shown. `thinking` and `effort` are settings in the words of
+    Anthropic's API; a model takes them as far as its row says. `response_format`: what the answer is to be, None for
     text. `client_timeout` (seconds) and `client_retries` are what the client itself states of its patience and of how
     often it has asked already. None means: as the settings say. `ignored` names the fields of the body that change
     nothing here, as the client wrote them. `fingerprint` is the same for the same key, route and body, "" where repeats
@@ -138,6 +139,8 @@ class ChatRequest:
     user: str | None = None
     show_thinking: bool = False
     response_format: ResponseFormat | None = None
+    thinking: Mapping[str, Any] | None = None
+    effort: str | None = None
     key_name: str = ""
     client_timeout: float | None = None
     client_retries: int = 0

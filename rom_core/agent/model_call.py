@@ -214,9 +214,13 @@ def build_request(attempt: Attempt) -> dict[str, Any]:
     if chat.stop_sequences:
         inference["stopSequences"] = list(chat.stop_sequences)
     request: dict[str, Any] = {"messages": turn.messages, "system": system, "inferenceConfig": inference}
-    if chat.show_thinking and attempt.model.thinking in ("adaptive", "always"):
+    if chat.thinking is not None:
+        request["additionalModelRequestFields"] = {"thinking": dict(chat.thinking)}
+    elif chat.show_thinking and attempt.model.thinking in ("adaptive", "always"):
         shown = {"type": "adaptive", "display": "summarized"}
         request["additionalModelRequestFields"] = {"thinking": shown}
+    if chat.effort is not None:
+        request["outputConfig"] = {"effort": chat.effort}
     specs, clients = turn.tool_specs, chat.client_tools
     if specs:
         request["toolConfig"] = {"tools": list(specs)}

@@ -22,7 +22,7 @@ IGNORED_HEADER = "X-Rom-Ignored"
 class Dialect(Protocol):
     """How a route writes what a turn says."""
 
-    def whole(self, result: TurnResult) -> dict[str, Any]:
+    def whole(self, turn: Turn, result: TurnResult) -> dict[str, Any]:
         """The JSON object of an answer in one piece."""
 
     def event(self, turn: Turn, name: str, data: dict[str, Any]) -> bytes:
@@ -84,7 +84,7 @@ def answer(
     if result.ignored:
         resp.set_header(IGNORED_HEADER, ", ".join(result.ignored))
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = json.dumps(dialect.whole(result), ensure_ascii=False).encode()
+    resp.data = json.dumps(dialect.whole(turn, result), ensure_ascii=False).encode()
 
 
 def _do_nothing() -> None:

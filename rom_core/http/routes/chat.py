@@ -232,7 +232,7 @@ def whole_number(value: float | None) -> int | None:
 class OwnDialect:
     """The answer and the events of /api/chat."""
 
-    def whole(self, result: TurnResult) -> dict[str, Any]:
+    def whole(self, _turn: Turn, result: TurnResult) -> dict[str, Any]:
         """The turn's result as it is."""
         return result.as_dict()
 

@@ -11,7 +11,7 @@ import structlog
 from rom_core.agent.count_tokens import count_tokens
 from rom_core.errors import ModelRefused
 from rom_core.http.openapi import TURN_ERRORS, Operation
-from rom_core.http.routes.messages import check_version, parse_message, served_model
+from rom_core.http.routes.messages_request import read_request
 from rom_core.http.routes.messages_shapes import COUNT, COUNT_REQUEST
 from rom_core.runtime import Runtime
 
@@ -42,10 +42,7 @@ class CountTokensResource:
         runtime = self._runtime
         release = runtime.admit(self.route, req.context.key_name)
         try:
-            settings = runtime.current.settings
-            body = COUNT_REQUEST.read(req, settings.MAX_BODY_BYTES)
-            check_version(req, body)
-            request = parse_message(served_model(body, settings), req.context.key_name)
+            request = read_request(req, COUNT_REQUEST, runtime.current.settings)
             turn = runtime.turn(request, route=self.route, accepted_at=req.context.accepted_at)
             now = runtime.clock.monotonic()
             ask = self._asked_again_at.get(turn.model, now) <= now

@@ -7,30 +7,25 @@ it. Both versions of the API are served; a beta that a client names in `anthropi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import falcon
 
-from rom_core.errors import InvalidRequest
 from rom_core.http.answer import answer
 from rom_core.http.error_styles import envelope_of
 from rom_core.http.openapi import TURN_ERRORS, Operation
-from rom_core.http.routes.chat import NEEDS_TEXT, whole_number
+from rom_core.http.routes.messages_request import read_request
 from rom_core.http.routes.messages_shapes import MESSAGE, MESSAGE_REQUEST
-from rom_core.http.routes.openai import DEFAULT_MODEL
 from rom_core.http.routes.openai_shapes import BESIDES
 from rom_core.http.sse import sse_event
 from rom_core.runtime import Runtime
-from rom_core.settings import Settings
-from rom_core.telemetry.ids import new_id
 from rom_core.turn import Turn
 from rom_core.turn_values import ChatRequest, TurnResult, Usage
 
-VERSIONS = ("2023-06-01", "2026-10-21")
-# From this version on the API refuses them for every model.
-_NO_SAMPLING_VERSION = "2026-10-21"
-_SAMPLING = ("temperature", "top_p", "top_k")
+PING = sse_event({"type": "ping"}, "ping")
 # Bedrock's stop reasons that are Anthropic's too, or have another name there; ours are end_turn.
 _STOP_REASONS: Mapping[str, str] = {
     "end_turn": "end_turn",
@@ -43,116 +38,45 @@ _STOP_REASONS: Mapping[str, str] = {
 }
 
 
-def check_version(req: falcon.Request, body: Mapping[str, Any]) -> None:
-    """Raise InvalidRequest for a version of the API that does not exist, or for what the one named refuses.
-
-    A client that names none is served as one of the older version.
-    """
-    version = req.get_header("anthropic-version") or VERSIONS[0]
-    if version not in VERSIONS:
-        raise InvalidRequest(f"anthropic-version: must be one of {', '.join(VERSIONS)}", param="anthropic-version")
-    if version < _NO_SAMPLING_VERSION:
-        return
-    for name in _SAMPLING:
-        if body.get(name) is not None:
-            raise InvalidRequest(f"{name}: not taken with anthropic-version {version}", param=name)
-    for index, message in enumerate(body["messages"]):
-        if message["role"] == "user" and isinstance(message["content"], list):
-            for number, block in enumerate(message["content"]):
-                if block.get("citations"):
-                    field = f"messages.{index}.content.{number}.citations"
-                    raise InvalidRequest(f"{field}: must be empty in a user's message", param=field)
-
-
-def served_model(body: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """`body` with the primary model in the place of `default`."""
-    if body["model"] == DEFAULT_MODEL and DEFAULT_MODEL not in settings.models:
-        body["model"] = settings.MODEL_PRIMARY
-    return body
-
-
-def parse_message(body: Mapping[str, Any], key_name: str) -> ChatRequest:
-    """The request of a body that MESSAGE_REQUEST accepts.
-
-    Blocks without text are passed over, and so are messages without any. Raises InvalidRequest if the last message is
-    not the user's, or says nothing.
-    """
-    system = _texts(body.get("system"))
-    messages: list[dict[str, Any]] = []
-    for message in body["messages"]:
-        texts = _texts(message["content"])
-        if message["role"] == "system":
-            system += texts
-        elif texts:
-            messages.append({"role": message["role"], "content": [{"text": text} for text in texts]})
-        elif message["role"] == "user" and message is body["messages"][-1]:
-            field = f"messages.{len(body['messages']) - 1}.content"
-            raise InvalidRequest(f"{field}: {NEEDS_TEXT}", param=field)
-    if not messages or messages[-1]["role"] != "user":
-        raise InvalidRequest("messages: the last one must be the user's; an answer cannot be begun", param="messages")
-    model = body["model"]
-    return ChatRequest(
-        messages=tuple(messages),
-        conversation_id=body.get("conversation_id") or f"conv-{new_id()}",
-        system="\n\n".join(system),
-        model=model,
-        mode=body.get("mode", "standard"),
-        stream=body.get("stream", False),
-        max_tokens=whole_number(body.get("max_tokens")),
-        temperature=body.get("temperature"),
-        user=(body.get("metadata") or {}).get("user_id") or None,
-        key_name=key_name,
-    )
-
-
-def _texts(content: Any) -> list[str]:
-    """The texts of a content that are not blank."""
-    texts = [content] if isinstance(content, str) else [block["text"] for block in content or ()]
-    return [text for text in texts if text.strip()]
-
-
 class MessagesDialect:
-    """One answer as a message, or as its events; it knows which block is open, so that each turn has its own."""
+    """One answer as a message, or as its events; it knows which block is open, so that each turn has its own.
+
+    What a model has thought is shown if the request has `thinking`. It is signed for the client to send back only where
+    the conversation that the client has is the one that the model saw: not where the server's own tools ran in between.
+    """
 
     def __init__(self) -> None:
-        self._begun = False
+        self._index = -1
+        self._open = ""
 
-    def whole(self, result: TurnResult) -> dict[str, Any]:
-        """The message."""
+    def whole(self, turn: Turn, result: TurnResult) -> dict[str, Any]:
+        """The message: what was thought, what was said, the tools that the client is to run."""
         return {
             "id": message_id(result.id),
             "type": "message",
             "role": "assistant",
             "model": result.model,
-            "content": [{"type": "text", "text": result.reply}],
-            **_stop(result.stop_reason),
+            "content": [
+                *_thoughts(turn),
+                *([{"type": "text", "text": result.reply}] if result.reply else ()),
+                *({"type": "tool_use", **use} for use in result.tool_uses),
+            ],
+            **_stop(turn, result.stop_reason),
             "usage": usage_object(result.usage),
             "rom": _besides(result.as_dict()),
         }
 
     def event(self, turn: Turn, name: str, data: dict[str, Any]) -> bytes:
-        """Events for start, delta, done and error; the server's tools run unseen."""
+        """Events for start, thinking, delta, done and error; the server's tools run unseen."""
         if name == "start":
-            return self._start(turn) + sse_event({"type": "ping"}, "ping")
+            return self._start(turn) + PING
+        if name == "thinking":
+            return self._thinking(turn, data)
         if name == "delta":
-            return self._open() + _event("content_block_delta", index=0, delta=_text_delta(data["text"]))
+            return self._begin("text", text="") + self._delta("text_delta", text=data["text"])
         if name == "error":
             return sse_event(envelope_of(data), "error")
-        if name != "done":
-            return b""
-        return b"".join(
-            (
-                self._open(),
-                _event("content_block_stop", index=0),
-                _event(
-                    "message_delta",
-                    delta=_stop(data["stop_reason"]),
-                    usage=usage_object(turn.usage),
-                    rom=_besides(data),
-                ),
-                _event("message_stop"),
-            )
-        )
+        return self._done(turn, data) if name == "done" else b""
 
     def _start(self, turn: Turn) -> bytes:
         message = {
@@ -161,32 +85,102 @@ class MessagesDialect:
             "role": "assistant",
             "model": turn.model,
             "content": [],
-            **_stop(None),
+            **_stop(turn, None),
             "usage": usage_object(Usage()),
         }
         return _event("message_start", message=message)
 
-    def _open(self) -> bytes:
-        """The start of the block, if it has not been said."""
-        if self._begun:
+    def _thinking(self, turn: Turn, piece: Mapping[str, Any]) -> bytes:
+        """What is thought, where it is asked for; to everybody else the model is at work."""
+        if not turn.request.show_thinking:
+            return PING
+        if "redactedContent" in piece:
+            if not _signs(turn):
+                return b""
+            return self._begin("redacted_thinking", data=_encoded(piece["redactedContent"])) + self._end()
+        if "text" in piece:
+            begun = self._begin("thinking", thinking="", signature="")
+            return begun + self._delta("thinking_delta", thinking=piece["text"])
+        if "signature" in piece and _signs(turn):
+            begun = self._begin("thinking", thinking="", signature="")
+            return begun + self._delta("signature_delta", signature=piece["signature"]) + self._end()
+        # It begins to think, perhaps anew after a failure: what was thought before is another block.
+        return self._end() if self._open == "thinking" else PING
+
+    def _done(self, turn: Turn, data: dict[str, Any]) -> bytes:
+        written = [self._end()]
+        for use in data.get("tool_uses", ()):
+            written += [
+                self._begin("tool_use", id=use["id"], name=use["name"], input={}),
+                self._delta("input_json_delta", partial_json=json.dumps(use["input"], ensure_ascii=False)),
+                self._end(),
+            ]
+        stop, usage = _stop(turn, data["stop_reason"]), usage_object(turn.usage)
+        written += [
+            _event("message_delta", delta=stop, usage=usage, rom=_besides(data)),
+            _event("message_stop"),
+        ]
+        return b"".join(written)
+
+    def _begin(self, kind: str, **members: Any) -> bytes:
+        """The start of a block of this kind, unless such a one is open."""
+        if self._open == kind:
             return b""
-        self._begun = True
-        return _event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+        ended = self._end()
+        self._open = kind
+        self._index += 1
+        return ended + _event("content_block_start", index=self._index, content_block={"type": kind, **members})
+
+    def _delta(self, kind: str, **members: Any) -> bytes:
+        return _event("content_block_delta", index=self._index, delta={"type": kind, **members})
+
+    def _end(self) -> bytes:
+        """The end of the block that is open."""
+        if not self._open:
+            return b""
+        self._open = ""
+        return _event("content_block_stop", index=self._index)
+
+
+def _thoughts(turn: Turn) -> Iterator[dict[str, Any]]:
+    """The blocks of what was thought in a turn that ended, as the client may see them and send them back."""
+    if not turn.request.show_thinking:
+        return
+    signs = _signs(turn)
+    for message in turn.messages[len(turn.request.messages) :]:
+        for block in message["content"]:
+            thought = block.get("reasoningContent", {})
+            text = thought.get("reasoningText")
+            if text is not None:
+                signature = text.get("signature", "") if signs else ""
+                yield {"type": "thinking", "thinking": text.get("text", ""), "signature": signature}
+            elif signs and "redactedContent" in thought:
+                yield {"type": "redacted_thinking", "data": _encoded(thought["redactedContent"])}
+
+
+def _signs(turn: Turn) -> bool:
+    """Whether the model answers in one round, so that what it signs still holds when the client sends it back."""
+    return turn.request.client_tools is not None or not turn.snapshot.tools
+
+
+def _encoded(data: Any) -> str:
+    return base64.b64encode(data).decode() if isinstance(data, bytes) else str(data)
 
 
 def _event(kind: str, **members: Any) -> bytes:
     return sse_event({"type": kind, **members}, kind)
 
 
-def _text_delta(text: str) -> dict[str, str]:
-    return {"type": "text_delta", "text": text}
+def _stop(turn: Turn, reason: str | None) -> dict[str, Any]:
+    """The three members that say why an answer ended; before its end all are null.
 
-
-def _stop(reason: str | None) -> dict[str, Any]:
-    """The three members that say why an answer ended; before its end all are null."""
+    Bedrock does not say which sequence it was: with one there is no doubt.
+    """
     shown = None if reason is None else _STOP_REASONS.get(reason, "end_turn")
     details = {"type": "refusal", "category": None, "explanation": None} if shown == "refusal" else None
-    return {"stop_reason": shown, "stop_sequence": None, "stop_details": details}
+    stops = turn.request.stop_sequences
+    sequence = stops[0] if shown == "stop_sequence" and len(stops) == 1 else None
+    return {"stop_reason": shown, "stop_sequence": sequence, "stop_details": details}
 
 
 def message_id(turn_id: str) -> str:
@@ -238,7 +232,4 @@ class MessagesResource:
         answer(self._runtime, req, resp, self.route, self._read)
 
     def _read(self, req: falcon.Request) -> tuple[ChatRequest, MessagesDialect]:
-        settings = self._runtime.current.settings
-        body = MESSAGE_REQUEST.read(req, settings.MAX_BODY_BYTES)
-        check_version(req, body)
-        return parse_message(served_model(body, settings), req.context.key_name), MessagesDialect()
+        return read_request(req, MESSAGE_REQUEST, self._runtime.current.settings), MessagesDialect()

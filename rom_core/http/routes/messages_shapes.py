@@ -14,31 +14,102 @@ _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 _UNSUPPORTED = "not supported here"
 NO_MEDIA = "images and documents are not read on this route; send their text"
-_CACHE_CONTROL = nullable(
-    {
-        "type": "object",
-        "description": "the server places cache points by itself",
-        "required": ["type"],
-        "properties": {"type": {"enum": ["ephemeral"]}, "ttl": {"enum": ["5m", "1h"]}},
-    }
+MAX_TOOLS = 256
+# They may stand in a request, and change nothing here; the answer names them.
+IGNORED = ("cache_control", "context_management", "diagnostics", "service_tier", "speed", "top_k", "user_profile_id")
+IGNORED_OF_BLOCK = ("cache_control",)
+IGNORED_OF_TOOL = (
+    "allowed_callers",
+    "cache_control",
+    "defer_loading",
+    "eager_input_streaming",
+    "input_examples",
+    "strict",
 )
-_TEXT_BLOCK = {
-    "type": "object",
-    "additionalProperties": False,
-    "required": ["type", "text"],
-    "properties": {
-        "type": {"enum": ["text"], REFUSAL: f"must be text: {NO_MEDIA}"},
-        "text": _TEXT,
-        "cache_control": _CACHE_CONTROL,
-        "citations": nullable({"type": "array", "description": "of an answer that is sent back; passed over"}),
-    },
+
+
+def _ignored(names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: {"description": "changes nothing here"} for name in names}
+
+
+_NAME = {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"}
+_ID = {"type": "string", "minLength": 1, "maxLength": 256}
+Kinds = Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]]
+
+
+def _block(kinds: Kinds) -> dict[str, Any]:
+    """A block of one of these types, each with its own fields and nobody else's."""
+    rules = []
+    for kind, (fields, required) in kinds.items():
+        known = {"type": {}, **fields, **_ignored(IGNORED_OF_BLOCK)}
+        rules.append(
+            {
+                "if": {"required": ["type"], "properties": {"type": {"enum": [kind]}}},
+                "then": {"required": list(required), "additionalProperties": False, "properties": known},
+            }
+        )
+    refusal = f"must be one of {', '.join(kinds)}: {NO_MEDIA}"
+    return {
+        "type": "object",
+        "required": ["type"],
+        "properties": {"type": {"enum": list(kinds), REFUSAL: refusal}},
+        "allOf": rules,
+    }
+
+
+def _content(kinds: Kinds) -> dict[str, Any]:
+    return {"type": ["string", "array"], "items": _block(kinds), REFUSAL: "must be text, or a list of blocks"}
+
+
+_CITATIONS = nullable({"type": "array", "description": "of an answer that is sent back; passed over"})
+_TEXT_KINDS: Kinds = {"text": ({"text": _TEXT, "citations": _CITATIONS}, ("text",))}
+_TEXTS = _content(_TEXT_KINDS)
+_RESULT = {"tool_use_id": _ID, "content": nullable(_TEXTS), "is_error": nullable({"type": "boolean"})}
+_KINDS: Kinds = {
+    **_TEXT_KINDS,
+    "tool_use": ({"id": _ID, "name": _NAME, "input": {"type": "object"}, "caller": {}}, ("id", "name", "input")),
+    "tool_result": (_RESULT, ("tool_use_id",)),
+    "thinking": ({"thinking": _TEXT, "signature": nullable(_TEXT)}, ("thinking",)),
+    "redacted_thinking": ({"data": _TEXT}, ("data",)),
 }
-_TEXTS = {"type": ["string", "array"], "items": _TEXT_BLOCK, REFUSAL: "must be text, or a list of blocks"}
 _MESSAGE = {
     "type": "object",
     "additionalProperties": False,
     "required": ["role", "content"],
-    "properties": {"role": {"enum": ["user", "assistant", "system"]}, "content": _TEXTS},
+    "properties": {"role": {"enum": ["user", "assistant", "system"]}, "content": _content(_KINDS)},
+}
+_TOOL = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name", "input_schema"],
+    "properties": {
+        "type": nullable({"enum": ["custom"], REFUSAL: "only tools with a schema of the client's are served"}),
+        "name": _NAME,
+        "description": nullable(_TEXT),
+        "input_schema": {"type": "object", "description": "a JSON Schema of type object"},
+        **_ignored(IGNORED_OF_TOOL),
+    },
+}
+_TOOL_CHOICE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["type"],
+    "properties": {
+        "type": {"enum": ["auto", "any", "tool", "none"]},
+        "name": _NAME,
+        "disable_parallel_tool_use": {"type": "boolean"},
+    },
+}
+_THINKING = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["type"],
+    "properties": {
+        "type": {"enum": ["enabled", "adaptive", "disabled", "between_tools"]},
+        "budget_tokens": {"type": "integer", "minimum": 1024, "maximum": 1_000_000},
+        "display": nullable({"enum": ["summarized", "omitted", "full"]}),
+    },
+    "description": "what the model thinks is shown then; as far as it takes the setting",
 }
 _NOTHING: Mapping[str, Any] = {"type": "null"}
 _CONVERSATION: Mapping[str, Any] = {
@@ -48,9 +119,27 @@ _CONVERSATION: Mapping[str, Any] = {
         "maxLength": MAX_ALIAS_CHARS,
         "description": "an alias of MODELS; `default`: MODEL_PRIMARY",
     },
-    "messages": {"type": "array", "minItems": 1, "maxItems": 1000, "items": _MESSAGE},
-    "system": {**_TEXTS, "description": "appended to SYSTEM_PROMPT, never replaces it"},
-    "cache_control": _CACHE_CONTROL,
+    "messages": {"type": "array", "minItems": 1, "maxItems": 10_000, "items": _MESSAGE},
+    "system": nullable({**_TEXTS, "description": "appended to SYSTEM_PROMPT, never replaces it"}),
+    "tools": nullable({"type": "array", "maxItems": MAX_TOOLS, "items": _TOOL}),
+    "tool_choice": nullable(_TOOL_CHOICE),
+    "thinking": nullable(_THINKING),
+    "output_config": nullable(
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "effort": nullable({"enum": ["low", "medium", "high", "xhigh", "max"]}),
+                "format": {**_NOTHING, REFUSAL: _UNSUPPORTED},
+            },
+        }
+    ),
+    "mcp_servers": nullable(
+        {"type": "array", "maxItems": 0, REFUSAL: "the server connects to no server that a request names"}
+    ),
+    "container": {**_NOTHING, REFUSAL: _UNSUPPORTED},
+    "inference_geo": {**_NOTHING, REFUSAL: "where models run is the server's setting (DATA_RESIDENCY)"},
+    **_ignored(IGNORED),
 }
 MESSAGE_REQUEST = BodySchema(
     {
@@ -60,8 +149,10 @@ MESSAGE_REQUEST = BodySchema(
         "properties": {
             **_CONVERSATION,
             "max_tokens": _OURS["max_tokens"],
-            "stream": {"type": "boolean"},
-            "temperature": {**_OURS["temperature"], REFUSAL: "must be a number from 0 to 1"},
+            "stream": nullable({"type": "boolean"}),
+            "temperature": nullable({**_OURS["temperature"], REFUSAL: "must be a number from 0 to 1"}),
+            "top_p": nullable({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
+            "stop_sequences": nullable({"type": "array", "maxItems": 100, "items": _TEXT}),
             "metadata": nullable(
                 {
                     "type": "object",
@@ -69,7 +160,6 @@ MESSAGE_REQUEST = BodySchema(
                     "properties": {"user_id": nullable({**_TEXT, "maxLength": 256})},
                 }
             ),
-            "service_tier": {"enum": ["auto", "standard_only"], REFUSAL: "the server chooses the tier"},
             "conversation_id": _OURS["conversation_id"],
             "mode": _OURS["mode"],
         },
@@ -128,7 +218,7 @@ MESSAGE: Mapping[str, Any] = {
             "items": {
                 "type": "object",
                 "required": ["type"],
-                "properties": {"type": {"enum": ["text"]}, "text": _TEXT},
+                "properties": {"type": {"enum": ["text", "tool_use", "thinking", "redacted_thinking"]}},
             },
         },
         "stop_reason": {"enum": list(STOP_REASONS)},

@@ -45,7 +45,7 @@ class OpenAIDialect:
     created: int
     include_usage: bool = False
 
-    def whole(self, result: TurnResult) -> dict[str, Any]:
+    def whole(self, _turn: Turn, result: TurnResult) -> dict[str, Any]:
         """The chat.completion object."""
         message: dict[str, Any] = {"role": "assistant", "content": result.reply, "refusal": None}
         reason = finish_reason(result.stop_reason)

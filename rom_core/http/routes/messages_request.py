@@ -1,0 +1,193 @@
+"""A request of Anthropic's Messages API as a turn: messages, tools, thinking, and what changes nothing here."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import falcon
+
+from rom_core.errors import InvalidRequest
+from rom_core.http.body import BodySchema, invalid, read_json
+from rom_core.http.routes.chat import NEEDS_TEXT, whole_number
+from rom_core.http.routes.messages_shapes import IGNORED, IGNORED_OF_BLOCK, IGNORED_OF_TOOL
+from rom_core.http.routes.openai import DEFAULT_MODEL
+from rom_core.settings import Settings
+from rom_core.telemetry.ids import new_id
+from rom_core.turn_values import ChatRequest, ClientTools
+
+Body = Mapping[str, Any]
+VERSIONS = ("2023-06-01", "2026-10-21")
+# From this version on the API refuses them for every model.
+_NO_SAMPLING_VERSION = "2026-10-21"
+_SAMPLING = ("temperature", "top_p", "top_k")
+_CHOICES: Mapping[str, dict[str, Any]] = {"auto": {"auto": {}}, "any": {"any": {}}}
+
+
+def read_request(req: falcon.Request, schema: BodySchema, settings: Settings) -> ChatRequest:
+    """The turn that a body asks for.
+
+    Of a client that names betas, fields that nobody here knows are passed over and named as ignored. Raises as
+    `BodySchema.read`, and InvalidRequest with all that is wrong.
+    """
+    body = read_json(req, settings.MAX_BODY_BYTES)
+    unknown: list[str] = []
+    if isinstance(body, dict) and req.get_header("anthropic-beta"):
+        unknown = [name for name in body if name not in schema.schema["properties"]]
+        body = {name: value for name, value in body.items() if name not in unknown}
+    schema.validate(body)
+    _check_version(req, body)
+    if body["model"] == DEFAULT_MODEL and DEFAULT_MODEL not in settings.models:
+        body["model"] = settings.MODEL_PRIMARY
+    return parse_message(body, req.context.key_name, unknown)
+
+
+def _check_version(req: falcon.Request, body: Body) -> None:
+    """Raise InvalidRequest for a version of the API that does not exist, or for what the one named refuses.
+
+    A client that names none is served as one of the older version.
+    """
+    version = req.get_header("anthropic-version") or VERSIONS[0]
+    if version not in VERSIONS:
+        raise InvalidRequest(f"anthropic-version: must be one of {', '.join(VERSIONS)}", param="anthropic-version")
+    if version < _NO_SAMPLING_VERSION:
+        return
+    problems = [(name, f"not taken with anthropic-version {version}") for name in _SAMPLING if body.get(name)]
+    for index, message in enumerate(body["messages"]):
+        blocks = message["content"] if message["role"] == "user" and isinstance(message["content"], list) else ()
+        cited = (number for number, block in enumerate(blocks) if block.get("citations"))
+        problems += [(f"messages.{index}.content.{n}.citations", "must be empty in a user's message") for n in cited]
+    if problems:
+        raise invalid(problems)
+
+
+def parse_message(body: Body, key_name: str, unknown: Iterable[str] = ()) -> ChatRequest:
+    """The request of a body that MESSAGE_REQUEST or COUNT_REQUEST accepts.
+
+    Blocks without text are passed over, and so are messages without anything. Raises InvalidRequest, with all that is
+    wrong: blocks in the wrong role, tools that contradict each other, nothing of the user's at the end.
+    """
+    given = {name: value for name, value in body.items() if value is not None}
+    problems = [*_contradictions(given)]
+    system = [block["text"] for block in _blocks(given.get("system")) if block["text"].strip()]
+    messages: list[dict[str, Any]] = []
+    last = len(given["messages"]) - 1
+    for index, message in enumerate(given["messages"]):
+        role, blocks = message["role"], _blocks(message["content"])
+        if role == "system":
+            system += [block["text"] for block in blocks if block.get("text", "").strip()]
+        elif content := [made for block in blocks if (made := _converse(block)) is not None]:
+            messages.append({"role": role, "content": content})
+        elif role == "user" and index == last:
+            problems.append((f"messages.{index}.content", NEEDS_TEXT))
+    if not problems and (not messages or messages[-1]["role"] != "user"):
+        problems.append(("messages", "the last one must be the user's; an answer cannot be begun"))
+    if problems:
+        raise invalid(problems)
+    thinking = given.get("thinking")
+    return ChatRequest(
+        messages=tuple(messages),
+        conversation_id=given.get("conversation_id") or f"conv-{new_id()}",
+        system="\n\n".join(system),
+        model=given["model"],
+        mode=given.get("mode", "standard"),
+        stream=given.get("stream", False),
+        max_tokens=whole_number(given.get("max_tokens")),
+        temperature=given.get("temperature"),
+        top_p=given.get("top_p"),
+        stop_sequences=tuple(stop for stop in given.get("stop_sequences", ()) if stop.strip()),
+        client_tools=_client_tools(given),
+        thinking=thinking,
+        effort=(given.get("output_config") or {}).get("effort"),
+        show_thinking=bool(thinking) and thinking["type"] != "disabled" and thinking.get("display") != "omitted",
+        ignored=tuple(dict.fromkeys((*unknown, *_ignored(given)))),
+        user=(given.get("metadata") or {}).get("user_id") or None,
+        key_name=key_name,
+    )
+
+
+def _blocks(content: Any) -> list[Body]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content or ())
+
+
+def _contradictions(given: Body) -> Iterator[tuple[str, str]]:
+    """What the schema cannot say, as pairs of field and reason."""
+    for index, message in enumerate(given["messages"]):
+        for number, block in enumerate(_blocks(message["content"])):
+            belongs = _ROLES.get(block["type"])
+            if belongs is not None and belongs != message["role"]:
+                yield f"messages.{index}.content.{number}.type", f"{block['type']} belongs to the role {belongs}"
+    names = [tool["name"] for tool in given.get("tools", ())]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield f"tools.{index}.name", "is the name of another tool, too"
+    choice = given.get("tool_choice", {"type": "auto"})
+    if choice["type"] == "tool" and choice.get("name") not in names:
+        yield "tool_choice.name", "names no tool of the request"
+    elif choice["type"] == "any" and not names:
+        yield "tool_choice", "needs tools"
+
+
+_ROLES = {
+    "tool_use": "assistant",
+    "thinking": "assistant",
+    "redacted_thinking": "assistant",
+    "tool_result": "user",
+}
+
+
+def _converse(block: Body) -> dict[str, Any] | None:
+    """A block as Converse has it; None for one that says nothing, and for thinking that nobody has signed."""
+    kind = block["type"]
+    if kind == "text":
+        return {"text": block["text"]} if block["text"].strip() else None
+    if kind == "tool_use":
+        return {"toolUse": {"toolUseId": block["id"], "name": block["name"], "input": block["input"]}}
+    if kind == "tool_result":
+        said = [{"text": one["text"]} for one in _blocks(block.get("content")) if one["text"].strip()]
+        status = "error" if block.get("is_error") else "success"
+        return {"toolResult": {"toolUseId": block["tool_use_id"], "content": said, "status": status}}
+    if kind == "thinking":
+        signed = {"text": block["thinking"], "signature": block.get("signature") or ""}
+        return {"reasoningContent": {"reasoningText": signed}} if signed["signature"] else None
+    try:
+        return {"reasoningContent": {"redactedContent": base64.b64decode(block["data"], validate=True)}}
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _client_tools(given: Body) -> ClientTools | None:
+    if not given.get("tools"):
+        return None
+    choice = given.get("tool_choice", {"type": "auto"})
+    named = {"tool": {"name": choice["name"]}} if choice["type"] == "tool" else None
+    return ClientTools(
+        specs=tuple(_spec(tool) for tool in given["tools"]),
+        choice=named or _CHOICES.get(choice["type"]),
+        parallel=not choice.get("disable_parallel_tool_use"),
+        offered=choice["type"] != "none",
+    )
+
+
+def _spec(tool: Body) -> dict[str, Any]:
+    description = {"description": tool["description"]} if (tool.get("description") or "").strip() else {}
+    schema = {**tool["input_schema"], "type": "object"}
+    return {"toolSpec": {"name": tool["name"], **description, "inputSchema": {"json": schema}}}
+
+
+def _ignored(given: Body) -> Iterator[str]:
+    """The names of fields that say something and change nothing here."""
+    yield from _saying(given, IGNORED)
+    parts = {"system": given.get("system"), **{f"messages.{n}": m["content"] for n, m in enumerate(given["messages"])}}
+    for name, content in parts.items():
+        before = "system." if name == "system" else "messages.content."
+        for block in _blocks(content):
+            yield from _saying(block, IGNORED_OF_BLOCK, before)
+    for tool in given.get("tools", ()):
+        yield from _saying(tool, IGNORED_OF_TOOL, "tools.")
+
+
+def _saying(given: Body, names: Iterable[str], before: str = "") -> list[str]:
+    return [f"{before}{name}" for name in names if given.get(name) not in (None, False, "", [], {})]
