@@ -225,3 +225,23 @@ def test_thinking_that_nobody_asked_for_is_not_shown(server: RomServer, client: 
     kinds = [json.loads(line[6:])["type"] for line in raw.split("\n") if line.startswith("data: ")]
     assert kinds[:3] == ["message_start", "ping", "ping"]
     assert '"thinking"' not in raw
+
+
+@pytest.mark.parametrize("model", [MODEL, NEWEST])
+def test_an_answer_that_satisfies_a_schema(client: anthropic.Anthropic, bedrock: LocalBedrock, model: str) -> None:
+    """output_config.format, as the official client has it: the text is JSON of that form."""
+    schema = {"type": "object", "properties": {"town": {"type": "string"}}, "required": ["town"]}
+    asked: Any = {"format": {"type": "json_schema", "schema": schema}, "effort": "low"}
+    answer = ask(client, {"role": "user", "content": "Onde?"}, model=model, tools=[], output_config=asked)
+    assert isinstance(json.loads(answer.content[0].text)["town"], str)
+    assert answer.stop_reason == "end_turn"
+    sent = bedrock.requests[-1].body.get("outputConfig", {})
+    assert sent.get("effort") == ("low" if model == NEWEST else None)
+
+
+def test_a_schema_that_cannot_be_used_is_refused_by_its_field(server: RomServer) -> None:
+    """With the path that the client has written."""
+    asked = {"format": {"type": "json_schema", "schema": {"$ref": "https://example.org/x"}}}
+    body = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "oi"}], "output_config": asked}
+    answer = requests.post(f"{server.url}/v1/messages", json=body, headers={"x-api-key": KEY}, timeout=10)
+    assert (answer.status_code, answer.json()["rom"]["param"]) == (400, "output_config.format.schema")

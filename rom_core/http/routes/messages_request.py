@@ -15,8 +15,9 @@ from rom_core.http.routes.chat import NEEDS_TEXT, whole_number
 from rom_core.http.routes.messages_shapes import IGNORED, IGNORED_OF_BLOCK, IGNORED_OF_TOOL
 from rom_core.http.routes.openai import DEFAULT_MODEL
 from rom_core.settings import Settings
+from rom_core.structured import read_format
 from rom_core.telemetry.ids import new_id
-from rom_core.turn_values import ChatRequest, ClientTools
+from rom_core.turn_values import ChatRequest, ClientTools, ResponseFormat
 
 Body = Mapping[str, Any]
 VERSIONS = ("2023-06-01", "2026-10-21")
@@ -101,6 +102,7 @@ def parse_message(body: Body, key_name: str, unknown: Iterable[str] = ()) -> Cha
         client_tools=_client_tools(given),
         thinking=thinking,
         effort=(given.get("output_config") or {}).get("effort"),
+        response_format=_format(given),
         show_thinking=bool(thinking) and thinking["type"] != "disabled" and thinking.get("display") != "omitted",
         ignored=tuple(dict.fromkeys((*unknown, *_ignored(given)))),
         user=(given.get("metadata") or {}).get("user_id") or None,
@@ -156,6 +158,20 @@ def _converse(block: Body) -> dict[str, Any] | None:
         return {"reasoningContent": {"redactedContent": base64.b64decode(block["data"], validate=True)}}
     except (binascii.Error, ValueError):
         return None
+
+
+def _format(given: Body) -> ResponseFormat | None:
+    """What the answer is to be; an earlier beta had the field at the top."""
+    path, asked = "output_config.format", (given.get("output_config") or {}).get("format")
+    if asked is None:
+        path, asked = "output_format", given.get("output_format")
+    if asked is None:
+        return None
+    try:
+        return read_format({"type": "json_schema", "json_schema": {"schema": asked["schema"]}})
+    except InvalidRequest as error:
+        reason = error.detail.partition(": ")[2]
+        raise InvalidRequest(f"{path}.schema: {reason}", param=f"{path}.schema") from None
 
 
 def _client_tools(given: Body) -> ClientTools | None:

@@ -111,6 +111,15 @@ _THINKING = {
     },
     "description": "what the model thinks is shown then; as far as it takes the setting",
 }
+_FORMAT = nullable(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["type", "schema"],
+        "properties": {"type": {"enum": ["json_schema"]}, "schema": {"type": "object"}, "name": nullable(_TEXT)},
+        "description": "a JSON Schema that the answer satisfies; references lead within it",
+    }
+)
 _NOTHING: Mapping[str, Any] = {"type": "null"}
 _CONVERSATION: Mapping[str, Any] = {
     "model": {
@@ -130,10 +139,11 @@ _CONVERSATION: Mapping[str, Any] = {
             "additionalProperties": False,
             "properties": {
                 "effort": nullable({"enum": ["low", "medium", "high", "xhigh", "max"]}),
-                "format": {**_NOTHING, REFUSAL: _UNSUPPORTED},
+                "format": _FORMAT,
             },
         }
     ),
+    "output_format": _FORMAT,
     "mcp_servers": nullable(
         {"type": "array", "maxItems": 0, REFUSAL: "the server connects to no server that a request names"}
     ),
