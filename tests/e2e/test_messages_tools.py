@@ -200,7 +200,7 @@ def test_signed_thinking_goes_back_as_it_came(client: anthropic.Anthropic, bedro
     if stream:
         given: Any = {"max_tokens": 2000, "messages": [question], "tools": [WEATHER, LOOK], **options}
         with client.messages.stream(**given) as events:
-            asked = events.get_final_message()
+            asked: Any = events.get_final_message()
     else:
         asked = ask(client, question, **options)
     thought = asked.content[0]

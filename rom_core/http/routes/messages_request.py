@@ -87,7 +87,7 @@ def parse_message(body: Body, key_name: str, unknown: Iterable[str] = ()) -> Cha
         problems.append(("messages", "the last one must be the user's; an answer cannot be begun"))
     if problems:
         raise invalid(problems)
-    thinking = given.get("thinking")
+    thinking: Body = given.get("thinking") or {}
     return ChatRequest(
         messages=tuple(messages),
         conversation_id=given.get("conversation_id") or f"conv-{new_id()}",
@@ -100,10 +100,10 @@ def parse_message(body: Body, key_name: str, unknown: Iterable[str] = ()) -> Cha
         top_p=given.get("top_p"),
         stop_sequences=tuple(stop for stop in given.get("stop_sequences", ()) if stop.strip()),
         client_tools=_client_tools(given),
-        thinking=thinking,
+        thinking=thinking or None,
         effort=(given.get("output_config") or {}).get("effort"),
         response_format=_format(given),
-        show_thinking=bool(thinking) and thinking["type"] != "disabled" and thinking.get("display") != "omitted",
+        show_thinking=thinking.get("type", "disabled") != "disabled" and thinking.get("display") != "omitted",
         ignored=tuple(dict.fromkeys((*unknown, *_ignored(given)))),
         user=(given.get("metadata") or {}).get("user_id") or None,
         key_name=key_name,
