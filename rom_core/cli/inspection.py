@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rom_core import hookspecs
@@ -75,7 +76,7 @@ def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
     from rom_core.flags.apply import resolve
     from rom_core.plugin.catalogue import Catalogue, Layers
     from rom_core.plugin.snapshot import build_snapshot
-    from rom_core.settings import InvalidSettings, Problem, load_settings
+    from rom_core.settings import InvalidSettings, Problem
     from rom_core.store.overrides import CANARY, PENDING, State
     from rom_core.store.setup import state_of
 
@@ -85,17 +86,7 @@ def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
     if reason := missing_settings(root, environ):
         broken += (Problem("settings.toml", reason),)
 
-    def as_far_as_possible(overrides: Mapping[str, Any]) -> Settings:
-        return load_settings(
-            catalogue.settings,
-            root=root,
-            environ=environ,
-            overrides=overrides,
-            lenient_switches=catalogue.has_broken,
-            collect_problems=[],
-        )
-
-    settings = as_far_as_possible({})
+    settings = read_settings(catalogue, root, environ)
     state = State()
     if settings.STATE_DIR.strip():
         try:
@@ -109,8 +100,24 @@ def inspect(root: Path, environ: Mapping[str, str]) -> Inspection:
         resolved = resolve(Layers(catalogue, root, environ), build, state.values, None, None)
     except InvalidSettings as error:
         usable = {name: value for name, value in state.values.items() if name not in (CANARY, PENDING)}
-        return Inspection(catalogue, as_far_as_possible(usable), (*broken, *error.problems))
+        return Inspection(catalogue, read_settings(catalogue, root, environ, usable), (*broken, *error.problems))
     return Inspection(catalogue, resolved.snapshot.settings, broken, resolved.skipped)
+
+
+def read_settings(
+    catalogue: Catalogue, root: Path, environ: Mapping[str, str], overrides: Mapping[str, Any] = MappingProxyType({})
+) -> Settings:
+    """The settings under `root` as far as they can be read: what is wrong is at its default."""
+    from rom_core.settings import load_settings
+
+    return load_settings(
+        catalogue.settings,
+        root=root,
+        environ=environ,
+        overrides=overrides,
+        lenient_switches=catalogue.has_broken,
+        collect_problems=[],
+    )
 
 
 @contextmanager

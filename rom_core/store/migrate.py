@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text
@@ -36,19 +36,23 @@ def _is_due(connection: Connection, owner: Owner, existing: set[str]) -> bool:
     known = owner.revisions
     if current in known:
         return bool(current != known[-1])
-    _check_release(connection, owner, known, existing)
+    if owner.migrations_table not in existing:
+        whose = f"the tables of plugin {owner.plugin!r}" if owner.plugin else "it"
+        raise StoreRefused(f"{whose} was made by something else; give the store a database of its own in STATE_URL")
+    carried_out = connection.execute(
+        text(f"SELECT revision, oldest_release FROM {owner.migrations_table} ORDER BY revision")  # noqa: S608
+    )
+    check_release(owner, known, [(row[0], row[1]) for row in carried_out])
     return False
 
 
-def _check_release(connection: Connection, owner: Owner, known: Sequence[str], existing: set[str]) -> None:
-    """A newer release has migrated the database; it says which the oldest is that still works."""
+def check_release(owner: Owner, known: Sequence[str], carried_out: Iterable[tuple[str, str]]) -> None:
+    """Raise StoreRefused if a newer release has carried out a migration that this one does not work with.
+
+    `carried_out` are all migrations as (revision, oldest release that works with it); `known` are this code's own.
+    """
     whose = f"the tables of plugin {owner.plugin!r}" if owner.plugin else "it"
-    if owner.migrations_table not in existing:
-        raise StoreRefused(f"{whose} was made by something else; give the store a database of its own in STATE_URL")
-    rows = connection.execute(
-        text(f"SELECT revision, oldest_release FROM {owner.migrations_table} ORDER BY revision")  # noqa: S608
-    )
-    for revision, oldest in rows:
+    for revision, oldest in carried_out:
         if revision not in known and owner.release and _number(owner.release) < _number(oldest):
             raise StoreRefused(
                 f"{whose} was migrated by a newer release and needs {oldest} or newer, this is {owner.release}: "

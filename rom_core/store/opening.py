@@ -39,7 +39,7 @@ def open_store(address: Address, owners: Sequence[Owner], now: Callable[[], floa
 
 def _sqlite(path: Path, owners: Sequence[Owner], now: Callable[[], float]) -> Store:
     from rom_core.store.sqlite import earlier
-    from rom_core.store.sqlite.connections import FAILURES, primary_code
+    from rom_core.store.sqlite.connections import FAILURES, is_busy
     from rom_core.store.sqlite.store import SqliteStore
 
     give_up = time.monotonic() + START_SECONDS
@@ -47,7 +47,7 @@ def _sqlite(path: Path, owners: Sequence[Owner], now: Callable[[], float]) -> St
         try:
             store = SqliteStore(path, owners, now, lambda: earlier.first_versions(path.parent, now))
         except FAILURES as error:
-            busy = primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            busy = is_busy(error)
             if not busy or time.monotonic() > give_up:
                 raise StoreRefused(_sentence(path, error, busy=busy)) from error
         else:

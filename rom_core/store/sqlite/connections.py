@@ -92,6 +92,11 @@ def is_bad_file(error: BaseException) -> bool:
     return primary_code(error) in _BAD_FILE
 
 
+def is_busy(error: BaseException) -> bool:
+    """Whether others hold the database."""
+    return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
 def primary_code(error: BaseException | None) -> int | None:
     """SQLite's primary result code, None if the error is not SQLite's."""
     code = getattr(cause_of(error), "sqlite_errorcode", None)

@@ -24,8 +24,8 @@ class Foreign(Damaged):
     """A whole database in which nothing is ours."""
 
 
-def check(connection: Connection, path: Path, owners: Sequence[Owner]) -> list[Version]:
-    """All versions, oldest first.
+def check(connection: Connection, path: Path, owners: Sequence[Owner], *, whole: bool = False) -> list[Version]:
+    """All versions, oldest first; `whole`: every page is looked at, however many there are.
 
     Raises Damaged unless this is a whole database of ours, and Foreign if nothing in it is.
     """
@@ -34,7 +34,7 @@ def check(connection: Connection, path: Path, owners: Sequence[Owner]) -> list[V
         if names and not any(str(name).startswith(owners[0].prefix) for name in names):
             raise Foreign("it is a database of something else")
         raise Damaged("it is not marked as ours")
-    small = path.stat().st_size <= _CHECKED_WHOLE
+    small = whole or path.stat().st_size <= _CHECKED_WHOLE
     copied = {owner.prefix for owner in owners if owner.tables.copied}
     tables = [name for name, prefix in prefixes(map(str, names)).items() if prefix in copied]
     for what in ("1",) if small else [f"'{name}'" for name in tables]:

@@ -6,6 +6,7 @@ One file in rollback-journal mode: a commit is whole or absent whenever the proc
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import threading
@@ -44,6 +45,7 @@ from rom_core.store.sqlite.files import (
     put_aside,
     temporary,
 )
+from rom_core.store.sqlite.in_use import share
 
 # BUSY_SECONDS once a call has failed, so that a store in trouble does not hold up one change after the other.
 TROUBLED_SECONDS = 0.25
@@ -84,6 +86,7 @@ class SqliteStore:
         self.known: State | None = None
         self._engine = engine_of(path, busy_seconds=self._busy_seconds)
         self._open()
+        self._use = share(path.parent)
 
     @property
     def trouble(self) -> Trouble | None:
@@ -115,8 +118,11 @@ class SqliteStore:
         return contents.read(connection, self._owners)
 
     def close(self) -> None:
-        """Nothing is kept open between two transactions."""
+        """Nothing is kept open between two transactions but what says that the folder is in use."""
         self._engine.dispose()
+        use, self._use = self._use, None
+        if use is not None:
+            os.close(use)
 
     # -- opening -----------------------------------------------------------------------------------------------------
 

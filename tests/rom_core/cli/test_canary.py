@@ -19,6 +19,9 @@ from rom_core.cli.admin_client import AdminClient
 from rom_core.cli.canary import _print
 from rom_core.http.app import create_app
 from rom_core.http.server.server import Server
+from rom_core.store.address import address_of
+from rom_core.store.opening import open_store
+from rom_core.store.setup import owners
 
 TOKEN = "token-of-the-operator"
 
@@ -29,6 +32,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     site = Site(tmp_path_factory.mktemp("site"), canary=CanaryPlugin(), metrics=Metrics())
     site.environ |= {"ADMIN_TOKEN": f"ana={TOKEN}", "PORT": "0", "CANARY_INTERVAL_SECONDS": "0.1"}
     site.write(SETTINGS_TOML + 'STATE_DIR = "state"\n')
+    address = address_of("", "state", site.root)
+    site.database = lambda catalogue: open_store(address, owners(catalogue), lambda: 0.0)
     runtime, _ = site.start()
     app = create_app(runtime)
     runtime.start()

@@ -1,0 +1,176 @@
+"""Checking, backing up and restoring the store in PostgreSQL, by pg_dump and pg_restore."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, create_engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from rom_core.errors import StoreRefused
+from rom_core.store import rows
+from rom_core.store.address import shown
+from rom_core.store.base import SYSTEM
+from rom_core.store.findings import Finding, described
+from rom_core.store.migrate import check_release
+from rom_core.store.overrides import Version
+from rom_core.store.owners import Owner, prefixes
+from rom_core.store.postgres.refusals import refusal_of, without_password
+from rom_core.store.postgres.store import CONNECT_SECONDS
+
+_PROGRAM_SECONDS = 3600
+_SEEN_SECONDS = 15
+_INSTALLED = "/usr/lib/postgresql/*/bin"
+
+
+def check(url: URL, owners: Sequence[Owner]) -> list[Finding]:
+    """What there is to say of the store behind `url`; nothing is made or changed."""
+    where = shown(url)
+    try:
+        with _connection(url) as connection:
+            if "rom_versions" not in inspect(connection).get_table_names():
+                return [Finding(where, good=True, text="there is none; the next start makes it")]
+            versions = rows.read(connection)
+            findings = described(connection, owners)
+    except (StoreRefused, rows.Damaged) as error:
+        return [Finding(where, good=False, text=str(error))]
+    number = versions[-1].number if versions else 0
+    return [Finding(where, good=bool(versions), text=f"whole, version {number} of the settings"), *findings]
+
+
+def backup(url: URL, owners: Sequence[Owner], file: Path) -> None:  # noqa: ARG001 - of whatever owners there are
+    """Write all tables of the store as they are at one moment into `file`. Raises StoreRefused."""
+    with _connection(url) as connection:
+        tables = _tables(connection)
+    if not tables:
+        raise StoreRefused(f"there is no store at {shown(url)} to back up")
+    new = file.with_name(f"{file.name}.new-{os.getpid()}")
+    try:
+        os.close(os.open(new, os.O_CREAT | os.O_WRONLY, 0o600))
+        names = [part for name in tables for part in ("--table", f'"{name}"')]
+        _run(url, "pg_dump", "--format=custom", "--no-owner", "--no-privileges", *names, "--file", str(new))
+        os.replace(new, file)
+    except OSError as error:
+        raise StoreRefused(f"{file} cannot be written: {error.strerror}; name another file") from error
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def restore(url: URL, owners: Sequence[Owner], file: Path, now: Callable[[], float]) -> Path | None:
+    """Put the backup `file` in the place of the store's tables, which no instance may use meanwhile.
+
+    Answers where what was there is kept, None if there was nothing. Raises StoreRefused for what is no whole backup, or
+    one of a newer release, and changes nothing then.
+    """
+    migrations = _migrations_in(url, file)
+    for owner in owners:
+        if owner.migrations_table in migrations:
+            check_release(owner, owner.revisions, migrations[owner.migrations_table])
+    with _connection(url) as connection:
+        tables = _tables(connection)
+        if "rom_instances" in tables:
+            seen = text("SELECT id FROM rom_instances WHERE seen > extract(epoch FROM now()) - :seconds ORDER BY id")
+            running = connection.execute(seen, {"seconds": _SEEN_SECONDS}).scalars().all()
+            if running:
+                raise StoreRefused(f"instances are using the store: {', '.join(running)}; stop them first")
+    kept = None
+    if tables:
+        kept = file.with_name(f"{file.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        backup(url, owners, kept)
+    options = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
+    _run(url, "pg_restore", *options, str(file))
+    with _connection(url) as connection:
+        newest = rows.newest(connection) or 0
+        why = f"restored from the backup {file.name}"
+        rows.add(connection, [Version(newest + 1, now(), SYSTEM, why)])
+        connection.commit()
+    return kept
+
+
+def _migrations_in(url: URL, file: Path) -> dict[str, list[tuple[str, str]]]:
+    """The rows (revision, oldest release) in a backup, by table. Raises StoreRefused if it is none of a store."""
+    listed = _run(url, "pg_restore", "--list", str(file), connect=False)
+    tables = re.findall(r" TABLE DATA \S+ (\S+_migrations) ", listed)
+    if "rom_migrations" not in tables:
+        raise StoreRefused(f"{file} is no backup of a store; `rom store backup` makes one")
+    names = [part for name in tables for part in ("--table", name)]
+    content = _run(url, "pg_restore", "--data-only", "--file=-", *names, str(file), connect=False)
+    found: dict[str, list[tuple[str, str]]] = {}
+    table = ""
+    for line in content.splitlines():
+        begun = re.match(r'COPY \S*?\.?"?([a-z0-9_]+)"? \(revision, oldest_release\) FROM stdin;', line)
+        if begun:
+            table = begun[1]
+        elif line == r"\.":
+            table = ""
+        elif table:
+            revision, _, oldest = line.partition("\t")
+            found.setdefault(table, []).append((revision, oldest))
+    return found
+
+
+def _tables(connection: Connection) -> list[str]:
+    """The tables and views of the core and of all plugins that ever kept some; not what else there may be."""
+    inspector = inspect(connection)
+    names = [*inspector.get_table_names(), *inspector.get_view_names()]
+    return [name for name, prefix in prefixes(names).items() if prefix]
+
+
+@contextmanager
+def _connection(url: URL) -> Iterator[Connection]:
+    """A connection of its own. Raises StoreRefused."""
+    options = {name: value for name, value in {"connect_timeout": CONNECT_SECONDS}.items() if name not in url.query}
+    engine = create_engine(url, poolclass=NullPool, connect_args=options)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise StoreRefused(f"the store at {shown(url)} (STATE_URL): {refusal_of(cause, url).sentence}") from None
+
+
+def _run(url: URL, program: str, *arguments: str, connect: bool = True) -> str:
+    """What the program prints. The password is in its environment, where no list of processes shows it."""
+    query = {name: value for name, value in url.query.items() if name != "password"}
+    password = url.password or url.query.get("password")
+    bare = URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
+    where = ("--dbname", bare.render_as_string(hide_password=False)) if connect else ()
+    environ = {**os.environ, "PGCONNECT_TIMEOUT": "10", **({"PGPASSWORD": str(password)} if password else {})}
+    try:
+        done = subprocess.run(  # noqa: S603 - the programs of PostgreSQL
+            [_program(program), *where, *arguments],
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=_PROGRAM_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise StoreRefused(f"{program} has not ended after {_PROGRAM_SECONDS} s") from None
+    if done.returncode != 0:
+        said = without_password(" ".join(done.stderr.split()), url)[:500]
+        raise StoreRefused(f"{program} failed: {said}")
+    return done.stdout
+
+
+def _program(name: str) -> str:
+    """The newest there is: an old pg_dump refuses a newer server."""
+    folder = Path(_INSTALLED)
+    installed = sorted(Path("/").glob(str(folder.relative_to("/") / name)), key=_release)
+    found = shutil.which(name) or (str(installed[-1]) if installed else None)
+    if found is None:
+        raise StoreRefused(f"{name} is not installed; it comes with the client programs of PostgreSQL")
+    return found
+
+
+def _release(path: Path) -> int:
+    number = path.parents[1].name
+    return int(number) if number.isdigit() else 0
