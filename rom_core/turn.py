@@ -275,14 +275,18 @@ class Attempt:
         """The turn this attempt works for."""
         return self.call.turn
 
+    def begin(self) -> None:
+        """The model has begun to answer; who waits for a structured answer hears from now on that it comes."""
+        self.began = True
+        if self.call.turn.structured is not None:
+            self.call.turn.hold()
+
     def text(self, piece: str) -> None:
         """A piece of text arrived: note the time, and hand it on if the client asked for a stream."""
         turn = self.call.turn
         if self.first_delta_at is None:
             self.first_delta_at = turn.clock.monotonic()
-        if turn.sink is not None and turn.structured is not None:
-            turn.hold()
-        elif turn.sink is not None and piece:
+        if turn.sink is not None and turn.structured is None and piece:
             self.emitted = True
             self.told_of_thinking = False
             turn.say(piece)

@@ -227,7 +227,8 @@ class Wire:
         try:
             for event in stream:
                 attempt.silent_since = None
-                attempt.began = True
+                if not attempt.began:
+                    attempt.begin()
                 call.check()
                 yield event
                 attempt.silent_since = self._clock.monotonic()

@@ -133,6 +133,17 @@ def test_a_stream_is_held_until_the_answer_is_valid(server: RomServer, bedrock: 
     assert stream.comments > 1
 
 
+def test_a_stream_is_alive_while_a_tool_takes_the_answer(server: RomServer) -> None:
+    """No text comes from the model then; the client hears all the same that it is at work."""
+    schema = {"type": "object", "properties": {"a": {"type": "object"}, "b": {"type": "string"}}, "required": ["b"]}
+    given = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    stream = server.stream("[[delay=0.3]] Prazo?", response_format=given)
+    events = list(stream.events())
+    assert [name for name, _ in events] == ["start", "delta", "done"]
+    assert events[-1][1]["structured"] == "tool"
+    assert stream.comments > 1
+
+
 def test_a_stream_that_never_becomes_valid_ends_with_an_error(server: RomServer) -> None:
     """The problem is the last event; no delta came before it."""
     events = list(server.stream('[[say={"dias": 0}]] Prazo?', response_format=FORMAT).events())

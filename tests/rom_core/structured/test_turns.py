@@ -203,6 +203,7 @@ def test_a_broken_stream_of_text_is_tried_again() -> None:
     """Nothing of a structured answer is handed out before it is valid, so nothing stands in the way."""
 
     def breaks(attempt: Any, request: dict[str, Any]) -> ModelReply:
+        attempt.begin()
         attempt.text('{"dias"')
         raise server_error()
 
