@@ -34,7 +34,8 @@ class Limit:
 
     def as_dict(self) -> dict[str, Any]:
         """For machines: what was found, and the figures of each step (seconds, MB, USD; None if unknown)."""
-        return {"carried": self.carried, "why": self.why, "steps": [_step(*step) for step in self.steps]}
+        by_users = sorted(self.steps, key=lambda step: step[0].users)
+        return {"carried": self.carried, "why": self.why, "steps": [_step(*step) for step in by_users]}
 
     def notes(self) -> list[str]:
         """Sentences for a report."""
