@@ -4,7 +4,8 @@ An iteration is one model call that asked for tools. The loop is stopped, before
 MAX_LOOPS_HARD iterations, when the same tool is asked for in GUARDRAILS_REPETITION_LIMIT iterations in a row, when a
 sequence of iterations repeats itself with the same inputs (A-B-A-B), and when GUARDRAILS_TOKEN_BUDGET is spent. The
 core then asks the model once more, for an answer from what there is. One iteration earlier the model is told, in the
-tool result itself: a warning that only people see changes nothing.
+tool result itself: a warning that only people see changes nothing. What a client has run in answer to the same message
+counts, and its results are noted on likewise, in each request of the loop, so that its beginning stays the same.
 
 Hooks: rom_settings, rom_tools_requested (judges), rom_iteration (adds the notes to the results).
 """
@@ -13,14 +14,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rom_core.agent.client_tools import earlier_rounds
+from rom_core.agent.client_tools import earlier_rounds, loop_start
 from rom_core.events import GuardrailTripped, GuardrailWarned
 from rom_core.markers import hookimpl
 from rom_core.settings import Rule, Setting, Settings
-from rom_core.turn import Iteration
+from rom_core.turn import Iteration, Turn
 from rom_core.turn_values import IterationResult, StopLoop, Usage
 
 HARD_LIMIT = "guardrail_hard_limit"
@@ -217,16 +218,15 @@ class Guardrails:
         watch: _Watch | None = turn.stash.get("guardrails")
         if watch is None:
             # What the client has run in answer to the same message belongs to the same loop.
-            rounds = [[self._use(iteration, use) for use in uses] for uses in earlier_rounds(turn.request)]
-            watch = turn.stash["guardrails"] = _Watch(list(rounds))
-        watch.history.append([self._use(iteration, use) for use in tool_uses])
+            watch = turn.stash["guardrails"] = _Watch(_earlier(turn))
+        watch.history.append([_use(turn, use) for use in tool_uses])
         spent = _tokens(turn.usage)
         verdict = judge(watch.history, LoopLimits.of(settings), spent, spent - watch.spent)
         watch.spent = spent
         if len(watch.history) == settings.MAX_LOOPS_SOFT:
             turn.emit(GuardrailWarned(turn, len(watch.history), settings.MAX_LOOPS_HARD))
         if verdict.stop:
-            names = tuple(tuple(use.name for use in step) for step in watch.history)
+            names = tuple(tuple(_shown(turn, use.name) for use in step) for step in watch.history)
             turn.emit(GuardrailTripped(turn, verdict.stop, len(names), names))
             return StopLoop(verdict.stop)
         iteration.stash["guardrails"] = verdict.notes
@@ -235,19 +235,67 @@ class Guardrails:
     @hookimpl(wrapper=True)
     def rom_iteration(self, iteration: Iteration) -> Any:
         """Put the notes inside the tool results: beside them some models refuse the message."""
+        if iteration.number == 1:
+            _note_earlier(iteration.turn)
         result: IterationResult = yield
         notes: Mapping[int, str] = iteration.stash.pop("guardrails", {})
         if notes and not result.finished and result.stop is None:
             content = iteration.turn.messages[-1]["content"]
             for index, note in notes.items():
-                tool_result = content[index]["toolResult"]
-                content[index] = {"toolResult": {**tool_result, "content": [*tool_result["content"], {"text": note}]}}
+                content[index] = _noted(content[index], note)
         return result
 
-    @staticmethod
-    def _use(iteration: Iteration, use: Mapping[str, Any]) -> Use:
-        tool = iteration.turn.snapshot.tools.get(use["name"])
-        return Use(use["name"], canonical(use["input"]), tool is not None and tool.repeatable)
+
+def _use(turn: Turn, use: Mapping[str, Any]) -> Use:
+    """Nobody says of a client's tool whether it is repeatable, and most are (reading files): the same input counts."""
+    clients, tool = turn.request.client_tools, turn.snapshot.tools.get(use["name"])
+    theirs = clients is not None and clients.owns(use["name"])
+    return Use(use["name"], canonical(use["input"]), theirs or (tool is not None and tool.repeatable))
+
+
+def _shown(turn: Turn, name: str) -> str:
+    """The name of a tool for the log; of one that nobody offers it is the model's own words, or the client's."""
+    clients = turn.request.client_tools
+    known = turn.snapshot.tools.get(name) is not None or (clients is not None and name in clients.names)
+    return name if known else "unknown"
+
+
+def _earlier(turn: Turn) -> list[Step]:
+    return [[_use(turn, use) for use in uses] for uses in earlier_rounds(turn.request)]
+
+
+def _note_earlier(turn: Turn) -> None:
+    """Put into the client's results what the model had to know of the rounds before them.
+
+    The tokens that these cost are not known here: the budget is this turn's.
+    """
+    history = _earlier(turn)
+    if not history:
+        return
+    limits = replace(LoopLimits.of(turn.settings), budget=0)
+    number, notes = 0, {}
+    for index in range(loop_start(turn.messages), len(turn.messages)):
+        message = turn.messages[index]
+        uses = [block["toolUse"] for block in message["content"] if "toolUse" in block]
+        if uses:
+            number += 1
+            # Longer ones are stopped at their next request; nobody reads on for ever.
+            verdict = judge(history[:number], limits) if number < limits.hard else Verdict()
+            notes = {uses[use]["toolUseId"]: note for use, note in verdict.notes.items()}
+        elif notes:
+            content = [
+                _noted(block, notes.pop(block["toolResult"]["toolUseId"]))
+                if "toolResult" in block and block["toolResult"]["toolUseId"] in notes
+                else block
+                for block in message["content"]
+            ]
+            turn.messages[index] = {**message, "content": content}
+
+
+def _noted(block: Mapping[str, Any], note: str) -> dict[str, Any]:
+    """A toolResult block with a note behind its content."""
+    result = block["toolResult"]
+    return {"toolResult": {**result, "content": [*result["content"], {"text": note}]}}
 
 
 def _tokens(usage: Usage) -> int:

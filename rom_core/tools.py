@@ -154,6 +154,21 @@ class ToolResult:
         """The Converse `toolResult` content block."""
         return {"toolResult": {"toolUseId": tool_use_id, "content": list(self.content), "status": self.status}}
 
+    def as_json(self) -> list[dict[str, Any]]:
+        """The content as JSON can carry it: texts, JSON, and of anything else its kind, as a text."""
+        return [_plain(block) for block in self.content]
+
+
+def _plain(block: Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(block.get("text"), str):
+        return {"text": block["text"]}
+    if "json" in block:
+        try:
+            return {"json": json.loads(json.dumps(block["json"], default=str, allow_nan=False))}
+        except ValueError:
+            return {"text": str(block["json"])}
+    return {"text": f"[{', '.join(map(str, block))}]"}
+
 
 def _text(block: Mapping[str, Any]) -> str | None:
     if "json" in block:

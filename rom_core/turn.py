@@ -191,7 +191,7 @@ class Turn:
             thinking=self.thoughts if self.request.show_thinking else "",
             ignored=tuple(dict.fromkeys((*self.request.ignored, *self.ignored))),
             tool_uses=tuple(
-                {"id": use["toolUseId"], "name": use["name"], "input": use["input"]} for use in self.tool_uses
+                {"id": use["toolUseId"], "name": use["name"], "input": _object(use["input"])} for use in self.tool_uses
             ),
             pending_results=tuple(call.pending() for call in self.tool_calls if call.result) if self.tool_uses else (),
         )
@@ -329,9 +329,9 @@ class ToolCall:
 
     def pending(self) -> dict[str, Any]:
         """The entry in an answer's `pending_results`: what was asked, and what came of it."""
-        result = self.result.block(self.id)["toolResult"] if self.result else {"content": [], "status": "error"}
-        about = {"id": self.id, "name": self.name, "input": self.input}
-        return about | {"content": result["content"], "status": result["status"]}
+        content = self.result.as_json() if self.result else []
+        status = self.result.status if self.result else "error"
+        return {"id": self.id, "name": self.name, "input": _object(self.input), "content": content, "status": status}
 
     def as_dict(self) -> dict[str, Any]:
         """The entry in an answer's `tool_calls`."""
@@ -341,3 +341,8 @@ class ToolCall:
             "status": self.result.status if self.result else "error",
             "duration_ms": round(self.duration * 1000),
         }
+
+
+def _object(given: Any) -> dict[str, Any]:
+    """The input of a tool as the object that its answer's schema says it is, and as the model sees it again."""
+    return given if isinstance(given, dict) else {"value": given}

@@ -1,15 +1,20 @@
-"""Tools that the client runs: which requests go to it, and what it has run already."""
+"""Tools that the client runs: which requests go to it, under which ids, and what it has run already."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
+from rom_core.conversation import identify
 from rom_core.errors import InvalidRequest
 from rom_core.settings import Model
-from rom_core.turn_values import ChatRequest, ClientTools
+from rom_core.turn_values import ChatRequest, ClientTools, Message, ModelReply
 
 ToolUse = dict[str, Any]
+
+# For a model that asks for a tool although the client said that none is to be used.
+NONE_NOW = "Nesta resposta nenhuma ferramenta pode ser usada. Responda agora com o que já se sabe."
 
 
 def check_client_tools(request: ChatRequest, model: Model, server_names: Collection[str]) -> None:
@@ -29,12 +34,33 @@ def check_client_tools(request: ChatRequest, model: Model, server_names: Collect
 
 
 def for_client(clients: ClientTools | None, uses: Sequence[ToolUse]) -> tuple[list[ToolUse], list[ToolUse]]:
-    """What of a model's `uses` the client runs, and what is run here; one of them, if it wants no more at a time."""
+    """What of a model's `uses` the client runs, one of them if it wants no more at a time, and what is run here."""
     if clients is None:
         return [], list(uses)
-    uses = uses if clients.parallel else uses[:1]
     theirs = [use for use in uses if clients.owns(use["name"])]
-    return theirs, [use for use in uses if not clients.owns(use["name"])]
+    return theirs if clients.parallel else theirs[:1], [use for use in uses if not clients.owns(use["name"])]
+
+
+def with_own_ids(reply: ModelReply, messages: Sequence[Message]) -> ModelReply:
+    """The reply, in which no request for a tool has the id of another one, here or earlier in the conversation.
+
+    By its id a client knows which call is which; what a model sends twice would be taken for one call.
+    """
+    taken = {use["toolUseId"] for message in messages for use in _uses(message)}
+    content = list(reply.content)
+    identify(content, taken)
+    return replace(reply, content=tuple(content))
+
+
+def loop_start(messages: Sequence[Message]) -> int:
+    """The index of the first message after the person's last one: from there on, calls and results of one loop."""
+    start = len(messages)
+    for message in reversed(messages):
+        blocks = message["content"]
+        if not any(("toolUse" if message["role"] == "assistant" else "toolResult") in block for block in blocks):
+            break
+        start -= 1
+    return start
 
 
 def earlier_rounds(request: ChatRequest) -> list[list[ToolUse]]:
@@ -42,14 +68,9 @@ def earlier_rounds(request: ChatRequest) -> list[list[ToolUse]]:
 
     They belong to the loop that this turn goes on with, though each round was a request of its own.
     """
-    rounds: list[list[ToolUse]] = []
-    for message in reversed(request.messages):
-        blocks = message["content"]
-        if message["role"] == "assistant":
-            uses = [block["toolUse"] for block in blocks if "toolUse" in block]
-            if not uses:
-                break
-            rounds.append(uses)
-        elif not any("toolResult" in block for block in blocks):
-            break
-    return rounds[::-1]
+    rounds = map(_uses, request.messages[loop_start(request.messages) :])
+    return [uses for uses in rounds if uses]
+
+
+def _uses(message: Message) -> list[ToolUse]:
+    return [block["toolUse"] for block in message["content"] if "toolUse" in block]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from rom_core.agent.client_tools import earlier_rounds, for_client
+from rom_core.agent.client_tools import NONE_NOW, earlier_rounds, for_client, with_own_ids
 from rom_core.agent.tool_run import ToolRuns, with_object_inputs
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.conversation import claimed_by, written_by
@@ -91,7 +91,12 @@ class ToolLoop:
         reply = self._call_model(call)
         clients = turn.request.client_tools
         uses = reply.tool_uses if reply.stop_reason in _MAY_ASK_FOR_TOOLS else []
-        if (clients is not None and not clients.offered) or (sought is not None and sought.among(uses)):
+        if clients is not None and not clients.offered:
+            if uses and sought is None and iteration.number == 1:
+                self._refuse(turn, uses, NONE_NOW)
+                return IterationResult(reply, finished=False)
+            uses = []
+        if sought is not None and sought.among(uses):
             uses = []
         if sought is not None:
             sought.requests = 0 if uses else call.requests
@@ -104,13 +109,18 @@ class ToolLoop:
         if stop is None and rounds >= turn.settings.MAX_LOOPS_ABSOLUTE:
             stop = StopLoop(LOOP_CAP)
         if stop is not None:
-            instruction = ToolResult.error(stop.instruction or turn.settings.CLOSING_INSTRUCTION)
-            turn.messages.append({"role": "user", "content": [instruction.block(use["toolUseId"]) for use in uses]})
+            self._refuse(turn, uses, stop.instruction or turn.settings.CLOSING_INSTRUCTION)
             return IterationResult(reply, finished=False, stop=stop)
         theirs, ours = for_client(clients, uses)
         if ours:
             turn.messages.append({"role": "user", "content": self._tools.run(iteration, ours)})
         return IterationResult(reply, finished=bool(theirs), tool_uses=tuple(theirs))
+
+    @staticmethod
+    def _refuse(turn: Turn, uses: Sequence[Mapping[str, Any]], instruction: str) -> None:
+        """Answer the model's requests for tools with an instruction instead."""
+        result = ToolResult.error(instruction)
+        turn.messages.append({"role": "user", "content": [result.block(use["toolUseId"]) for use in uses]})
 
     def _run_iteration(self, iteration: Iteration) -> IterationResult:
         turn = iteration.turn
@@ -131,6 +141,8 @@ class ToolLoop:
         turn.next_paragraph()
         answer = turn.snapshot.pipeline.hook.rom_model_call(call=call)
         reply = with_object_inputs(answer_of("rom_model_call", answer, ModelReply))
+        if turn.request.client_tools is not None:
+            reply = with_own_ids(reply, turn.messages)
         if not call.emitted and turn.structured is None:
             turn.say(reply.text)
         turn.messages.append(written_by(reply.model, list(reply.content)))

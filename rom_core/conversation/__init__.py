@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rom_core.conversation.cache_points import has_cache_point, limit_cache_points, place_cache_points
-from rom_core.conversation.exchange import Memo, exchange, tool_names
+from rom_core.conversation.exchange import Memo, exchange, identify, tool_names
 from rom_core.conversation.model import (
     Block,
     EmptyConversation,
@@ -48,6 +48,7 @@ __all__ = [
     "author",
     "claimed_by",
     "has_cache_point",
+    "identify",
     "left_out",
     "normalise",
     "place_cache_points",

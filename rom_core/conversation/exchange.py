@@ -135,14 +135,17 @@ def _pair(turns: list[Message], taken: set[str]) -> None:
     for turn in turns:
         content = turn["content"]
         if turn["role"] == "assistant":
-            uses = _identify(content, taken)
+            uses = identify(content, taken)
         elif uses or any("toolResult" in block for block in content):
             turn["content"] = _answered(content, uses)
             uses = []
 
 
-def _identify(content: list[Block], taken: set[str]) -> list[tuple[str, str]]:
-    """Make the toolUseIds of one message valid and unique, in place; pairs of the id as it was and as it is."""
+def identify(content: list[Block], taken: set[str]) -> list[tuple[str, str]]:
+    """Make the toolUseIds of one message valid and unlike those `taken`, in place; pairs of old and new, by position.
+
+    The new ones are added to `taken`.
+    """
     uses: list[tuple[str, str]] = []
     for index, block in enumerate(content):
         use = block.get("toolUse")

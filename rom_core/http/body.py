@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any, NoReturn
 
@@ -83,15 +83,20 @@ def parse_json(raw: bytes) -> Any:
     return value
 
 
+Contradictions = Callable[[Mapping[str, Any], Collection[str]], Iterable[tuple[str, str]]]
+
+
 class BodySchema:
     """A JSON Schema (2020-12) that a body is validated against; the same object documents it.
 
     Beside the standard's keywords a schema may hold REFUSAL: the reason, for people, that is given when a value breaks
-    it.
+    it. `contradictions` finds what a schema cannot say: pairs of field and reason, given the members of the body that
+    are sound by themselves, without those that are null, and the names of the members that are not.
     """
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
+    def __init__(self, schema: Mapping[str, Any], contradictions: Contradictions | None = None) -> None:
         self.schema = schema
+        self._contradictions = contradictions
 
     def read(self, req: falcon.Request, max_bytes: int) -> dict[str, Any]:
         """The body, valid. Raises as `read_json` and `validate`."""
@@ -102,10 +107,17 @@ class BodySchema:
     def validate(self, value: Any) -> None:
         """Raise InvalidRequest naming the fields that are wrong, and why; all of them are in `errors` of the answer."""
         errors = first_errors(self._validator, value)
+        problems: list[tuple[str, str]] = []
         if errors:
             first = _most_specific(errors)
             others = [error for error in errors if error is not first]
-            raise invalid([problem for error in (first, *others) for problem in _explain(error)])
+            problems = [problem for error in (first, *others) for problem in _explain(error)]
+        if self._contradictions is not None and isinstance(value, dict):
+            unsound = {path.partition(".")[0] for path, _ in problems}
+            sound = {name: member for name, member in value.items() if name not in unsound and member is not None}
+            problems += self._contradictions(sound, unsound)
+        if problems:
+            raise invalid(problems)
 
     @cached_property
     def _validator(self) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import falcon
 
 from rom_core.http.answer import answer
-from rom_core.http.body import REFUSAL, BodySchema, invalid
+from rom_core.http.body import REFUSAL, BodySchema
 from rom_core.http.openapi import TURN_ERRORS, Operation
 from rom_core.http.stream import encode_event
 from rom_core.runtime import Runtime
@@ -17,10 +17,17 @@ from rom_core.telemetry.ids import new_id
 from rom_core.turn import Turn
 from rom_core.turn_values import ChatRequest, ClientTools, TurnResult
 
+# Without tools they change nothing.
+ONLY_WITH_TOOLS = ("tool_choice", "parallel_tool_calls")
 _CHOICES: Mapping[str, dict[str, Any]] = {"auto": {"auto": {}}, "any": {"any": {}}}
 NEEDS_TEXT = "must be text, and not blank"
 # Far longer than any id of Bedrock: every alias that is listed may be asked for.
 MAX_ALIAS_CHARS = 2048
+OBJECT_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "description": "a JSON Schema of type object",
+    "properties": {"type": {"enum": ["object"], REFUSAL: "must be object: a tool's input is one"}},
+}
 _TOOL_NAME = {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"}
 _TOOL = {
     "type": "object",
@@ -29,7 +36,7 @@ _TOOL = {
     "properties": {
         "name": _TOOL_NAME,
         "description": {"type": "string"},
-        "input_schema": {"type": "object", "description": "a JSON Schema of type object"},
+        "input_schema": OBJECT_SCHEMA,
     },
 }
 _ID = {"type": "string", "minLength": 1, "maxLength": 256}
@@ -45,13 +52,54 @@ _TOOL_RESULT = {
     "required": ["id", "content"],
     "properties": {
         "id": _ID,
-        "content": {"type": ["string", "object", "array"], "items": {"type": "object"}},
+        "content": {
+            "type": ["string", "object", "array"],
+            "description": "text, an object, or a list of `{text: …}` and `{json: …}`",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "minProperties": 1,
+                "maxProperties": 1,
+                "properties": {"text": {"type": "string"}, "json": {}},
+            },
+        },
         "status": {"enum": ["success", "error"]},
         # Of `pending_results`, which come back as they went out.
         "name": {"type": "string", "minLength": 1},
         "input": {"type": "object"},
     },
 }
+
+
+def _contradictions(body: Mapping[str, Any], unsound: Collection[str]) -> Iterator[tuple[str, str]]:
+    """What the schema cannot say, as pairs of field and reason."""
+    earlier = body.get("messages", ())
+    for index, message in enumerate(earlier):
+        for role, field in (("assistant", "tool_uses"), ("user", "tool_results")):
+            if field in message and message["role"] != role:
+                yield f"messages.{index}.{field}", f"belongs to the role {role}"
+    ends_with_results = bool(earlier) and bool(earlier[-1].get("tool_results"))
+    if "message" not in body and not ends_with_results and not {"message", "messages"}.intersection(unsound):
+        yield "message", "is required, unless messages ends with tool_results"
+    yield from tool_contradictions(body, unsound, [tool["name"] for tool in body.get("tools", ())], "name", "any")
+
+
+def tool_contradictions(
+    body: Mapping[str, Any], unsound: Collection[str], names: Sequence[str], field: str, forced: str
+) -> Iterator[tuple[str, str]]:
+    """Two tools of one name, which is in `field` of each, and a tool_choice that cannot be met; `forced` means any."""
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield f"tools.{index}.{field}", "is the name of another tool, too"
+    choice = body.get("tool_choice")
+    if "tools" in unsound:
+        return
+    if isinstance(choice, Mapping) and choice.get("function", choice)["name"] not in names:
+        yield "tool_choice", "names no tool of the request"
+    elif choice == forced and not names:
+        yield "tool_choice", "needs tools"
+
+
 CHAT_REQUEST = BodySchema(
     {
         "type": "object",
@@ -123,11 +171,13 @@ CHAT_REQUEST = BodySchema(
                 ],
                 REFUSAL: "must be auto, any, none, or {name: …}",
             },
+            "parallel_tool_calls": {"type": "boolean", "description": "false: one call of the client's at a time"},
             "server_tools": {"type": "boolean", "description": "offer the server's own tools beside `tools`"},
             "response_format": RESPONSE_FORMAT,
             "show_thinking": {"type": "boolean", "description": "show what a model thinks, as far as it does"},
         },
-    }
+    },
+    _contradictions,
 )
 
 
@@ -135,10 +185,7 @@ CHAT_ANSWER: Mapping[str, Any] = TurnResult.schema()
 
 
 def parse_chat(body: Mapping[str, Any], key_name: str) -> ChatRequest:
-    """The request of a body that CHAT_REQUEST accepts. Raises InvalidRequest for what contradicts itself."""
-    problems = [*_contradictions(body)]
-    if problems:
-        raise invalid(problems)
+    """The request of a body that CHAT_REQUEST accepts."""
     messages = [*_conversation(body.get("messages", ()))]
     if "message" in body:
         messages.append({"role": "user", "content": [{"text": body["message"]}]})
@@ -152,31 +199,12 @@ def parse_chat(body: Mapping[str, Any], key_name: str) -> ChatRequest:
         max_tokens=whole_number(body.get("max_tokens")),
         temperature=body.get("temperature"),
         client_tools=_client_tools(body),
+        ignored=tuple(name for name in ONLY_WITH_TOOLS if name in body and not body.get("tools")),
         user=body.get("user"),
         show_thinking=body.get("show_thinking", False),
         response_format=read_format(body.get("response_format")),
         key_name=key_name,
     )
-
-
-def _contradictions(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What the schema cannot say, as pairs of field and reason."""
-    earlier = body.get("messages", ())
-    for index, message in enumerate(earlier):
-        for role, field in (("assistant", "tool_uses"), ("user", "tool_results")):
-            if field in message and message["role"] != role:
-                yield f"messages.{index}.{field}", f"belongs to the role {role}"
-    if "message" not in body and not (earlier and earlier[-1].get("tool_results")):
-        yield "message", "is required, unless messages ends with tool_results"
-    names = [tool["name"] for tool in body.get("tools", ())]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield f"tools.{index}.name", "is the name of another tool, too"
-    choice = body.get("tool_choice", "auto")
-    if isinstance(choice, Mapping) and choice["name"] not in names:
-        yield "tool_choice", "names no tool of the request"
-    elif choice == "any" and not names:
-        yield "tool_choice", "needs tools"
 
 
 def _conversation(messages: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -213,6 +241,7 @@ def _client_tools(body: Mapping[str, Any]) -> ClientTools | None:
     return ClientTools(
         specs=tuple(_spec(tool) for tool in body["tools"]),
         choice={"tool": {"name": choice["name"]}} if isinstance(choice, Mapping) else _CHOICES.get(choice),
+        parallel=body.get("parallel_tool_calls", True),
         offered=choice != "none",
         with_server=body.get("server_tools", False),
     )

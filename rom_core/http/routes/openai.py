@@ -67,7 +67,9 @@ class OpenAIDialect:
     def event(self, turn: Turn, name: str, data: dict[str, Any]) -> bytes:
         """Chunks for start, delta and done; an object with `error`; a comment for thinking; the tools run unseen."""
         if name == "start":
-            return self._chunk(turn, {"role": "assistant", "content": "", "refusal": None})
+            # Null, as in a message that only calls tools, until there is a text.
+            content = None if turn.request.client_tools is not None else ""
+            return self._chunk(turn, {"role": "assistant", "content": content, "refusal": None})
         if name == "delta":
             return self._chunk(turn, {"content": data["text"]})
         if name == "error":

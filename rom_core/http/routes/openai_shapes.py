@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from rom_core.http.body import REFUSAL, BodySchema, nullable
-from rom_core.http.routes.chat import CHAT_ANSWER, CHAT_REQUEST, MAX_ALIAS_CHARS, NEEDS_TEXT
+from rom_core.http.routes.chat import CHAT_ANSWER, CHAT_REQUEST, MAX_ALIAS_CHARS, NEEDS_TEXT, OBJECT_SCHEMA
+from rom_core.http.routes.openai_checks import contradictions
 from rom_core.structured import RESPONSE_FORMAT
 
 _OURS = CHAT_REQUEST.schema["properties"]
@@ -58,7 +59,17 @@ IGNORED = (
     "service_tier",
     "verbosity",
 )
-IGNORED_OF_MESSAGE = ("cache_control", "name", "reasoning_content")
+# The latter ones other servers put into their messages, and clients send them back.
+IGNORED_OF_MESSAGE = (
+    "cache_control",
+    "name",
+    "provider_specific_fields",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "thinking_blocks",
+)
+IGNORED_OF_CALL = ("cache_control", "extra_content", "provider_specific_fields")
 IGNORED_OF_PART = ("cache_control",)
 IGNORED_OF_TOOL = ("cache_control",)
 IGNORED_OF_FUNCTION = ("strict",)
@@ -88,6 +99,7 @@ _TOOL_CALL = {
         "id": {"type": "string", "minLength": 1},
         "type": {"enum": ["function"], REFUSAL: _ONLY_FUNCTIONS},
         "index": {"type": "integer"},
+        **_ignored(IGNORED_OF_CALL),
         "function": {
             "type": "object",
             "required": ["name"],
@@ -130,7 +142,7 @@ _TOOL = {
             "properties": {
                 "name": _TOOL_NAME,
                 "description": nullable({"type": "string"}),
-                "parameters": nullable({"type": "object", "description": "a JSON Schema of type object"}),
+                "parameters": nullable(OBJECT_SCHEMA),
                 **_ignored(IGNORED_OF_FUNCTION),
             },
         },
@@ -185,7 +197,7 @@ COMPLETION_REQUEST = BodySchema(
             "max_tokens": nullable(_OURS["max_tokens"]),
             "max_completion_tokens": nullable(_OURS["max_tokens"]),
             "temperature": nullable({**_OURS["temperature"], REFUSAL: "must be a number from 0 to 1"}),
-            "top_p": nullable({"type": "number", "exclusiveMinimum": 0, "maximum": 1}),
+            "top_p": nullable({"type": "number", "minimum": 0, "maximum": 1}),
             "stop": {
                 "type": ["string", "array", "null"],
                 "maxItems": 4,
@@ -210,7 +222,8 @@ COMPLETION_REQUEST = BodySchema(
             "mode": nullable(_OURS["mode"]),
             **_REFUSED,
         },
-    }
+    },
+    contradictions,
 )
 
 _TEXT = {"type": "string"}

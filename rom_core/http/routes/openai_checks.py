@@ -1,0 +1,57 @@
+"""What a schema cannot say of a chat completion's request: its members against each other, and where it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from rom_core.http.routes.chat import NEEDS_TEXT, tool_contradictions
+
+Body = Mapping[str, Any]
+
+
+def contradictions(given: Body, unsound: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of field and reason, of a body's sound members; see `BodySchema`.
+
+    Both limits on tokens; stream_options without stream; calls and results in the wrong role; no message of a person
+    with text, or of a tool, at the end; tools that contradict each other.
+    """
+    if "max_tokens" in given and "max_completion_tokens" in given:
+        yield "max_tokens", "send either this or max_completion_tokens"
+    if "stream_options" in given and not given.get("stream"):
+        yield "stream_options", "only with stream: true"
+    messages = given.get("messages", ())
+    for index, message in enumerate(messages):
+        if message["role"] == "tool" and not message.get("tool_call_id"):
+            yield f"messages.{index}.tool_call_id", "is required of a tool"
+        if message["role"] != "assistant" and message.get("tool_calls"):
+            yield f"messages.{index}.tool_calls", "only an assistant calls tools"
+    if messages:
+        yield from _end(messages)
+    names = [tool["function"]["name"] for tool in given.get("tools", ())]
+    yield from tool_contradictions(given, unsound, names, "function.name", "required")
+
+
+def said(message: Body) -> list[str]:
+    """The texts of a message that are not blank; of an assistant that refused, the refusal."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"text": content or ""}]
+    texts = [part.get("text") or part.get("refusal") or "" for part in parts]
+    if message["role"] == "assistant":
+        texts.append(message.get("refusal") or "")
+    return [text for text in texts if text.strip()]
+
+
+def _end(messages: Sequence[Body]) -> Iterator[tuple[str, str]]:
+    last = messages[-1]
+    if last["role"] == "user" and not said(last):
+        yield f"messages.{len(messages) - 1}.content", NEEDS_TEXT
+        return
+    spoken = (
+        message["role"]
+        for message in reversed(messages)
+        if message["role"] == "tool"
+        or (message["role"] not in ("system", "developer") and (said(message) or message.get("tool_calls")))
+    )
+    if next(spoken, "assistant") == "assistant":
+        yield "messages", "the last one must be the user's or a tool's"
