@@ -146,8 +146,8 @@ def make_runtime(
 
 
 def make_turn(runtime: Runtime, message: str = "question", **request: Any) -> Turn:
-    """A turn of one message, not yet run."""
-    messages = ({"role": "user", "content": [{"text": message}]},)
+    """A turn of one message, or of `messages`, not yet run."""
+    messages = request.pop("messages", ({"role": "user", "content": [{"text": message}]},))
     sink = request.pop("sink", None)
     return runtime.turn(ChatRequest(messages, "conv-1", **request), sink=sink, trace_id="trace", request_id="req")
 
