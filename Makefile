@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-newest test-prometheus bench docs env-example dist audit sbom lock clean
+.PHONY: help run test test-newest test-prometheus clients bench docs env-example dist audit sbom lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -19,6 +19,10 @@ test-newest: ## the wire against the newest released boto3, botocore and urllib3
 test-prometheus: $(VENV)/.test ## alert rules, then a real Prometheus against a real server (part of `make test`)
 	scripts/test-prometheus-rules.sh
 	$(BIN)/python scripts/test_prometheus.py
+
+clients: $(VENV)/.test ## drive real clients in Python and Node, and write the table of docs/clients.md
+	scripts/clients.sh >/dev/null
+	PYTHONPATH=tests:. $(BIN)/python -m clients.table
 
 bench: $(VENV)/.test ## speed, as ratios against a bare handler in the same run
 	$(BIN)/python -m bench

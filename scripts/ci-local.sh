@@ -2,8 +2,9 @@
 # Lint, types and tests, as CI runs them. Needs the tools of requirements/test.lock on PATH (`make test` sees to it).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# Before proxies are forgotten: the download may need them.
+# Before proxies are forgotten: the downloads may need them.
 tools=$(scripts/prometheus-tools.sh)
+scripts/clients.sh >/dev/null
 export PATH="$PATH:$tools"
 # A developer's own cloud, proxy or settings must not decide whether the tests pass. Every setting is in .env.example.
 while IFS= read -r name; do

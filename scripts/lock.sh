@@ -10,5 +10,11 @@ compile() { echo 'setuptools>=77' | "$bin/uv" pip compile --quiet --universal --
 compile --output-file requirements/run.lock
 compile --extra test --constraint requirements/run.lock --output-file requirements/test.lock
 compile --extra release --constraint requirements/test.lock --output-file requirements/release.lock
+# What tests/clients drives.
+"$bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+  --override tests/clients/overrides.txt --output-file tests/clients/clients.lock tests/clients/clients.in
+if command -v npm >/dev/null; then
+  (cd tests/clients/node && npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error)
+fi
 # Left by the build; Python would believe its list of plugins even when setup.cfg has changed.
 rm -rf rom_agent.egg-info

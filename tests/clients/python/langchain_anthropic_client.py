@@ -1,0 +1,55 @@
+"""LangChain with its package for Anthropic."""
+
+from __future__ import annotations
+
+import pydantic
+from langchain_anthropic import ChatAnthropic
+from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.tools import tool
+from scenarios import KEY, MODEL, QUESTION, SYSTEM, THROTTLED, TOOL_QUESTION, URL, play, refused, weather
+
+
+def model(name=MODEL):
+    return ChatAnthropic(model=name, base_url=URL, api_key=KEY, max_tokens=500)
+
+
+class Town(pydantic.BaseModel):
+    """A town."""
+
+    town: str
+    people: int
+
+
+def stream():
+    assert "".join(chunk.text for chunk in model().stream(QUESTION))
+
+
+def turns():
+    first = model().invoke(QUESTION)
+    messages = [SystemMessage(SYSTEM), HumanMessage(QUESTION), first, HumanMessage("E depois?")]
+    assert model().invoke(messages).text
+
+
+def tools():
+    bound = model().bind_tools([tool(weather)])
+    asked = bound.invoke(TOOL_QUESTION)
+    [call] = asked.tool_calls
+    result = tool(weather).invoke(call)
+    assert bound.invoke([HumanMessage(TOOL_QUESTION), asked, result]).text
+
+
+def structured():
+    assert isinstance(model().with_structured_output(Town).invoke("Qual cidade?"), Town)
+
+
+play(
+    {
+        "chat": lambda: model().invoke(QUESTION).text,
+        "stream": stream,
+        "turns": turns,
+        "tools": tools,
+        "structured": structured,
+        "refusal": lambda: refused(lambda: model("gone").invoke("oi"), "NotFoundError"),
+        "throttled": lambda: refused(lambda: model().invoke(THROTTLED), "RateLimitError"),
+    }
+)
