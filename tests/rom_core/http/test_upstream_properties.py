@@ -26,6 +26,8 @@ from local_bedrock.validation import validate
 from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import InvalidRequest, ModelRefused, ModelServerError, RomError
 from rom_core.http.routes.chat import CHAT_REQUEST, parse_chat
+from rom_core.http.routes.messages_request import parse_message
+from rom_core.http.routes.messages_shapes import MESSAGE_REQUEST
 from rom_core.http.routes.openai_request import parse_completion
 from rom_core.http.routes.openai_shapes import COMPLETION_REQUEST
 from rom_core.settings import CORE_SETTINGS, load_settings
@@ -61,6 +63,12 @@ FORMATS = st.one_of(
 )
 SAMPLING = {"temperature": st.sampled_from([0, 0.5, 1]), "max_tokens": st.sampled_from([1, 2000, 1_000_000])}
 
+
+def name_of(tool: dict[str, Any]) -> str:
+    """A tool's name, which is unique."""
+    return str(tool["name"])
+
+
 FUNCTIONS = st.fixed_dictionaries({"name": NAMES}, optional={"parameters": SCHEMAS, "description": PLAIN_TEXTS})
 CALLS = st.lists(
     st.builds(
@@ -77,12 +85,13 @@ COMPLETION_MESSAGES = st.one_of(
     st.builds(lambda text, calls: {"role": "assistant", "content": text, "tool_calls": calls}, PLAIN_TEXTS, CALLS),
     st.builds(lambda number, text: {"role": "tool", "tool_call_id": number, "content": text}, IDS, PLAIN_TEXTS),
 )
+LOOK_TOO: Any = {"type": "tool", "name": "look"}
 LOOK: Any = {"type": "function", "function": {"name": "look"}}
 COMPLETIONS = st.fixed_dictionaries(
     {"messages": st.lists(COMPLETION_MESSAGES, max_size=5).map(lambda m: [*m, {"role": "user", "content": "fim?"}])},
     optional={
         "model": st.sampled_from(ALIASES),
-        "tools": st.lists(FUNCTIONS, max_size=2, unique_by=lambda one: one["name"]).map(
+        "tools": st.lists(FUNCTIONS, max_size=2, unique_by=name_of).map(
             lambda ones: [{"type": "function", "function": one} for one in ones]
         ),
         "tool_choice": st.sampled_from(
@@ -115,13 +124,73 @@ CHATS = st.fixed_dictionaries(
         "tools": st.lists(
             st.fixed_dictionaries({"name": NAMES}, optional={"input_schema": SCHEMAS}),
             max_size=2,
-            unique_by=lambda one: one["name"],
+            unique_by=name_of,
         ),
         "tool_choice": st.sampled_from(["auto", "any", "none", {"name": "look"}]),
         "server_tools": st.booleans(),
         "show_thinking": st.booleans(),
         "response_format": FORMATS,
         **SAMPLING,
+    },
+)
+MESSAGE_BLOCKS: dict[str, Any] = {
+    "user": st.one_of(
+        PLAIN_TEXTS.map(lambda text: {"type": "text", "text": text}),
+        IDS.map(lambda number: {"type": "tool_result", "tool_use_id": number, "content": "found"}),
+        IDS.map(lambda number: {"type": "tool_result", "tool_use_id": number, "is_error": True}),
+    ),
+    "assistant": st.one_of(
+        PLAIN_TEXTS.map(lambda text: {"type": "text", "text": text}),
+        st.builds(lambda i, name, has: {"type": "tool_use", "id": i, "name": name, "input": has}, IDS, NAMES, OBJECTS),
+        st.sampled_from(
+            [
+                {"type": "thinking", "thinking": "hm", "signature": "another model's"},
+                {"type": "thinking", "thinking": "hm"},
+                {"type": "redacted_thinking", "data": "c2VjcmV0"},
+            ]
+        ),
+    ),
+}
+MESSAGES = st.fixed_dictionaries(
+    {
+        "model": st.sampled_from(ALIASES),
+        "max_tokens": st.sampled_from([1, 2000, 200_000]),
+        "messages": st.lists(
+            st.sampled_from(["user", "assistant"]).flatmap(
+                lambda role: st.builds(
+                    lambda blocks: {"role": role, "content": blocks}, st.lists(MESSAGE_BLOCKS[role], max_size=3)
+                )
+            ),
+            max_size=5,
+        ).map(lambda messages: [*messages, {"role": "user", "content": "fim?"}]),
+    },
+    optional={
+        "tools": st.lists(
+            st.fixed_dictionaries({"name": NAMES, "input_schema": SCHEMAS}),
+            max_size=2,
+            unique_by=name_of,
+        ),
+        "tool_choice": st.sampled_from(
+            [{"type": "auto"}, {"type": "any"}, {"type": "none"}, {"type": "tool", "name": "look"}]
+        ),
+        "thinking": st.sampled_from(
+            [
+                {"type": "enabled", "budget_tokens": 1024},
+                {"type": "adaptive", "display": "summarized"},
+                {"type": "disabled"},
+                {"type": "between_tools"},
+            ]
+        ),
+        "output_config": st.fixed_dictionaries(
+            {},
+            optional={
+                "effort": st.sampled_from(["low", "max"]),
+                "format": SCHEMAS.map(lambda schema: {"type": "json_schema", "schema": schema}),
+            },
+        ),
+        "temperature": st.sampled_from([0, 1]),
+        "top_p": st.sampled_from([0.5, 1]),
+        "stop_sequences": st.just(["fim", " "]),
     },
 )
 MEDIA: Any = st.sampled_from(
@@ -147,6 +216,11 @@ PARTS = st.one_of(
 REPLIES = st.tuples(
     st.lists(PARTS, max_size=4),
     st.sampled_from(["end_turn", "tool_use", "tool_use", "max_tokens", "content_filtered"]),
+)
+BODIES = st.one_of(
+    st.tuples(st.just("/v1/chat/completions"), COMPLETIONS),
+    st.tuples(st.just("/api/chat"), CHATS),
+    st.tuples(st.just("/v1/messages"), MESSAGES),
 )
 STEPS = st.lists(REPLIES | st.none(), min_size=1, max_size=8)
 
@@ -223,29 +297,38 @@ def bench() -> Iterator[tuple[Bench, Model]]:
     made.runtime.tool_pool.stop()
 
 
-def read(body: dict[str, Any]) -> ChatRequest | None:
+def read(path: str, body: dict[str, Any]) -> ChatRequest | None:
     """The request of a body; None for one that a client is told to mend."""
     try:
-        if "message" in body:
+        if path == "/api/chat":
             CHAT_REQUEST.validate(body)
             return parse_chat(body, "")
+        if path == "/v1/messages":
+            MESSAGE_REQUEST.validate(body)
+            return parse_message(body, "")
         COMPLETION_REQUEST.validate(body)
         return parse_completion(body, "")
     except InvalidRequest:
         return None
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
-@given(body=COMPLETIONS | CHATS, plan=STEPS, media=st.lists(MEDIA, max_size=2), thoughts=st.lists(THOUGHTS, max_size=2))
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@given(asked=BODIES, plan=STEPS, media=st.lists(MEDIA, max_size=2), thoughts=st.lists(THOUGHTS, max_size=2))
 def test_no_request_is_refused(
-    bench: tuple[Bench, Model], body: dict[str, Any], plan: list[Any], media: list[Any], thoughts: list[Any]
+    bench: tuple[Bench, Model],
+    asked: tuple[str, dict[str, Any]],
+    plan: list[Any],
+    media: list[Any],
+    thoughts: list[Any],
 ) -> None:
     """And each turn ends with an answer, of the form that was asked for, or with an error that has a name."""
     made, model = bench
-    request = read(body)
+    path, body = asked
+    request = read(path, body)
     if request is None:
         return
     beside = {"user": media, "assistant": thoughts}
+    model.asked[path] += 1
     messages = [{**message, "content": [*beside[message["role"]], *message["content"]]} for message in request.messages]
     request = replace(request, messages=tuple(messages))
     model.plan = list(plan)
@@ -264,6 +347,7 @@ def test_no_request_is_refused(
 def test_the_examples_hold_what_they_are_about(bench: tuple[Bench, Model]) -> None:
     """A property of nothing would hold of anything."""
     asked = bench[1].asked
+    assert all(asked[path] > 40 for path in ("/v1/chat/completions", "/api/chat", "/v1/messages")), asked
     assert asked["requests"] > 400
     for kind in (
         "toolUse",
