@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.concurrency.clock import Clock
-from rom_core.turn_values import REQUEST_NAMES, CachePlan, ChatRequest, Event, Message, TurnResult, Usage
+from rom_core.request_names import request_name
+from rom_core.turn_values import CachePlan, ChatRequest, Event, Message, TurnResult, Usage
 from rom_core.unicode import encodable
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class Turn:
     def ignore(self, names: Iterable[str]) -> None:
         """Remember that these parameters, by their names in Bedrock or in requests, had no effect."""
         for name in names:
-            known = REQUEST_NAMES.get(name, name)
+            known = request_name(name, self.route)
             if known not in self.ignored:
                 self.ignored.append(known)
 

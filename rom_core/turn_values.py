@@ -13,16 +13,6 @@ Message = dict[str, Any]
 """As Converse has it; `rom_core.conversation` says more."""
 
 
-REQUEST_NAMES: Mapping[str, str] = {
-    "topP": "top_p",
-    "topK": "top_k",
-    "maxTokens": "max_tokens",
-    "stopSequences": "stop",
-    "toolChoice": "tool_choice",
-}
-"""The names that parameters have in requests, by those that they have in Bedrock, where the two differ."""
-
-
 @dataclass(frozen=True, slots=True)
 class Event:
     """Base of all events (`rom_core.events`): what observers are told. `name` is dotted and stable."""

@@ -175,8 +175,25 @@ def test_what_changes_nothing_is_named(client: openai.OpenAI) -> None:
         logprobs=False,
         n=1,
     )
-    assert raw.headers["x-rom-ignored"] == "metadata, reasoning_effort, seed, messages.name"
-    assert raw.parse().rom["ignored"] == ["metadata", "reasoning_effort", "seed", "messages.name"]  # type: ignore[attr-defined]
+    assert raw.headers["x-rom-ignored"] == "metadata, seed, messages.name, reasoning_effort"
+    assert raw.parse().rom["ignored"] == ["metadata", "seed", "messages.name", "reasoning_effort"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("effort", "sent", "thinking"),
+    [("low", "low", None), ("minimal", "low", None), ("max", "max", None), ("none", None, {"type": "disabled"})],
+)
+def test_effort_reaches_a_model_that_takes_it(
+    client: openai.OpenAI, bedrock: LocalBedrock, effort: Any, sent: Any, thinking: Any
+) -> None:
+    """One that decides itself how much it thinks, and can be told not to."""
+    completion = client.chat.completions.create(
+        model="anthropic.claude-haiku-5-5", messages=[{"role": "user", "content": "oi"}], reasoning_effort=effort
+    )
+    assert "ignored" not in completion.rom  # type: ignore[attr-defined]
+    body = bedrock.requests[-1].body
+    assert (body.get("outputConfig") or {}).get("effort") == sent
+    assert (body.get("additionalModelRequestFields") or {}).get("thinking") == thinking
 
 
 def test_sampling_reaches_the_model(client: openai.OpenAI, bedrock: LocalBedrock) -> None:

@@ -20,6 +20,8 @@ from rom_core.structured import read_format
 from rom_core.telemetry.ids import new_id
 from rom_core.turn_values import ChatRequest, ClientTools
 
+# What Anthropic's models have no word for: thinking that is switched off is another setting.
+_EFFORTS: Mapping[str, str | None] = {"none": None, "minimal": "low"}
 _CHOICES: Mapping[str, dict[str, Any]] = {"auto": {"auto": {}}, "required": {"any": {}}}
 
 
@@ -55,6 +57,8 @@ def parse_completion(body: Body, key_name: str) -> ChatRequest:
         stop_sequences=kept,
         client_tools=_client_tools(given),
         ignored=tuple(dict.fromkeys((*_ignored(given), *(("stop",) if len(kept) < len(stops) else ())))),
+        thinking={"type": "disabled"} if given.get("reasoning_effort") == "none" else None,
+        effort=_EFFORTS.get(given.get("reasoning_effort", ""), given.get("reasoning_effort")),
         response_format=read_format(given.get("response_format")),
         user=given.get("user") or given.get("safety_identifier") or None,
         key_name=key_name,

@@ -54,7 +54,6 @@ IGNORED = (
     "prompt_cache_key",
     "prompt_cache_options",
     "prompt_cache_retention",
-    "reasoning_effort",
     "seed",
     "service_tier",
     "verbosity",
@@ -218,6 +217,12 @@ COMPLETION_REQUEST = BodySchema(
             "user": nullable({**_OURS["user"], "minLength": 0}),
             "safety_identifier": nullable({**_OURS["user"], "minLength": 0}),
             "conversation_id": nullable(_OURS["conversation_id"]),
+            "reasoning_effort": nullable(
+                {
+                    "enum": ["none", "minimal", "low", "medium", "high", "xhigh", "max"],
+                    "description": "how much to think",
+                }
+            ),
             "response_format": nullable(RESPONSE_FORMAT),
             "mode": nullable(_OURS["mode"]),
             **_REFUSED,

@@ -98,6 +98,7 @@ COMPLETIONS = st.fixed_dictionaries(
             ["auto", "none", "required", {"type": "function", "function": {"name": "look"}}]
         ),
         "response_format": FORMATS,
+        "reasoning_effort": st.sampled_from(["none", "minimal", "high"]),
         "top_p": st.sampled_from([0.5, 1]),
         "stop": st.sampled_from(["fim", ["", "x"]]),
         **SAMPLING,
