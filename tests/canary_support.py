@@ -12,17 +12,20 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from scrapes import Served
 from support import Recorder
+from waiting import until
 
 from plugins.canary import CanaryPlugin
 from plugins.canary.keeper import Keeper
 from plugins.canary.phases import Phase
 from plugins.canary.rollout import Finding, Plan, Rollout
+from plugins.canary.watcher import Told, Watcher
 from plugins.flags import FlagsPlugin
 from plugins.metrics import Metrics
 from rom_core.concurrency.clock import FakeClock
 from rom_core.events import CanaryAborted, CanaryChanged
 from rom_core.flags import Author
 from rom_core.gate import Scrape, Thresholds
+from rom_core.runtime import Runtime
 from rom_core.store.address import address_of
 from rom_core.store.base import Store
 from rom_core.store.opening import open_store
@@ -46,12 +49,18 @@ class World:
         self.clock = FakeClock()
         self.canary, self.stable = Served(cohort="canary"), Served()
         self.rollout = Rollout(PLAN, self.clock, "ana", "go-live")
+        self.watcher = Watcher("process-1")
+        self.told: dict[str, Told] = {}
 
-    def look(self) -> Finding | None:
-        """Look now."""
+    def look(self, *, fails: bool = False) -> Finding | None:
+        """Look now, or try to."""
         at = self.clock.monotonic()
         values = {**self.stable.scrape(at).values, **self.canary.scrape(at).values}
-        return self.rollout.look(Scrape(at, values))
+        scrape, of = None if fails else Scrape(at, values), (self.rollout.id, self.rollout.window)
+        self.told[self.watcher.instance] = self.watcher.look(*of, PLAN.interval, scrape)
+        finding = self.rollout.look(list(self.told.values()), {self.watcher.instance})
+        self.watcher.follow(self.rollout.id, self.rollout.window, PLAN.interval, scrape)
+        return finding
 
     def watch(self, hours: float, ok: int = 0, error: int = 0, stable_error: int = 0) -> list[str]:
         """So many hours with so many turns of the canary in each ten minutes; what was found."""
@@ -67,7 +76,10 @@ class World:
 
     def restart(self, *, closed: bool) -> None:
         """Another process goes on with what was kept: other counters, another monotonic clock."""
-        kept = json.loads(json.dumps(self.rollout.as_dict(closed=closed)))
+        if closed:
+            self.told[self.watcher.instance] = self.watcher.told(self.rollout.id, self.rollout.window, closed=True)
+        self.watcher = Watcher(f"{self.watcher.instance}+")
+        kept = json.loads(json.dumps(self.rollout.as_dict()))
         self.clock = FakeClock(start=5.0)
         self.canary, self.stable = Served(began=2000.0, cohort="canary"), Served(began=2000.0)
         self.rollout = Rollout.of(kept, self.clock)
@@ -92,6 +104,7 @@ class Bench:
         address = address_of(url, "state", root)
         self.site.database = lambda catalogue: open_store(address, owners(catalogue), lambda: 0.0)
         self._begun: Store | None = None
+        self.runtime: Runtime
         self.site.write(
             '[default]\nBEDROCK_ENABLED = true\nMAX_TOKENS = 1000\nSTATE_DIR = "state"\nCANARY_INTERVAL_SECONDS = 300\n'
             'CANARY_PHASES = ["10%:10m", "100%:10m"]\n'
@@ -103,6 +116,7 @@ class Bench:
     def start(self) -> None:
         """A process that starts."""
         if self._begun is not None:
+            self.runtime.fleet.stop()
             self._begun.close()
         self.recorder, self.plugin = Recorder(), CanaryPlugin()
         self.site.plugins = {
@@ -115,8 +129,13 @@ class Bench:
         self._begun = self.runtime.store
         self.runtime.registry.register(_Exposed(self._text))
         # By hand: the looks of a test are its own.
-        self.keeper._watch = lambda: None  # type: ignore[method-assign]
+        self.keeper._looking.begin = lambda: None  # type: ignore[method-assign]
+        self.runtime.fleet.start()
+        assert until(self._leads)
         self.keeper.start(self.runtime)
+
+    def _leads(self) -> bool:
+        return self.runtime.fleet.term is not None
 
     @property
     def store(self) -> Store:
@@ -138,6 +157,8 @@ class Bench:
             self.served.canary.serve(ok)
             self.served.canary.serve(error, status="error")
             self.runtime.clock.advance(300)  # type: ignore[attr-defined]
+            # A lease in a database runs out by this clock, and is renewed by a thread.
+            assert until(self._leads)
             self.keeper.look()
 
     @property

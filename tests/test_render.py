@@ -20,7 +20,9 @@ from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import load_settings, parse_api_keys
 
 ROOT = Path(__file__).parents[1]
-SERVICES: list[dict[str, Any]] = yaml.safe_load((ROOT / "render.yaml").read_text())["services"]
+BLUEPRINT = yaml.safe_load((ROOT / "render.yaml").read_text())
+SERVICES: list[dict[str, Any]] = BLUEPRINT["services"]
+DATABASES: list[dict[str, Any]] = BLUEPRINT["databases"]
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github/workflows").glob("*.yml")}
 # Read by Render, by the layers themselves, and by boto3.
 NO_SETTINGS = {"ROM_ENV", "PYTHON_VERSION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
@@ -37,7 +39,7 @@ FIELDS = {
     "startCommand",
     "healthCheckPath",
     "maxShutdownDelaySeconds",
-    "disk",
+    "numInstances",
     "envVars",
 }
 
@@ -51,17 +53,20 @@ def variables(service: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: str(service["name"]))
 def test_a_service_has_what_it_needs(service: dict[str, Any]) -> None:
-    """2 GB and 1 CPU, a health check, a disk for the state, and a shutdown longer than the grace of turns."""
+    """2 GB and 1 CPU, a health check, a database for the state, and a shutdown longer than the grace of turns."""
     assert set(service) == FIELDS
     assert (service["type"], service["runtime"], service["plan"]) == ("web", "python", "standard")
     assert service["healthCheckPath"] == "/health"
     assert service["startCommand"] == "rom serve"
     grace = next(s for s in Catalogue.installed(hookspecs).settings if s.name == "SHUTDOWN_GRACE_SECONDS").default
-    assert grace < service["maxShutdownDelaySeconds"] <= 300
-    disk, state = service["disk"], variables(service)["STATE_DIR"]["value"]
-    assert state == disk["mountPath"]
-    assert state.startswith("/")
-    assert disk["sizeGB"] >= 1
+    assert grace < service["maxShutdownDelaySeconds"] == 300
+    # A disk would allow one instance only, make a gap at each deploy, and forbid the shutdown delay.
+    assert 1 <= service["numInstances"] <= 2
+    source = variables(service)["STATE_URL"]["fromDatabase"]
+    assert source["property"] == "connectionString"
+    database = next(each for each in DATABASES if each["name"] == source["name"])
+    # Beside the instances, and for nobody else.
+    assert (database["region"], database["ipAllowList"]) == (service["region"], [])
     # In YAML a bare off is false, which is no trigger.
     assert service["autoDeployTrigger"] == "off"
 
@@ -73,7 +78,7 @@ def test_every_variable_is_a_declared_setting(service: dict[str, Any]) -> None:
     for name, variable in variables(service).items():
         assert name in declared or name in NO_SETTINGS, name
         assert len(variable) == 2
-        assert {"value", "generateValue", "sync"} & set(variable)
+        assert {"value", "generateValue", "sync", "fromDatabase"} & set(variable)
         if name in declared and declared[name].secret:
             assert "value" not in variable, f"{name} is a secret"
         if "value" in variable:
@@ -118,7 +123,7 @@ def test_a_service_would_start_with_these_settings(environment: str) -> None:
     catalogue = Catalogue.installed(hookspecs)
     settings = load_settings(catalogue.settings, catalogue.rules, root=ROOT, environ=environ)
     assert settings.environment == environment
-    assert (settings.HOST, settings.PORT, settings.STATE_DIR) == ("0.0.0.0", 10000, "/var/data")
+    assert (settings.HOST, settings.PORT) == ("0.0.0.0", 10000)
     assert list(parse_api_keys(settings.ADMIN_TOKEN).values()) == [generated["ADMIN_TOKEN"]]
     assert settings.BEDROCK_ENABLED is (environment == "staging")
 

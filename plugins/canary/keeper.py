@@ -1,51 +1,48 @@
-"""The keeper of the one rollout: looks at intervals, carries decisions out in the flags, keeps all in the store.
+"""The keeper of the one rollout: what people decide about it, what the gate finds, and both carried out in the flags.
 
-Decisions are taken one by one; whoever only reads gets the last published view and waits for nobody.
+Each instance has a keeper and counts its own turns; the one that leads the fleet adds up what all have counted and
+judges it. People decide at any instance. Decisions are taken one by one here, and by the revision of the rollout among
+instances; whoever only reads gets the last published view and waits for nobody.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
-from prometheus_client import generate_latest
 
 from plugins.canary.beginning import METRICS_SWITCH, block_to_approve, metrics_enabled, needs_second_person, plan_of
 from plugins.canary.earlier import take_over
-from plugins.canary.kept import KeptRollout
-from plugins.canary.rollout import GATE, Entry, Rollout
-from plugins.canary.shapes import shown
-from rom_core.concurrency.locks import timed_lock
-from rom_core.errors import CanaryConflict, NotFound, RomError, StoreUnavailable
-from rom_core.events import CanaryAborted, CanaryChanged
-from rom_core.flags import Author, Flags
+from plugins.canary.keeping import MEANWHILE, Keeping
+from plugins.canary.kept import TOPIC, DecidedMeanwhile, KeptRollout
+from plugins.canary.looking import Looking, scrape_of
+from plugins.canary.rollout import GATE, Rollout
+from plugins.canary.watcher import Watcher
+from rom_core.errors import CanaryConflict, RomError, StoreUnavailable, VersionConflict
+from rom_core.flags import Author
 from rom_core.flags.canary import CANARY_PERCENT
-from rom_core.gate import BadScrape, Scrape, parse
+from rom_core.gate import Scrape
 from rom_core.runtime import Runtime
 from rom_core.settings import InvalidSettings
 from rom_core.store.overrides import CANARY
+from rom_core.store.sharing import LEADER, NotLeader
 
-# A decision changes settings, which takes at most about as long.
-_TURN_SECONDS = 15.0
-_NO_FLAGS = "this runtime was given its settings, not where to change them"
-_NOTHING: Mapping[str, Any] = {"rollout": None, "durable": True}
+# Between what is decided at another instance and its flags in force here, and the other way round.
+_SETTLE_SECONDS = 1.0
+# For so long nobody takes a rollout that is about to begin elsewhere for one whose flags somebody has taken away.
+_BEGIN_SECONDS = 60.0
 logger = structlog.get_logger("rom.canary")
 
 
-class Keeper:
-    """Owns the rollout, its thread and its audit trail. `view` is the JSON of where it stands."""
+class Keeper(Keeping):
+    """What this instance does for the rollout."""
 
     def __init__(self) -> None:
-        self.view: Mapping[str, Any] = _NOTHING
-        self._runtime: Runtime | None = None
-        self._kept: KeptRollout | None = None
-        self._rollout: Rollout | None = None
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        super().__init__()
+        self._watcher = Watcher("")
+        self._looking = Looking(self.look, self._interval)
 
     # -- life cycle --------------------------------------------------------------------------------------------------
 
@@ -55,33 +52,55 @@ class Keeper:
         flags, store = runtime.flags, runtime.store
         if flags is None or store is None:
             return
-        self._kept = kept = KeptRollout(store, runtime.clock)
+        self._watcher = Watcher(runtime.fleet.id)
+        self._kept = kept = KeptRollout(store, runtime.fleet, runtime.clock)
         try:
             take_over(flags.layers.root / runtime.current.settings.STATE_DIR, kept)
-            self._rollout = kept.load()
+            self._load()
         except StoreUnavailable:
             self._withdraw_unwatched("the record of the rollout could not be read")
         except (KeyError, TypeError, ValueError) as error:
             logger.error("canary.record_lost", reason=str(error))
             self._withdraw_unwatched("the record of the rollout was damaged")
         self._publish()
-        self._watch()
+        runtime.fleet.on(TOPIC, self.refresh)
+        runtime.fleet.on(LEADER, self._looking.wake)
+        self._looking.begin()
 
     def stop(self) -> None:
-        """Stop looking, after a last look, so that the next process goes on where this one ended."""
-        self._stopped.set()
-        thread = self._thread
-        if thread is not None:
-            thread.join(timeout=5)
-        rollout = self._rollout
-        if rollout is not None and self._unfinished():
-            with self._in_turn():
-                if not rollout.running:
+        """Stop looking, after a last look, so that nothing is lost that this instance has counted."""
+        self._looking.stop()
+        if self._rollout is None or self._interval() is None:
+            return
+        with self._in_turn():
+            self._reload()
+            rollout = self._current()
+            if not rollout.running:
+                if self._term() is not None:
                     self._keep_end(rollout)
-                    return
-                scrape = self._scrape()
-                rollout.close(scrape)
-                self._keep(rollout, closed=scrape is not None)
+                return
+            scrape = self._scrape()
+            with suppress(StoreUnavailable):
+                self._watcher.look(rollout.id, rollout.window, rollout.plan.interval, scrape)
+                closed = scrape is not None
+                self._known().tell(self._watcher.told(rollout.id, rollout.window, closed=closed))
+            if self._term() is not None:
+                rollout.look(self._known().heard(), self._live())
+                self._keep(rollout, lead=True)
+
+    def refresh(self) -> None:
+        """Another instance may have decided something: go on from there. Raises StoreUnavailable, or Overloaded."""
+        if self._kept is None:
+            return
+        if self._kept.is_newer():
+            with self._in_turn():
+                before = self._rollout
+                self._reload()
+                now = self._rollout
+            if before is None or now is None or (before.id, before.window) != (now.id, now.window):
+                self._looking.wake()
+        # It may have been read without anybody looking at it, by a decision that was refused.
+        self._looking.begin()
 
     # -- people ------------------------------------------------------------------------------------------------------
 
@@ -95,35 +114,48 @@ class Keeper:
         runtime, flags = self._ready()
         kept, settings = self._known(), runtime.current.settings
         with self._in_turn():
-            if self._rollout is not None and self._rollout.running:
+            self._reload()
+            before = self._rollout
+            if before is not None and before.running:
                 raise CanaryConflict("a rollout is under way; abort it first")
             plan = plan_of(block, settings)
             if needs_second_person(plan, settings, runtime.current.canary):
                 edits = {CANARY: block_to_approve(plan), CANARY_PERCENT: 0}
                 return flags.change(edits, _because(author, "rollout asked for")).pending
             rollout = Rollout(plan, runtime.clock, author.by, author.why)
-            # Before the flags: a canary of which no record knows would be in force after a crash, and never judged.
-            kept.save(rollout)
             try:
-                flags.change(
+                # Before the flags: a canary of which no record knows would be in force after a crash, and never judged.
+                kept.save(rollout)
+                applied = flags.change(
                     {CANARY: dict(plan.block), CANARY_PERCENT: rollout.phase.percent},
                     _because(author, "rollout started"),
                 )
+            except DecidedMeanwhile:
+                raise CanaryConflict(MEANWHILE) from None
             except (RomError, InvalidSettings) as error:
                 rollout.abort(author.by, f"its flags could not be set: {error}")
-                self._keep(self._rollout or rollout)
+                with suppress(DecidedMeanwhile):
+                    self._keep(before or rollout)
                 raise
+            rollout.version = applied.version
             self._rollout = rollout
-            self._done(rollout.entry("started", author.by, author.why))
-            self._watch()
+            try:
+                self._done(rollout.entry("started", author.by, author.why))
+            except CanaryConflict:
+                # Another instance has ended it meanwhile, and does not look after these flags.
+                flags.withdraw_canary(Author(GATE, MEANWHILE))
+                raise
+        self._looking.begin()
         return ""
 
     def approve(self, author: Author) -> None:
         """Leave the phase: on to the next one, or the flags become everybody's. Raises CanaryConflict."""
-        _, flags = self._ready()
+        runtime, flags = self._ready()
         with self._in_turn():
+            self._reload()
             rollout = self._current()
             rollout.may_leave(author.why)
+            version = runtime.current.version
             reason = self._why_not_in_force(rollout)
             if reason is not None:
                 raise CanaryConflict(reason)
@@ -132,16 +164,18 @@ class Keeper:
                 edits = {**rollout.plan.block["flags"], CANARY: None, CANARY_PERCENT: None}
             else:
                 edits = {CANARY_PERCENT: following.percent}
-            flags.change(edits, _because(author, f"{percent} % approved"))
+            applied = flags.change(edits, _because(author, f"{percent} % approved"), version)
             entries = [rollout.approve(author.by, author.why)]
             if following is None:
                 entries.append(rollout.entry("completed", author.by, author.why))
+            rollout.version = applied.version
             self._done(*entries)
 
     def hold(self, author: Author, *, held: bool) -> None:
         """Refuse approvals, or no longer. Raises CanaryConflict."""
         self._ready()
         with self._in_turn():
+            self._reload()
             rollout = self._current()
             self._done(rollout.hold(author.by, author.why, held=held))
 
@@ -149,10 +183,11 @@ class Keeper:
         """Withdraw the flags and end the rollout. Raises CanaryConflict."""
         _, flags = self._ready()
         with self._in_turn():
+            self._reload()
             rollout = self._current()
             if not rollout.running:
                 raise CanaryConflict(f"it has ended: {rollout.status}")
-            flags.withdraw_canary(_because(author, "rollout aborted"))
+            rollout.version = flags.withdraw_canary(_because(author, "rollout aborted")).version
             self._done(rollout.abort(author.by, author.why))
 
     def trail(self, limit: int) -> list[dict[str, Any]]:
@@ -162,29 +197,51 @@ class Keeper:
     # -- the gate ----------------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """One look; what it finds is carried out at once."""
-        _, flags = self._ready()
+        """One look: count, and as the leader judge what all have counted; what that finds is carried out at once."""
+        self._ready()
         with self._in_turn():
+            self._reload()
             rollout = self._rollout
-            if rollout is None or not self._unfinished():
+            if rollout is None or self._interval() is None:
                 return
             if not rollout.running:
-                self._keep_end(rollout)
+                if self._term() is not None:
+                    self._keep_end(rollout)
                 return
-            reason = self._why_not_in_force(rollout)
-            if reason is not None:
-                flags.withdraw_canary(Author(GATE, reason))
-                self._done(rollout.abort(GATE, reason))
-                return
-            finding = rollout.look(self._scrape())
-            if finding is None:
-                self._keep(rollout)
+            scrape = self._scrape()
+            told = self._watcher.look(rollout.id, rollout.window, rollout.plan.interval, scrape)
+            with suppress(StoreUnavailable):
+                self._known().tell(told)
+            if self._term() is None:
                 self._publish()
-            elif finding.action == "failed":
-                flags.withdraw_canary(Author(GATE, f"rollout aborted: {finding.judged.why}"[:500]))
-                self._done(rollout.abort(GATE, finding.judged.why, finding.judged))
-            else:
-                self._done(rollout.entry(finding.action, GATE, finding.judged.why, finding.judged))
+                return
+            try:
+                self._judge(rollout, scrape)
+            except (DecidedMeanwhile, NotLeader, VersionConflict) as error:
+                # What another has decided is looked at next time.
+                logger.warning("canary.look_overtaken", reason=str(error) or type(error).__name__)
+
+    def _judge(self, rollout: Rollout, scrape: Scrape | None) -> None:
+        runtime, flags = self._ready()
+        version = runtime.current.version
+        reason = self._why_not_in_force(rollout)
+        if reason is not None:
+            if not self._settled(rollout):
+                return
+            flags.withdraw_canary(Author(GATE, reason))
+            self._done(rollout.abort(GATE, reason), lead=True)
+            return
+        finding = rollout.look(self._known().heard(), self._live())
+        self._watcher.follow(rollout.id, rollout.window, rollout.plan.interval, scrape)
+        if finding is None:
+            self._keep(rollout, lead=True)
+            self._publish()
+        elif finding.action == "failed":
+            why = f"rollout aborted: {finding.judged.why}"[:500]
+            rollout.version = flags.withdraw_canary(Author(GATE, why), version).version
+            self._done(rollout.abort(GATE, finding.judged.why, finding.judged), lead=True)
+        else:
+            self._done(rollout.entry(finding.action, GATE, finding.judged.why, finding.judged), lead=True)
 
     def _why_not_in_force(self, rollout: Rollout) -> str | None:
         """Why the flags in force are not the rollout's own any more, None if they are."""
@@ -198,112 +255,35 @@ class Keeper:
             return "the canary was changed by hand"
         return None
 
+    def _settled(self, rollout: Rollout) -> bool:
+        """Whether rollout and flags really differ, and not only because another instance is about to change both."""
+        runtime, _ = self._ready()
+        if len(self._live()) == 1:
+            return True
+        if rollout.version == 0 and runtime.clock.time() - (rollout.began or 0.0) < _BEGIN_SECONDS:
+            return False
+        self._looking.rest(_SETTLE_SECONDS)
+        newer = self._known().is_newer() or runtime.current.version < rollout.version
+        return not newer and self._why_not_in_force(rollout) is not None
+
     def _scrape(self) -> Scrape | None:
         runtime, _ = self._ready()
-        try:
-            if not metrics_enabled(runtime.current.settings):
-                logger.warning("canary.look_failed", reason=f"nothing is counted: {METRICS_SWITCH} is off")
-                return None
-            return parse(generate_latest(runtime.registry).decode(), runtime.clock.monotonic())
-        except BadScrape:
-            logger.exception("canary.look_failed")
+        if not metrics_enabled(runtime.current.settings):
+            logger.warning("canary.look_failed", reason=f"nothing is counted: {METRICS_SWITCH} is off")
             return None
+        return scrape_of(runtime)
 
-    def _unfinished(self) -> bool:
-        """Whether looks are needed: for a rollout under way, or until the end of one is kept."""
+    def _interval(self) -> float | None:
+        """Seconds between two looks: for a rollout under way, and until its end is in the store; None if none are."""
         rollout = self._rollout
-        return rollout is not None and (rollout.running or not self._known().durable)
+        unfinished = rollout is not None and (rollout.running or not self._known().durable)
+        return rollout.plan.interval if rollout is not None and unfinished else None
 
-    def _watch(self) -> None:
-        """See to it that a running rollout is looked at."""
-        if self._unfinished() and not self._stopped.is_set() and self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="rom-canary", daemon=True)
-            self._thread.start()
+    def _term(self) -> int | None:
+        return self._ready()[0].fleet.term
 
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            try:
-                self.look()
-            except RomError as error:
-                logger.warning("canary.look_failed", reason=error.detail)
-            except Exception:
-                logger.exception("canary.look_failed")
-            with self._lock:
-                # Under the lock, so that a rollout that starts now either finds this thread at work or starts its own.
-                rollout = self._rollout
-                if rollout is None or not self._unfinished():
-                    self._thread = None
-                    return
-            # Of the machine, whatever clock the rules are tested with: a thread has to rest between two looks.
-            self._stopped.wait(rollout.plan.interval)
-
-    # -- keeping -----------------------------------------------------------------------------------------------------
-
-    def _done(self, *entries: Entry) -> None:
-        """Something happened: keep it, show it, tell it."""
-        self._keep(self._current(), entries)
-        self._publish()
-        runtime, _ = self._ready()
-        for entry in entries:
-            percent = entry.details["percent"]
-            if entry.action == "aborted":
-                runtime.emit(CanaryAborted(percent, entry.by, entry.why))
-            else:
-                runtime.emit(CanaryChanged(entry.action, percent, entry.by, entry.why))
-
-    def _keep(self, rollout: Rollout, entries: Sequence[Entry] = (), *, closed: bool = False) -> None:
-        """On disk; what cannot be kept now is tried again at the next look.
-
-        An end waits until the withdrawal of the flags is kept: a process that dies in between leaves a canary in force,
-        and the next one has to find the rollout that judges it.
-        """
-        _, flags = self._ready()
-        if not rollout.running and not flags.durable:
-            self._known().postpone(entries)
-            return
-        with suppress(StoreUnavailable):
-            self._known().save(rollout, entries, closed=closed)
-
-    def _keep_end(self, rollout: Rollout) -> None:
-        """Once more, for what could not be kept when it ended: first that the flags are withdrawn, then the record."""
-        runtime, flags = self._ready()
-        if not flags.durable and runtime.current.canary is None:
-            # Nothing is left to withdraw; what has been is kept with it.
-            flags.withdraw_canary(Author(GATE, "the end of the rollout is kept"))
-        self._keep(rollout)
-        self._publish()
-
-    def _publish(self) -> None:
-        rollout = self._rollout
-        self.view = {"rollout": None if rollout is None else shown(rollout), "durable": self._known().durable}
-
-    def _withdraw_unwatched(self, reason: str) -> None:
-        """Withdraw the canary in force, if there is one: without its record no gate can judge it."""
-        runtime, flags = self._ready()
-        if runtime.current.canary is None:
-            return
-        try:
-            flags.withdraw_canary(Author(GATE, reason))
-        except RomError:
-            logger.exception("canary.withdraw_failed")
-
-    def _ready(self) -> tuple[Runtime, Flags]:
-        if self._runtime is None or self._runtime.flags is None:
-            raise NotFound(_NO_FLAGS)
-        return self._runtime, self._runtime.flags
-
-    def _known(self) -> KeptRollout:
-        if self._kept is None:
-            raise NotFound(_NO_FLAGS)
-        return self._kept
-
-    def _current(self) -> Rollout:
-        if self._rollout is None:
-            raise CanaryConflict("there is no rollout")
-        return self._rollout
-
-    def _in_turn(self) -> AbstractContextManager[None]:
-        return timed_lock(self._lock, _TURN_SECONDS, "decision on the rollout")
+    def _live(self) -> set[str]:
+        return {each.id for each in self._ready()[0].fleet.instances}
 
 
 def _because(author: Author, what: str) -> Author:

@@ -1,21 +1,22 @@
 """A rollout as a state machine: phases, windows, verdicts, approvals. It reads no metrics and changes no flags.
 
-A window is as long as what was really watched: time between two looks that were close enough to each other, added up
-over restarts. Waiting for a person, and too little traffic, only make a phase longer.
+A window is as long as what was really watched: time between two looks that were close enough to each other, at every
+instance, added up over restarts. Waiting for a person, and too little traffic, only make a phase longer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from plugins.canary.phases import Phase
+from plugins.canary.watcher import COHORTS, Told, together
 from rom_core.concurrency.clock import Clock
 from rom_core.errors import CanaryConflict
-from rom_core.gate import Figures, Outcome, Scrape, Thresholds, Verdict, Window, certain_to_fail, judge
+from rom_core.gate import Figures, Outcome, Thresholds, Verdict, certain_to_fail, judge
 
-COHORTS = ("canary", "stable")
 GATE = "gate"
 Status: TypeAlias = Literal["running", "completed", "aborted"]
 
@@ -62,7 +63,11 @@ class Finding:
 
 @dataclass
 class Rollout:
-    """One rollout. Not for several threads at once."""
+    """One rollout. Not for several threads at once.
+
+    `window` is the number of the window under way. `version` is that of the settings with which the newest decision is
+    in force; 0 while the rollout is only about to begin.
+    """
 
     plan: Plan
     clock: Clock
@@ -73,11 +78,15 @@ class Rollout:
     held: bool = False
     ended_because: str = ""
     judged: Judged | None = None
-    _past: dict[str, Figures] = field(default_factory=lambda: {name: Figures() for name in COHORTS})
-    _windows: dict[str, Window] = field(init=False)
+    window: int = 1
+    version: int = 0
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    began: float | None = None
+    _figures: dict[str, Figures] = field(default_factory=lambda: {name: Figures() for name in COHORTS})
+    _watched: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._open()
+        self.began = self.clock.time() if self.began is None else self.began
 
     # -- where it is -------------------------------------------------------------------------------------------------
 
@@ -97,23 +106,21 @@ class Rollout:
         return self.plan.phases[self.index + 1] if self.index + 1 < len(self.plan.phases) else None
 
     def figures(self, cohort: str) -> Figures:
-        """What the current window has shown so far of a cohort, before and after restarts."""
-        return Figures.in_turn((self._past[cohort], self._windows[cohort].figures))
+        """What the current window has shown so far of a cohort, as of the last look."""
+        return self._figures[cohort]
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
-    def look(self, scrape: Scrape | None) -> Finding | None:
-        """Take a look, None for one that failed; what it came to, if that is news.
+    def look(self, told: Sequence[Told], live: Collection[str]) -> Finding | None:
+        """Add up what instances tell, of which those that are `live` must have watched; what it came to, if it is news.
 
         After `failed` the caller withdraws the flags and calls `abort`; until then each look fails again.
         """
         if not self.running:
             return None
-        for window in self._windows.values():
-            if scrape is None:
-                window.fail()
-            else:
-                window.add(scrape)
+        of_window = [each for each in told if (each.rollout, each.window) == (self.id, self.window)]
+        watched = self.figures("canary").watched + self._time(of_window, live)
+        self._figures = together(of_window, live, watched)
         figures, limits = self.figures("canary"), self.plan.thresholds
         full = figures.watched >= self.phase.seconds
         if not full and not certain_to_fail(figures, limits):
@@ -125,26 +132,25 @@ class Rollout:
             return None
         if judged.outcome == Outcome.PASS:
             self.judged = judged
-            self._begin(scrape)
+            self._begin()
             return Finding("passed", judged)
         before = self.judged
         if before is not None and before.outcome == Outcome.PASS:
             # The gate has held once; a quiet window afterwards takes nothing back.
-            self._begin(scrape)
+            self._begin()
             return None
         self.judged = judged
         if not judged.thin:
             # Nothing that is added can repair figures with a hole in them.
-            self._begin(scrape)
+            self._begin()
         elif before is not None and before.thin:
             return None
         return Finding("inconclusive", judged)
 
-    def close(self, scrape: Scrape | None) -> None:
-        """The process ends in good order: the last look, so that nothing is lost."""
-        if scrape is not None and self.running:
-            for window in self._windows.values():
-                window.add(scrape)
+    def _time(self, told: Sequence[Told], live: Collection[str]) -> float:
+        """Seconds since the last look for which every instance has watched."""
+        before, self._watched = self._watched, {each.instance: each.watched for each in told}
+        return min((self._watched.get(each, 0.0) - before.get(each, 0.0) for each in live), default=0.0)
 
     # -- people ------------------------------------------------------------------------------------------------------
 
@@ -173,7 +179,7 @@ class Rollout:
             self.status, self.ended_because = "completed", why
         else:
             self.index += 1
-            self._begin(None)
+            self._begin()
         return entry
 
     def hold(self, by: str, why: str, *, held: bool = True) -> Entry:
@@ -197,8 +203,8 @@ class Rollout:
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
-    def as_dict(self, *, closed: bool) -> dict[str, Any]:
-        """As JSON. `closed`: the process ended in good order, so that nothing it counted is lost."""
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON."""
         plan = self.plan
         return {
             "plan": {
@@ -215,19 +221,18 @@ class Rollout:
             "ended_because": self.ended_because,
             "judged": None if self.judged is None else asdict(self.judged),
             "figures": {cohort: self.figures(cohort).as_dict() for cohort in COHORTS},
-            "closed": closed,
+            "window": self.window,
+            "version": self.version,
+            "id": self.id,
+            "began": self.began,
+            "watched": dict(self._watched),
         }
 
     @staticmethod
     def of(values: Mapping[str, Any], clock: Clock) -> Rollout:
-        """What `as_dict` gave, in a new process: the time between counts for nothing.
-
-        A process that did not end in good order took what it had counted since its last look with it: a restart, as
-        the gate counts them. Raises KeyError, TypeError or ValueError for anything else.
-        """
+        """What `as_dict` gave. Raises KeyError, TypeError or ValueError for anything else."""
         plan, judged = values["plan"], values["judged"]
-        past = {cohort: Figures.of(values["figures"][cohort]) for cohort in COHORTS}
-        rollout = Rollout(
+        return Rollout(
             Plan(
                 plan["block"],
                 tuple(Phase(**phase) for phase in plan["phases"]),
@@ -242,12 +247,13 @@ class Rollout:
             values["held"],
             values["ended_because"],
             None if judged is None else Judged(**judged),
-            past,
+            values.get("window", 1),
+            values.get("version", 0),
+            values.get("id") or secrets.token_hex(8),
+            values.get("began"),
+            {cohort: Figures.of(values["figures"][cohort]) for cohort in COHORTS},
+            {str(instance): float(seconds) for instance, seconds in values.get("watched", {}).items()},
         )
-        if not values["closed"]:
-            crash = Figures(restarts=1)
-            rollout._past = {cohort: Figures.in_turn((figures, crash)) for cohort, figures in past.items()}
-        return rollout
 
     def _judge(self) -> Judged:
         verdicts = {cohort: judge(self.figures(cohort), self.plan.thresholds, self.phase.seconds) for cohort in COHORTS}
@@ -259,16 +265,11 @@ class Rollout:
         shown = {cohort: verdict.as_dict() for cohort, verdict in verdicts.items()}
         return Judged(own.outcome.value, thin, self.clock.time(), shown, why)
 
-    def _begin(self, scrape: Scrape | None) -> None:
-        """A new window, from this look on."""
-        self._past = {name: Figures() for name in COHORTS}
-        self._open()
-        if scrape is not None:
-            for window in self._windows.values():
-                window.add(scrape)
-
-    def _open(self) -> None:
-        self._windows = {cohort: Window(self.plan.interval, cohort) for cohort in COHORTS}
+    def _begin(self) -> None:
+        """A new window."""
+        self.window += 1
+        self._figures = {name: Figures() for name in COHORTS}
+        self._watched = {}
 
     def _must_run(self) -> None:
         if not self.running:

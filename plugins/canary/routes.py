@@ -84,6 +84,7 @@ class CanaryResource:
         limit = req.get_param_as_int("limit", default=_TRAIL, min_value=1, max_value=1000)
         trail: dict[str, Any]
         try:
+            self._keeper.refresh()
             trail = {"trail": self._keeper.trail(limit)}
         except StoreUnavailable as error:
             trail = {"trail": None, "trail_problem": error.detail}

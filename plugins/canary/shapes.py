@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from plugins.canary.rollout import COHORTS, Rollout
+from plugins.canary.rollout import Rollout
+from plugins.canary.watcher import COHORTS
 from rom_core.concurrency.clock import iso
 from rom_core.errors import CanaryConflict
 from rom_core.gate.verdict import p95

@@ -1,8 +1,8 @@
-"""The rollout and its audit trail in the store."""
+"""The rollout in the store, its audit trail, and what instances tell of the window under way."""
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Integer, MetaData, Table, Text
+from sqlalchemy import Boolean, CheckConstraint, Column, Integer, MetaData, Table, Text
 
 METADATA = MetaData()
 ROLLOUT = Table(
@@ -11,6 +11,7 @@ ROLLOUT = Table(
     Column("one", Integer, CheckConstraint("one = 1"), primary_key=True, autoincrement=False),
     Column("value", Text, nullable=False),
     Column("checksum", Text, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="1"),
 )
 ENTRIES = Table(
     "canary_entries",
@@ -21,4 +22,14 @@ ENTRIES = Table(
     Column("action", Text, nullable=False),
     Column("why", Text, nullable=False),
     Column("details", Text, nullable=False),
+)
+# One row for each instance; `number` is that of the window.
+TOLD = Table(
+    "canary_told",
+    METADATA,
+    Column("instance", Text, primary_key=True),
+    Column("rollout", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("closed", Boolean, nullable=False),
+    Column("figures", Text, nullable=False),
 )

@@ -33,6 +33,7 @@ def serve(host: str | None, port: int | None, root: Path) -> None:
     from rom_core.http.app import create_app
     from rom_core.http.server.server import Server, Signals
     from rom_core.http.server.server import serve as serve_app
+    from rom_core.store.setup import where
     from rom_core.telemetry import log, output
 
     output.take_over()
@@ -51,7 +52,7 @@ def serve(host: str | None, port: int | None, root: Path) -> None:
 
     log.configure(settings.LOG_FORMAT, settings.LOG_LEVEL, content=content)
     log.capture_faults(content)
-    state = str(root / settings.STATE_DIR)
+    state = str(where(settings, root))
     logger.info("settings.read", environment=settings.environment, root=str(root), files=files_of(root), state=state)
     try:
         runtime.start()

@@ -209,12 +209,13 @@ class Flags:
         except NeedsApproval as error:
             raise Forbidden(f"{error}: {NEEDS_NAME}") from None
 
-    def withdraw_canary(self, author: Author) -> Applied:
+    def withdraw_canary(self, author: Author, if_version: int | None = None) -> Applied:
         """End the canary: clear its block and the override of CANARY_PERCENT, even if the store or layers are broken.
 
-        Raises Overloaded if others take too long; it may be tried again.
+        Raises Overloaded if others take too long, VersionConflict unless `if_version` is in force; it may be tried
+        again.
         """
-        return self._change(proposals.withdraw_canary(author))
+        return self._change(proposals.withdraw_canary(author, if_version))
 
     def catch_up(self, newest: int) -> None:
         """Put in force what other instances have changed, whose `newest` version this is, and store what waits for it.

@@ -127,13 +127,13 @@ def restore(past: State, author: Author, if_version: int | None = None) -> Propo
     return Proposal(target, author, if_version, approved=author.named)
 
 
-def withdraw_canary(author: Author) -> Proposal:
+def withdraw_canary(author: Author, if_version: int | None = None) -> Proposal:
     """Clear the block of the canary and the override of CANARY_PERCENT."""
 
     def ended(now: InForce) -> Resolved:
         return Resolved(dataclasses.replace(now.snapshot, canary=None), now.skipped)
 
-    return Proposal(lambda state, _: Target(_without_canary(state.values)), author, fallback=ended)
+    return Proposal(lambda state, _: Target(_without_canary(state.values)), author, if_version, fallback=ended)
 
 
 def switched(edits: Mapping[str, Any], settings: Settings) -> bool | None:

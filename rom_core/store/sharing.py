@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Connection, Table, func, select
-
-from rom_core.store.tables import LEASES
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Table
 
 CHANNEL: Final = "rom"
 VERSIONS_TOPIC: Final = "versions"
@@ -29,6 +28,8 @@ def lock(connection: Connection, table: Table) -> None:
 def notify(connection: Connection, topic: str, *words: object) -> None:
     """Tell every instance of `topic` once this transaction is committed."""
     if connection.dialect.name == "postgresql":
+        from sqlalchemy import func, select
+
         connection.execute(select(func.pg_notify(CHANNEL, " ".join(map(str, (topic, *words))))))
 
 
@@ -39,6 +40,10 @@ def as_leader(connection: Connection, holder: str, term: int | None) -> None:
     """
     if connection.dialect.name != "postgresql":
         return
+    from sqlalchemy import select
+
+    from rom_core.store.tables import LEASES
+
     lease = select(LEASES.c.term).where(LEASES.c.name == LEADER, LEASES.c.holder == holder, LEASES.c.term == term)
     if term is None or connection.execute(lease.with_for_update()).first() is None:
         raise NotLeader(f"term {term} has ended")

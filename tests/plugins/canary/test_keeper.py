@@ -304,7 +304,7 @@ def test_a_record_of_something_else_is_refused(bench: Bench) -> None:
     """A state that this version cannot read is as good as damaged."""
     bench.keeper.begin(BLOCK, ANA)
     bench.keeper.stop()
-    KeptRollout(bench.store, bench.runtime.clock).write({}, [])
+    KeptRollout(bench.store, bench.runtime.fleet, bench.runtime.clock).write({}, [])
     bench.start()
     assert bench.percent is None
 

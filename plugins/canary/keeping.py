@@ -1,0 +1,132 @@
+"""What an instance knows of the rollout, and how that is kept: for the keeper, which decides."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from typing import Any
+
+import structlog
+
+from plugins.canary.kept import DecidedMeanwhile, KeptRollout
+from plugins.canary.rollout import GATE, Entry, Rollout
+from plugins.canary.shapes import shown
+from rom_core.concurrency.locks import timed_lock
+from rom_core.errors import CanaryConflict, NotFound, RomError, StoreUnavailable
+from rom_core.events import CanaryAborted, CanaryChanged
+from rom_core.flags import Author, Flags
+from rom_core.runtime import Runtime
+from rom_core.store.sharing import NotLeader
+
+# A decision changes settings, which takes at most about as long.
+_TURN_SECONDS = 15.0
+_NO_FLAGS = "this runtime was given its settings, not where to change them"
+MEANWHILE = "another instance has just decided something; look where the rollout stands and decide again"
+_NOTHING: Mapping[str, Any] = {"rollout": None, "durable": True}
+logger = structlog.get_logger("rom.canary")
+
+
+class Keeping:
+    """The rollout as of its last revision. `view` is the JSON of where it stands."""
+
+    def __init__(self) -> None:
+        self.view: Mapping[str, Any] = _NOTHING
+        self._runtime: Runtime | None = None
+        self._kept: KeptRollout | None = None
+        self._rollout: Rollout | None = None
+        self._lock = threading.Lock()
+
+    def _reload(self) -> None:
+        """What another instance has decided since; while the store is away, what is known here."""
+        with suppress(StoreUnavailable):
+            if self._known().durable and self._known().is_newer():
+                self._load()
+
+    def _load(self) -> None:
+        """Read what is kept; where that is no rollout any more, no canary stays in force. Raises StoreUnavailable."""
+        try:
+            self._rollout = self._known().load()
+        except (KeyError, TypeError, ValueError) as error:
+            logger.error("canary.record_lost", reason=str(error))
+            self._rollout = None
+            self._withdraw_unwatched("the record of the rollout was damaged")
+        self._publish()
+
+    def _done(self, *entries: Entry, lead: bool = False) -> None:
+        """Something happened: keep it, show it, tell it."""
+        try:
+            self._keep(self._current(), entries, lead=lead)
+        except (DecidedMeanwhile, NotLeader) as error:
+            with suppress(StoreUnavailable):
+                self._load()
+            if lead:
+                raise
+            raise CanaryConflict(MEANWHILE) from error
+        self._publish()
+        runtime, _ = self._ready()
+        for entry in entries:
+            percent = entry.details["percent"]
+            if entry.action == "aborted":
+                runtime.emit(CanaryAborted(percent, entry.by, entry.why))
+            else:
+                runtime.emit(CanaryChanged(entry.action, percent, entry.by, entry.why))
+
+    def _keep(self, rollout: Rollout, entries: Sequence[Entry] = (), *, lead: bool = False) -> None:
+        """In the store; what one instance cannot keep in a store of its own it tries again at the next look.
+
+        An end waits until the withdrawal of the flags is kept: a process that dies in between leaves a canary in force,
+        and the next one has to find the rollout that judges it. In a fleet nothing that is not kept counts, and flags
+        that were withdrawn end the rollout once they are. Raises StoreUnavailable then, but not for an end.
+        """
+        _, flags = self._ready()
+        kept = self._known()
+        if not rollout.running and not flags.durable:
+            kept.postpone(entries)
+            return
+        try:
+            kept.save(rollout, entries, lead=lead)
+        except StoreUnavailable:
+            if kept.shared and rollout.running:
+                raise
+
+    def _keep_end(self, rollout: Rollout) -> None:
+        """Once more, for what could not be kept when it ended: first that the flags are withdrawn, then the record."""
+        runtime, flags = self._ready()
+        if not flags.durable and runtime.current.canary is None:
+            # Nothing is left to withdraw; what has been is kept with it.
+            flags.withdraw_canary(Author(GATE, "the end of the rollout is kept"))
+        self._keep(rollout)
+        self._publish()
+
+    def _publish(self) -> None:
+        rollout = self._rollout
+        self.view = {"rollout": None if rollout is None else shown(rollout), "durable": self._known().durable}
+
+    def _withdraw_unwatched(self, reason: str) -> None:
+        """Withdraw the canary in force, if there is one: without its record no gate can judge it."""
+        runtime, flags = self._ready()
+        if runtime.current.canary is None:
+            return
+        try:
+            flags.withdraw_canary(Author(GATE, reason))
+        except RomError:
+            logger.exception("canary.withdraw_failed")
+
+    def _ready(self) -> tuple[Runtime, Flags]:
+        if self._runtime is None or self._runtime.flags is None:
+            raise NotFound(_NO_FLAGS)
+        return self._runtime, self._runtime.flags
+
+    def _known(self) -> KeptRollout:
+        if self._kept is None:
+            raise NotFound(_NO_FLAGS)
+        return self._kept
+
+    def _current(self) -> Rollout:
+        if self._rollout is None:
+            raise CanaryConflict("there is no rollout")
+        return self._rollout
+
+    def _in_turn(self) -> AbstractContextManager[None]:
+        return timed_lock(self._lock, _TURN_SECONDS, "decision on the rollout")
