@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from rom_core.flags import Author
 from rom_core.plugin.protocols import PluginStore
-from rom_core.store.sharing import notify
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -40,6 +39,7 @@ def hold(store: PluginStore, model: str, wanted: Held) -> None:
     from sqlalchemy import delete, insert
 
     from plugins.breaker.tables import HELD
+    from rom_core.store.sharing import notify
 
     author = wanted.author
     row = {"model": model, "state": wanted.state, "at": wanted.at, "by": author.by, "why": author.why}
@@ -57,6 +57,7 @@ def let_go(store: PluginStore, models: Iterable[str]) -> None:
     from sqlalchemy import delete
 
     from plugins.breaker.tables import HELD
+    from rom_core.store.sharing import notify
 
     names = list(models)
 

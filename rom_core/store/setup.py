@@ -31,7 +31,10 @@ def store_of(catalogue: Catalogue, settings: Settings, root: Path, now: Callable
 
 
 def state_of(catalogue: Catalogue, settings: Settings, root: Path) -> State:
-    """The overrides that are stored, as far as they can be read; nothing is made or changed."""
+    """The overrides that are stored; nothing is made or changed.
+
+    A file is read as far as possible. Raises PluginError, and StoreRefused for a database that cannot be reached.
+    """
     address = where(settings, root)
     if address.path is not None:
         if not address.path.parent.exists():

@@ -6,14 +6,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, create_engine, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import URL, Connection, inspect, text
 
 from rom_core.errors import StoreRefused
 from rom_core.store import rows
@@ -23,8 +20,8 @@ from rom_core.store.findings import Finding, described
 from rom_core.store.migrate import check_release
 from rom_core.store.overrides import Version
 from rom_core.store.owners import Owner, prefixes
-from rom_core.store.postgres.refusals import refusal_of, without_password
-from rom_core.store.postgres.store import CONNECT_SECONDS
+from rom_core.store.postgres.reading import connection_of
+from rom_core.store.postgres.refusals import without_password
 
 _PROGRAM_SECONDS = 3600
 _SEEN_SECONDS = 15
@@ -35,7 +32,7 @@ def check(url: URL, owners: Sequence[Owner]) -> list[Finding]:
     """What there is to say of the store behind `url`; nothing is made or changed."""
     where = shown(url)
     try:
-        with _connection(url) as connection:
+        with connection_of(url) as connection:
             if "rom_versions" not in inspect(connection).get_table_names():
                 return [Finding(where, good=True, text="there is none; the next start makes it")]
             versions = rows.read(connection)
@@ -48,7 +45,7 @@ def check(url: URL, owners: Sequence[Owner]) -> list[Finding]:
 
 def backup(url: URL, owners: Sequence[Owner], file: Path) -> None:  # noqa: ARG001 - of whatever owners there are
     """Write all tables of the store as they are at one moment into `file`. Raises StoreRefused."""
-    with _connection(url) as connection:
+    with connection_of(url) as connection:
         tables = _tables(connection)
     if not tables:
         raise StoreRefused(f"there is no store at {shown(url)} to back up")
@@ -74,7 +71,7 @@ def restore(url: URL, owners: Sequence[Owner], file: Path, now: Callable[[], flo
     for owner in owners:
         if owner.migrations_table in migrations:
             check_release(owner, owner.revisions, migrations[owner.migrations_table])
-    with _connection(url) as connection:
+    with connection_of(url) as connection:
         tables = _tables(connection)
         if "rom_instances" in tables:
             seen = text("SELECT id FROM rom_instances WHERE seen > extract(epoch FROM now()) - :seconds ORDER BY id")
@@ -87,7 +84,7 @@ def restore(url: URL, owners: Sequence[Owner], file: Path, now: Callable[[], flo
         backup(url, owners, kept)
     options = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
     _run(url, "pg_restore", *options, str(file))
-    with _connection(url) as connection:
+    with connection_of(url) as connection:
         newest = rows.newest(connection) or 0
         why = f"restored from the backup {file.name}"
         rows.add(connection, [Version(newest + 1, now(), SYSTEM, why)])
@@ -122,19 +119,6 @@ def _tables(connection: Connection) -> list[str]:
     inspector = inspect(connection)
     names = [*inspector.get_table_names(), *inspector.get_view_names()]
     return [name for name, prefix in prefixes(names).items() if prefix]
-
-
-@contextmanager
-def _connection(url: URL) -> Iterator[Connection]:
-    """A connection of its own. Raises StoreRefused."""
-    options = {name: value for name, value in {"connect_timeout": CONNECT_SECONDS}.items() if name not in url.query}
-    engine = create_engine(url, poolclass=NullPool, connect_args=options)
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
-        raise StoreRefused(f"the store at {shown(url)} (STATE_URL): {refusal_of(cause, url).sentence}") from None
 
 
 def _run(url: URL, program: str, *arguments: str, connect: bool = True) -> str:

@@ -1,23 +1,43 @@
-"""Reading overrides from PostgreSQL without making or changing anything there."""
+"""A look into PostgreSQL that makes and changes nothing there."""
 
 from __future__ import annotations
 
-from sqlalchemy import URL, create_engine
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import URL, Connection, create_engine, inspect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from rom_core.errors import StoreRefused
 from rom_core.store import rows
+from rom_core.store.address import shown
 from rom_core.store.overrides import State, replay
+from rom_core.store.postgres.refusals import refusal_of
+from rom_core.store.tables import VERSIONS
 
-_SECONDS = 3
+_CONNECT_SECONDS = 3
+
+
+@contextmanager
+def connection_of(url: URL) -> Iterator[Connection]:
+    """A connection of its own. Raises StoreRefused, also for what goes wrong in the block."""
+    options = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
+    try:
+        engine = create_engine(url, poolclass=NullPool, connect_args=options)
+        with engine.connect() as connection:
+            yield connection
+    except (SQLAlchemyError, ImportError) as error:
+        cause = getattr(error, "orig", None) or error
+        raise StoreRefused(f"the store at {shown(url)} (STATE_URL): {refusal_of(cause, url).sentence}") from None
 
 
 def read_shared_state(url: URL) -> State:
-    """The newest state, an empty one if it cannot be read."""
-    options = {"connect_timeout": _SECONDS, "options": f"-c statement_timeout={_SECONDS * 1000}", **url.query}
-    engine = create_engine(url, poolclass=NullPool, connect_args=options)
-    try:
-        with engine.connect() as connection:
+    """The newest state of the overrides, an empty one where there is no store yet. Raises StoreRefused."""
+    with connection_of(url) as connection:
+        if not inspect(connection).has_table(VERSIONS.name):
+            return State()
+        try:
             return replay(rows.read(connection))
-    except (SQLAlchemyError, rows.Damaged, ImportError):
-        return State()
+        except rows.Damaged as error:
+            raise StoreRefused(f"the store at {shown(url)} (STATE_URL): {error}") from None

@@ -85,8 +85,8 @@ class SqliteStore:
         self._ready = False
         self.known: State | None = None
         self._engine = engine_of(path, busy_seconds=self._busy_seconds)
+        self._use: int | None = None
         self._open()
-        self._use = share(path.parent)
 
     @property
     def trouble(self) -> Trouble | None:
@@ -120,15 +120,15 @@ class SqliteStore:
     def close(self) -> None:
         """Nothing is kept open between two transactions but what says that the folder is in use."""
         self._engine.dispose()
-        use, self._use = self._use, None
-        if use is not None:
-            os.close(use)
+        self._share(None)
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
         """Make the database ready: from the copy, from what this process knows, or from nothing if it has to be."""
         make_private(self._path.parent, self._path.name)
+        # Anew each time: the folder may be another one than before.
+        self._share(share(self._path.parent))
         copied, found = self._copy.exists(), self._path.exists()
         empty = not found or self._path.stat().st_size == 0
         try:
@@ -205,6 +205,12 @@ class SqliteStore:
             raise StoreRefused(f"the store {self._path}: a migration failed: {reason_of(error)}") from error
         self._transaction(lambda connection: contents.check(connection, self._path, self._owners), writes=False)
 
+    def _share(self, descriptor: int | None) -> None:
+        """From now on it is this descriptor that says that the folder is in use."""
+        before, self._use = self._use, descriptor
+        if before is not None:
+            os.close(before)
+
     def _versions(self) -> Sequence[Version]:
         """With which a new database begins."""
         return self._first() if self.known is None else _again(self.known, self._now())
@@ -227,7 +233,7 @@ class SqliteStore:
                 if self._path.exists() and not self._damaged(error.__cause__):
                     raise
         with self._opening, self._failures():
-            if self._ready and not self._sound():
+            if self._ready and not self._sound(whole=True):
                 logger.error("store.damaged", path=str(self._path))
                 self._ready = False
             if not self._ready:
@@ -238,15 +244,22 @@ class SqliteStore:
         """Whether a failure means that the file is bad; an action of somebody else's may fail by its own fault."""
         if isinstance(error, Damaged) or (error is not None and is_bad_file(error)):
             return True
-        return is_damage(error) and not self._sound()
+        if not is_damage(error):
+            return False
+        if self._sound():
+            self._failing = None
+            return False
+        return True
 
-    def _sound(self) -> bool:
-        """Whether the file is whole, as far as it can be looked at."""
+    def _sound(self, *, whole: bool = False) -> bool:
+        """Whether the file is whole, as far as it can be looked at; `whole`: all of it, however large it is."""
         if not self._path.exists():
             return False
         try:
             check_header(self._path)
-            self._transaction(lambda connection: contents.check(connection, self._path, self._owners), writes=False)
+            self._transaction(
+                lambda connection: contents.check(connection, self._path, self._owners, whole=whole), writes=False
+            )
         except FAILURES as error:
             return not is_damage(error)
         return True
@@ -270,9 +283,12 @@ class SqliteStore:
     def _failures(self) -> Iterator[None]:
         try:
             yield
-        except (Damaged, SQLAlchemyError, sqlite3.Error, sqlite3.Warning, OSError, MemoryError) as error:
+        except (Damaged, SQLAlchemyError, sqlite3.Error, sqlite3.Warning, OSError, MemoryError, UnicodeError) as error:
             self._failing = Trouble("unwritable", f"it cannot be opened or written: {reason_of(error)}")
             raise StoreUnavailable(f"the store is unavailable: {reason_of(error)}") from cause_of(error)
+        except StoreRefused as error:
+            self._failing = Trouble("unwritable", error.detail)
+            raise StoreUnavailable(f"the store is unavailable: {error.detail}") from error
 
 
 def _again(known: State, now: float) -> list[Version]:

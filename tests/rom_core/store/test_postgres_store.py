@@ -185,8 +185,11 @@ def test_while_the_server_is_away_changes_are_refused(own: PostgresServer) -> No
             call()
     assert store.trouble is not None
     assert store.trouble.state == "unwritable"
-    assert read_shared_state(make_url(url).set(drivername="postgresql+psycopg")).values == {}
+    address_ = make_url(url).set(drivername="postgresql+psycopg")
+    with pytest.raises(StoreRefused, match="nobody listens there"):
+        read_shared_state(address_)
     own.start()
+    assert read_shared_state(address_).values == {"MAX_TOKENS": 2}
     assert store.load().values == {"MAX_TOKENS": 2}
     assert store.trouble is None
 
@@ -248,6 +251,13 @@ while True:
     store.append(number - 1, [Version(number, time.time(), "loop", changes=(Change("N", "set", None, number),))])
     print(number, flush=True)
 """
+
+
+def test_who_only_looks_makes_nothing(postgres: PostgresServer, postgres_url: str) -> None:
+    """A database without a store has no overrides, and no tables afterwards."""
+    url = make_url(postgres_url).set(drivername="postgresql+psycopg")
+    assert read_shared_state(url).values == {}
+    assert postgres.execute("SELECT count(*) FROM pg_tables WHERE tablename LIKE 'rom_%'", str(url.database)) == [(0,)]
 
 
 def test_kill_9_of_the_server_loses_nothing_that_was_acknowledged() -> None:

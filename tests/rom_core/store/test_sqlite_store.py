@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -136,6 +137,76 @@ def test_a_folder_that_cannot_be_made_refuses_the_start(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("")
     with pytest.raises(StoreRefused, match=r"var/rom\.db cannot be made or written: .* STATE_DIR"):
         opened(tmp_path / "var")
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk of the store .* is full; make room"),
+        (OSError(errno.EROFS, "Read-only file system"), "cannot be made or written: Read-only file system; let"),
+        (OSError(errno.EACCES, "Permission denied"), "cannot be made or written: Permission denied; let"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_refuses_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, says: str
+) -> None:
+    """Each with what to do about it; what there was is as before."""
+    filled(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite_store, "make_private", fail)
+        with pytest.raises(StoreRefused, match=says):
+            opened(tmp_path)
+    assert opened(tmp_path).load().values == {"MAX_TOKENS": 2}
+
+
+def test_a_full_disk_refuses_changes_until_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite says so itself; nothing that was acknowledged is lost, and it is no damage."""
+    store = filled(tmp_path)
+    connect = connections.connect
+    pages = 0
+
+    def small(path: Path, **options: Any) -> sqlite3.Connection:
+        connection = connect(path, **options)
+        if pages:
+            connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    monkeypatch.setattr(connections, "connect", small)
+    pages = 1
+    long = put("SYSTEM_PROMPT", "x" * 100_000)
+    with pytest.raises(StoreUnavailable, match="full"):
+        store.append(3, [version(4, long)])
+    assert (store.load().values, store.trouble and store.trouble.state) == ({"MAX_TOKENS": 2}, "unwritable")
+    pages = 0
+    store.append(3, [version(4, long)])
+    assert store.trouble is None
+    assert not (tmp_path / f"{DATABASE}.damaged").exists()
+
+
+def test_a_start_on_a_full_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new store needs room."""
+    connect = connections.connect
+
+    def small(path: Path, **options: Any) -> sqlite3.Connection:
+        connection = connect(path, **options)
+        connection.execute("PRAGMA max_page_count = 3")
+        return connection
+
+    monkeypatch.setattr(connections, "connect", small)
+    with pytest.raises(StoreRefused, match=r"the disk of the store .* is full; make room"):
+        opened(tmp_path)
+
+
+def test_a_mistake_in_a_statement_is_no_trouble(tmp_path: Path) -> None:
+    """It is the caller's: the store is as well as before, and says so."""
+    store = filled(tmp_path)
+    with pytest.raises(StoreUnavailable):
+        store.store.read(lambda connection: connection.exec_driver_sql("SELECT nowhere"))
+    assert store.trouble is None
 
 
 def test_a_database_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
