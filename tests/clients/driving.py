@@ -148,3 +148,10 @@ def row(client: Client, outcomes: Mapping[str, Outcome]) -> str:
         else:
             cells.append(str(outcome.requests) if name == "throttled" else "yes")
     return f"| {client.name} | {client.route} | {' | '.join(cells)} |"
+
+
+def conformance(form: str, server: RomServer) -> dict[str, str]:
+    """What llm-comply says of the route that answers in this `form`, by the id of each of its tests."""
+    command = [str(CACHE / "venv/bin/llm-comply"), "-u", f"{server.url}/v1", "-k", KEY, "-m", MODEL, "--format", form]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=SECONDS, check=False)
+    return {result["id"]: result["status"] for result in json.loads(done.stdout)["results"]}

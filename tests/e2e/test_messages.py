@@ -91,10 +91,15 @@ def test_the_order_of_the_events(server: RomServer) -> None:
     assert set(names[3:-3]) == {"content_block_delta"}
     message = data[0]["message"]
     assert (message["content"], message["stop_reason"], message["usage"]["output_tokens"]) == ([], None, 0)
-    assert data[2] == {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+    assert data[2] == {
+        "type": "content_block_start",
+        "index": 0,
+        "content_block": {"type": "text", "text": "", "citations": None},
+    }
     assert set(data[3]) == {"type", "index", "delta"}
     assert data[3]["delta"]["type"] == "text_delta"
-    assert data[-2]["delta"] == {"stop_reason": "end_turn", "stop_sequence": None, "stop_details": None}
+    assert data[-2]["delta"].pop("stop_reason") == "end_turn"
+    assert data[-2]["delta"] == {"stop_sequence": None, "stop_details": None, "container": None}
     assert data[-2]["usage"]["output_tokens"] > 0 < data[-2]["usage"]["input_tokens"]
     assert data[-1] == {"type": "message_stop"}
 
@@ -235,3 +240,13 @@ def test_an_estimate_says_that_it_is_one(bedrock: LocalBedrock) -> None:
             assert answer.headers["x-rom-estimated"] == "true"
             assert answer.json()["input_tokens"] > 100
         assert len(bedrock.requests) == before + 1
+
+
+def test_the_models_that_can_be_asked_for(client: anthropic.Anthropic) -> None:
+    """The same list as OpenAI's client gets, with what this one looks for; an unknown one is a NotFoundError."""
+    listed = [model.id for model in client.models.list()]
+    assert listed[0] == MODEL
+    assert listed[-1] == "default"
+    assert client.models.retrieve(MODEL).type == "model"
+    with pytest.raises(anthropic.NotFoundError):
+        client.models.retrieve("gone")

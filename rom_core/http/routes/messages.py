@@ -25,6 +25,8 @@ from rom_core.runtime import Runtime
 from rom_core.turn import Turn
 from rom_core.turn_values import ChatRequest, TurnResult, Usage
 
+# Who called a tool: the model itself, not a program that it wrote.
+_DIRECT = {"type": "direct"}
 PING = sse_event({"type": "ping"}, "ping")
 # Bedrock's stop reasons that are Anthropic's too, or have another name there; ours are end_turn.
 _STOP_REASONS: Mapping[str, str] = {
@@ -58,8 +60,8 @@ class MessagesDialect:
             "model": result.model,
             "content": [
                 *_thoughts(turn),
-                *([{"type": "text", "text": result.reply}] if result.reply else ()),
-                *({"type": "tool_use", **use} for use in result.tool_uses),
+                *([{"type": "text", "text": result.reply, "citations": None}] if result.reply else ()),
+                *({"type": "tool_use", **use, "caller": _DIRECT} for use in result.tool_uses),
             ],
             **_stop(turn, result.stop_reason),
             "usage": usage_object(result.usage),
@@ -73,7 +75,7 @@ class MessagesDialect:
         if name == "thinking":
             return self._thinking(turn, data)
         if name == "delta":
-            return self._begin("text", text="") + self._delta("text_delta", text=data["text"])
+            return self._begin("text", text="", citations=None) + self._delta("text_delta", text=data["text"])
         if name == "error":
             return sse_event(envelope_of(data), "error")
         return self._done(turn, data) if name == "done" else b""
@@ -111,7 +113,7 @@ class MessagesDialect:
         written = [self._end()]
         for use in data.get("tool_uses", ()):
             written += [
-                self._begin("tool_use", id=use["id"], name=use["name"], input={}),
+                self._begin("tool_use", id=use["id"], name=use["name"], input={}, caller=_DIRECT),
                 self._delta("input_json_delta", partial_json=json.dumps(use["input"], ensure_ascii=False)),
                 self._end(),
             ]
@@ -172,7 +174,7 @@ def _event(kind: str, **members: Any) -> bytes:
 
 
 def _stop(turn: Turn, reason: str | None) -> dict[str, Any]:
-    """The three members that say why an answer ended; before its end all are null.
+    """The members that say why an answer ended; before its end all are null. Of a container there never is any.
 
     Bedrock does not say which sequence it was: with one there is no doubt.
     """
@@ -180,7 +182,7 @@ def _stop(turn: Turn, reason: str | None) -> dict[str, Any]:
     details = {"type": "refusal", "category": None, "explanation": None} if shown == "refusal" else None
     stops = turn.request.stop_sequences
     sequence = stops[0] if shown == "stop_sequence" and len(stops) == 1 else None
-    return {"stop_reason": shown, "stop_sequence": sequence, "stop_details": details}
+    return {"stop_reason": shown, "stop_sequence": sequence, "stop_details": details, "container": None}
 
 
 def message_id(turn_id: str) -> str:
@@ -200,7 +202,10 @@ def usage_object(usage: Usage) -> dict[str, Any]:
             "ephemeral_1h_input_tokens": hour,
         },
         "output_tokens": usage.output_tokens,
+        "output_tokens_details": None,
+        "server_tool_use": None,
         "service_tier": "standard",
+        "inference_geo": None,
     }
 
 

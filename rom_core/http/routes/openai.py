@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions and GET /v1/models, for programs that speak to OpenAI's API.
+"""POST /v1/chat/completions, for programs that speak to OpenAI's API, and GET /v1/models, for Anthropic's as well.
 
 The server's tools run here, inside the one answer; of those that a client brings, the calls are handed to it.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import falcon
@@ -169,9 +170,11 @@ class ModelsResource:
         self._models = _Models(runtime)
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
-        """All of them, in the order of MODELS."""
+        """All of them, in the order of MODELS, on one page."""
+        models = list(self._models.by_alias().values())
+        ends = {"first_id": models[0]["id"], "last_id": models[-1]["id"]}
         resp.content_type = falcon.MEDIA_JSON
-        resp.data = json.dumps({"object": "list", "data": list(self._models.by_alias().values())}).encode()
+        resp.data = json.dumps({"object": "list", "data": models, "has_more": False, **ends}).encode()
 
 
 class ModelResource:
@@ -197,7 +200,7 @@ class ModelResource:
 
 
 class _Models:
-    """The model objects of OpenAI's API; `created` is when this process began."""
+    """The model objects of OpenAI's API and of Anthropic's in one; they were created when this process began."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -208,7 +211,16 @@ class _Models:
         models = self._runtime.current.settings.models
         served = [alias for alias, model in models.items() if not model.end_of_life]
         owners = {alias: alias.partition(".")[0] for alias in served} | {DEFAULT_MODEL: "rom"}
+        created_at = datetime.fromtimestamp(self._created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        anthropic = {"type": "model", "created_at": created_at, "lifecycle": "active"}
         return {
-            name: {"id": name, "object": "model", "created": self._created, "owned_by": owner}
+            name: {
+                "id": name,
+                "object": "model",
+                "created": self._created,
+                "owned_by": owner,
+                "display_name": name,
+                **anthropic,
+            }
             for name, owner in owners.items()
         }

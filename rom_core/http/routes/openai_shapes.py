@@ -312,11 +312,26 @@ COMPLETION: Mapping[str, Any] = {
 }
 MODEL: Mapping[str, Any] = {
     "type": "object",
-    "required": ["id", "object", "created", "owned_by"],
-    "properties": {"id": _TEXT, "object": {"enum": ["model"]}, "created": {"type": "integer"}, "owned_by": _TEXT},
+    "required": ["id", "object", "created", "owned_by", "type", "display_name", "created_at", "lifecycle"],
+    "properties": {
+        "id": _TEXT,
+        "object": {"enum": ["model"]},
+        "created": {"type": "integer"},
+        "owned_by": _TEXT,
+        "type": {"enum": ["model"]},
+        "display_name": _TEXT,
+        "created_at": {"type": "string", "format": "date-time"},
+        "lifecycle": {"enum": ["active"]},
+    },
 }
 MODELS_ANSWER: Mapping[str, Any] = {
     "type": "object",
-    "required": ["object", "data"],
-    "properties": {"object": {"enum": ["list"]}, "data": {"type": "array", "items": MODEL}},
+    "required": ["object", "data", "has_more", "first_id", "last_id"],
+    "properties": {
+        "object": {"enum": ["list"]},
+        "data": {"type": "array", "items": MODEL},
+        "has_more": {"enum": [False]},
+        "first_id": _TEXT,
+        "last_id": _TEXT,
+    },
 }
