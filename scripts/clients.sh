@@ -21,10 +21,11 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null || [ "$(node --pr
 fi
 if ! cmp -s "$here/clients.lock" "$cache/clients.lock"; then
   rm -rf "$cache/venv" "$cache/clients.lock"
+  cp "$here/clients.lock" "$cache/clients.lock.new"
   "${PYTHON:-python3}" -m venv "$cache/venv"
   # The lock says all; instructor's own idea of a version would otherwise be in the way (overrides.txt).
-  "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$here/clients.lock" >&2
-  cp "$here/clients.lock" "$cache/clients.lock"
+  "$cache/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$cache/clients.lock.new" >&2
+  mv "$cache/clients.lock.new" "$cache/clients.lock"
 fi
 if ! cmp -s "$here/node/package-lock.json" "$cache/package-lock.done"; then
   cp "$here/node/package.json" "$here/node/package-lock.json" "$cache"
