@@ -96,6 +96,9 @@ class Office:
         decided = self.planner.decide(ask, self.clock.monotonic(), self.advance)
         self.decided.append((talk, decided))
         sent = dict(request)
+        if choice and talk.model.thinking == "adaptive":
+            # As the normaliser has it: a model that may think unasked does not where a tool is forced.
+            sent["additionalModelRequestFields"] = {"thinking": {"type": "disabled"}}
         place_cache_points(sent, static=decided.plan.static, moving=decided.plan.moving)
         assert validate(talk.model.id, "ConverseStream", sent) is None
         meter = UsageMeter(self.clock)
