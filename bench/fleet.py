@@ -17,7 +17,7 @@ from typing import Any
 
 import requests
 
-from bench.harness import bedrock, compare, process, report, rom_environ, rom_url
+from bench.harness import bedrock, compare, memory_mb, process, report, rom_environ, rom_url
 from bench.postgres import PostgresServer
 
 INSTANCES = 3
@@ -115,19 +115,24 @@ def _last(fleet: Sequence[_Instance], origin: _Instance, version: int) -> float:
 def _turns(endpoint: str, database: str) -> None:
     body: dict[str, object] = {"message": "[[say=um]] oi"}
     with ExitStack() as stack:
-        urls = [stack.enter_context(_Instance().serving(endpoint, where)).url for where in ("", database)]
-        alone, shared = compare(urls, body, requests=TURNS, clients=6)
+        both = [stack.enter_context(_Instance().serving(endpoint, where)) for where in ("", database)]
+        for each in both:
+            requests.post(f"{each.url}/api/chat", json=body, timeout=30).raise_for_status()
+        idle = [memory_mb(each.pid) for each in both]
+        single, shared = compare([each.url for each in both], body, requests=TURNS, clients=6)
     report(
         "a turn, every plugin on",
         {
-            "p50 ms with SQLite": round(alone.p50_ms, 2),
+            "p50 ms with SQLite": round(single.p50_ms, 2),
             "p50 ms with PostgreSQL": round(shared.p50_ms, 2),
-            "p99 ms with SQLite": round(alone.p99_ms, 2),
+            "p99 ms with SQLite": round(single.p99_ms, 2),
             "p99 ms with PostgreSQL": round(shared.p99_ms, 2),
-            "turns a second with SQLite": round(alone.rate, 1),
+            "turns a second with SQLite": round(single.rate, 1),
             "turns a second with PostgreSQL": round(shared.rate, 1),
+            "idle MB with SQLite": round(idle[0]),
+            "idle MB with PostgreSQL": round(idle[1]),
         },
-        {},
+        {"idle MB with SQLite": 115, "idle MB with PostgreSQL": 135},
     )
 
 

@@ -34,9 +34,9 @@ class Fleet:
         """GET /admin/status."""
         return admin(server, "GET", "/admin/status").json()
 
-    def change(self, server: RomServer, token: str = TOKEN, **edits: Any) -> requests.Response:
+    def change(self, server: RomServer, by: str = TOKEN, /, **edits: Any) -> requests.Response:
         """POST /admin/reload-flags."""
-        return admin(server, "POST", "/admin/reload-flags", edits, token)
+        return admin(server, "POST", "/admin/reload-flags", edits, by)
 
     def values(self, name: str) -> list[Any]:
         """What each has in force."""
@@ -100,6 +100,10 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ask no more."""
         self._stopped.set()
         for thread in self._threads:
             thread.join(60)
