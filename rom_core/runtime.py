@@ -24,6 +24,7 @@ from rom_core.concurrency.clock import Clock, SystemClock
 from rom_core.concurrency.places import Places
 from rom_core.concurrency.watchdog import Watchdog
 from rom_core.concurrency.workers import WorkerPool
+from rom_core.documents.examiner import Examiner
 from rom_core.errors import BedrockDisabled, Draining, InternalError, Overloaded, PluginError, RomError, UnknownModel
 from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished, TurnStarted
 from rom_core.fleet.joining import fleet_of
@@ -81,6 +82,7 @@ class Runtime:
         self.max_turns = int(settings.HTTP_THREADS) - RESERVED_THREADS
         self.tool_pool = WorkerPool("tools", settings.TOOL_THREADS, waiting=2 * settings.TOOL_THREADS)
         self.turn_pool = WorkerPool("turns", self.max_turns)
+        self.examiner = Examiner(self.clock)
         self.draining = threading.Event()
         self._closers: list[Callable[[], None]] = []
         self._places = Places(self.max_turns)

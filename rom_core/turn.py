@@ -190,6 +190,7 @@ class Turn:
             stand_in=self.stand_in,
             structured=self.structured.way if self.structured else "",
             thinking=self.thoughts if self.request.show_thinking else "",
+            warnings=self.request.warnings,
             ignored=tuple(dict.fromkeys((*self.request.ignored, *self.ignored))),
             tool_uses=tuple(
                 {"id": use["toolUseId"], "name": use["name"], "input": _object(use["input"])} for use in self.tool_uses

@@ -107,11 +107,11 @@ class ChatRequest:
     `messages` are Converse messages, the last one the person's new question. `key_name` names the API key, never the
     key itself. `show_thinking`: what a model thinks is shown. `thinking` and `effort` are settings in the words of
     Anthropic's API; a model takes them as far as its row says. `response_format`: what the answer is to be, None for
-    text. `client_timeout` (seconds) and `client_retries` are what the client itself states of its patience and of how
-    often it has asked already. None means: as the settings say. `ignored` names the fields of the body that change
-    nothing here, as the client wrote them. `fingerprint` is the same for the same key, route and body, "" where repeats
-    are not looked for; `repeated`: the very same question failed a moment ago, so that a model call is one request on
-    the wire.
+    text. `warnings` are of its attachments, as in TurnResult. `client_timeout` (seconds) and `client_retries` are what
+    the client itself states of its patience and of how often it has asked already. None means: as the settings say.
+    `ignored` names the fields of the body that change nothing here, as the client wrote them. `fingerprint` is the same
+    for the same key, route and body, "" where repeats are not looked for; `repeated`: the very same question failed a
+    moment ago, so that a model call is one request on the wire.
     """
 
     messages: tuple[Message, ...]
@@ -129,6 +129,7 @@ class ChatRequest:
     user: str | None = None
     show_thinking: bool = False
     response_format: ResponseFormat | None = None
+    warnings: tuple[Mapping[str, Any], ...] = ()
     thinking: Mapping[str, Any] | None = None
     effort: str | None = None
     key_name: str = ""
@@ -238,6 +239,11 @@ _PENDING_RESULT: Mapping[str, Any] = {
         "status": {"enum": ["success", "error"]},
     },
 }
+_WARNING: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["code", "attachment", "text"],
+    "properties": {"code": _TEXT, "attachment": {**_TEXT, "description": "the file's name"}, "text": _TEXT},
+}
 _USAGE: Mapping[str, Any] = {
     "type": "object",
     "description": "tokens of four disjoint kinds; their sum was billed",
@@ -286,13 +292,15 @@ class TurnResult:
     thinking: str = field(
         default="", metadata=_schema("string", "what the model thought, if that was asked for and the model shows it")
     )
+    warnings: tuple[Mapping[str, Any], ...] = field(
+        default=(), metadata=_schema("array", "what to know of the attachments, for the person", items=_WARNING)
+    )
     ignored: tuple[str, ...] = field(
         default=(),
         metadata=_schema(
             "array", "fields of the request that had no effect here or with this model", items={"type": "string"}
         ),
     )
-
     tool_uses: tuple[dict[str, Any], ...] = field(
         default=(),
         metadata=_schema(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import falcon
 
+from rom_core.http.attachments import take_attachments
 from rom_core.http.client_timeouts import with_client_timeouts, with_fingerprint
 from rom_core.http.environ import ADMITTED, HANG_UP
 from rom_core.http.stream import TurnStream
@@ -54,6 +55,7 @@ def answer(
             request_id=req.context.request_id,
             accepted_at=req.context.accepted_at,
         )
+        take_attachments(runtime, turn, req)
         turn.tracestate = req.context.tracestate
         req.context.outcome.cohort = turn.cohort
         resp.set_header("X-Rom-Cohort", turn.cohort)

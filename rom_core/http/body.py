@@ -16,6 +16,8 @@ import falcon
 from rom_core.errors import InvalidRequest, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from rom_core.json_schema import first_errors
 
+# A long string of base64, as a data URI too; some programs escape its slashes and the ends of its lines.
+_BASE64 = re.compile(rb'"(?:data:[^",]{0,400},)?[A-Za-z0-9+/=_\\-]{1000,}+"')
 # Deeper than anything a route takes, and shallow enough for whatever walks through it afterwards.
 MAX_DEPTH = 64
 # Of a name that the client chose, in what is answered.
@@ -24,8 +26,8 @@ _SHOWN_CHARS = 100
 _MAX_DIGITS = 1000
 
 
-def read_json(req: falcon.Request, max_bytes: int) -> Any:
-    """The body as JSON.
+def read_json(req: falcon.Request, max_bytes: int, *, with_attachments: int = 0) -> Any:
+    """The body as JSON. It may have `with_attachments` bytes if what is not base64 in it has no more than `max_bytes`.
 
     Raises UnsupportedMediaType (for a compressed one too), PayloadTooLarge, or MalformedRequest: not UTF-8, not JSON,
     NaN or an infinity, a key twice in one object, a lone surrogate, or nested too deep.
@@ -33,9 +35,11 @@ def read_json(req: falcon.Request, max_bytes: int) -> Any:
     kind = (req.content_type or "").partition(";")[0].strip().lower()
     if kind not in ("", "application/json"):
         raise UnsupportedMediaType(f"send application/json, not {kind[:_SHOWN_CHARS]}")
-    raw = read_raw(req, max_bytes)
+    raw = read_raw(req, max(max_bytes, with_attachments))
     if not raw:
         raise MalformedRequest("the body is empty; send a JSON object")
+    if len(raw) > max_bytes:
+        _check_rest(raw, max_bytes)
     if not kind:
         raise UnsupportedMediaType("the body has no Content-Type; send application/json")
     try:
@@ -55,7 +59,15 @@ def read_raw(req: falcon.Request, max_bytes: int) -> bytes:
     if len(raw) > max_bytes:
         raise PayloadTooLarge(f"the body has more than {max_bytes} bytes, which is the limit")
     req.context.body_digest = hashlib.sha256(raw).digest()
+    req.context.body_bytes = len(raw)
     return raw
+
+
+def _check_rest(raw: bytes, max_bytes: int) -> None:
+    """Raise PayloadTooLarge for what is not attachments: before it is parsed, which takes many times its memory."""
+    rest = len(raw) - sum(match.end() - match.start() for match in _BASE64.finditer(raw))
+    if rest > max_bytes:
+        raise PayloadTooLarge(f"without attachments the body has {rest} bytes; the limit is {max_bytes}")
 
 
 def parse_json(raw: bytes) -> Any:
@@ -98,9 +110,9 @@ class BodySchema:
         self.schema = schema
         self._contradictions = contradictions
 
-    def read(self, req: falcon.Request, max_bytes: int) -> dict[str, Any]:
+    def read(self, req: falcon.Request, max_bytes: int, *, with_attachments: int = 0) -> dict[str, Any]:
         """The body, valid. Raises as `read_json` and `validate`."""
-        body: dict[str, Any] = read_json(req, max_bytes)
+        body: dict[str, Any] = read_json(req, max_bytes, with_attachments=with_attachments)
         self.validate(body)
         return body
 

@@ -172,7 +172,14 @@ _SERVER = (
         minimum=0,
         maximum=10,
     ),
-    _fixed("MAX_BODY_BYTES", int, 1024 * 1024, "Largest request body, in bytes.", minimum=1024),
+    _fixed("MAX_BODY_BYTES", int, 1024 * 1024, "Largest request body, attachments apart, in bytes.", minimum=1024),
+    _fixed(
+        "MAX_ATTACHMENT_BYTES",
+        int,
+        32 * 1024 * 1024,
+        "Largest body of a chat with attachments, as it is sent (base64), in bytes.",
+        minimum=1024,
+    ),
     Setting(
         "SSE_HEARTBEAT_SECONDS",
         float,

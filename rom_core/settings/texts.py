@@ -51,6 +51,26 @@ FILTERED = "A resposta foi bloqueada pelo filtro de conteúdo. Reformule a pergu
 # What a person is told who meets an error, by its code (rom_core/errors): the default of TEXT_ERRORS.
 ERRORS = {
     "admin_closed": "A administração deste serviço está fechada. Fale com o suporte.",
+    "attachment_broken": "O arquivo anexo está danificado. Abra-o, salve-o de novo e envie a nova cópia.",
+    "attachment_empty": "O arquivo anexo está vazio. Confira se escolheu o arquivo certo e envie-o novamente.",
+    "attachment_encrypted": "O arquivo anexo está protegido ou tem senha. Salve uma cópia sem proteção e envie-a.",
+    "attachment_mislabelled": (
+        "O conteúdo do arquivo anexo não corresponde ao nome ou ao tipo dele. "
+        "Salve-o no formato certo, com a extensão certa, e envie-o novamente."
+    ),
+    "attachment_name": "O nome do arquivo anexo não pode ser usado. Renomeie-o com um nome curto e envie-o novamente.",
+    "attachment_not_base64": "O arquivo anexo chegou ilegível. Envie-o novamente; se persistir, fale com o suporte.",
+    "attachment_not_read_by_model": "O modelo escolhido não lê este tipo de anexo. Escolha outro ou cole o texto.",
+    "attachment_refused": "O arquivo anexo não foi aceito. Envie outro arquivo ou cole o texto na mensagem.",
+    "attachment_too_complex": (
+        "O arquivo anexo é grande ou complexo demais depois de aberto. "
+        "Imprima-o em PDF ou copie só as páginas necessárias para um novo arquivo e envie esse arquivo."
+    ),
+    "attachment_too_many_pages": ("O documento anexo tem páginas demais. Divida-o e envie somente a parte necessária."),
+    "attachment_type": (
+        "Este tipo de arquivo não é lido. Envie PDF, DOCX, XLSX, CSV, TXT, MD, HTML, PNG, JPEG, GIF ou WebP."
+    ),
+    "attachment_url": "O assistente não abre endereços da internet. Baixe o arquivo e anexe-o à mensagem.",
     "bedrock_disabled": "O assistente está desligado no momento. Tente novamente mais tarde ou fale com o suporte.",
     "canary_conflict": "Esta ação não é possível na fase atual da implantação gradual.",
     "cancelled": "O pedido foi cancelado antes do fim da resposta.",
@@ -60,10 +80,15 @@ ERRORS = {
         "A resposta demorou mais do que o tempo permitido. "
         "Tente novamente, se possível com uma pergunta mais curta ou dividida em partes."
     ),
+    "document_too_large": (
+        "O documento anexo passa de 4,5 MB. Comprima-o, divida-o ou envie somente as páginas necessárias."
+    ),
     "draining": "O serviço está sendo reiniciado. Tente novamente em alguns instantes.",
     "forbidden": "Você não tem permissão para fazer isto.",
     "foreign_host": "Este serviço não atende por este endereço. Fale com o suporte.",
     "http_error": "Não foi possível atender ao pedido.",
+    "image_too_large": "A imagem anexa passa de 3,75 MB. Reduza a qualidade ou o tamanho dela e envie-a novamente.",
+    "image_too_many_pixels": "A imagem anexa tem mais de 8.000 pixels de lado. Reduza-a e envie-a novamente.",
     "internal_error": "Ocorreu uma falha inesperada. Tente novamente; se persistir, fale com o suporte.",
     "invalid_output": "O modelo não respondeu no formato pedido. Tente novamente.",
     "invalid_request": "O pedido tem um campo inválido. Corrija-o e envie novamente.",
@@ -79,6 +104,10 @@ ERRORS = {
     "queue_timeout": "A espera na fila foi longa demais. Tente novamente em alguns instantes.",
     "store_unavailable": "A alteração não pôde ser gravada. Tente novamente em alguns instantes.",
     "too_many_attempts": "Houve tentativas demais com uma credencial incorreta. Aguarde antes de tentar novamente.",
+    "too_many_documents": (
+        "A conversa tem mais de 5 documentos anexos. Junte-os em menos arquivos ou comece uma nova conversa."
+    ),
+    "too_many_images": "A conversa tem mais de 20 imagens anexas. Envie menos imagens ou junte-as em um PDF.",
     "unauthorized": "A credencial de acesso está ausente ou incorreta. Verifique-a ou fale com o suporte.",
     "unknown_model": "O modelo pedido não existe aqui. Escolha outro.",
     "unsupported_media_type": "O formato do pedido não é aceito.",

@@ -8,6 +8,7 @@ from typing import Any
 import falcon
 
 from rom_core.http.answer import answer
+from rom_core.http.attachments import ATTACHMENT, attached
 from rom_core.http.body import REFUSAL, BodySchema
 from rom_core.http.openapi import TURN_ERRORS, Operation
 from rom_core.http.stream import encode_event
@@ -81,6 +82,8 @@ def _contradictions(body: Mapping[str, Any], unsound: Collection[str]) -> Iterat
     ends_with_results = bool(earlier) and bool(earlier[-1].get("tool_results"))
     if "message" not in body and not ends_with_results and not {"message", "messages"}.intersection(unsound):
         yield "message", "is required, unless messages ends with tool_results"
+    if body.get("attachments") and "message" not in body and "message" not in unsound:
+        yield "attachments", "belong to a message"
     yield from tool_contradictions(body, unsound, [tool["name"] for tool in body.get("tools", ())], "name", "any")
 
 
@@ -140,6 +143,12 @@ CHAT_REQUEST = BodySchema(
                     },
                 },
             },
+            "attachments": {
+                "type": "array",
+                "maxItems": 200,
+                "description": "files that belong to `message`",
+                "items": ATTACHMENT,
+            },
             "conversation_id": {"type": "string", "pattern": r"^[A-Za-z0-9._:-]{1,128}$"},
             "user": {
                 "type": "string",
@@ -188,7 +197,7 @@ def parse_chat(body: Mapping[str, Any], key_name: str) -> ChatRequest:
     """The request of a body that CHAT_REQUEST accepts."""
     messages = [*_conversation(body.get("messages", ()))]
     if "message" in body:
-        messages.append({"role": "user", "content": [{"text": body["message"]}]})
+        messages.append({"role": "user", "content": [*attached(body), {"text": body["message"]}]})
     return ChatRequest(
         messages=tuple(messages),
         conversation_id=body.get("conversation_id") or f"conv-{new_id()}",
@@ -297,5 +306,6 @@ class ChatResource:
         answer(self._runtime, req, resp, self.route, self._read)
 
     def _read(self, req: falcon.Request) -> tuple[ChatRequest, OwnDialect]:
-        body = CHAT_REQUEST.read(req, self._runtime.current.settings.MAX_BODY_BYTES)
+        settings = self._runtime.current.settings
+        body = CHAT_REQUEST.read(req, settings.MAX_BODY_BYTES, with_attachments=settings.MAX_ATTACHMENT_BYTES)
         return parse_chat(body, req.context.key_name), self._dialect

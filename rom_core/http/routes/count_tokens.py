@@ -10,6 +10,7 @@ import structlog
 
 from rom_core.agent.count_tokens import count_tokens
 from rom_core.errors import ModelRefused
+from rom_core.http.attachments import take_attachments
 from rom_core.http.openapi import TURN_ERRORS, Operation
 from rom_core.http.routes.messages_request import read_request
 from rom_core.http.routes.messages_shapes import COUNT, COUNT_REQUEST
@@ -44,6 +45,7 @@ class CountTokensResource:
         try:
             request = read_request(req, COUNT_REQUEST, runtime.current.settings)
             turn = runtime.turn(request, route=self.route, accepted_at=req.context.accepted_at)
+            take_attachments(runtime, turn, req)
             now = runtime.clock.monotonic()
             ask = self._asked_again_at.get(turn.model, now) <= now
             count = count_tokens(turn, runtime.transport, ask=ask)

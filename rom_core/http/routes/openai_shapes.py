@@ -245,6 +245,7 @@ BESIDES = (
     "stand_in",
     "structured",
     "thinking",
+    "warnings",
     "ignored",
 )
 _CALLED = {

@@ -16,6 +16,7 @@ from waitress.server import TcpWSGIServer
 
 from rom_core.errors import InternalError, RomError
 from rom_core.http.addresses import client_address
+from rom_core.http.canonical_path import raw_path
 from rom_core.http.server.channel import Channel
 from rom_core.http.server.parser import Parser
 from rom_core.http.server.sockets import Sockets
@@ -89,7 +90,10 @@ class Listener(TcpWSGIServer):
             except Exception:
                 logger.exception("http.check_failed")
                 return InternalError("an unforeseen error")
-        return int(self.settings().MAX_BODY_BYTES)
+        settings = self.settings()
+        limit = int(settings.MAX_BODY_BYTES)
+        chat = raw_path(target).removesuffix("/") in self.turns
+        return max(limit, int(settings.MAX_ATTACHMENT_BYTES)) if chat else limit
 
     def address_of(self, peer: str, request: Parser) -> str:
         """The client's, of a request from `peer`."""

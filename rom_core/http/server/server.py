@@ -68,7 +68,9 @@ class Server:
             outbuf_high_watermark=_UNREAD_BYTES,
             cleanup_interval=_MAINTENANCE_SECONDS,
             max_request_header_size=MAX_HEAD_BYTES,
-            max_request_body_size=max(settings.MAX_BODY_BYTES * _BODY_CAP_FACTOR, 1 << 20),
+            max_request_body_size=max(
+                max(settings.MAX_BODY_BYTES, settings.MAX_ATTACHMENT_BYTES) * _BODY_CAP_FACTOR, 1 << 20
+            ),
             connection_limit=connection_limit(self._threads),
             ident="rom",
             # The app heeds and clears them (rom_core/http/addresses.py); waitress knows no mapped addresses or ports.

@@ -31,6 +31,7 @@ OPTIONAL: dict[str, Any] = {
     "stand_in": True,
     "structured": "native",
     "thinking": "hm",
+    "warnings": ({"code": "hidden_text", "attachment": "a.pdf", "text": "Há texto oculto."},),
     "ignored": ("temperature",),
     "tool_uses": ({"id": "t2", "name": "weather", "input": {}},),
     "pending_results": ({"id": "t1", "name": "look", "input": {}, "content": [{"text": "x"}], "status": "success"},),

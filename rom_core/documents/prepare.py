@@ -1,0 +1,149 @@
+"""All files of a request: counted, named, looked into, and made the blocks that Converse takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from rom_core.documents.attachment import Attachment, document_name
+from rom_core.documents.examiner import Examiner
+from rom_core.documents.kinds import KINDS, Kind, text_of
+from rom_core.documents.verdict import Reason, Verdict
+from rom_core.errors import (
+    AttachmentBroken,
+    AttachmentEmpty,
+    AttachmentEncrypted,
+    AttachmentMislabelled,
+    AttachmentNotReadByModel,
+    AttachmentRefused,
+    AttachmentTooComplex,
+    AttachmentTooManyPages,
+    ImageTooManyPixels,
+    TooManyDocuments,
+    TooManyImages,
+)
+from rom_core.settings import Model
+from rom_core.turn_values import ChatRequest
+
+# docs.aws.amazon.com/bedrock/latest/userguide/conversation-inference-call.html: in one request.
+MAX_DOCUMENTS: Final = 5
+MAX_IMAGES: Final = 20
+_PLACE: Final = "attachment"
+_REFUSALS: Final[Mapping[Reason, type[AttachmentRefused]]] = {
+    "broken": AttachmentBroken,
+    "encrypted": AttachmentEncrypted,
+    "empty": AttachmentEmpty,
+    "mislabelled": AttachmentMislabelled,
+    "too_complex": AttachmentTooComplex,
+    "too_many_pages": AttachmentTooManyPages,
+    "too_many_pixels": ImageTooManyPixels,
+}
+Block = dict[str, Any]
+
+
+def placeholder(attachment: Attachment) -> Block:
+    """A block that holds the place of a file, in a message or in a tool's result, until `prepare` has looked at it."""
+    return {_PLACE: attachment}
+
+
+def attachments_of(request: ChatRequest) -> list[Attachment]:
+    """The files that have not been looked at, in order."""
+    return [block[_PLACE] for message in request.messages for block in _inside(message["content"]) if _PLACE in block]
+
+
+def prepare(request: ChatRequest, examiner: Examiner, model: Model) -> ChatRequest:
+    """The request with Converse's blocks in the place of its files. One without files comes back as it is.
+
+    `model` is the one that is asked first. Raises an AttachmentRefused for the first that is wrong, and Overloaded.
+    """
+    attachments = attachments_of(request)
+    if not attachments:
+        return request
+    for attachment in attachments:
+        attachment.check_name()
+    kinds = [attachment.kinds() for attachment in attachments]
+    _check_readable([candidates[0] for candidates in kinds], attachments, model)
+    _check_numbers([candidates[0] for candidates in kinds], attachments)
+    verdicts = _verdicts(attachments, kinds, examiner)
+    taken: set[str] = set()
+    made: Iterator[list[Block]] = iter(
+        [_blocks(one, verdict, taken) for one, verdict in zip(attachments, verdicts, strict=True)]
+    )
+    messages = tuple(
+        {**message, "content": _filled(message["content"], lambda: next(made))} for message in request.messages
+    )
+    return replace(request, messages=messages)
+
+
+def _check_readable(kinds: Sequence[Kind], attachments: Sequence[Attachment], model: Model) -> None:
+    reads = {"document": model.documents, "image": model.images}
+    for kind, attachment in zip(kinds, attachments, strict=True):
+        if not reads[kind.block]:
+            text = f"{attachment.path}: {model.alias} reads no {kind.block}s; ask another model, or send text"
+            raise AttachmentNotReadByModel(text, param=attachment.path)
+
+
+def _inside(content: Sequence[Block]) -> Iterator[Block]:
+    """The blocks of a message, and those in the results of tools."""
+    for block in content:
+        yield block
+        if "toolResult" in block:
+            yield from block["toolResult"]["content"]
+
+
+def _filled(content: Sequence[Block], blocks: Callable[[], list[Block]]) -> list[Block]:
+    filled: list[Block] = []
+    for block in content:
+        if _PLACE in block:
+            filled += blocks()
+        elif "toolResult" in block:
+            result = block["toolResult"]
+            filled.append({"toolResult": {**result, "content": _filled(result["content"], blocks)}})
+        else:
+            filled.append(block)
+    return filled
+
+
+def _check_numbers(kinds: Sequence[Kind], attachments: Sequence[Attachment]) -> None:
+    documents = sum(kind.block == "document" for kind in kinds)
+    images = len(kinds) - documents
+    if documents > MAX_DOCUMENTS:
+        text = f"the request has {documents} documents; the limit is {MAX_DOCUMENTS}, earlier messages included"
+        raise TooManyDocuments(text, param=attachments[-1].path)
+    if images > MAX_IMAGES:
+        text = f"the request has {images} images; the limit is {MAX_IMAGES}, earlier messages included"
+        raise TooManyImages(text, param=attachments[-1].path)
+
+
+def _verdicts(
+    attachments: Sequence[Attachment], kinds: Sequence[tuple[Kind, ...]], examiner: Examiner
+) -> list[Verdict]:
+    """What is found in each file; text is looked at here, everything else in a process of its own."""
+    inside = [number for number, candidates in enumerate(kinds) if candidates[0].signature != "text"]
+    formats = {number: tuple(kind.format for kind in kinds[number]) for number in inside}
+    found = examiner.examine([(attachments[number].data, formats[number]) for number in inside])
+    verdicts = dict(zip(inside, found, strict=True))
+    for number, candidates in enumerate(kinds):
+        if number not in verdicts:
+            blank = not (text_of(attachments[number].data) or "").strip()
+            verdicts[number] = Verdict(
+                format=candidates[0].format, reason="empty" if blank else "", detail="the file has no text"
+            )
+    for number, attachment in enumerate(attachments):
+        verdict = verdicts[number]
+        if verdict.reason:
+            raise _REFUSALS[verdict.reason](f"{attachment.path}: {verdict.detail}", param=attachment.path)
+    return [verdicts[number] for number in range(len(attachments))]
+
+
+def _blocks(attachment: Attachment, verdict: Verdict, taken: set[str]) -> list[Block]:
+    kind = KINDS[verdict.format]
+    if kind.block == "image":
+        return [{"image": {"format": kind.format, "source": {"bytes": attachment.data}}}]
+    data = attachment.data
+    if kind.signature == "text":
+        # Whatever its encoding was, the model gets it in one that it reads.
+        data = (text_of(data) or "").encode()
+    name = document_name(attachment.name, taken)
+    return [{"document": {"name": name, "format": kind.format, "source": {"bytes": data}}}]

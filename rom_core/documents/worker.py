@@ -1,0 +1,72 @@
+"""The process that looks into files: it has little memory and little time, and nothing to lose.
+
+It reads from standard input a line of JSON, `{"seconds": …, "files": [{"formats": […], "size": …}, …]}`, and after it
+the files; for each it writes a line of JSON, a Verdict. What ends it (memory, time, a fault of a library) is the fault
+of the first file for which there is no line.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from typing import Any, BinaryIO, Final
+
+from rom_core.documents.verdict import Refused, Verdict
+
+MEMORY_BYTES: Final = 512 * 1024 * 1024
+CPU_SECONDS: Final = 15
+# Of the libraries' own recursion; a document nests a few levels deep.
+_MAX_DEPTH: Final = 1000
+
+
+def main(source: BinaryIO, sink: BinaryIO) -> None:
+    """Answer for each file, in order."""
+    order = json.loads(source.readline())
+    for file in order["files"]:
+        data = source.read(file["size"])
+        verdict = look(data, file["formats"])
+        sink.write(json.dumps(verdict.as_dict()).encode() + b"\n")
+        sink.flush()
+
+
+def look(data: bytes, formats: list[str]) -> Verdict:
+    """The verdict on one file whose content may be of these formats."""
+    try:
+        if formats == ["pdf"]:
+            from rom_core.documents.pdf import look_into_pdf
+
+            return look_into_pdf(data)
+        if "docx" in formats or "xlsx" in formats:
+            from rom_core.documents.ooxml import look_into_ooxml
+
+            return look_into_ooxml(data, formats)
+        from rom_core.documents.image import look_into_image
+
+        return look_into_image(data, formats[0])
+    except Refused as refusal:
+        return Verdict(reason=refusal.reason, detail=refusal.detail)
+    except (MemoryError, RecursionError) as error:
+        return Verdict(reason="too_complex", detail=f"it takes too much to read ({type(error).__name__})")
+    except Exception as error:  # noqa: BLE001 - whatever a library makes of a broken file, it is broken
+        return Verdict(reason="broken", detail=f"it cannot be read ({type(error).__name__})")
+
+
+def limit() -> None:
+    """Give this process its limits: whatever a file makes of it, the server does not notice."""
+    _at_most(resource.RLIMIT_AS, MEMORY_BYTES)
+    _at_most(resource.RLIMIT_CPU, CPU_SECONDS)
+    _at_most(resource.RLIMIT_CORE, 0)
+    _at_most(resource.RLIMIT_FSIZE, 0)
+    sys.setrecursionlimit(_MAX_DEPTH)
+
+
+def _at_most(which: int, wanted: int) -> None:
+    _, hard = resource.getrlimit(which)
+    bound: Any = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(which, (bound, bound))
+
+
+if __name__ == "__main__":
+    limit()
+    main(sys.stdin.buffer, sys.stdout.buffer)
