@@ -100,8 +100,8 @@ def test_a_process_that_does_not_end_is_ended() -> None:
     """What it had said by then counts; the file that it was at is refused, and those after it get their turn."""
     runs: list[list[int]] = []
 
-    def run(order: bytes, _seconds: float) -> bytes:
-        sizes = [file["size"] for file in json.loads(order.partition(b"\n")[0])["files"]]
+    def run(given: bytes, seconds: float) -> bytes:
+        sizes = [file["size"] for file in json.loads(given.partition(b"\n")[0])["files"]]
         runs.append(sizes)
         # It answers for every file up to the one of two bytes.
         answered = sizes[: sizes.index(2)] if 2 in sizes else sizes
@@ -125,8 +125,8 @@ def test_what_was_seen_once_is_known() -> None:
     """The same content asks no process a second time, under another order too; a file that was too much is retried."""
     asked: list[int] = []
 
-    def run(order: bytes, _seconds: float) -> bytes:
-        sizes: Sequence[int] = [file["size"] for file in json.loads(order.partition(b"\n")[0])["files"]]
+    def run(given: bytes, seconds: float) -> bytes:
+        sizes: Sequence[int] = [file["size"] for file in json.loads(given.partition(b"\n")[0])["files"]]
         asked.extend(sizes)
         return b"".join(json.dumps(Verdict(format="pdf").as_dict()).encode() + b"\n" for size in sizes if size != 2)
 
