@@ -171,9 +171,9 @@ class Draining(Rejected):
 
 
 class StoreUnavailable(RomError):
-    """The store of overrides cannot be read or written, so what was asked for would not survive a restart."""
+    """The store cannot be read or written, so what was asked for would not survive a restart."""
 
-    code, status, title = "store_unavailable", 503, "The store of overrides is unavailable"
+    code, status, title = "store_unavailable", 503, "The store is unavailable"
     should_retry = False
 
     def __init__(self, detail: str = "", *, retry_after: float | None = 5, param: str | None = None) -> None:

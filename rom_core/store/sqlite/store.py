@@ -86,7 +86,11 @@ class SqliteStore:
         self.known: State | None = None
         self._engine = engine_of(path, busy_seconds=self._busy_seconds)
         self._use: int | None = None
-        self._open()
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def trouble(self) -> Trouble | None:

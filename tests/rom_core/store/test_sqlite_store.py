@@ -1,4 +1,4 @@
-"""The store of overrides: durable, whole at any moment, never the reason why a process does not start."""
+"""The store of overrides: durable, whole at any moment, mended when it is damaged."""
 
 from __future__ import annotations
 
