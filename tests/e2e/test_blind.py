@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from e2e.serving import ROOT, RomServer, serving, until
 
-from local_bedrock import LocalBedrock
+from local_bedrock import LocalBedrock, reply
 from rom_core.cli import main
 from rom_core.ops.blind.folder import Choice, Folder, Judgement
 from rom_core.ops.blind.judging import Pair, pairs
@@ -132,6 +132,9 @@ def test_an_interruption_keeps_what_was_collected(bedrock: LocalBedrock, tmp_pat
     out = tmp_path / "t"
     with serving(BEDROCK_ENDPOINT_URL=bedrock.url) as server:
         command = ["ask", "--a", server.url, "--b", server.url, "--out", str(out)]
+        # It cannot have come to its end before it is interrupted.
+        bedrock.script(*[reply("resposta")] * 8)
+        bedrock.set_always("[[fault=hang]]")
         process = subprocess.Popen(
             [sys.executable, "-m", "rom_core", "blind", *command],
             cwd=ROOT,
@@ -144,6 +147,7 @@ def test_an_interruption_keeps_what_was_collected(bedrock: LocalBedrock, tmp_pat
         assert until(lambda: answers.exists() and answers.read_text().count("\n") >= 5)
         process.send_signal(signal.SIGINT)
         _, complaint = process.communicate(timeout=30)
+        bedrock.set_always(None)
         assert process.returncode == 2
         assert "the same command goes on" in complaint
         kept = len(Folder(out).answers())
