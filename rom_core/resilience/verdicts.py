@@ -76,6 +76,7 @@ FAILURES: tuple[Failure, ...] = (
     _transient("connection closed or reset in the stream", errors.ModelStreamTruncated, "Stream_broken"),
     _transient("no messageStop", errors.ModelStreamTruncated, "No_message_stop"),
     _transient("any other broken stream", errors.ModelStreamTruncated),
+    Failure("400, the conversation is longer than the context", errors.ModelContextTooLong),
     Failure("model not known or no longer served", errors.ModelNotServed, fallback="remembered"),
     Failure("403 AccessDeniedException", errors.ModelRefused, ("AccessDeniedException",), fallback="yes"),
     Failure("credentials expired, invalid or missing", errors.ModelCredentialsError),

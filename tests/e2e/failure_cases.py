@@ -123,6 +123,9 @@ UNDRIVEN: Mapping[str, str] = {
     ),
     "any other timeout": "tests/rom_core/resilience/test_failure_lines.py::test_the_most_particular_line_holds",
     "any other broken connection": _TRANSPORT,
+    "400, the conversation is longer than the context": (
+        f"{_FAILURES}::test_a_conversation_that_does_not_fit_is_told_apart"
+    ),
     "open circuit, nothing sent": "tests/plugins/test_breaker.py::test_without_retry_every_failed_request_counts",
     "too many given-up requests, nothing sent": (
         "tests/rom_core/bedrock/test_wire_waits_headers.py::test_when_given_up_connects_fill_the_pool_the_next_is_refused"

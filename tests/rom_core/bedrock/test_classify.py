@@ -23,6 +23,7 @@ from rom_core.bedrock.classify import classify, keep_readable
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import (
     ModelConnectionError,
+    ModelContextTooLong,
     ModelCredentialsError,
     ModelError,
     ModelNotServed,
@@ -143,6 +144,25 @@ def test_a_frame_is_classed_by_its_name(code: str, expected: type[ModelError], k
 def test_a_model_that_the_service_no_longer_runs_is_told_apart(status: int, code: str, message: str) -> None:
     """Such a model is skipped at once, under whichever code Bedrock says so."""
     assert type(answered(status, code, message)) is ModelNotServed
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("Input is too long for requested model.", ModelContextTooLong),
+        ("prompt is too long: 215634 tokens > 200000 maximum", ModelContextTooLong),
+        ("Too many input tokens. Max input tokens: 300000", ModelContextTooLong),
+        ("The input exceeds the model's context window", ModelContextTooLong),
+        ("messages.0.content.0.text: is too short", ModelRefused),
+        ("The maximum tokens you requested exceeds the model limit of 64000.", ModelRefused),
+    ],
+)
+def test_a_conversation_that_does_not_fit_is_told_apart(message: str, expected: type[ModelError]) -> None:
+    """In an answer and in a stream, with Bedrock's words as the reason that a client may read."""
+    for error in (answered(400, "ValidationException", message), framed("validationException", message)):
+        assert type(error) is expected
+        assert error.reason == message
+        assert error.retryable is False
 
 
 @pytest.mark.parametrize(

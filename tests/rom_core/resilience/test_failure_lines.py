@@ -7,6 +7,7 @@ import pytest
 from rom_core.errors import (
     CircuitOpen,
     ModelConnectionError,
+    ModelContextTooLong,
     ModelCredentialsError,
     ModelCutShort,
     ModelError,
@@ -38,6 +39,10 @@ from rom_core.resilience.verdicts import FAILURES, Failure, failure_of
         (ModelTimeout("", kind="new_kind"), "any other timeout"),
         (ModelConnectionError("", kind="proxy"), "any other broken connection"),
         (ModelStreamTruncated("", kind="bad_event"), "any other broken stream"),
+        (
+            ModelContextTooLong("", kind="ValidationException"),
+            "400, the conversation is longer than the context",
+        ),
         (ModelNotServed("", kind="ValidationException"), "model not known or no longer served"),
         (ModelCredentialsError("", kind="AccessDeniedException"), "403 AccessDeniedException"),
         (ModelCredentialsError("", kind="no_credentials"), "credentials expired, invalid or missing"),
