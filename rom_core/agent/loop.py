@@ -80,7 +80,9 @@ class ToolLoop:
                 if not turn.text.strip():
                     turn.say(getattr(turn.settings, _TEXTS.get(result.reply.stop_reason, "TEXT_EMPTY_REPLY")))
                     turn.degraded = True
-                return turn.result(result.reply.stop_reason)
+                reason = result.reply.stop_reason
+                # A client that reads of calls looks for them.
+                return turn.result(_END if reason == "tool_use" and turn.request.client_tools is not None else reason)
 
     @hookimpl(trylast=True)
     def rom_iteration(self, iteration: Iteration) -> IterationResult:
