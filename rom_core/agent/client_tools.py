@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rom_core.conversation import identify
+from rom_core.conversation import clean_name, identify
 from rom_core.errors import InvalidRequest
 from rom_core.settings import Model
 from rom_core.turn_values import ChatRequest, ClientTools, Message, ModelReply
@@ -41,13 +41,14 @@ def for_client(clients: ClientTools | None, uses: Sequence[ToolUse]) -> tuple[li
     return theirs if clients.parallel else theirs[:1], [use for use in uses if not clients.owns(use["name"])]
 
 
-def with_own_ids(reply: ModelReply, messages: Sequence[Message]) -> ModelReply:
+def presentable(reply: ModelReply, messages: Sequence[Message]) -> ModelReply:
     """The reply, in which no request for a tool has the id of another one, here or earlier in the conversation.
 
-    By its id a client knows which call is which; what a model sends twice would be taken for one call.
+    By its id a client knows which call is which; what a model sends twice would be taken for one call. Names are made
+    such as a tool can have: a client has to be able to send an invented one back.
     """
     taken = {use["toolUseId"] for message in messages for use in _uses(message)}
-    content = list(reply.content)
+    content = [_named(block) for block in reply.content]
     identify(content, taken)
     return replace(reply, content=tuple(content))
 
@@ -70,6 +71,11 @@ def earlier_rounds(request: ChatRequest) -> list[list[ToolUse]]:
     """
     rounds = map(_uses, request.messages[loop_start(request.messages) :])
     return [uses for uses in rounds if uses]
+
+
+def _named(block: dict[str, Any]) -> dict[str, Any]:
+    use = block.get("toolUse")
+    return {"toolUse": {**use, "name": clean_name(use["name"], "tool")}} if use is not None else block
 
 
 def _uses(message: Message) -> list[ToolUse]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from rom_core.agent.client_tools import NONE_NOW, earlier_rounds, for_client, with_own_ids
+from rom_core.agent.client_tools import NONE_NOW, earlier_rounds, for_client, presentable
 from rom_core.agent.tool_run import ToolRuns, with_object_inputs
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.conversation import claimed_by, written_by
@@ -144,7 +144,7 @@ class ToolLoop:
         answer = turn.snapshot.pipeline.hook.rom_model_call(call=call)
         reply = with_object_inputs(answer_of("rom_model_call", answer, ModelReply))
         if turn.request.client_tools is not None:
-            reply = with_own_ids(reply, turn.messages)
+            reply = presentable(reply, turn.messages)
         if not call.emitted and turn.structured is None:
             turn.say(reply.text)
         turn.messages.append(written_by(reply.model, list(reply.content)))

@@ -32,6 +32,7 @@ from rom_core.conversation.options import (
     clean_tools,
 )
 from rom_core.conversation.reasoning import fit_reasoning, fit_sampling, speaks_of_signature, without_reasoning
+from rom_core.conversation.values import clean_name
 
 NORMALISED: Final = frozenset(
     ("messages", "system", "inferenceConfig", "toolConfig", "additionalModelRequestFields", "outputConfig")
@@ -47,6 +48,7 @@ __all__ = [
     "ModelCapabilities",
     "author",
     "claimed_by",
+    "clean_name",
     "has_cache_point",
     "identify",
     "left_out",

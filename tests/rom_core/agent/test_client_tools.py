@@ -64,6 +64,16 @@ def test_two_calls_with_one_id_are_told_apart() -> None:
     assert [use["input"]["n"] for use in result.tool_uses] == [1, 2, 3]
 
 
+def test_an_invented_name_can_be_sent_back() -> None:
+    """Each route takes back what it has handed out, and the answer says of calls only where there are any."""
+    runtime, _ = make_runtime(asks(("read file.now", {}), ("", {})))
+    result = runtime.run(make_turn(runtime, client_tools=READ))
+    assert [use["name"] for use in result.tool_uses] == ["read_file_now", "tool"]
+    runtime, _ = make_runtime(asks(("read", {})), asks(("read", {})))
+    result = runtime.run(make_turn(runtime, client_tools=replace(READ, offered=False)))
+    assert (result.stop_reason, result.tool_uses) == ("end_turn", ())
+
+
 def test_an_input_that_is_no_object_is_handed_out_as_one() -> None:
     """Arguments are an object for every client, and what the model sees of them again is the same."""
     use = {"toolUse": {"toolUseId": "t1", "name": "read", "input": ["a"]}}
