@@ -13,11 +13,11 @@ from typing import Any
 import falcon
 import waitress
 
-from bench.plain import converse, make_client
+from bench.plain import collect, converse, make_client
 
 
 class Chat:
-    """One streamed Converse request, answered whole or as Server-Sent Events."""
+    """One streamed Converse request, answered whole or as Server-Sent Events, or with the calls of the client's tools."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -25,13 +25,23 @@ class Chat:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The same body as /api/chat."""
         body = req.get_media()
-        stream = converse(self._client, [{"role": "user", "content": [{"text": body["message"]}]}], [])
+        tools = [_spec(tool) for tool in body.get("tools", ())]
+        stream = converse(self._client, [{"role": "user", "content": [{"text": body["message"]}]}], tools)
         if body.get("stream"):
             resp.content_type = "text/event-stream"
             resp.stream = _events(stream)
             return
+        if tools:
+            content, _ = collect(stream)
+            resp.media = {"tool_uses": [block["toolUse"] for block in content if "toolUse" in block]}
+            return
         text = "".join(e["contentBlockDelta"]["delta"].get("text", "") for e in stream if "contentBlockDelta" in e)
         resp.media = {"reply": text}
+
+
+def _spec(tool: Any) -> dict[str, Any]:
+    schema = {"json": tool["input_schema"]}
+    return {"toolSpec": {"name": tool["name"], "description": tool["description"], "inputSchema": schema}}
 
 
 def _events(stream: Any) -> Iterator[bytes]:

@@ -9,6 +9,25 @@ from bench.harness import Timings, bare_url, bedrock, compare, first_text, proce
 
 CONNECTIONS = 6
 WHOLE: dict[str, object] = {"message": "[[say=ok]]"}
+# Of a size that tools of coding agents and of MCP servers have: some 700 bytes each.
+TOOLS = [
+    {
+        "name": f"tool_{number}",
+        "description": "Looks a record up in the register and returns what is known of it, newest first. " * 3,
+        "input_schema": {
+            "type": "object",
+            "properties": {
+                "query": {"type": "string", "description": "words that the record holds"},
+                "since": {"type": "string", "format": "date", "description": "no older than this day"},
+                "limit": {"type": "integer", "minimum": 1, "maximum": 100},
+                "kinds": {"type": "array", "items": {"type": "string", "enum": ["act", "case", "person"]}},
+            },
+            "required": ["query"],
+        },
+    }
+    for number in range(20)
+]
+CALL: dict[str, object] = {"message": '[[tool=tool_7]] [[input={"query": "ok"}]] procure', "tools": TOOLS}
 STREAM: dict[str, object] = {"message": "[[length=100]] conte", "stream": True}
 
 
@@ -21,6 +40,9 @@ def main() -> None:
         process(["-m", "rom_core", "serve"], rom_url, **rom_environ(endpoint)) as (rom, _),
     ):
         _report("whole answer", *compare([bare, rom], WHOLE, requests=2400, clients=CONNECTIONS))
+        _report(
+            "a call of one of the client's 20 tools", *compare([bare, rom], CALL, requests=600, clients=CONNECTIONS)
+        )
         _report("stream of 100 events", *compare([bare, rom], STREAM, requests=600, clients=CONNECTIONS))
         _report_first("first text, the model never pauses", *first_text([bare, rom], STREAM, requests=300))
     with (
@@ -29,6 +51,10 @@ def main() -> None:
         process(["-m", "rom_core", "serve"], rom_url, **rom_environ(endpoint, plugins=True)) as (rom, _),
     ):
         _report("whole answer, all plugins on", *compare([bare, rom], WHOLE, requests=1200, clients=CONNECTIONS))
+        _report(
+            "a call of one of the client's 20 tools, all plugins on",
+            *compare([bare, rom], CALL, requests=600, clients=CONNECTIONS),
+        )
 
 
 def _report(name: str, bare: Timings, rom: Timings) -> None:

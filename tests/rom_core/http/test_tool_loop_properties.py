@@ -109,7 +109,7 @@ class Model:
         refusal = validate(request["modelId"], "ConverseStream", as_body(request))
         if refusal is not None:
             self.refusals.append(refusal.message)
-        step = self.plan.pop(0) if self.plan else ([{"text": "fim"}], "end_turn", False)
+        step: Any = self.plan.pop(0) if self.plan else ([{"text": "fim"}], "end_turn", False)
         if step is None:
             self.seen["failures"] += 1
             raise ModelServerError("", kind="500")
