@@ -17,7 +17,7 @@ from bench.plain import collect, converse, make_client
 
 
 class Chat:
-    """One streamed Converse request, answered whole or as Server-Sent Events, or with the calls of the client's tools."""
+    """One streamed Converse request, answered whole, as Server-Sent Events, or with the calls of the client's tools."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
