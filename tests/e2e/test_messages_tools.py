@@ -163,7 +163,7 @@ def test_what_changes_nothing_is_named(server: RomServer) -> None:
         ({"inference_geo": "us"}, "inference_geo"),
         (
             {"messages": [{"role": "user", "content": [{"type": "document", "source": {}}]}]},
-            "messages.0.content.0.type",
+            "messages.0.content.0.source",
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "tool_use", "id": "a", "name": "look", "input": {}}]}]},
@@ -178,7 +178,7 @@ def test_what_changes_nothing_is_named(server: RomServer) -> None:
                     }
                 ]
             },
-            "messages.0.content.0.content.0.type",
+            "messages.0.content.0.content.0.source",
         ),
     ],
 )

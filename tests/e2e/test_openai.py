@@ -242,8 +242,8 @@ CALL = {"id": "call-1", "type": "function", "function": {"name": "look", "argume
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.tool_call_id", "is required"),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
-            "messages.0.content.0.type",
-            "only text parts",
+            "messages.0.content.0.image_url.url",
+            "not fetched",
         ),
     ],
 )

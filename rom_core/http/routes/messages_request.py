@@ -14,6 +14,7 @@ from rom_core.http.body import BodySchema, invalid, read_json
 from rom_core.http.routes.chat import NEEDS_TEXT, whole_number
 from rom_core.http.routes.messages_shapes import IGNORED, IGNORED_OF_BLOCK, IGNORED_OF_TOOL
 from rom_core.http.routes.openai import DEFAULT_MODEL
+from rom_core.http.routes.parts import ANTHROPIC_MEDIA, anthropic_block
 from rom_core.settings import Settings
 from rom_core.structured import read_format
 from rom_core.telemetry.ids import new_id
@@ -33,7 +34,7 @@ def read_request(req: falcon.Request, schema: BodySchema, settings: Settings) ->
     Of a client that names betas, fields that nobody here knows are passed over and named as ignored. Raises as
     `BodySchema.read`, and InvalidRequest with all that is wrong.
     """
-    body = read_json(req, settings.MAX_BODY_BYTES)
+    body = read_json(req, settings.MAX_BODY_BYTES, with_attachments=settings.MAX_ATTACHMENT_BYTES)
     unknown: list[str] = []
     if isinstance(body, dict) and req.get_header("anthropic-beta"):
         unknown = [name for name in body if name not in schema.schema["properties"]]
@@ -58,7 +59,7 @@ def _check_version(req: falcon.Request, body: Body) -> None:
     problems = [(name, f"not taken with anthropic-version {version}") for name in _SAMPLING if body.get(name)]
     for index, message in enumerate(body["messages"]):
         blocks = message["content"] if message["role"] == "user" and isinstance(message["content"], list) else ()
-        cited = (number for number, block in enumerate(blocks) if block.get("citations"))
+        cited = (number for number, block in enumerate(blocks) if block["type"] == "text" and block.get("citations"))
         problems += [(f"messages.{index}.content.{n}.citations", "must be empty in a user's message") for n in cited]
     if problems:
         raise invalid(problems)
@@ -79,7 +80,7 @@ def parse_message(body: Body, key_name: str, unknown: Iterable[str] = ()) -> Cha
         role, blocks = message["role"], _blocks(message["content"])
         if role == "system":
             system += [block["text"] for block in blocks if block.get("text", "").strip()]
-        elif content := [made for block in blocks if (made := _converse(block)) is not None]:
+        elif content := [*_content(blocks, f"messages.{index}.content")]:
             messages.append({"role": role, "content": content})
         elif role == "user" and index == last:
             problems.append((f"messages.{index}.content", NEEDS_TEXT))
@@ -133,6 +134,8 @@ def _contradictions(given: Body) -> Iterator[tuple[str, str]]:
 
 
 _ROLES = {
+    "image": "user",
+    "document": "user",
     "tool_use": "assistant",
     "thinking": "assistant",
     "redacted_thinking": "assistant",
@@ -140,15 +143,24 @@ _ROLES = {
 }
 
 
-def _converse(block: Body) -> dict[str, Any] | None:
+def _content(blocks: Iterable[Body], path: str) -> Iterator[dict[str, Any]]:
+    """Blocks as Converse has them, those that say something."""
+    for number, block in enumerate(blocks):
+        if (made := _converse(block, f"{path}.{number}")) is not None:
+            yield made
+
+
+def _converse(block: Body, path: str) -> dict[str, Any] | None:
     """A block as Converse has it; None for one that says nothing, and for thinking that nobody has signed."""
     kind = block["type"]
+    if kind in ANTHROPIC_MEDIA:
+        return anthropic_block(block, path)
     if kind == "text":
         return {"text": block["text"]} if block["text"].strip() else None
     if kind == "tool_use":
         return {"toolUse": {"toolUseId": block["id"], "name": block["name"], "input": block["input"]}}
     if kind == "tool_result":
-        said = [{"text": one["text"]} for one in _blocks(block.get("content")) if one["text"].strip()]
+        said = [*_content(_blocks(block.get("content")), f"{path}.content")]
         status = "error" if block.get("is_error") else "success"
         return {"toolResult": {"toolUseId": block["tool_use_id"], "content": said, "status": status}}
     if kind == "thinking":
@@ -200,7 +212,8 @@ def _ignored(given: Body) -> Iterator[str]:
     for name, content in parts.items():
         before = "system." if name == "system" else "messages.content."
         for block in _blocks(content):
-            yield from _saying(block, IGNORED_OF_BLOCK, before)
+            media = ("context", "citations") if block["type"] == "document" else ()
+            yield from _saying(block, (*IGNORED_OF_BLOCK, *media), before)
     for tool in given.get("tools", ()):
         yield from _saying(tool, IGNORED_OF_TOOL, "tools.")
 

@@ -8,12 +8,12 @@ from typing import Any
 from rom_core.http.body import REFUSAL, BodySchema, nullable
 from rom_core.http.routes.chat import CHAT_ANSWER, CHAT_REQUEST, MAX_ALIAS_CHARS
 from rom_core.http.routes.openai_shapes import BESIDES
+from rom_core.http.routes.parts import ANTHROPIC_MEDIA
 
 _OURS = CHAT_REQUEST.schema["properties"]
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 _UNSUPPORTED = "not supported here"
-NO_MEDIA = "images and documents are not read on this route; send their text"
 MAX_TOOLS = 256
 # They may stand in a request, and change nothing here; the answer names them.
 IGNORED = ("cache_control", "context_management", "diagnostics", "service_tier", "speed", "top_k", "user_profile_id")
@@ -48,7 +48,7 @@ def _block(kinds: Kinds) -> dict[str, Any]:
                 "then": {"required": list(required), "additionalProperties": False, "properties": known},
             }
         )
-    refusal = f"must be one of {', '.join(kinds)}: {NO_MEDIA}"
+    refusal = f"must be one of {', '.join(kinds)}"
     return {
         "type": "object",
         "required": ["type"],
@@ -64,9 +64,11 @@ def _content(kinds: Kinds) -> dict[str, Any]:
 _CITATIONS = nullable({"type": "array", "description": "of an answer that is sent back; passed over"})
 _TEXT_KINDS: Kinds = {"text": ({"text": _TEXT, "citations": _CITATIONS}, ("text",))}
 _TEXTS = _content(_TEXT_KINDS)
-_RESULT = {"tool_use_id": _ID, "content": nullable(_TEXTS), "is_error": nullable({"type": "boolean"})}
+_RESULTS = _content({**_TEXT_KINDS, **ANTHROPIC_MEDIA})
+_RESULT = {"tool_use_id": _ID, "content": nullable(_RESULTS), "is_error": nullable({"type": "boolean"})}
 _KINDS: Kinds = {
     **_TEXT_KINDS,
+    **ANTHROPIC_MEDIA,
     "tool_use": ({"id": _ID, "name": _NAME, "input": {"type": "object"}, "caller": {}}, ("id", "name", "input")),
     "tool_result": (_RESULT, ("tool_use_id",)),
     "thinking": ({"thinking": _TEXT, "signature": nullable(_TEXT)}, ("thinking",)),

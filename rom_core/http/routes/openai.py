@@ -151,7 +151,7 @@ class CompletionsResource:
 
     def _read(self, req: falcon.Request) -> tuple[ChatRequest, OpenAIDialect]:
         runtime, settings = self._runtime, self._runtime.current.settings
-        body = COMPLETION_REQUEST.read(req, settings.MAX_BODY_BYTES)
+        body = COMPLETION_REQUEST.read(req, settings.MAX_BODY_BYTES, with_attachments=settings.MAX_ATTACHMENT_BYTES)
         if body.get("model") == DEFAULT_MODEL and DEFAULT_MODEL not in settings.models:
             del body["model"]
         options = body.get("stream_options") or {}

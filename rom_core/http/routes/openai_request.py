@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rom_core.http.routes.chat import ONLY_WITH_TOOLS, whole_number
-from rom_core.http.routes.openai_checks import Body, said
+from rom_core.http.routes.openai_checks import Body, parts_of, said
 from rom_core.http.routes.openai_shapes import (
     IGNORED,
     IGNORED_OF_CALL,
@@ -16,6 +16,7 @@ from rom_core.http.routes.openai_shapes import (
     IGNORED_OF_PART,
     IGNORED_OF_TOOL,
 )
+from rom_core.http.routes.parts import openai_block
 from rom_core.structured import read_format
 from rom_core.telemetry.ids import new_id
 from rom_core.turn_values import ChatRequest, ClientTools
@@ -34,13 +35,13 @@ def parse_completion(body: Body, key_name: str) -> ChatRequest:
     given = {name: value for name, value in body.items() if value is not None}
     system: list[str] = []
     messages: list[dict[str, Any]] = []
-    for message in given["messages"]:
+    for index, message in enumerate(given["messages"]):
         role, texts = message["role"], said(message)
         if role in ("system", "developer"):
             system += texts
         elif role == "tool":
             messages.append({"role": "user", "content": [_result(message, texts)]})
-        elif content := [*({"text": text} for text in texts), *_calls(message)]:
+        elif content := [*_media(message, index), *({"text": text} for text in texts), *_calls(message)]:
             messages.append({"role": role, "content": content})
     stops = [given["stop"]] if isinstance(given.get("stop"), str) else given.get("stop", [])
     kept = tuple(stop for stop in stops if stop.strip())
@@ -63,6 +64,13 @@ def parse_completion(body: Body, key_name: str) -> ChatRequest:
         user=given.get("user") or given.get("safety_identifier") or None,
         key_name=key_name,
     )
+
+
+def _media(message: Body, index: int) -> Iterator[dict[str, Any]]:
+    """Blocks that stand for the images and files of a person's message: before its texts, as models read them best."""
+    for number, part in enumerate(parts_of(message) if message["role"] == "user" else ()):
+        if (block := openai_block(part, f"messages.{index}.content.{number}")) is not None:
+            yield block
 
 
 def _calls(message: Body) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 from rom_core.http.body import REFUSAL, BodySchema, nullable
 from rom_core.http.routes.chat import CHAT_ANSWER, CHAT_REQUEST, MAX_ALIAS_CHARS, NEEDS_TEXT, OBJECT_SCHEMA
 from rom_core.http.routes.openai_checks import contradictions
+from rom_core.http.routes.parts import OPENAI_MEDIA, OPENAI_RULES
 from rom_core.structured import RESPONSE_FORMAT
 
 _OURS = CHAT_REQUEST.schema["properties"]
@@ -84,11 +85,16 @@ _PART = {
     "additionalProperties": False,
     "required": ["type"],
     "properties": {
-        "type": {"enum": ["text", "refusal"], REFUSAL: "only text parts are read"},
+        "type": {
+            "enum": ["text", "refusal", *OPENAI_MEDIA],
+            REFUSAL: f"only text, {' and '.join(OPENAI_MEDIA)} parts are read",
+        },
         "text": {"type": "string"},
         "refusal": {"type": "string"},
+        **OPENAI_MEDIA,
         **_ignored(IGNORED_OF_PART),
     },
+    "allOf": OPENAI_RULES,
 }
 _TOOL_CALL = {
     "type": "object",
