@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 DATABASE = "rom.db"
 _FORMS = "use postgresql://user:password@host:5432/database, sqlite:///path/to/file.db, or leave it empty"
+# What libpq takes as an option and nobody may read. Only the password has a place that is never shown.
+_SECRET_OPTIONS = ("sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
@@ -56,7 +58,20 @@ def address_of(state_url: str, state_dir: str, root: Path) -> Address:
         raise StoreRefused("STATE_URL names no database: write its name behind the host, postgresql://host/database")
     if not url.host and "host" not in url.query:
         raise StoreRefused("STATE_URL names no host: postgresql://host/database, or ?host=/run/postgresql behind it")
-    return Address("postgresql", url=url.set(drivername="postgresql+psycopg"))
+    return Address("postgresql", url=_with_password_in_its_place(url).set(drivername="postgresql+psycopg"))
+
+
+def _with_password_in_its_place(url: URL) -> URL:
+    """The URL without secrets among its options, which are shown. Raises StoreRefused."""
+    for name in _SECRET_OPTIONS:
+        if name in url.query:
+            raise StoreRefused(f"STATE_URL has the option {name}, which would be shown: take it away")
+    if "password" not in url.query:
+        return url
+    password, user = url.query["password"], url.query.get("user", url.username)
+    if not isinstance(password, str) or not isinstance(user, str) or not user:
+        raise StoreRefused(f"STATE_URL has a password without a user, or more than one: {_FORMS}")
+    return url.set(username=user, password=password).difference_update_query(("password", "user"))
 
 
 def shown(url: URL) -> str:

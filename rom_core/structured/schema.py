@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
 from rom_core.errors import InvalidRequest
-from rom_core.structured.checking import REFUSED, Checker, UnusablePattern, compiled
+from rom_core.structured.checking import REFUSED, CannotCheck, Checker, UnusablePattern, compiled, schema_problem
 from rom_core.turn_values import ResponseFormat
 
 MAX_SCHEMA_CHARS: Final = 65_536
@@ -16,6 +17,9 @@ MAX_SCHEMAS: Final = 1000
 """How many schemas may stand in one another."""
 MAX_DEPTH: Final = 25
 """How deep they may do so."""
+MAX_REFERENCE_CHARS: Final = 256
+MAX_ANCHORS: Final = 100
+"""How many names of their own; all of the schema is looked through for each that is used."""
 _FIELD: Final = "response_format"
 _ONE: Final = ("additionalProperties", "items", "contains", "not", "if", "then", "else", "propertyNames")
 _SEVERAL: Final = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -97,25 +101,31 @@ def _looked_through(text: str) -> tuple[str, Checker | None]:
 
 
 def _problems(schema: dict[str, Any]) -> Iterator[str]:
-    for number, (part, depth) in enumerate(subschemas(schema), start=1):
-        if number > MAX_SCHEMAS:
-            yield f"has more than {MAX_SCHEMAS} schemas in it"
+    parts = list(islice(subschemas(schema), MAX_SCHEMAS + 1))
+    if len(parts) > MAX_SCHEMAS:
+        yield f"has more than {MAX_SCHEMAS} schemas in it"
+    anchors = [part["$anchor"] for part, _ in parts if isinstance(part.get("$anchor"), str)]
+    if len(anchors) > MAX_ANCHORS:
+        yield f"has more than {MAX_ANCHORS} anchors in it"
+    for part, depth in parts:
         if depth > MAX_DEPTH:
             yield f"has schemas more than {MAX_DEPTH} deep in one another"
         if depth and "$id" in part:
             yield "a $id inside the schema is not supported"
-        yield from _unusable(part, schema)
+        yield from _unusable(part, schema, anchors)
     yield from _invalid(schema)
 
 
-def _unusable(part: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[str]:
+def _unusable(part: Mapping[str, Any], root: Mapping[str, Any], anchors: Collection[str]) -> Iterator[str]:
     for name in REFUSED:
         if name in part:
             yield f"the keyword {name} is not supported"
     reference = part.get("$ref")
     if isinstance(reference, str) and not reference.startswith("#"):
         yield "a $ref leads out of the schema; only references within it, as #/$defs/name, are followed"
-    elif isinstance(reference, str) and not _leads_somewhere(reference, root):
+    elif isinstance(reference, str) and len(reference) > MAX_REFERENCE_CHARS:
+        yield f"a $ref has more than {MAX_REFERENCE_CHARS} characters"
+    elif isinstance(reference, str) and not _leads_somewhere(reference, root, anchors):
         yield "a $ref leads nowhere"
     pattern = part.get("pattern")
     if isinstance(pattern, str):
@@ -125,11 +135,11 @@ def _unusable(part: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[str]
             yield f"a pattern cannot be used ({error}); look-around and back references are not supported"
 
 
-def _leads_somewhere(reference: str, root: Any) -> bool:
+def _leads_somewhere(reference: str, root: Any, anchors: Collection[str]) -> bool:
     if reference == "#":
         return True
     if not reference.startswith("#/"):
-        return any(part.get("$anchor") == reference[1:] for part, _ in subschemas(root))
+        return reference[1:] in anchors
     place = root
     for step in reference[2:].split("/"):
         name = step.replace("~1", "/").replace("~0", "~").replace("%25", "%").replace("%24", "$")
@@ -143,7 +153,7 @@ def _leads_somewhere(reference: str, root: Any) -> bool:
 
 
 def _invalid(schema: dict[str, Any]) -> Iterator[str]:
-    from jsonschema import Draft3Validator, Draft202012Validator, SchemaError
+    from jsonschema import Draft3Validator, Draft202012Validator
     from jsonschema.validators import validator_for
 
     kind = validator_for(schema, default=Draft202012Validator)
@@ -151,10 +161,12 @@ def _invalid(schema: dict[str, Any]) -> Iterator[str]:
         yield "draft 3 of JSON Schema is not supported"
         return
     try:
-        kind.check_schema(schema)
-    except SchemaError as error:
-        where = "/".join(str(part) for part in error.absolute_path)
-        yield f"is no valid JSON Schema: {where or 'the schema'} breaks {error.validator}"
+        problem = schema_problem(schema, kind)
+    except CannotCheck:
+        yield "is too large to be looked through"
+        return
+    if problem is not None:
+        yield f"is no valid JSON Schema: {problem.where or 'the schema'} breaks {problem.keyword}"
 
 
 def _refused(reason: str) -> InvalidRequest:

@@ -39,8 +39,23 @@ def test_postgresql_is_shown_without_its_password(scheme: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "url",
+    ["//ana@db/rom?password=s%2Fecret&sslmode=require", "//db/rom?user=ana&password=s%2Fecret&sslmode=require"],
+)
+def test_a_password_among_the_options_is_shown_as_little(url: str) -> None:
+    """libpq takes it there, too; options are shown in logs, in sentences and to the programs of PostgreSQL."""
+    address = address_of(f"postgresql:{url}", "var", ROOT)
+    assert str(address) == "postgresql://ana:***@db/rom?sslmode=require"
+    assert address.url is not None
+    assert (address.url.username, address.url.password) == ("ana", "s/ecret")
+
+
+@pytest.mark.parametrize(
     ("url", "says"),
     [
+        ("postgresql://db/rom?password=passwd", "without a user"),
+        ("postgresql://ana@db/rom?sslpassword=passwd", "would be shown"),
+        ("postgresql://ana@db/rom?oauth_client_secret=passwd", "would be shown"),
         ("rom", "is no URL"),
         ("postgresql://ana:pa@ss@db/rom", "is no URL.*%40"),
         ("postgresql://ana@db:port/rom", "is no URL"),
@@ -58,14 +73,19 @@ def test_what_is_none_has_its_own_sentence(url: str, says: str) -> None:
     with pytest.raises(StoreRefused, match=says) as caught:
         address_of(url, "var", ROOT)
     assert "STATE_URL" in caught.value.detail
-    assert "pass" not in caught.value.detail.replace("password", "")
+    assert "pass" not in caught.value.detail.replace("sslpassword", "").replace("password", "")
 
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(["ZQ", "@", "/", ":", "#", "?", "%", " ", "[", "&"]), min_size=1, max_size=8))
 def test_nothing_of_a_password_is_repeated(parts: list[str]) -> None:
     """However badly it is written into the URL, and whether or not that is one."""
-    for url in ("postgresql://ana:ZQ{}@db/rom", "mysql://ana:ZQ{}@db/rom", "sqlite://ana:ZQ{}@/x.db"):
+    for url in (
+        "postgresql://ana:ZQ{}@db/rom",
+        "postgresql://ana@db/rom?password=ZQ{}",
+        "mysql://ana:ZQ{}@db/rom",
+        "sqlite://ana:ZQ{}@/x.db",
+    ):
         try:
             shown = str(address_of(url.format("".join(parts)), "var", ROOT))
         except StoreRefused as error:
