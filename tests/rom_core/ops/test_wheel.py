@@ -132,7 +132,7 @@ def test_the_wheel_serves_the_same_as_the_clone(installed: Path, tmp_path: Path)
         assert [call["status"] for call in answer["tool_calls"]] == ["success"]
         first = json.loads(server.lines[0])
         assert (first["event"], first["root"], first["files"]) == ("settings.read", str(home), [])
-        assert first["state"] == server.state_dir
+        assert first["state"] == f"{server.state_dir}/rom.db"
     finally:
         server.signal()
         server.wait()
