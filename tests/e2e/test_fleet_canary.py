@@ -57,14 +57,17 @@ def test_a_rollout_is_judged_over_all_instances(postgres_url: str) -> None:
         assert until(lambda: three.values("MAX_TOKENS") == [77, 77, 77])
         assert {rollout(each)["status"] for each in three.servers} == {"completed"}
         trail = admin(third, "GET", "/admin/canary").json()["trail"]
-        assert [entry["action"] for entry in reversed(trail)] == [
+        actions = [entry["action"] for entry in reversed(trail)]
+        # How many windows it took is the machine's; each phase was left after one that passed.
+        assert [each for each in actions if each not in ("passed", "inconclusive")] == [
             "started",
-            "passed",
             "approved",
-            "passed",
             "approved",
             "completed",
         ]
+        first_phase, second_phase = actions[: actions.index("approved")], actions[actions.index("approved") :]
+        assert "passed" in first_phase
+        assert "passed" in second_phase
 
 
 def test_errors_at_one_instance_end_it_everywhere(postgres_url: str) -> None:
