@@ -83,7 +83,7 @@ def channels(server: Server) -> list[Any]:
 )
 def test_the_refusal_of_a_large_body_arrives(serve: Serve, head: bytes, code: str) -> None:
     """5 MB are sent by somebody who reads only afterwards: no reset, one answer, and nothing of it is kept."""
-    _, server = serve(API_KEYS=f"key={KEY}", MAX_BODY_BYTES=1_000_000)
+    _, server = serve(API_KEYS=f"key={KEY}", MAX_BODY_BYTES=1_000_000, MAX_ATTACHMENT_BYTES=1_000_000)
     for _ in range(5):
         with connect(server) as client:
             client.sendall(POST + head)
