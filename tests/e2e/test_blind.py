@@ -134,20 +134,23 @@ def test_an_interruption_keeps_what_was_collected(bedrock: LocalBedrock, tmp_pat
         command = ["ask", "--a", server.url, "--b", server.url, "--out", str(out)]
         # It cannot have come to its end before it is interrupted.
         bedrock.script(*[reply("resposta")] * 8)
-        bedrock.set_always("[[fault=hang]]")
-        process = subprocess.Popen(
+        bedrock.set_always("[[latency=2]] [[say=resposta]]")
+        with subprocess.Popen(
             [sys.executable, "-m", "rom_core", "blind", *command],
             cwd=ROOT,
             env=ENVIRON,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )
-        answers = out / "answers.jsonl"
-        assert until(lambda: answers.exists() and answers.read_text().count("\n") >= 5)
-        process.send_signal(signal.SIGINT)
-        _, complaint = process.communicate(timeout=30)
-        bedrock.set_always(None)
+        ) as process:
+            try:
+                answers = out / "answers.jsonl"
+                assert until(lambda: answers.exists() and answers.read_text().count("\n") >= 5)
+                process.send_signal(signal.SIGINT)
+                _, complaint = process.communicate(timeout=90)
+            finally:
+                process.kill()
+                bedrock.reset()
         assert process.returncode == 2
         assert "the same command goes on" in complaint
         kept = len(Folder(out).answers())

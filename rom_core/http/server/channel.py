@@ -194,8 +194,17 @@ class Channel(HTTPChannel):
             self.close_when_flushed = False
             self._end_output()
 
+    def handle_close(self) -> None:
+        """The connection is over, and so is the file that a large body was being read into."""
+        if self.request is not None:
+            self.request.close()
+        super().handle_close()
+
     def _end_output(self) -> None:
         end: Any = self.socket
+        # Writing to a client that is gone has closed it.
+        if end is None:
+            return
         try:
             end.shutdown(socket.SHUT_WR)
         except OSError:

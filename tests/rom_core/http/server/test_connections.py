@@ -190,6 +190,22 @@ def test_a_body_that_never_ends_is_not_waited_for(serve: Serve) -> None:
         assert not channels(server)
 
 
+def test_a_large_body_that_is_never_whole_leaves_no_file_open(serve: Serve) -> None:
+    """waitress reads one into a temporary file, and leaves it to chance when that is closed."""
+    _, server = serve()
+    with connect(server) as client:
+        client.sendall(POST + b"Content-Length: 1000000\r\n\r\n" + b"x" * 700_000)
+
+        def bodies() -> list[Any]:
+            requests = [channel.request for channel in channels(server)]
+            return [request.body_rcv.getbuf() for request in requests if request is not None and request.body_rcv]
+
+        assert until(lambda: any(len(body) >= 700_000 for body in bodies()))
+        file = bodies()[0].getfile()
+        assert file.name is not None
+    assert until(lambda: file.closed)
+
+
 def test_who_waits_for_an_answer_is_not_too_slow(serve: Serve) -> None:
     """An empty line after a request, as old clients send it, does not cost its answer, however late that comes."""
     go = threading.Event()
