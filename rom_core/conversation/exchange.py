@@ -161,12 +161,24 @@ def identify(content: list[Block], taken: set[str]) -> list[tuple[str, str]]:
 
 
 def _unused(name: str, taken: set[str]) -> str:
-    number, candidate = 1, name
-    while candidate in taken:
-        number += 1
-        suffix = f"-{number}"
-        candidate = name[: _NAME_LENGTH - len(suffix)] + suffix
-    return candidate
+    """The name, with a number behind it if need be; found in few steps, though thousands may have the same."""
+    if name not in taken:
+        return name
+    used, free = 1, 2
+    while _numbered(name, free) in taken:
+        used, free = free, 2 * free
+    while free - used > 1:
+        middle = (used + free) // 2
+        if _numbered(name, middle) in taken:
+            used = middle
+        else:
+            free = middle
+    return _numbered(name, free)
+
+
+def _numbered(name: str, number: int) -> str:
+    suffix = f"-{number}"
+    return name[: _NAME_LENGTH - len(suffix)] + suffix
 
 
 def _answered(content: list[Block], uses: Sequence[tuple[str, str]]) -> list[Block]:

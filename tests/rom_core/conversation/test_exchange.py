@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from conversation_support import PNG, POINT, assistant, messages, result, use, user
 
-from rom_core.conversation import Message
+from rom_core.conversation import Message, identify
 from rom_core.conversation.model import (
     CONTINUE,
     EMPTY_MESSAGE,
@@ -103,6 +103,24 @@ def test_nothing_stands_beside_results() -> None:
     assert messages(user("a"), assistant(use("t1"), use("t2")), blocks)[2] == user(
         result("t1", "one"), result("t2", "two", "before", PNG, "after"), POINT
     )
+
+
+def test_a_name_for_each_of_thousands_of_equal_ids_is_found_in_few_steps() -> None:
+    """The steps grew with the square of their number: one request held a processor for many seconds."""
+
+    class Counting(set[str]):
+        asked = 0
+
+        def __contains__(self, name: object) -> bool:
+            self.asked += 1
+            return super().__contains__(name)
+
+    taken = Counting()
+    content = [{"toolUse": {"toolUseId": "u", "name": "t", "input": {}}} for _ in range(1000)]
+    names = [unique for _, unique in identify(content, taken)]
+    assert len({*names}) == 1000
+    assert names[:3] == ["u", "u-2", "u-3"]
+    assert taken.asked < 1000 * 30
 
 
 def test_repeated_ids_become_unique_in_the_whole_conversation() -> None:
