@@ -167,6 +167,8 @@ def test_a_head_that_never_ends_is_not_waited_for(serve: Serve) -> None:
         assert idle.recv(12) == b"HTTP/1.1 200"
         slow.sendall(b"GET /health HT")
         assert until(lambda: any(channel.head_since for channel in channels(server)))
+        # The thread that has sent the answer may not have noted that yet.
+        assert until(lambda: all(channel.rests for channel in channels(server)))
         look(server, HEAD_SECONDS - 5)
         assert len(channels(server)) == 2
         look(server, HEAD_SECONDS + 1)
