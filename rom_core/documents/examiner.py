@@ -26,7 +26,7 @@ Question = tuple[bytes, tuple[str, ...]]
 
 LOOK_SECONDS: Final = 8.0
 # The process stops by itself before that, file by file.
-_WORK_SECONDS: Final = 5.0
+_WORK_SECONDS: Final = 4.0
 WAIT_SECONDS: Final = 15.0
 AT_ONCE: Final = 2
 _REMEMBERED: Final = 256

@@ -7,7 +7,8 @@ import zipfile
 import zlib
 from typing import Final
 
-from rom_core.documents.verdict import Refused, Verdict
+from rom_core.documents.hidden_docx import hidden_in
+from rom_core.documents.verdict import Budget, Refused, Verdict
 
 _MAIN: Final = {"docx": "word/document.xml", "xlsx": "xl/workbook.xml"}
 MAX_PARTS: Final = 5000
@@ -17,7 +18,7 @@ _PIECE: Final = 64 * 1024
 _ENCRYPTED: Final = 0x1
 
 
-def look_into_ooxml(data: bytes, formats: list[str]) -> Verdict:
+def look_into_ooxml(data: bytes, formats: list[str], budget: Budget) -> Verdict:
     """What it is by its main part. Raises Refused, and what the library raises for a broken one."""
     try:
         package = zipfile.ZipFile(io.BytesIO(data))
@@ -36,7 +37,8 @@ def look_into_ooxml(data: bytes, formats: list[str]) -> Verdict:
         if found not in formats:
             raise Refused("mislabelled", f"the label says {formats[0].upper()}, the content is {found.upper()}")
         _unpack(package, parts)
-    return Verdict(format=found)
+        hidden, whole = hidden_in(package, budget) if found == "docx" else ([], True)
+    return Verdict(format=found, findings=tuple(hidden), unseen=not whole)
 
 
 def _unpack(package: zipfile.ZipFile, parts: list[zipfile.ZipInfo]) -> None:

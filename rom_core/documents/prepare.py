@@ -9,6 +9,7 @@ from typing import Any, Final
 from rom_core.documents.attachment import Attachment, document_name
 from rom_core.documents.examiner import Examiner
 from rom_core.documents.kinds import KINDS, Kind, text_of
+from rom_core.documents.texts import suspicion, warnings_of
 from rom_core.documents.verdict import Reason, Verdict
 from rom_core.errors import (
     AttachmentBroken,
@@ -53,7 +54,9 @@ def attachments_of(request: ChatRequest) -> list[Attachment]:
 
 
 def prepare(request: ChatRequest, examiner: Examiner, model: Model) -> ChatRequest:
-    """The request with Converse's blocks in the place of its files. One without files comes back as it is.
+    """The request with Converse's blocks in the place of its files, and with warnings of what is hidden in them.
+
+    The model is told of it before the document. A request without files comes back as it is.
 
     `model` is the one that is asked first. Raises an AttachmentRefused for the first that is wrong, and Overloaded.
     """
@@ -73,7 +76,10 @@ def prepare(request: ChatRequest, examiner: Examiner, model: Model) -> ChatReque
     messages = tuple(
         {**message, "content": _filled(message["content"], lambda: next(made))} for message in request.messages
     )
-    return replace(request, messages=messages)
+    warnings = [
+        one for file, verdict in zip(attachments, verdicts, strict=True) for one in warnings_of(file.name, verdict)
+    ]
+    return replace(request, messages=messages, warnings=tuple(warnings))
 
 
 def _check_readable(kinds: Sequence[Kind], attachments: Sequence[Attachment], model: Model) -> None:
@@ -146,4 +152,6 @@ def _blocks(attachment: Attachment, verdict: Verdict, taken: set[str]) -> list[B
         # Whatever its encoding was, the model gets it in one that it reads.
         data = (text_of(data) or "").encode()
     name = document_name(attachment.name, taken)
-    return [{"document": {"name": name, "format": kind.format, "source": {"bytes": data}}}]
+    document = {"document": {"name": name, "format": kind.format, "source": {"bytes": data}}}
+    told = suspicion(name, verdict)
+    return [{"text": told}, document] if told else [document]

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import resource
 import sys
+import time
 from typing import Any, BinaryIO, Final
 
-from rom_core.documents.verdict import Refused, Verdict
+from rom_core.documents.verdict import Budget, Refused, Verdict
 
 MEMORY_BYTES: Final = 512 * 1024 * 1024
 CPU_SECONDS: Final = 15
@@ -25,22 +26,22 @@ def main(source: BinaryIO, sink: BinaryIO) -> None:
     order = json.loads(source.readline())
     for file in order["files"]:
         data = source.read(file["size"])
-        verdict = look(data, file["formats"])
+        verdict = look(data, file["formats"], Budget(time.monotonic, order["seconds"] / len(order["files"])))
         sink.write(json.dumps(verdict.as_dict()).encode() + b"\n")
         sink.flush()
 
 
-def look(data: bytes, formats: list[str]) -> Verdict:
+def look(data: bytes, formats: list[str], budget: Budget) -> Verdict:
     """The verdict on one file whose content may be of these formats."""
     try:
         if formats == ["pdf"]:
             from rom_core.documents.pdf import look_into_pdf
 
-            return look_into_pdf(data)
+            return look_into_pdf(data, budget)
         if "docx" in formats or "xlsx" in formats:
             from rom_core.documents.ooxml import look_into_ooxml
 
-            return look_into_ooxml(data, formats)
+            return look_into_ooxml(data, formats, budget)
         from rom_core.documents.image import look_into_image
 
         return look_into_image(data, formats[0])

@@ -155,6 +155,7 @@ class TurnStream:
         if item is None:
             return
         pieces = [self._encode(turn, "start", {})]
+        pieces += [self._encode(turn, "warning", dict(one)) for one in turn.request.warnings]
         while True:
             name, data = item
             if name == "error":

@@ -293,7 +293,7 @@ class ChatResource:
             CHAT_ANSWER,
             CHAT_REQUEST,
             TURN_ERRORS,
-            stream="with stream: true; events start, thinking, delta, tool_call, tool_result, and done or error",
+            stream="with stream: true; start, warning, thinking, delta, tool_call, tool_result, and done or error",
         )
     }
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from rom_core.concurrency.clock import SystemClock
 from rom_core.documents.examiner import LOOK_SECONDS, Examiner, run_worker
-from rom_core.documents.verdict import Verdict
+from rom_core.documents.verdict import Budget, Verdict
 from rom_core.documents.worker import look
 
 GOOD_PDF, GOOD_DOCX = pdf(), docx()
@@ -72,7 +72,7 @@ def test_good_files_are_what_they_are(examiner: Examiner) -> None:
 )
 def test_refused_for_what_is_inside(data: bytes, formats: tuple[str, ...], reason: str) -> None:
     """Each with its own reason and a sentence; nothing of the content is in it."""
-    verdict = look(data, list(formats))
+    verdict = look(data, list(formats), Budget(time.monotonic, 60))
     assert (verdict.reason, bool(verdict.detail)) == (reason, True)
 
 
@@ -116,7 +116,7 @@ def test_a_process_that_does_not_end_is_ended() -> None:
 
 def test_the_worker_is_killed_at_its_deadline() -> None:
     """With time it answers; without any it has said nothing."""
-    head = json.dumps({"files": [{"formats": ["pdf"], "size": 2}]}).encode()
+    head = json.dumps({"seconds": 9, "files": [{"formats": ["pdf"], "size": 2}]}).encode()
     assert b"broken" in run_worker(head + b"\nxx", 60.0)
     assert run_worker(head + b"\nxx", 0.0) == b""
 
@@ -145,5 +145,5 @@ def test_a_mutated_file_has_a_verdict(data: st.DataObject) -> None:
     changed = bytearray(original)
     for _ in range(data.draw(st.integers(1, 8))):
         changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
-    verdict = look(bytes(changed[: data.draw(st.integers(1, len(changed)))]), formats)
+    verdict = look(bytes(changed[: data.draw(st.integers(1, len(changed)))]), formats, Budget(time.monotonic, 60))
     assert bool(verdict.reason) != bool(verdict.format)
