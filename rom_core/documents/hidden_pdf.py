@@ -43,6 +43,8 @@ def hidden_in(reader: PdfReader, budget: Budget) -> tuple[list[Finding], bool]:
         if not budget.left:
             return found, False
         try:
+            # A page without fonts is not read, and may be a bomb all the same: unpacking it has a limit.
+            page.get_contents()
             found += _Page(page, off, number, budget).findings()
         except (MemoryError, RecursionError, LimitReachedError):
             raise
