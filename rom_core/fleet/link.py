@@ -143,14 +143,21 @@ class PostgresLink:
     @contextmanager
     def _asking(self) -> Iterator[None]:
         """At most `_ASK_SECONDS`, then the socket is shut down under the question."""
-        late = threading.Timer(_ASK_SECONDS, self._shut_down)
+        expired = threading.Event()
+
+        def expire() -> None:
+            # Before the socket is shut: whoever asks may hear of that at once.
+            expired.set()
+            self._shut_down()
+
+        late = threading.Timer(_ASK_SECONDS, expire)
         late.daemon = True
         late.start()
         try:
             with self._failing():
                 yield
         except LinkLost as error:
-            if late.finished.is_set():
+            if expired.is_set():
                 raise LinkLost(f"no answer within {_ASK_SECONDS:g} s") from error
             raise
         finally:
