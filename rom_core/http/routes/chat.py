@@ -11,6 +11,14 @@ from rom_core.http.answer import answer
 from rom_core.http.attachments import ATTACHMENT, attached
 from rom_core.http.body import REFUSAL, BodySchema
 from rom_core.http.openapi import TURN_ERRORS, Operation
+from rom_core.http.routes.client_tools import (
+    ONLY_WITH_TOOLS,
+    client_tools,
+    contradictions,
+    tool_result,
+    tool_spec,
+    tool_use,
+)
 from rom_core.http.stream import encode_event
 from rom_core.runtime import Runtime
 from rom_core.structured import RESPONSE_FORMAT, read_format
@@ -18,9 +26,6 @@ from rom_core.telemetry.ids import new_id
 from rom_core.turn import Turn
 from rom_core.turn_values import ChatRequest, ClientTools, TurnResult
 
-# Without tools they change nothing.
-ONLY_WITH_TOOLS = ("tool_choice", "parallel_tool_calls")
-_CHOICES: Mapping[str, dict[str, Any]] = {"auto": {"auto": {}}, "any": {"any": {}}}
 NEEDS_TEXT = "must be text, and not blank"
 # Far longer than any id of Bedrock: every alias that is listed may be asked for.
 MAX_ALIAS_CHARS = 2048
@@ -84,23 +89,7 @@ def _contradictions(body: Mapping[str, Any], unsound: Collection[str]) -> Iterat
         yield "message", "is required, unless messages ends with tool_results"
     if body.get("attachments") and "message" not in body and "message" not in unsound:
         yield "attachments", "belong to a message"
-    yield from tool_contradictions(body, unsound, [tool["name"] for tool in body.get("tools", ())], "name", "any")
-
-
-def tool_contradictions(
-    body: Mapping[str, Any], unsound: Collection[str], names: Sequence[str], field: str, forced: str
-) -> Iterator[tuple[str, str]]:
-    """Two tools of one name, which is in `field` of each, and a tool_choice that cannot be met; `forced` means any."""
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield f"tools.{index}.{field}", "is the name of another tool, too"
-    choice = body.get("tool_choice")
-    if "tools" in unsound:
-        return
-    if isinstance(choice, Mapping) and choice.get("function", choice)["name"] not in names:
-        yield "tool_choice", "names no tool of the request"
-    elif choice == forced and not names:
-        yield "tool_choice", "needs tools"
+    yield from contradictions(body, unsound, [tool["name"] for tool in body.get("tools", ())], "name", "any")
 
 
 CHAT_REQUEST = BodySchema(
@@ -226,7 +215,7 @@ def _conversation(messages: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, A
         known = {use["id"] for use in uses}
         if message["role"] == "assistant":
             uses += [one for one in after if {"name", "input"} <= one.keys() and one["id"] not in known]
-        content += [{"toolUse": {"toolUseId": u["id"], "name": u["name"], "input": u["input"]}} for u in uses]
+        content += [tool_use(use["id"], use["name"], use["input"]) for use in uses]
         results = [_result(one) for one in message.get("tool_results", ())]
         if results or content:
             yield {"role": message["role"], "content": [*results, *content]}
@@ -238,28 +227,19 @@ def _result(given: Mapping[str, Any]) -> dict[str, Any]:
         content = [{"text": content}]
     elif isinstance(content, Mapping):
         content = [{"json": content}]
-    return {
-        "toolResult": {"toolUseId": given["id"], "content": content, "status": given.get("status", "success")},
-    }
+    return tool_result(given["id"], content, given.get("status", "success"))
 
 
 def _client_tools(body: Mapping[str, Any]) -> ClientTools | None:
-    if not body.get("tools"):
-        return None
     choice = body.get("tool_choice", "auto")
-    return ClientTools(
-        specs=tuple(_spec(tool) for tool in body["tools"]),
-        choice={"tool": {"name": choice["name"]}} if isinstance(choice, Mapping) else _CHOICES.get(choice),
+    forced = choice["name"] if isinstance(choice, Mapping) else ""
+    return client_tools(
+        (tool_spec(tool["name"], tool.get("description"), tool.get("input_schema")) for tool in body.get("tools", ())),
+        "tool" if forced else choice,
+        forced,
         parallel=body.get("parallel_tool_calls", True),
-        offered=choice != "none",
         with_server=body.get("server_tools", False),
     )
-
-
-def _spec(tool: Mapping[str, Any]) -> dict[str, Any]:
-    schema = {**tool.get("input_schema", {"properties": {}}), "type": "object"}
-    description = {"description": tool["description"]} if tool.get("description", "").strip() else {}
-    return {"toolSpec": {"name": tool["name"], **description, "inputSchema": {"json": schema}}}
 
 
 def whole_number(value: float | None) -> int | None:

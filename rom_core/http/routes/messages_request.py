@@ -12,6 +12,7 @@ import falcon
 from rom_core.errors import InvalidRequest
 from rom_core.http.body import BodySchema, invalid, read_json
 from rom_core.http.routes.chat import NEEDS_TEXT, whole_number
+from rom_core.http.routes.client_tools import client_tools, saying, tool_result, tool_spec, tool_use, twice
 from rom_core.http.routes.messages_shapes import IGNORED, IGNORED_OF_BLOCK, IGNORED_OF_TOOL
 from rom_core.http.routes.openai import DEFAULT_MODEL
 from rom_core.http.routes.parts import ANTHROPIC_MEDIA, anthropic_block
@@ -25,7 +26,6 @@ VERSIONS = ("2023-06-01", "2026-10-21")
 # From this version on the API refuses them for every model.
 _NO_SAMPLING_VERSION = "2026-10-21"
 _SAMPLING = ("temperature", "top_p", "top_k")
-_CHOICES: Mapping[str, dict[str, Any]] = {"auto": {"auto": {}}, "any": {"any": {}}}
 
 
 def read_request(req: falcon.Request, schema: BodySchema, settings: Settings) -> ChatRequest:
@@ -123,9 +123,7 @@ def _contradictions(given: Body) -> Iterator[tuple[str, str]]:
             if belongs is not None and belongs != message["role"]:
                 yield f"messages.{index}.content.{number}.type", f"{block['type']} belongs to the role {belongs}"
     names = [tool["name"] for tool in given.get("tools", ())]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield f"tools.{index}.name", "is the name of another tool, too"
+    yield from twice(names, "name")
     choice = given.get("tool_choice", {"type": "auto"})
     if choice["type"] == "tool" and choice.get("name") not in names:
         yield "tool_choice.name", "names no tool of the request"
@@ -158,11 +156,10 @@ def _converse(block: Body, path: str) -> dict[str, Any] | None:
     if kind == "text":
         return {"text": block["text"]} if block["text"].strip() else None
     if kind == "tool_use":
-        return {"toolUse": {"toolUseId": block["id"], "name": block["name"], "input": block["input"]}}
+        return tool_use(block["id"], block["name"], block["input"])
     if kind == "tool_result":
         said = [*_content(_blocks(block.get("content")), f"{path}.content")]
-        status = "error" if block.get("is_error") else "success"
-        return {"toolResult": {"toolUseId": block["tool_use_id"], "content": said, "status": status}}
+        return tool_result(block["tool_use_id"], said, "error" if block.get("is_error") else "success")
     if kind == "thinking":
         signed = {"text": block["thinking"], "signature": block.get("signature") or ""}
         return {"reasoningContent": {"reasoningText": signed}} if signed["signature"] else None
@@ -187,36 +184,24 @@ def _format(given: Body) -> ResponseFormat | None:
 
 
 def _client_tools(given: Body) -> ClientTools | None:
-    if not given.get("tools"):
-        return None
     choice = given.get("tool_choice", {"type": "auto"})
-    named = {"tool": {"name": choice["name"]}} if choice["type"] == "tool" else None
-    return ClientTools(
-        specs=tuple(_spec(tool) for tool in given["tools"]),
-        choice=named or _CHOICES.get(choice["type"]),
+    tools = given.get("tools", ())
+    return client_tools(
+        (tool_spec(tool["name"], tool.get("description"), tool["input_schema"]) for tool in tools),
+        choice["type"],
+        choice.get("name") or "",
         parallel=not choice.get("disable_parallel_tool_use"),
-        offered=choice["type"] != "none",
     )
-
-
-def _spec(tool: Body) -> dict[str, Any]:
-    description = {"description": tool["description"]} if (tool.get("description") or "").strip() else {}
-    schema = {**tool["input_schema"], "type": "object"}
-    return {"toolSpec": {"name": tool["name"], **description, "inputSchema": {"json": schema}}}
 
 
 def _ignored(given: Body) -> Iterator[str]:
     """The names of fields that say something and change nothing here."""
-    yield from _saying(given, IGNORED)
+    yield from saying(given, IGNORED)
     parts = {"system": given.get("system"), **{f"messages.{n}": m["content"] for n, m in enumerate(given["messages"])}}
     for name, content in parts.items():
         before = "system." if name == "system" else "messages.content."
         for block in _blocks(content):
             media = ("context", "citations") if block["type"] == "document" else ()
-            yield from _saying(block, (*IGNORED_OF_BLOCK, *media), before)
+            yield from saying(block, (*IGNORED_OF_BLOCK, *media), before)
     for tool in given.get("tools", ()):
-        yield from _saying(tool, IGNORED_OF_TOOL, "tools.")
-
-
-def _saying(given: Body, names: Iterable[str], before: str = "") -> list[str]:
-    return [f"{before}{name}" for name in names if given.get(name) not in (None, False, "", [], {})]
+        yield from saying(tool, IGNORED_OF_TOOL, "tools.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from rom_core.http.routes.chat import NEEDS_TEXT, tool_contradictions
+from rom_core.http.routes import client_tools
+from rom_core.http.routes.chat import NEEDS_TEXT
 from rom_core.http.routes.parts import OPENAI_MEDIA
 
 Body = Mapping[str, Any]
@@ -32,7 +33,7 @@ def contradictions(given: Body, unsound: Collection[str]) -> Iterator[tuple[str,
     if messages:
         yield from _end(messages)
     names = [tool["function"]["name"] for tool in given.get("tools", ())]
-    yield from tool_contradictions(given, unsound, names, "function.name", "required")
+    yield from client_tools.contradictions(given, unsound, names, "function.name", "required")
 
 
 def parts_of(message: Body) -> list[Body]:

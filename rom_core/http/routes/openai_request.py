@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rom_core.http.routes.chat import ONLY_WITH_TOOLS, whole_number
+from rom_core.http.routes.chat import whole_number
+from rom_core.http.routes.client_tools import ONLY_WITH_TOOLS, client_tools, saying, tool_result, tool_spec, tool_use
 from rom_core.http.routes.openai_checks import Body, parts_of, said
 from rom_core.http.routes.openai_shapes import (
     IGNORED,
@@ -23,7 +24,7 @@ from rom_core.turn_values import ChatRequest, ClientTools
 
 # What Anthropic's models have no word for: thinking that is switched off is another setting.
 _EFFORTS: Mapping[str, str | None] = {"none": None, "minimal": "low"}
-_CHOICES: Mapping[str, dict[str, Any]] = {"auto": {"auto": {}}, "required": {"any": {}}}
+_KINDS: Mapping[str, str] = {"required": "any"}
 
 
 def parse_completion(body: Body, key_name: str) -> ChatRequest:
@@ -40,7 +41,8 @@ def parse_completion(body: Body, key_name: str) -> ChatRequest:
         if role in ("system", "developer"):
             system += texts
         elif role == "tool":
-            messages.append({"role": "user", "content": [_result(message, texts)]})
+            result = tool_result(message.get("tool_call_id") or "", [{"text": text} for text in texts])
+            messages.append({"role": "user", "content": [result]})
         elif content := [*_media(message, index), *({"text": text} for text in texts), *_calls(message)]:
             messages.append({"role": role, "content": content})
     stops = [given["stop"]] if isinstance(given.get("stop"), str) else given.get("stop", [])
@@ -77,7 +79,7 @@ def _calls(message: Body) -> Iterator[dict[str, Any]]:
     """The toolUse blocks of an assistant's message."""
     for call in message.get("tool_calls") or ():
         function = call["function"]
-        yield {"toolUse": {"toolUseId": call["id"], "name": function["name"], "input": _input(function)}}
+        yield tool_use(call["id"], function["name"], _input(function))
 
 
 def _input(function: Body) -> dict[str, Any]:
@@ -90,52 +92,32 @@ def _input(function: Body) -> dict[str, Any]:
     return value if isinstance(value, dict) else {"arguments": text}
 
 
-def _result(message: Body, texts: list[str]) -> dict[str, Any]:
-    """A tool's message as a toolResult block."""
-    return {
-        "toolResult": {"toolUseId": message.get("tool_call_id") or "", "content": [{"text": text} for text in texts]}
-    }
-
-
 def _client_tools(given: Body) -> ClientTools | None:
-    if not given.get("tools"):
-        return None
     choice = given.get("tool_choice", "auto")
-    named = {"tool": {"name": choice["function"]["name"]}} if isinstance(choice, Mapping) else None
-    return ClientTools(
-        specs=tuple(_spec(tool["function"]) for tool in given["tools"]),
-        choice=named or _CHOICES.get(choice if isinstance(choice, str) else ""),
+    forced = choice["function"]["name"] if isinstance(choice, Mapping) else ""
+    return client_tools(
+        (_spec(tool["function"]) for tool in given.get("tools", ())),
+        "tool" if forced else _KINDS.get(choice, choice),
+        forced,
         parallel=given.get("parallel_tool_calls", True),
-        offered=choice != "none",
     )
 
 
 def _spec(function: Body) -> dict[str, Any]:
-    schema = function.get("parameters") or {"type": "object", "properties": {}}
-    spec = {"name": function["name"], "inputSchema": {"json": {**schema, "type": "object"}}}
     description = (function.get("description") or "").strip()
-    return {"toolSpec": spec | ({"description": description} if description else {})}
+    return tool_spec(function["name"], description, function.get("parameters") or None)
 
 
 def _ignored(given: Body) -> Iterator[str]:
     """The names of fields that say something and change nothing here, in the order of the body's parts."""
-    yield from _saying(given, IGNORED)
+    yield from saying(given, IGNORED)
     yield from (name for name in ONLY_WITH_TOOLS if name in given and not given.get("tools"))
     for message in given["messages"]:
-        yield from _saying(message, IGNORED_OF_MESSAGE, "messages.")
+        yield from saying(message, IGNORED_OF_MESSAGE, "messages.")
         for part in message["content"] if isinstance(message.get("content"), list) else ():
-            yield from _saying(part, IGNORED_OF_PART, "messages.content.")
+            yield from saying(part, IGNORED_OF_PART, "messages.content.")
         for call in message.get("tool_calls") or ():
-            yield from _saying(call, IGNORED_OF_CALL, "messages.tool_calls.")
+            yield from saying(call, IGNORED_OF_CALL, "messages.tool_calls.")
     for tool in given.get("tools", ()):
-        yield from _saying(tool, IGNORED_OF_TOOL, "tools.")
-        yield from _saying(tool["function"], IGNORED_OF_FUNCTION, "tools.function.")
-
-
-def _saying(given: Body, names: Iterable[str], before: str = "") -> list[str]:
-    return [f"{before}{name}" for name in names if _says(given.get(name))]
-
-
-def _says(value: Any) -> bool:
-    """Whether a value asks for anything; 0 does, as a seed."""
-    return not (value is None or value is False or value in ("", [], {}))
+        yield from saying(tool, IGNORED_OF_TOOL, "tools.")
+        yield from saying(tool["function"], IGNORED_OF_FUNCTION, "tools.function.")
