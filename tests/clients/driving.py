@@ -57,8 +57,8 @@ _CHAT, _MESSAGES = "chat completions", "messages"
 CLIENTS = (
     Client("openai (Python)", _CHAT, "openai_client.py"),
     Client("anthropic (Python)", _MESSAGES, "anthropic_client.py"),
-    Client("LangChain, langchain-openai", _CHAT, "langchain_openai_client.py"),
-    Client("LangChain, langchain-anthropic", _MESSAGES, "langchain_anthropic_client.py"),
+    Client("LangChain, langchain-openai", _CHAT, "langchain_client.py", ("openai",)),
+    Client("LangChain, langchain-anthropic", _MESSAGES, "langchain_client.py", ("anthropic",)),
     Client("pydantic-ai, OpenAIChatModel", _CHAT, "pydantic_ai_client.py", ("openai",)),
     Client("pydantic-ai, AnthropicModel", _MESSAGES, "pydantic_ai_client.py", ("anthropic",)),
     Client("instructor", "both", "instructor_client.py"),

@@ -1,15 +1,22 @@
-"""LangChain with its package for Anthropic."""
+"""LangChain with its package for OpenAI or for Anthropic, as the argument says."""
 
 from __future__ import annotations
+
+import sys
 
 import pydantic
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
 from scenarios import KEY, MODEL, QUESTION, SYSTEM, THROTTLED, TOOL_QUESTION, URL, play, refused, weather
+
+DIALECT = sys.argv.pop(1)
 
 
 def model(name=MODEL):
+    if DIALECT == "openai":
+        return ChatOpenAI(model=name, base_url=f"{URL}/v1", api_key=KEY)
     return ChatAnthropic(model=name, base_url=URL, api_key=KEY, max_tokens=500)
 
 
