@@ -281,7 +281,7 @@ def answered(made: Bench, client: Client, request: ChatRequest) -> tuple[TurnRes
     alias=st.sampled_from(ALIASES),
     rounds=st.lists(ROUNDS, min_size=1, max_size=5),
 )
-def test_no_loop_of_a_client_breaks(bench: tuple[Bench, Model], route: str, alias: str, rounds: list[Round]) -> None:
+def no_loop_of_a_client_breaks(bench: tuple[Bench, Model], route: str, alias: str, rounds: list[Round]) -> None:
     """No request is refused upstream; each call is handed out whole, once, and as the model asked for it."""
     made, model = bench
     client = Client(route)
@@ -321,7 +321,8 @@ def _check(client: Client, one: Round, calls: Sequence[dict[str, Any]], model: M
         assert last[1] not in ("max_tokens", "content_filtered")
 
 
-def test_the_examples_hold_what_they_are_about(bench: tuple[Bench, Model]) -> None:
-    """A property of nothing would hold of anything."""
+def test_no_loop_of_a_client_breaks(bench: tuple[Bench, Model]) -> None:
+    """And the examples hold what they are about: a property of nothing would hold of anything."""
+    no_loop_of_a_client_breaks(bench)
     for kind in ("completions call", "chat call", "messages call", "pending", "cut", "failures"):
         assert bench[1].seen[kind], (kind, bench[1].seen)

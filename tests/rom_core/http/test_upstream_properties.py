@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema
 import pytest
 from conversation_support import as_body
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from resilience import Bench
 from support import NOWHERE, Toolkit, tool
@@ -57,7 +57,15 @@ SCHEMAS: Any = st.sampled_from(
         {},
     ]
 )
+NATIVE: Any = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "a b",
+        "schema": {"type": "object", "properties": {"a": {"type": "integer", "minimum": 0}}, "required": ["a"]},
+    },
+}
 FORMATS = st.one_of(
+    st.just(NATIVE),
     st.just({"type": "json_object"}),
     SCHEMAS.map(lambda schema: {"type": "json_schema", "json_schema": {"name": "a b", "schema": schema}}),
 )
@@ -87,6 +95,7 @@ COMPLETION_MESSAGES = st.one_of(
 )
 LOOK_TOO: Any = {"type": "tool", "name": "look"}
 LOOK: Any = {"type": "function", "function": {"name": "look"}}
+LOOK_UP: Any = {"type": "function", "function": {"name": "look"}}
 COMPLETIONS = st.fixed_dictionaries(
     {"messages": st.lists(COMPLETION_MESSAGES, max_size=5).map(lambda m: [*m, {"role": "user", "content": "fim?"}])},
     optional={
@@ -313,9 +322,25 @@ def read(path: str, body: dict[str, Any]) -> ChatRequest | None:
         return None
 
 
+# What chance may leave out: a schema that a model takes as it is, and a tool that it is made to use.
+@example(
+    asked=("/api/chat", {"message": "fim?", "response_format": NATIVE}),
+    plan=[([{"text": '{"a": 1}'}], "end_turn")],
+    media=[],
+    thoughts=[],
+)
+@example(
+    asked=(
+        "/v1/chat/completions",
+        {"messages": [{"role": "user", "content": "fim?"}], "tools": [LOOK_UP], "tool_choice": LOOK},
+    ),
+    plan=[([{"text": "sim"}], "end_turn")],
+    media=[],
+    thoughts=[],
+)
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(asked=BODIES, plan=STEPS, media=st.lists(MEDIA, max_size=2), thoughts=st.lists(THOUGHTS, max_size=2))
-def test_no_request_is_refused(
+def no_request_is_refused(
     bench: tuple[Bench, Model],
     asked: tuple[str, dict[str, Any]],
     plan: list[Any],
@@ -345,8 +370,9 @@ def test_no_request_is_refused(
     assert code in ("", "invalid_output", "upstream_unavailable", "invalid_request")
 
 
-def test_the_examples_hold_what_they_are_about(bench: tuple[Bench, Model]) -> None:
-    """A property of nothing would hold of anything."""
+def test_no_request_is_refused(bench: tuple[Bench, Model]) -> None:
+    """And the examples hold what they are about: a property of nothing would hold of anything."""
+    no_request_is_refused(bench)
     asked = bench[1].asked
     assert all(asked[path] > 40 for path in ("/v1/chat/completions", "/api/chat", "/v1/messages")), asked
     assert asked["requests"] > 400
