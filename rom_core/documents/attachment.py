@@ -44,13 +44,14 @@ _OF_ZIP: Final = ("docx", "xlsx")
 class Attachment:
     """A file of a request. `path` is where it stood in the body, for the refusal: `attachments.0`.
 
-    `media_type` is what the client says, "" if it says nothing.
+    `media_type` is what the client says, "" if it says nothing. `sent_bytes` is how much of the body it was.
     """
 
     name: str
     media_type: str
     data: bytes
     path: str
+    sent_bytes: int = 0
 
     @property
     def _by_name(self) -> Kind | None:
@@ -124,6 +125,7 @@ def decoded(data: str, path: str, *, name: str = "", media_type: str = "") -> At
 
     Raises AttachmentNotBase64.
     """
+    sent_bytes = len(data)
     if data[:5].lower() == "data:":
         head = _DATA_URI.match(data)
         if head is None:
@@ -138,7 +140,7 @@ def decoded(data: str, path: str, *, name: str = "", media_type: str = "") -> At
             raw = base64.b64decode("".join(data.split()), validate=True)
         except (binascii.Error, ValueError):
             raise AttachmentNotBase64(f"{path}: the data is not base64", param=path) from None
-    return Attachment(name=name, media_type=media_type, data=raw, path=path)
+    return Attachment(name=name, media_type=media_type, data=raw, path=path, sent_bytes=sent_bytes)
 
 
 def document_name(name: str, taken: set[str]) -> str:

@@ -33,9 +33,15 @@ ATTACHMENT: Mapping[str, Any] = {
 def attached(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Blocks that stand for the files in the body of /api/chat. Raises AttachmentNotBase64."""
     for index, file in enumerate(body.get("attachments", ())):
-        path = f"attachments.{index}"
-        given = decoded(file["data"], path, name=file["name"], media_type=file.get("media_type", ""))
-        yield placeholder(given)
+        yield placeholder(_attachment(file, f"attachments.{index}"))
+
+
+def _attachment(file: Mapping[str, Any], path: str) -> Attachment:
+    data, name, media_type = file["data"], file["name"], file.get("media_type", "")
+    if isinstance(data, bytes):
+        # Of a form, as it came.
+        return Attachment(name, media_type, data, path, sent_bytes=len(data))
+    return decoded(data, path, name=name, media_type=media_type)
 
 
 def take_attachments(runtime: Runtime, turn: Turn, req: falcon.Request) -> None:
@@ -59,8 +65,7 @@ def take_attachments(runtime: Runtime, turn: Turn, req: falcon.Request) -> None:
 
 
 def _check_rest(attachments: list[Attachment], body_bytes: int, limit: int) -> None:
-    # As base64, of which four characters are three bytes.
-    rest = body_bytes - sum(-(-len(one.data) // 3) * 4 for one in attachments)
+    rest = body_bytes - sum(one.sent_bytes for one in attachments)
     if rest > limit:
         raise PayloadTooLarge(f"without attachments the body has {rest} bytes; the limit is {limit}")
 

@@ -1,4 +1,4 @@
-"""Reading a JSON body strictly, and validating it against the schema that also documents it."""
+"""Reading a body strictly, JSON or a form, and validating it against the schema that also documents it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import falcon
 
 from rom_core.errors import InvalidRequest, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+from rom_core.http.multipart import is_form, read_form
 from rom_core.json_schema import first_errors
 
 # A long string of base64, as a data URI too; some programs escape its slashes and the ends of its lines.
@@ -103,18 +104,48 @@ class BodySchema:
 
     Beside the standard's keywords a schema may hold REFUSAL: the reason, for people, that is given when a value breaks
     it. `contradictions` finds what a schema cannot say: pairs of field and reason, given the members of the body that
-    are sound by themselves, without those that are null, and the names of the members that are not.
+    are sound by themselves, without those that are null, and the names of the members that are not. `files` names the
+    member that the files of a form go to, each as `{"name", "media_type", "data": bytes}`; "" where no form is taken.
     """
 
-    def __init__(self, schema: Mapping[str, Any], contradictions: Contradictions | None = None) -> None:
+    def __init__(
+        self, schema: Mapping[str, Any], contradictions: Contradictions | None = None, *, files: str = ""
+    ) -> None:
         self.schema = schema
+        self.files = files
         self._contradictions = contradictions
 
     def read(self, req: falcon.Request, max_bytes: int, *, with_attachments: int = 0) -> dict[str, Any]:
-        """The body, valid. Raises as `read_json` and `validate`."""
+        """The body, valid. Raises as `read_json`, `read_form` and `validate`."""
+        if self.files and is_form(req):
+            return self._read_form(req, max_bytes, max(max_bytes, with_attachments))
         body: dict[str, Any] = read_json(req, max_bytes, with_attachments=with_attachments)
         self.validate(body)
         return body
+
+    def _read_form(self, req: falcon.Request, max_text_bytes: int, max_bytes: int) -> dict[str, Any]:
+        form = read_form(req, max_text_bytes, max_bytes)
+        body = {name: self._value(name, text) for name, text in form.fields.items()}
+        if not form.files:
+            self.validate(body)
+            return body
+        given = body.get(self.files, [])
+        # Something that is no list is refused for that.
+        entries = [{"name": file.name, "media_type": file.media_type, "data": ""} for file in form.files]
+        self.validate({**body, self.files: [*given, *entries] if isinstance(given, list) else given})
+        sent = ({**entry, "data": file.data} for entry, file in zip(entries, form.files, strict=True))
+        return {**body, self.files: [*given, *sent]}
+
+    def _value(self, name: str, text: str) -> Any:
+        """What a text of a form stands for: itself where the member is one, else JSON if it is any."""
+        if self.schema["properties"].get(name, {}).get("type") == "string":
+            return text
+        try:
+            return parse_json(text.encode())
+        except MalformedRequest as error:
+            if text.lstrip()[:1] in ("{", "["):
+                raise MalformedRequest(f"{name[:_SHOWN_CHARS]}: {error.detail}") from None
+            return text
 
     def validate(self, value: Any) -> None:
         """Raise InvalidRequest naming the fields that are wrong, and why; all of them are in `errors` of the answer."""

@@ -48,6 +48,7 @@ from rom_core.errors import (
 )
 from rom_core.http.body import BodySchema
 from rom_core.http.error_styles import TYPES, ErrorStyle, style_of
+from rom_core.http.multipart import FORM
 from rom_core.http.problems import CONTENT_TYPE
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -259,8 +260,21 @@ def _operation(method: str, path: str, operation: Operation, auth: str, plugin: 
         described["tags"] = [plugin]
     if operation.body is not None:
         content = {falcon.MEDIA_JSON: {"schema": operation.body.schema}}
+        if operation.body.files:
+            content[FORM] = {"schema": _form_schema(operation.body)}
         described["requestBody"] = {"required": True, "content": content}
     return described
+
+
+def _form_schema(body: BodySchema) -> dict[str, Any]:
+    """The members as fields, what is not text as JSON, and the files."""
+    files = {
+        "type": "array",
+        "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+        "description": "files; every part with a file name is one, whatever its field is called",
+    }
+    schema = dict(body.schema)
+    return {**schema, "properties": {**schema["properties"], body.files: files}}
 
 
 def _problems(errors: Iterable[type[RomError]], style: ErrorStyle) -> Iterator[tuple[str, dict[str, Any]]]:

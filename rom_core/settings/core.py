@@ -177,7 +177,7 @@ _SERVER = (
         "MAX_ATTACHMENT_BYTES",
         int,
         32 * 1024 * 1024,
-        "Largest body of a chat with attachments, as it is sent (base64), in bytes.",
+        "Largest body of a chat with attachments, as it is sent, in bytes.",
         minimum=1024,
     ),
     Setting(

@@ -176,6 +176,7 @@ CHAT_REQUEST = BodySchema(
         },
     },
     _contradictions,
+    files="attachments",
 )
 
 

@@ -102,7 +102,7 @@ def anthropic_block(block: Body, path: str) -> dict[str, Any]:
         raise _not_fetched(place)
     if source["type"] == "text":
         data = source["data"].encode()
-        return placeholder(Attachment(name, media_type or "text/plain", data, place))
+        return placeholder(Attachment(name, media_type or "text/plain", data, place, sent_bytes=len(data)))
     return placeholder(decoded(source["data"], f"{place}.data", name=name, media_type=media_type))
 
 
