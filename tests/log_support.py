@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog
 
 from rom_core.markers import hookimpl
 from rom_core.turn import Attempt
@@ -18,6 +20,19 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 
 at_debug = pytest.mark.parametrize("written", ["DEBUG"], indirect=True)
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """The process's own logging, put back afterwards."""
+    root = logging.getLogger()
+    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
+    filters = logging.getLogger("waitress").filters[:]
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger("waitress").filters[:] = filters
+    structlog.configure(**configured)
 
 
 class Persistent:

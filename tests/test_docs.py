@@ -14,7 +14,7 @@ from falcon import testing
 from support import Recorder, asks, make_runtime, make_settings, make_turn, says
 
 from local_bedrock import LocalBedrock
-from plugins.request_log import describe
+from plugins.request_log.fields import describe
 from rom_core import events, hookspecs
 from rom_core.errors import RomError, TurnCancelled, family
 from rom_core.http.app import create_app

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import threading
@@ -23,7 +24,7 @@ from typing import Any, Literal, TextIO
 import structlog
 
 from rom_core.errors import RomError
-from rom_core.telemetry import output
+from rom_core.telemetry import console, output
 from rom_core.unicode import escaped
 
 # Their messages name types, attributes, files and addresses. Those of other exceptions (a KeyError, a ValueError) are
@@ -50,7 +51,7 @@ def configure(
     content: Callable[[], bool] = lambda: False,
     stream: TextIO | None = None,
 ) -> None:
-    """One line per event on `stream`, by default stdout: JSON, or a readable form for people.
+    """One line per event on `stream`, by default stdout: JSON, or a readable form for people (see `console`).
 
     `level` as in the standard library. `content` tells, each time, whether exceptions may be logged with messages that
     can quote a conversation (LOG_CONTENT).
@@ -64,20 +65,18 @@ def configure(
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    filtering: list[structlog.typing.Processor] = [structlog.stdlib.filter_by_level]
     rendering: list[structlog.typing.Processor] = [structlog.processors.ExceptionRenderer(describe)]
     if format == "json":
+        shared.append(structlog.processors.TimeStamper(fmt="iso", utc=True))
         rendering += [_in_order, structlog.processors.JSONRenderer(_json)]
     else:
-        rendering.append(_readable)
-        rendering.append(
-            structlog.dev.ConsoleRenderer(
-                colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=24
-            )
-        )
+        shared.append(structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False))
+        filtering.append(console.without_details)
+        rendering.append(console.renderer(colours=console.coloured(stream, os.environ)))
     structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, *rendering],
+        processors=[*filtering, *shared, *rendering],
         logger_factory=lambda *names: _Lines(names[0] if names else "rom", stream),
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         cache_logger_on_first_use=True,
@@ -215,23 +214,6 @@ _encode = json.JSONEncoder(ensure_ascii=False, default=_unreadable).encode
 
 def _json(event: structlog.typing.EventDict, **_: Any) -> str:
     return escaped(_encode(event))
-
-
-def _readable(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """The same for a terminal: a traceback keeps its lines, all else is on one."""
-    shown: structlog.typing.EventDict = {}
-    for name, value in event.items():
-        if name in ("exception", "stack"):
-            shown[name] = escaped(str(value))
-        elif isinstance(value, (bool, int, float)) or value is None:
-            shown[_on_one_line(name)] = value
-        else:
-            shown[_on_one_line(name)] = _on_one_line(value if isinstance(value, str) else repr(value))
-    return shown
-
-
-def _on_one_line(text: str) -> str:
-    return escaped(text).replace("\n", "\\n")
 
 
 def _in_order(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

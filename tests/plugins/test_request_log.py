@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -193,18 +192,6 @@ def test_the_closing_line_says_what_a_model_was_not_sent(written: Lines) -> None
     first, second = (line for line in written() if line["event"] == "turn.finished")
     assert first["left_out"] == ["temperature"]
     assert "left_out" not in second
-
-
-def test_people_read_the_closing_line_too(written: Lines) -> None:
-    """Where lines are for people it has the same fields."""
-    assert written() == []
-    stream = io.StringIO()
-    log.configure("console", "INFO", stream=stream)
-    runtime, _ = make_runtime(says("ok"), plugins={"request_log": RequestLog()})
-    runtime.run(make_turn(runtime))
-    (line,) = stream.getvalue().splitlines()
-    assert re.match(r"\S+Z \[info *\] turn\.finished +\[rom\.events\] ", line)
-    assert all(part in line.split() for part in ("status=ok", "iterations=1", "stream=False", "trace_id=trace"))
 
 
 def test_our_status_and_the_one_of_bedrock_are_apart(written: Lines) -> None:

@@ -80,7 +80,7 @@ def test_a_client_that_left_has_one_line_and_not_two(stream: io.StringIO, level:
 HOSTILE = {
     "escape": "\x1b[2Jx",
     "eight-bit escape": "\x9b2Jx",
-    "line ends": "x\r\n2026-11-28T00:00:00Z [info     ] forged",
+    "line ends": "x\r\n2026-11-28T00:00:00Z [info     ] forged\n00:00:00 [info     ] forged",
     "line ends of Unicode": "x\u2028forged\x85forged",
     "order of letters": "\u202egnp.exe\u2066",
     "delete": "x\x7f\x08",
@@ -116,7 +116,7 @@ def test_nothing_in_a_line_is_obeyed(stream: io.StringIO, form: Literal["json", 
     written = re.sub(r"\x1b\[\d*m", "", stream.getvalue()) if form == "console" else stream.getvalue()
     assert clean(written) == written
     assert all(letter.isprintable() or letter == "\n" for letter in written)
-    assert not re.search(r"^2026-11-28T00:00:00Z \[info", written, re.MULTILINE)
+    assert not re.search(r"^(2026-11-28T00:00:00Z|00:00:00) \[info", written, re.MULTILINE)
     if form == "json":
         lines(stream)
 
@@ -139,7 +139,7 @@ def test_the_console_form_is_for_people(stream: io.StringIO) -> None:
     """Event and fields on one line, no JSON, no colours where no terminal is."""
     log.configure("console", "INFO", stream=stream)
     structlog.get_logger("rom.test").warning("thing.happened", count=2)
-    assert re.fullmatch(r"\S+Z \[warning *\] thing\.happened +\[rom\.test\] count=2\n", stream.getvalue())
+    assert re.fullmatch(r"\d\d:\d\d:\d\d \[warning *\] thing\.happened +\[rom\.test\] count=2\n", stream.getvalue())
 
 
 STRICT = {"API_KEYS": secrets.token_hex(16), "DATA_RESIDENCY": "any: the partners, standard clauses"}
