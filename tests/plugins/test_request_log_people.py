@@ -77,7 +77,10 @@ def test_the_rest_is_there_at_debug(shown: Shown) -> None:
 )
 def test_who_asked_is_the_key_and_on_the_developers_machine_the_user(shown: Shown, environment: str, who: str) -> None:
     """What a client says of its users is in no log that is kept."""
-    strict = {"API_KEYS": f"office={secrets.token_hex(16)}", "DATA_RESIDENCY": "any: the partners, standard clauses"}
+    strict: dict[str, Any] = {
+        "API_KEYS": f"office={secrets.token_hex(16)}",
+        "DATA_RESIDENCY": "any: the partners, standard clauses",
+    }
     runtime = for_people(says("ok"), ROM_ENV=environment, **(strict if environment == "production" else {}))
     runtime.run(make_turn(runtime, key_name="office", user="ana"))
     assert shown()[-1].split("  ")[1] == who
