@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from rom_core.markers import hookspec
 
 if TYPE_CHECKING:
+    from rom_core.answer_text import TextFilter
     from rom_core.errors import RomError
     from rom_core.events import Event
     from rom_core.plugin.protocols import PluginRoutes, Runtime
@@ -242,10 +243,35 @@ def rom_cache_points(attempt: Attempt, request: dict[str, Any]) -> CachePlan | N
 
 
 @hookspec
+def rom_text(turn: Turn) -> TextFilter | None:
+    """A filter through which the answer passes on its way to the client, streamed or not. Kind: collect.
+
+    Called for each attempt at a model that gives text, and for each text that the core or a plugin says by itself
+    (`turn.say`): each gets a new filter of every plugin, fed in the order of PLUGINS. None: this plugin lets it pass.
+
+    A filter gets the text of an attempt in pieces, of any cut, and may hold text back: that is not emitted, so the
+    attempt may still be repeated, with new filters, and nothing of the failed one is seen; the client of a stream gets
+    comments meanwhile. `close()` is called once the text is complete, and gives the rest. The blank line between two
+    iterations is put in afterwards. What was thought, and the inputs of tools, are no text. The conversation, and so
+    the next iteration, keeps what the model said; `turn.text`, `rom_delta` and the answer have what came out. Of a
+    structured answer a filter gets the JSON in one piece; if what it makes of that breaks the schema, it is 502
+    `invalid_output`.
+
+    An exception of a filter ends the turn, as that of a guard: nothing more is said in it, not even an own text of the
+    core. The method must not block, and a filter must not call `turn.say`.
+
+        @hookimpl
+        def rom_text(self, turn):
+            return Unmasking(turn.stash["masking"]) if "masking" in turn.stash else None
+    """
+
+
+@hookspec
 def rom_delta(turn: Turn, text: str) -> None:
     """A piece of text is on its way to the client. Kind: observer, isolated.
 
-    Called for every piece of a streamed answer, in order, and once with the whole text of one that is not streamed.
+    Called for every piece of a streamed answer, in order, and once with the whole text of one that is not streamed, as
+    the client gets it: after the filters of `rom_text`.
     The return value is ignored. Wrappers are refused.
 
         @hookimpl

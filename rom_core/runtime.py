@@ -36,7 +36,8 @@ from rom_core.settings import Settings
 from rom_core.telemetry import log
 from rom_core.telemetry.ids import new_id
 from rom_core.telemetry.registry import IsolatingRegistry
-from rom_core.turn import Sink, Turn
+from rom_core.turn import Turn
+from rom_core.turn_speech import Sink
 from rom_core.turn_values import ChatRequest, TurnResult
 
 if TYPE_CHECKING:

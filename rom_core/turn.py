@@ -7,65 +7,25 @@ plugin's own name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from rom_core.answer_text import AnswerText, Passage
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.concurrency.clock import Clock
 from rom_core.request_names import request_name
+from rom_core.turn_snapshot import Snapshot, Structured
+from rom_core.turn_speech import Sink, Speech
 from rom_core.turn_values import CachePlan, ChatRequest, Event, Message, TurnResult, Usage
-from rom_core.unicode import encodable
 
 if TYPE_CHECKING:
     from rom_core.settings import Model, Settings
-    from rom_core.tools import Tool, ToolBox, ToolResult
-
-Sink = Callable[[str, dict[str, Any]], None]
-
-
-class Structured(Protocol):
-    """A structured answer while it is sought (`structured.StructuredAnswer`); `way` is how it was asked for last."""
-
-    way: str
-
-
-class Pipeline(Protocol):
-    """The plugins of a turn's snapshot: their names, and `hook`, which calls them (`hook.rom_turn(turn=turn)`)."""
-
-    plugins: tuple[str, ...]
-    hook: Any
-    amends_requests: bool
-
-    def emit(self, event: Event) -> None:
-        """Tell every observer; one that raises is logged and counted."""
-
-    def delta(self, turn: Turn, text: str) -> None:
-        """Show every observer a piece of the answer."""
-
-
-class Snapshot(Protocol):
-    """Everything a turn sees from start to end; `version` grows with every change of the settings."""
-
-    @property
-    def version(self) -> int:
-        """The version of the settings."""
-
-    @property
-    def settings(self) -> Settings:
-        """All of them."""
-
-    @property
-    def pipeline(self) -> Pipeline:
-        """The plugins that are switched on."""
-
-    @property
-    def tools(self) -> ToolBox:
-        """What the model may ask for."""
+    from rom_core.tools import Tool, ToolResult
 
 
 @dataclass(eq=False, slots=True)
-class Turn:
+class Turn(Speech):
     """One message of a person and everything done to answer it.
 
     `model` is the alias the next model call goes to; a fallback changes it for the rest of the turn and sets
@@ -75,7 +35,7 @@ class Turn:
     long it waited for a slot, in seconds. `normalised` is what the normaliser remembers of the messages. `ignored`
     names, in the words of requests, what was asked for and the model that answered does not take. `structured` is the
     answer of a certain form that is sought, None where text is. `tracestate` is the header that came with the trace,
-    for those whom tools ask.
+    for those whom tools ask. `text_failure` is what a filter of the answer raised: nothing more is said then.
     """
 
     id: str
@@ -105,9 +65,8 @@ class Turn:
     normalised: Any = None
     ignored: list[str] = field(default_factory=list)
     structured: Structured | None = None
-    _text: list[str] = field(default_factory=list)
-    _blank_line_due: bool = False
-    _holding: bool = False
+    text_failure: Exception | None = None
+    _answer: AnswerText = field(default_factory=AnswerText)
 
     @property
     def settings(self) -> Settings:
@@ -122,11 +81,6 @@ class Turn:
             return self.snapshot.tools.specs
         return (*clients.specs, *self.snapshot.tools.specs) if clients.with_server else clients.specs
 
-    @property
-    def text(self) -> str:
-        """Everything said to the person so far."""
-        return "".join(self._text)
-
     def emit(self, event: Event) -> None:
         """Hand an event to the observers of this turn's pipeline."""
         self.snapshot.pipeline.emit(event)
@@ -134,29 +88,6 @@ class Turn:
     def check(self) -> None:
         """Raise what stands for the reason if the turn was cancelled or its deadline has passed."""
         self.cancel.check(self.deadline)
-
-    def next_paragraph(self) -> None:
-        """The next piece of text begins a new paragraph, if there was one before."""
-        self._blank_line_due = bool(self._text)
-
-    def say(self, text: str) -> None:
-        """Add text to the answer, and send it if the client asked for a stream."""
-        if not text:
-            return
-        text = encodable(text)
-        if self._blank_line_due:
-            self._blank_line_due = False
-            text = "\n\n" + text
-        self._text.append(text)
-        if self.sink is not None:
-            self.snapshot.pipeline.delta(self, text)
-            self.sink("delta", {"text": text})
-
-    def hold(self) -> None:
-        """Keep a client who asked for a stream waiting: the answer is handed out once it is known to be valid."""
-        if self.sink is not None and not self._holding:
-            self._holding = True
-            self.sink("held", {})
 
     def ignore(self, names: Iterable[str]) -> None:
         """Remember that these parameters, by their names in Bedrock or in requests, had no effect."""
@@ -232,6 +163,14 @@ class ModelCall:
         """Whether any attempt handed text to the client."""
         return any(attempt.emitted for attempt in self.attempts)
 
+    def say(self, text: str) -> None:
+        """The call has its reply, of this text: say what of it has not been said as it arrived."""
+        attempt = self.attempts[-1] if self.attempts else None
+        if attempt is not None and attempt.passage is not None and (attempt.emitted or attempt.passage.text == text):
+            attempt.emitted = attempt.passage.close() or attempt.emitted
+        elif not self.emitted:
+            self.turn.say(text)
+
     def check(self) -> None:
         """As Turn.check, for the narrower limits of this call."""
         turn = self.turn
@@ -250,7 +189,8 @@ class Attempt:
     happen. So is `silent_since`: since when the model is waited for, None while nothing was asked or what it sent is
     dealt with. `left_out` names the parameters that were asked for and that this model does not take, as Bedrock calls
     them ("temperature"). `told_of_thinking`: the client knows that the model thinks. `cache_plan` is where its cache
-    points stand and why, None while nobody decided.
+    points stand and why, None while nobody decided. `passage` is its text on the way through the filters of plugins:
+    `emitted` is what has come out, not what they hold back.
     """
 
     call: ModelCall
@@ -270,6 +210,7 @@ class Attempt:
     left_out: tuple[str, ...] = ()
     told_of_thinking: bool = False
     cache_plan: CachePlan | None = None
+    passage: Passage | None = None
     stash: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -288,10 +229,17 @@ class Attempt:
         turn = self.call.turn
         if self.first_delta_at is None:
             self.first_delta_at = turn.clock.monotonic()
-        if turn.sink is not None and turn.structured is None and piece:
-            self.emitted = True
-            self.told_of_thinking = False
-            turn.say(piece)
+        if turn.sink is None or turn.structured is not None or not piece:
+            return
+        if self.passage is None and turn.snapshot.pipeline.filters_text:
+            self.passage = turn.passage()
+        if self.passage is None:
+            turn.hand_on(piece)
+        elif not self.passage.feed(piece):
+            turn.hold()
+            return
+        self.emitted = True
+        self.told_of_thinking = False
 
     def thinking(self, piece: Mapping[str, Any]) -> None:
         """The model thinks: tell a client that asked for a stream, and show it what if it asked for that.

@@ -21,7 +21,8 @@ from rom_core.bedrock.wire import Wire
 from rom_core.concurrency.cancel import Deadline
 from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import DeadlineExceeded, Draining, RomError, TurnCancelled
-from rom_core.turn import Attempt, ModelCall, Sink
+from rom_core.turn import Attempt, ModelCall
+from rom_core.turn_speech import Sink
 
 MODEL_ID = "global.anthropic.claude-sonnet-4-5-20250929-v1:0"
 STREAM_HEAD = (

@@ -193,6 +193,20 @@ def test_the_route_of_the_page_tells_what_happened(monkeypatch: pytest.MonkeyPat
         assert told == ([{"good": True, "trace_id": answers[0].headers["X-Trace-Id"]}] if on else [])
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_filter_of_the_page_changes_the_text_however_it_is_cut(streamed: bool) -> None:
+    """Words are whole when they are looked at."""
+    shown: dict[str, Any] = {}
+    exec(compile(codes("plugins.md")[5], "plugins.md", "exec"), shown)
+    filtered = shown["SpelledOutText"]()
+    assert "".join(map(filtered.feed, "art. 5 do CPC, CDCs e CDC")) + filtered.close() == (
+        "art. 5 do Código de Processo Civil, CDCs e Código de Defesa do Consumidor"
+    )
+    runtime, _ = make_runtime(says("o CPC"), plugins={"spelled-out": shown["SpelledOut"]()})
+    sink = (lambda *_: None) if streamed else None
+    assert runtime.run(make_turn(runtime, sink=sink)).reply == "o Código de Processo Civil"
+
+
 @pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name)
 def test_links_between_pages_lead_somewhere(path: Path) -> None:
     """No page points at a file that is not there."""

@@ -72,7 +72,7 @@ class ToolLoop:
             if result.finished:
                 if (sought := _sought(turn)) is not None:
                     if sought.found(result.reply):
-                        turn.say(sought.text)
+                        turn.say(sought.text, sought.check)
                         return turn.result(_END if result.reply.tool_uses else result.reply.stop_reason)
                     limit = 1 if turn.request.repeated else turn.settings.MAX_MODEL_REQUESTS
                     turn.messages.append(sought.ask_again(result.reply, limit))
@@ -145,8 +145,8 @@ class ToolLoop:
         reply = with_object_inputs(answer_of("rom_model_call", answer, ModelReply))
         if turn.request.client_tools is not None:
             reply = presentable(reply, turn.messages)
-        if not call.emitted and turn.structured is None:
-            turn.say(reply.text)
+        if turn.structured is None:
+            call.say(reply.text)
         turn.messages.append(written_by(reply.model, list(reply.content)))
         return reply
 
@@ -157,19 +157,19 @@ class ToolLoop:
         the request and a reply that asks for them counts as none.
         """
         turn.degraded = True
-        said = len(turn.text)
+        said = len(turn.unfiltered_text)
         reply = self._closing_reply(turn, stop)
         if (sought := _sought(turn)) is not None:
             if reply is None or not sought.found(reply):
                 raise sought.failure(reply)
-            turn.say(sought.text)
+            turn.say(sought.text, sought.check)
             return turn.result(stop.reason)
         if reply is None or not _whole(reply):
             turn.next_paragraph()
             turn.say(stop.text or turn.settings.TEXT_CUT_SHORT)
             if reply is not None:
                 turn.messages.pop()
-            turn.messages.append({"role": "assistant", "content": [{"text": turn.text[said:].strip()}]})
+            turn.messages.append({"role": "assistant", "content": [{"text": turn.unfiltered_text[said:].strip()}]})
         return turn.result(stop.reason)
 
     def _closing_reply(self, turn: Turn, stop: StopLoop) -> ModelReply | None:

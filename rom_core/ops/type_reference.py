@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rom_core import events
+from rom_core.answer_text import TextFilter
 from rom_core.plugin.protocols import PluginRoutes, Runtime
 from rom_core.settings import Rule, Setting
 from rom_core.tables import Tables
 from rom_core.tools import Tool, ToolContext, ToolError, ToolResult
 from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
+from rom_core.turn_speech import Speech
 from rom_core.turn_values import (
     CachePlan,
     ChatRequest,
@@ -28,7 +30,7 @@ from rom_core.turn_values import (
 _TYPES: Mapping[str, Sequence[type]] = {
     "What a turn is made of": (Turn, Iteration, ModelCall, Attempt, ToolCall),
     "What is asked and answered": (ChatRequest, ModelReply, ToolResult, IterationResult, TurnResult, Usage),
-    "Decisions": (TryAgain, StopLoop, CachePlan),
+    "Decisions": (TryAgain, StopLoop, CachePlan, TextFilter),
     "What a plugin declares": (Setting, Rule, Tool, ToolContext, ToolError, Tables),
     "The process": (Runtime, PluginRoutes),
 }
@@ -81,7 +83,8 @@ def _default(field: dataclasses.Field[Any]) -> str:
 
 
 def _methods(type_: type) -> Iterator[str]:
-    for name, member in vars(type_).items():
+    inherited = vars(Speech).items() if issubclass(type_, Speech) else ()
+    for name, member in (*vars(type_).items(), *inherited):
         if name.startswith("_"):
             continue
         function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)

@@ -28,7 +28,7 @@ GROUP = "rom.plugins"
 OBSERVERS = ("rom_event", "rom_delta")
 # Called for each plugin by itself, so a wrapper would have nothing to go around.
 _EACH_BY_ITSELF = (
-    *("rom_settings", "rom_tools", "rom_tables", "rom_routes", "rom_start", "rom_stop", "rom_status"),
+    *("rom_settings", "rom_tools", "rom_tables", "rom_routes", "rom_start", "rom_stop", "rom_status", "rom_text"),
     *OBSERVERS,
 )
 # What these give is gone through one by one, so they may yield it.

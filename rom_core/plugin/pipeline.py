@@ -19,6 +19,7 @@ from rom_core.errors import PluginError, RomError
 from rom_core.markers import PROJECT
 from rom_core.plugin.answers import opinion_of
 from rom_core.plugin.catalogue import Plugin
+from rom_core.plugin.text_filters import TextFilters
 from rom_core.tools import ToolBox
 
 if TYPE_CHECKING:
@@ -51,8 +52,10 @@ class Pipeline:
         for part in core:
             self._manager.register(part)
         self.hook = self._manager.hook
-        self._events = self._observers("rom_event")
-        self._deltas = self._observers("rom_delta")
+        self._events = self._each("rom_event")
+        self._deltas = self._each("rom_delta")
+        self._text_filters = self._each("rom_text")
+        self.filters_text = bool(self._text_filters)
         self.amends_requests = bool(self.hook.rom_model_request.get_hookimpls())
 
     def emit(self, event: Event, *, besides: Container[str] = ()) -> None:
@@ -72,6 +75,13 @@ class Pipeline:
                 observe(turn, text)
             except BaseException:  # noqa: BLE001 - as above
                 self._failed(plugin, "rom_delta")
+
+    def text_filters(self, turn: Turn) -> TextFilters | None:
+        """New filters of all plugins for a stretch of the turn's answer, as one; None if no plugin has any.
+
+        Raises what a plugin raises, or raised for this turn before.
+        """
+        return TextFilters(turn, self._text_filters) if self._text_filters else None
 
     def refusal(self, route: str, key_name: str) -> RomError | None:
         """Why a plugin refuses a request for a turn before its body is read; None if no plugin does."""
@@ -104,8 +114,8 @@ class Pipeline:
                 parts[impl.plugin_name] = {"error": f"{type(error).__name__}: {error}"}
         return parts
 
-    def _observers(self, name: str) -> tuple[tuple[str, Callable[..., Any]], ...]:
-        """Plugin and function of each observer; the functions take all arguments of the hook, in order."""
+    def _each(self, name: str) -> tuple[tuple[str, Callable[..., Any]], ...]:
+        """Plugin and function of each implementation; the functions take all arguments of the hook, in order."""
         hook = getattr(self.hook, name)
         spec = tuple(hook.spec.argnames)
         return tuple((impl.plugin_name, _taking(spec, impl)) for impl in reversed(hook.get_hookimpls()))

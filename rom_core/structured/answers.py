@@ -100,6 +100,18 @@ class StructuredAnswer:
                 self._reason = "; ".join(problem.text for problem in problems)
         return False
 
+    def check(self, text: str) -> None:
+        """Raise InvalidOutput if plugins have made something of the answer that does not satisfy the schema."""
+        if text == self.text:
+            return
+        try:
+            problems = self._wanted.problems(json.loads(text, parse_constant=_refuse, parse_int=_whole))
+        except (ValueError, RecursionError, CannotCheck):
+            problems = [None]
+        if problems:
+            logger.error("structured.filtered_away", way=self.way, trace_id=self._trace_id)
+            raise InvalidOutput("a plugin changed the text of the answer, which is not what was asked for any more")
+
     def ask_again(self, reply: ModelReply, limit: int) -> Message:
         """The message that asks for the answer once more, after `reply` did not hold it.
 

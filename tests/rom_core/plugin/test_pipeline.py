@@ -414,6 +414,7 @@ EXPECTED_HOOKS: dict[str, tuple[str, ...]] = {
     "rom_model_attempt": ("attempt",),
     "rom_model_request": ("attempt", "request"),
     "rom_cache_points": ("attempt", "request"),
+    "rom_text": ("turn",),
     "rom_delta": ("turn", "text"),
     "rom_model_failed": ("call", "attempt", "error"),
     "rom_tools_requested": ("iteration", "tool_uses"),
