@@ -22,6 +22,7 @@ from rom_core.http.routes.chat import CHAT_REQUEST
 from rom_core.ops import reference
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import CORE_SETTINGS, texts
+from rom_core.testing import MakeApp
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -150,7 +151,7 @@ def test_the_plugin_of_the_page_passes_the_test_of_the_page(disclaimer: ModuleTy
 
 
 def test_a_distribution_of_its_own_can_test_its_plugin(
-    disclaimer: ModuleType, bedrock_local: LocalBedrock, tmp_path: Path
+    disclaimer: ModuleType, bedrock_local: LocalBedrock, rom_app: MakeApp
 ) -> None:
     """The test that the page shows for it needs nothing but what is installed, and passes."""
     assert disclaimer.Disclaimer
@@ -158,8 +159,8 @@ def test_a_distribution_of_its_own_can_test_its_plugin(
     assert "support" not in code
     shown: dict[str, Any] = {}
     exec(compile(code, "plugins.md", "exec"), shown)
-    shown["test_the_sentence_over_http"](bedrock_local, tmp_path)
-    assert len(bedrock_local.requests) == 1
+    shown["test_the_sentence_over_http"](rom_app, bedrock_local)
+    assert len(bedrock_local.requests) == 2
 
 
 def test_the_tool_of_the_page_runs_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:

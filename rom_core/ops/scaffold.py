@@ -1,4 +1,4 @@
-"""A new plugin's files: the plugin, its test, its entry point and its switch."""
+"""A new plugin's files in a clone of the project: the plugin, its test, its entry point and its switch."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_switched_off_it_changes_nothing() -> None:
     """The switch alone decides."""
     assert system_of(TEXT | {{"{switch}": False}}) == [OURS]
 '''
-_WHERE = "go to a clone of the project (a distribution of your own: docs/plugins.md)"
+_WHERE = "go to a clone of the project, or make a distribution of its own with --distribution PATH"
 _MAX_NAME = 24
 _NEXT = (
     # Installs the entry point too, because setup.cfg has changed.
@@ -112,21 +112,26 @@ def commands(name: str) -> list[str]:
     return [command.format(name=name) for command in _NEXT]
 
 
-def new_plugin(name: str, root: Path) -> list[Path]:
-    """Write the plugin `name` into the project at `root`; the files written or changed.
-
-    Raises CannotCreate: a name that is no good or taken, or `root` is not the project's folder.
-    """
+def names(name: str) -> dict[str, str]:
+    """What is called after the plugin `name`: its class, its switch, … Raises CannotCreate for one that is no good."""
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME or keyword.iskeyword(name):
         raise CannotCreate(f"{name!r} cannot be a plugin's name: lower case, digits, single underscores")
     words = name.split("_")
-    fields = {
+    return {
         "name": name,
         "upper": name.upper(),
         "switch": f"{name.upper()}_ENABLED",
         "cls": "".join(word.capitalize() for word in words),
         "title": " ".join(words).capitalize(),
     }
+
+
+def new_plugin(name: str, root: Path) -> list[Path]:
+    """Write the plugin `name` into the project at `root`; the files written or changed.
+
+    Raises CannotCreate: a name that is no good or taken, or `root` is not the project's folder.
+    """
+    fields = names(name)
     created = {
         root / "plugins" / f"{name}.py": PLUGIN.format_map(fields),
         root / "tests" / "plugins" / f"test_{name}.py": TEST.format_map(fields),
@@ -139,14 +144,14 @@ def new_plugin(name: str, root: Path) -> list[Path]:
         root / "setup.cfg": _with_entry_point(_read(root / "setup.cfg"), fields),
         root / "settings.toml": _with_switch(_read(root / "settings.toml"), fields),
     }
-    _refuse_taken(fields)
+    refuse_taken(fields)
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return list(texts)
 
 
-def _refuse_taken(fields: Mapping[str, str]) -> None:
+def refuse_taken(fields: Mapping[str, str]) -> None:
     """Raise CannotCreate for what an installed plugin or the core is called already: the server would not start."""
     catalogue = Catalogue.installed(hookspecs, [])
     if fields["name"] in catalogue.plugins:

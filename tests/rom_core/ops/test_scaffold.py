@@ -137,5 +137,46 @@ def test_elsewhere_it_says_where_to_go(tmp_path: Path, monkeypatch: pytest.Monke
     """Outside the project nothing is written."""
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, ["new-plugin", "house_style"])
-    assert (result.exit_code, "clone of the project" in result.output) == (2, True)
+    assert ("clone of the project" in result.output, "--distribution PATH" in result.output) == (True, True)
+    assert result.exit_code == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_distribution_is_written_wherever_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder is made; the linter has nothing to say; of the clone it names only where it is."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["new-plugin", "a_name_of_24_characters", "--distribution", "mine/of my own"])
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "mine" / "of my own"
+    written = [line.removeprefix("wrote ") for line in result.output.splitlines() if line.startswith("wrote ")]
+    assert sorted(tmp_path / path for path in written) == sorted(path for path in folder.rglob("*") if path.is_file())
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert project["name"] == "rom-a-name-of-24-characters"
+    assert project["entry-points"] == {
+        "rom.plugins": {"a_name_of_24_characters": "rom_a_name_of_24_characters:ANameOf24Characters"}
+    }
+    assert f".venv/bin/python -m pip install --editable {ROOT}" in result.output
+    for command in (["ruff", "check"], ["ruff", "format", "--check"]):
+        subprocess.run([sys.executable, "-m", *command], cwd=folder, check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "reason"),
+    [
+        ("house_style", "full", "full is not empty"),
+        ("house_style", "full/file", "Not a directory"),
+        ("retry", "new", "plugin 'retry' is installed"),
+        ("logging", "new", "LOGGING_ENABLED is a setting of request_log"),
+        ("House", "new", "cannot be a plugin's name"),
+    ],
+)
+def test_a_distribution_is_never_written_over_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, folder: str, reason: str
+) -> None:
+    """Exit code 2 with the reason, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").write_text("mine")
+    result = CliRunner().invoke(main, ["new-plugin", name, "--distribution", folder])
+    assert (result.exit_code, reason in result.output) == (2, True), result.output
+    assert [path.name for path in tmp_path.rglob("*")] == ["full", "file"]

@@ -36,6 +36,8 @@ FILES = (
     ".env.example",
 )
 
+_WHERE = "import rom_core, sys; sys.stdout.write(rom_core.__file__)"
+
 
 def run(*command: str | Path, cwd: Path, **environ: str) -> str:
     """Run it to its end, without any network; what it prints."""
@@ -67,7 +69,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment that has the wheel and what it needs, and nothing of this clone."""
-    folder = tmp_path_factory.mktemp("environment")
+    return environment(tmp_path_factory.mktemp("environment"), built)
+
+
+def environment(folder: Path, built: Path) -> Path:
+    """Make it in `folder`; its Python."""
     venv.create(folder, with_pip=False)
     (own,) = folder.glob("lib/*/site-packages")
     # Only the folder is put on the path: its own .pth files, which would lead to the clone, are not read.
@@ -104,7 +110,7 @@ def test_the_wheel_serves_the_same_as_the_clone(installed: Path, tmp_path: Path)
     """From an empty folder: the same plugins in the same order, the same settings and models, and it answers."""
     home = tmp_path / "home"
     home.mkdir()
-    where = run(installed, "-c", "import rom_core, sys; sys.stdout.write(rom_core.__file__)", cwd=home)
+    where = run(installed, "-c", _WHERE, cwd=home)
     assert not Path(where).is_relative_to(ROOT)
 
     def told(python: str | Path, cwd: Path) -> tuple[Any, Any]:
@@ -231,3 +237,29 @@ def test_a_third_partys_tables_are_kept_by_the_wheel(installed: Path, tmp_path: 
         server.wait()
     with closing(sqlite3.connect(tmp_path / "state" / "rom.db")) as connection:
         assert connection.execute("SELECT line FROM notes_lines").fetchall() == [("one",)]
+
+
+@pytest.mark.timeout(300)
+def test_a_distribution_of_ones_own_works_beside_the_wheel(built: Path, tmp_path: Path) -> None:
+    """`rom new-plugin --distribution`: what it prints is run as it is printed, in an environment that has the wheel.
+
+    It is installed, its tests pass, mypy is content with it in strict mode, and the server finds it.
+    """
+    folder = tmp_path / "rom-house-style"
+    rom = environment(tmp_path / "with_wheel", built).parent / "rom"
+    printed = run(rom, "new-plugin", "house_style", "--distribution", folder, cwd=tmp_path).partition("next, in ")[2]
+    make, ours, *commands = [line.strip() for line in printed.splitlines()[1:]]
+    assert (make, ours) == ("python3 -m venv .venv", f".venv/bin/python -m pip install rom-agent=={__version__}")
+    environment(folder / ".venv", built)
+
+    # Nothing is fetched: what the build needs is there as well.
+    told = [run("sh", "-c", command, cwd=folder, PIP_NO_BUILD_ISOLATION="false") for command in commands]
+    assert "3 passed" in told[1]
+    assert told[2].startswith("Success: no issues found")
+    assert "house_style: off" in told[3]
+    assert not Path(run(folder / ".venv/bin/python", "-c", _WHERE, cwd=folder)).is_relative_to(ROOT)
+    # A mistake in a type of ours is found: mypy has read them and not taken everything for Any.
+    module = folder / "src" / "rom_house_style" / "__init__.py"
+    module.write_text(module.read_text().replace("attempt.turn.settings", "attempt.turned.settings"))
+    with pytest.raises(AssertionError, match='"Attempt" has no attribute "turned"'):
+        run("sh", "-c", commands[2], cwd=folder)
