@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rom_core.answer_text import TextFilter
     from rom_core.errors import RomError
     from rom_core.events import Event
+    from rom_core.files import KeptFile
     from rom_core.plugin.protocols import PluginRoutes, Runtime
     from rom_core.settings import Rule, Setting
     from rom_core.tables import Tables
@@ -153,6 +154,21 @@ def rom_admit(route: str, key_name: str) -> RomError | None:
         @hookimpl
         def rom_admit(self, key_name):
             return Rejected("come back later", retry_after=30) if key_name in self.paused else None
+    """
+
+
+@hookspec(firstresult=True)
+def rom_file(file_id: str, key_name: str) -> KeptFile | None:
+    """A request names a file that was uploaded before; who has it? Kind: first answer.
+
+    Called before the turn begins, for each `file_id` of its attachments, in the thread that serves the request:
+    `key_name` names the API key that asks ("" if there are none). Return the file only if that key may see it; if
+    nobody has it, the request is 404 `file_not_found`. What is returned is looked into as any attachment. An exception
+    fails the request.
+
+        @hookimpl
+        def rom_file(self, file_id, key_name):
+            return self.archive.get((key_name, file_id))
     """
 
 
