@@ -331,14 +331,15 @@ def test_files_by_their_id_are_read_once_and_bounded_together() -> None:
 def test_no_more_uploads_at_once_than_there_is_room_for(in_memory: Process) -> None:
     """The next one is told to come back in a moment; afterwards there is room again."""
     reached, go_on = threading.Semaphore(0), threading.Event()
-    keep = in_memory.plugin.keeper.keep
+    keeper: Any = in_memory.plugin.keeper
+    keep = keeper.keep
 
     def slow(*given: Any) -> None:
         reached.release()
         assert go_on.wait(60)
         keep(*given)
 
-    in_memory.plugin.keeper.keep = slow  # type: ignore[method-assign]
+    keeper.keep = slow
     statuses: list[int] = []
     threads = [
         threading.Thread(target=lambda: statuses.append(in_memory.upload(("file", ("a.txt", b"x"))).status_code))
