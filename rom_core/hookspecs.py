@@ -130,8 +130,7 @@ def rom_stop(runtime: Runtime) -> None:
 def rom_status() -> dict[str, Any]:  # type: ignore[empty-body]
     """The plugin's part of GET /admin/status, JSON. Kind: collect, each isolated.
 
-    Called for each status request, of plugins that are switched on. An exception, or what is no JSON, shows as an error
-    in its place.
+    Called for each status request, of plugins that are on. An exception, or what is no JSON, shows as an error there.
 
         @hookimpl
         def rom_status(self):
@@ -159,12 +158,10 @@ def rom_admit(route: str, key_name: str) -> RomError | None:
 
 @hookspec(firstresult=True)
 def rom_file(file_id: str, key_name: str) -> KeptFile | None:
-    """A request names a file that was uploaded before; who has it? Kind: first answer.
+    """A message names a file that was uploaded before; who has it? Kind: first answer.
 
-    Called before the turn begins, for each `file_id` of its attachments, in the thread that serves the request:
-    `key_name` names the API key that asks ("" if there are none). Return the file only if that key may see it; if
-    nobody has it, the request is 404 `file_not_found`. What is returned is looked into as any attachment. An exception
-    fails the request.
+    Called before the turn begins, for each `file_id`; `key_name` names the API key that asks. Return the file only if
+    that key may see it; without it the request is 404 `file_not_found`. An exception fails the request.
 
         @hookimpl
         def rom_file(self, file_id, key_name):
