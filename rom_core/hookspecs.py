@@ -104,8 +104,7 @@ def rom_routes(app: PluginRoutes, runtime: Runtime) -> None:
 def rom_start(runtime: Runtime) -> None:
     """The process is about to serve: open what must be open, start threads. Kind: call all.
 
-    Called once, switched on or not (a plugin can be switched on later). The return value is ignored. An exception
-    stops the start.
+    Called once, switched on or not: it can be switched on later. Nothing is returned. An exception stops the start.
 
         @hookimpl
         def rom_start(self, runtime):
