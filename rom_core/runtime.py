@@ -34,7 +34,7 @@ from rom_core.plugin.snapshot import Snapshot, build_snapshot
 from rom_core.resilience.repeats import Repeats
 from rom_core.settings import Settings
 from rom_core.telemetry import log
-from rom_core.telemetry.ids import new_id
+from rom_core.telemetry.ids import new_id, new_span
 from rom_core.telemetry.registry import IsolatingRegistry
 from rom_core.turn import Turn
 from rom_core.turn_speech import Sink
@@ -266,9 +266,8 @@ class Runtime:
             known = ", ".join(settings.models)
             raise UnknownModel(f"unknown model {model[:100]!r}; known: {known}", param="model")
         check_client_tools(request, settings.models[model], snapshot.tools.names)
-        seconds = (
-            settings.EXHAUSTIVE_DEADLINE_SECONDS if request.mode == "exhaustive" else settings.TURN_DEADLINE_SECONDS
-        )
+        limit = "EXHAUSTIVE_DEADLINE_SECONDS" if request.mode == "exhaustive" else "TURN_DEADLINE_SECONDS"
+        seconds = float(getattr(settings, limit))
         if request.client_timeout is not None:
             seconds = min(seconds, request.client_timeout)
         return Turn(
@@ -279,6 +278,7 @@ class Runtime:
             deadline=Deadline(self.clock, seconds, started=accepted_at),
             model=model,
             trace_id=trace_id,
+            span=new_span(),
             request_id=request_id,
             route=route,
             cohort=cohort,

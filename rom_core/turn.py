@@ -15,9 +15,10 @@ from rom_core.answer_text import AnswerText, Passage
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.concurrency.clock import Clock
 from rom_core.request_names import request_name
+from rom_core.span import NOWHERE, Span
 from rom_core.turn_snapshot import Snapshot, Structured
 from rom_core.turn_speech import Sink, Speech
-from rom_core.turn_values import CachePlan, ChatRequest, Event, Message, TurnResult, Usage
+from rom_core.turn_values import CachePlan, ChatRequest, Event, Message, TurnResult, Usage, as_object
 
 if TYPE_CHECKING:
     from rom_core.settings import Model, Settings
@@ -36,6 +37,7 @@ class Turn(Speech):
     names, in the words of requests, what was asked for and the model that answered does not take. `structured` is the
     answer of a certain form that is sought, None where text is. `tracestate` is the header that came with the trace,
     for those whom tools ask. `text_failure` is what a filter of the answer raised: nothing more is said then.
+    `span` is the turn's own in its trace.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Turn(Speech):
     deadline: Deadline
     model: str
     trace_id: str = ""
+    span: Span = NOWHERE
     tracestate: str = ""
     request_id: str = ""
     route: str = ""
@@ -124,7 +127,8 @@ class Turn(Speech):
             warnings=self.request.warnings,
             ignored=tuple(dict.fromkeys((*self.request.ignored, *self.ignored))),
             tool_uses=tuple(
-                {"id": use["toolUseId"], "name": use["name"], "input": _object(use["input"])} for use in self.tool_uses
+                {"id": use["toolUseId"], "name": use["name"], "input": as_object(use["input"])}
+                for use in self.tool_uses
             ),
             pending_results=tuple(call.pending() for call in self.tool_calls if call.result) if self.tool_uses else (),
         )
@@ -145,7 +149,7 @@ class ModelCall:
 
     `closing` marks the last request of a stopped loop. `cancel` and `deadline` are the turn's, or narrower.
     `fallback_candidates` are the models (aliases) that may still take over, set by whoever would let them: time and
-    requests are kept for them.
+    requests are kept for them. `span_id` is the call's own.
     """
 
     turn: Turn
@@ -155,6 +159,7 @@ class ModelCall:
     closing: bool = False
     fallback_candidates: tuple[str, ...] = ()
     requests: int = 0
+    span_id: str = ""
     attempts: list[Attempt] = field(default_factory=list)
     stash: dict[str, Any] = field(default_factory=dict)
 
@@ -261,7 +266,7 @@ class Attempt:
 class ToolCall:
     """One run of one tool. `input` is what the model sent, not yet validated; `tool` is None for an unknown name.
 
-    `started_at` is on the turn's monotonic clock, None until a thread of the pool has taken it.
+    `started_at` is on the turn's monotonic clock, None until a thread of the pool has taken it. `span_id` is the run's.
     """
 
     turn: Turn
@@ -275,13 +280,14 @@ class ToolCall:
     result: ToolResult | None = None
     started_at: float | None = None
     duration: float = 0.0
+    span_id: str = ""
     stash: dict[str, Any] = field(default_factory=dict)
 
     def pending(self) -> dict[str, Any]:
         """The entry in an answer's `pending_results`: what was asked, and what came of it."""
         content = self.result.as_json() if self.result else []
         status = self.result.status if self.result else "error"
-        return {"id": self.id, "name": self.name, "input": _object(self.input), "content": content, "status": status}
+        return {"id": self.id, "name": self.name, "input": as_object(self.input), "content": content, "status": status}
 
     def as_dict(self) -> dict[str, Any]:
         """The entry in an answer's `tool_calls`."""
@@ -291,8 +297,3 @@ class ToolCall:
             "status": self.result.status if self.result else "error",
             "duration_ms": round(self.duration * 1000),
         }
-
-
-def _object(given: Any) -> dict[str, Any]:
-    """The input of a tool as the object that its answer's schema says it is, and as the model sees it again."""
-    return given if isinstance(given, dict) else {"value": given}

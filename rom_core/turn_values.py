@@ -165,6 +165,11 @@ class ModelReply:
         return [block["toolUse"] for block in self.content if "toolUse" in block]
 
 
+def as_object(given: Any) -> dict[str, Any]:
+    """The input of a tool as the object that its answer's schema says it is, and as the model sees it again."""
+    return given if isinstance(given, dict) else {"value": given}
+
+
 @dataclass(frozen=True, slots=True)
 class StopLoop:
     """An answer to `rom_tools_requested`: do not run these tools, end the turn.

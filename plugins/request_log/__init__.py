@@ -33,6 +33,8 @@ LEVELS: Mapping[str, int] = {
     "turn.started": logging.DEBUG,
     "iteration.started": logging.DEBUG,
     "iteration.finished": logging.DEBUG,
+    "model_call.started": logging.DEBUG,
+    "model_call.finished": logging.DEBUG,
     "attempt.started": logging.DEBUG,
     "tool.started": logging.DEBUG,
     "tool.finished": logging.DEBUG,

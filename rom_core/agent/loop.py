@@ -12,10 +12,11 @@ from rom_core.agent.tool_run import ToolRuns, with_object_inputs
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.conversation import claimed_by, written_by
 from rom_core.errors import RomError
-from rom_core.events import IterationFinished, IterationStarted, LoopStopped
+from rom_core.events import IterationFinished, IterationStarted, LoopStopped, ModelCallFinished, ModelCallStarted
 from rom_core.markers import hookimpl
 from rom_core.plugin.answers import answer_of, opinion_of
 from rom_core.structured import StructuredAnswer
+from rom_core.telemetry.ids import new_span_id
 from rom_core.tools import ToolResult
 from rom_core.turn import Iteration, ModelCall, Turn
 from rom_core.turn_values import IterationResult, ModelReply, StopLoop, TurnResult
@@ -141,13 +142,30 @@ class ToolLoop:
         turn = call.turn
         self._check_enabled()
         turn.next_paragraph()
-        answer = turn.snapshot.pipeline.hook.rom_model_call(call=call)
-        reply = with_object_inputs(answer_of("rom_model_call", answer, ModelReply))
+        reply = with_object_inputs(self._ask(call))
         if turn.request.client_tools is not None:
             reply = presentable(reply, turn.messages)
         if turn.structured is None:
             call.say(reply.text)
         turn.messages.append(written_by(reply.model, list(reply.content)))
+        return reply
+
+    def _ask(self, call: ModelCall) -> ModelReply:
+        """Let the plugins and the attempt loop find the reply, and tell the observers how that went."""
+        turn = call.turn
+        call.span_id = new_span_id()
+        turn.emit(ModelCallStarted(call))
+        began = turn.clock.monotonic()
+        reply: ModelReply | None = None
+        failure: RomError | None = None
+        try:
+            answer = turn.snapshot.pipeline.hook.rom_model_call(call=call)
+            reply = answer_of("rom_model_call", answer, ModelReply)
+        except RomError as error:
+            failure = error
+            raise
+        finally:
+            turn.emit(ModelCallFinished(call, reply, failure, turn.clock.monotonic() - began))
         return reply
 
     def _close(self, turn: Turn, stop: StopLoop) -> TurnResult:

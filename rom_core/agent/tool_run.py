@@ -13,6 +13,7 @@ from rom_core.concurrency.cancel import Deadline
 from rom_core.concurrency.workers import Job, PoolSaturated, WorkerPool
 from rom_core.events import ToolFinished, ToolStarted
 from rom_core.markers import hookimpl
+from rom_core.telemetry.ids import new_span_id
 from rom_core.telemetry.tracing import traceparent
 from rom_core.tools import ToolContext, ToolError, ToolResult
 from rom_core.turn import Iteration, ToolCall
@@ -46,7 +47,7 @@ class ToolRuns:
             turn.trace_id,
             turn.request_id,
             turn.tracestate,
-            traceparent(turn.trace_id),
+            traceparent(turn.trace_id, tool_call.span_id),
         )
         return ToolResult.of(tool.run(tool_call.input, context))
 
@@ -75,7 +76,15 @@ class ToolRuns:
         timeout = (tool.timeout if tool else None) or turn.settings.TOOL_TIMEOUT_SECONDS
         deadline = Deadline(turn.clock, min(timeout, turn.deadline.remaining()))
         call = ToolCall(
-            turn, iteration.number, use["toolUseId"], use["name"], use["input"], tool, deadline, turn.cancel
+            turn,
+            iteration.number,
+            use["toolUseId"],
+            use["name"],
+            use["input"],
+            tool,
+            deadline,
+            turn.cancel,
+            span_id=new_span_id(),
         )
         turn.tool_calls.append(call)
         if turn.sink is not None:

@@ -145,7 +145,7 @@ class Wire:
 
         def send() -> dict[str, Any]:
             self._local.read_timeout = read_timeout
-            self._local.traceparent = traceparent(call.turn.trace_id)
+            self._local.traceparent = traceparent(call.turn.trace_id, call.span_id)
             self._check(request)
             answer: dict[str, Any] = self.client.converse_stream(**request)
             return answer

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rom_core.span import Span
 from rom_core.turn_values import Event
 
 
@@ -23,6 +24,7 @@ class RequestFinished(Event):
     """An HTTP request was answered, to the last byte of a stream, or its client left.
 
     `status`: ok, error, rejected, client_error, cancelled. `code` is that of the problem, "" if there was none.
+    `span` is the request's in its trace, None where nobody traces it.
     """
 
     name: ClassVar[str] = "request.finished"
@@ -35,6 +37,7 @@ class RequestFinished(Event):
     trace_id: str
     request_id: str
     duration: float
+    span: Span | None = None
 
 
 @dataclass(frozen=True, slots=True)

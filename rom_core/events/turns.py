@@ -10,7 +10,7 @@ from rom_core.turn_values import Event
 if TYPE_CHECKING:
     from rom_core.errors import RomError
     from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
-    from rom_core.turn_values import IterationResult, StopLoop, TurnResult
+    from rom_core.turn_values import IterationResult, ModelReply, StopLoop, TurnResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,25 @@ class IterationFinished(Event):
     name: ClassVar[str] = "iteration.finished"
     iteration: Iteration
     result: IterationResult | None
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCallStarted(Event):
+    """A model is about to be asked, with as many attempts as that takes."""
+
+    name: ClassVar[str] = "model_call.started"
+    call: ModelCall
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCallFinished(Event):
+    """A model call came to an end; `reply` is None if it raised, then `error` says what, None for no RomError."""
+
+    name: ClassVar[str] = "model_call.finished"
+    call: ModelCall
+    reply: ModelReply | None
+    error: RomError | None
     duration: float
 
 

@@ -13,6 +13,7 @@ from rom_core.http.client_timeouts import with_client_timeouts, with_fingerprint
 from rom_core.http.environ import ADMITTED, HANG_UP
 from rom_core.http.stream import TurnStream
 from rom_core.runtime import Runtime
+from rom_core.telemetry.ids import new_span
 from rom_core.turn import Turn
 from rom_core.turn_values import ChatRequest, TurnResult
 
@@ -57,6 +58,7 @@ def answer(
         )
         take_attachments(runtime, turn, req)
         turn.tracestate = req.context.tracestate
+        turn.span = new_span(req.context.span)
         req.context.outcome.cohort = turn.cohort
         resp.set_header("X-Rom-Cohort", turn.cohort)
         if request.ignored:

@@ -9,17 +9,17 @@ import falcon
 import structlog
 
 from rom_core.concurrency.clock import Clock
-from rom_core.telemetry.ids import new_id
-from rom_core.telemetry.tracing import tracestate
+from rom_core.span import NOWHERE
+from rom_core.telemetry.ids import new_id, new_span
+from rom_core.telemetry.tracing import caller_of, tracestate
 
-# https://www.w3.org/TR/trace-context/#traceparent-header; an all-zero trace or parent id is invalid there, and so is
-# version 00 with more after the flags (55 characters); versions to come may have more.
-_TRACEPARENT = re.compile(r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestIds:
     """Falcon middleware: `req.context` gets trace_id, tracestate, request_id and accepted_at (monotonic seconds).
+
+    Also `span`, where it stands in its trace.
 
     Both ids are bound to the thread's log context, which worker threads inherit; `trace_id_from` and `request_id_from`
     are "client" there where the caller chose the id, so that nobody takes a stranger's word for our own.
@@ -31,15 +31,16 @@ class RequestIds:
     def process_request(self, req: falcon.Request, _resp: falcon.Response) -> None:
         """Take over what the caller sent, if it is well formed, or mint it."""
         req.context.accepted_at = self._clock.monotonic()
-        parent = _TRACEPARENT.fullmatch(req.get_header("traceparent") or "")
-        req.context.trace_id = parent.group(1) if parent else new_id()
-        req.context.tracestate = tracestate(req.get_header("tracestate") or "") if parent else ""
+        caller = caller_of(req.get_header("traceparent") or "")
+        req.context.trace_id = caller.trace_id if caller else new_id()
+        req.context.span = new_span(caller.span if caller else NOWHERE)
+        req.context.tracestate = tracestate(req.get_header("tracestate") or "") if caller else ""
         given = req.get_header("X-Request-Id") or ""
         req.context.request_id = given if _REQUEST_ID.fullmatch(given) else f"req-{new_id()}"
         # At the start, not at the end: threads are reused, and the end of a streamed answer is logged after this.
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(trace_id=req.context.trace_id, request_id=req.context.request_id)
-        if parent:
+        if caller:
             # Anybody may send any trace id: a search for one finds lines that only claim to belong together.
             structlog.contextvars.bind_contextvars(trace_id_from="client")
         if req.context.request_id == given:

@@ -10,6 +10,7 @@ from rom_core.errors import Rejected, RomError, TurnCancelled
 from rom_core.events import RequestFinished, RequestStarted
 from rom_core.http.canonical_path import plain_template
 from rom_core.runtime import Runtime
+from rom_core.span import Span
 
 UNMATCHED = "unmatched"
 
@@ -44,6 +45,7 @@ class Outcome:
         self._method = req.method
         self._trace_id: str = req.context.trace_id
         self._request_id: str = req.context.request_id
+        self._span: Span = req.context.span
         self._route: str | None = None
         self._finished = False
         self.streaming = False
@@ -74,6 +76,7 @@ class Outcome:
                 trace_id=self._trace_id,
                 request_id=self._request_id,
                 duration=self._runtime.clock.monotonic() - self._accepted_at,
+                span=self._span,
             )
         )
 

@@ -29,6 +29,8 @@ DOTENV_FILE = ".env"
 # Editors on Windows put a byte order mark before UTF-8 text, which would become part of the first name.
 ENCODING = "utf-8-sig"
 SWITCH_SUFFIX = "_ENABLED"
+# OpenTelemetry's own variables, of which there are many and which resemble each other.
+_STANDARD_PREFIX = "OTEL_"
 _DOTENV_NEARNESS = 0.85
 _PROCESS_NAMES = ("ROM_ENV", "ROM_HOME")
 # Names of ours are ASCII: anything else in one is a blank, a joiner, a filler, or a letter that looks like ours.
@@ -144,7 +146,7 @@ def check_entries(entries: Iterable[Entry], known: Mapping[str, Setting]) -> Ite
 def check_dotenv_names(names: Iterable[str], known: Mapping[str, Setting]) -> Iterator[Problem]:
     """Names in .env that miss one of ours. Other programs keep variables there too, which are left alone."""
     for name in names:
-        if name in known or name == "ROM_ENV":
+        if name in known or name == "ROM_ENV" or name.startswith(_STANDARD_PREFIX):
             continue
         near = name.upper() in known or difflib.get_close_matches(name, known, n=1, cutoff=_DOTENV_NEARNESS)
         if near or name.endswith(SWITCH_SUFFIX):

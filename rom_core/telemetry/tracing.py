@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-import secrets
+from typing import NamedTuple
+
+from rom_core.span import Span
+from rom_core.telemetry.ids import new_span_id
 
 # https://www.w3.org/TR/trace-context/#tracestate-header: members between commas, a lower-case key and a value without
 # comma and equals sign that does not end in a space; members may be empty.
@@ -13,17 +16,43 @@ _MEMBER = re.compile(
 _MAX_MEMBERS = 32
 _MAX_STATE = 512
 _TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}")
+# https://www.w3.org/TR/trace-context/#traceparent-header; an all-zero trace or parent id is invalid there, and so is
+# version 00 with more after the flags (55 characters); versions to come may have more.
+_TRACEPARENT = re.compile(
+    r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
+)
+_SAMPLED = 1
 
 
-def traceparent(trace_id: str) -> str:
-    """A header value for one outgoing request of this trace, with a parent id of its own; "" for no valid trace id.
+class Caller(NamedTuple):
+    """Whoever sent a request that belongs to a trace: the trace's id, and where in it the caller stands."""
 
-    The flag says "sampled": every turn leaves its lines in our log.
+    trace_id: str
+    span: Span
+
+
+def caller_of(header: str) -> Caller | None:
+    """What an incoming `traceparent` says, None if it is not valid."""
+    match = _TRACEPARENT.fullmatch(header)
+    return None if match is None else _caller(match)
+
+
+def _caller(match: re.Match[str]) -> Caller:
+    return Caller(match[1], Span(match[2], from_caller=True, sampled=bool(int(match[3], 16) & _SAMPLED)))
+
+
+def traceparent(trace_id: str, span_id: str = "") -> str:
+    """A header value for one outgoing request of the span `span_id`; "" for no valid trace id.
+
+    Without a span of ours it gets a parent id of its own. The flag says "sampled": every turn leaves its lines in our
+    log.
     """
-    if not _TRACE_ID.fullmatch(trace_id):
-        return ""
-    # An all-zero parent id is invalid; the low bit keeps it from ever being drawn.
-    return f"00-{trace_id}-{secrets.randbits(64) | 1:016x}-01"
+    return f"00-{trace_id}-{span_id or new_span_id()}-01" if valid_trace_id(trace_id) else ""
+
+
+def valid_trace_id(trace_id: str) -> bool:
+    """Whether this is a trace id by the W3C's rules."""
+    return _TRACE_ID.fullmatch(trace_id) is not None
 
 
 def tracestate(header: str) -> str:

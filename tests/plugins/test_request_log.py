@@ -260,19 +260,23 @@ def test_every_step_of_a_turn_has_its_line_at_debug(written: Lines) -> None:
     assert [line["event"] for line in lines] == [
         "turn.started",
         "iteration.started",
+        "model_call.started",
         "attempt.started",
         "attempt.finished",
+        "model_call.finished",
         "tool.started",
         "tool.finished",
         "iteration.finished",
         "iteration.started",
+        "model_call.started",
         "attempt.started",
         "attempt.finished",
+        "model_call.finished",
         "iteration.finished",
         "turn.finished",
     ]
     assert {line["trace_id"] for line in lines} == {"trace"}
-    attempt, ran = lines[9], lines[5]
+    attempt, ran = lines[12], lines[7]
     assert (attempt["iteration"], attempt["attempt"], attempt["model"]) == (2, 1, "anthropic.first")
     assert (attempt["outcome"], attempt["duration"], attempt["tokens"]["input_tokens"]) == ("ok", 0.0, 10)
     assert (ran["tool"], ran["status"], ran["iteration"]) == ("look", "success", 1)

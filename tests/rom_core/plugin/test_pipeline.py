@@ -83,7 +83,7 @@ def test_the_whole_way_of_a_turn_in_events() -> None:
     recorder = Recorder()
     runtime, _ = make_runtime(asks(("look", {})), says("ok"), plugins={"recorder": recorder, "kit": Toolkit(tool())})
     runtime.run(make_turn(runtime))
-    attempt = ["attempt.started", "attempt.finished"]
+    attempt = ["model_call.started", "attempt.started", "attempt.finished", "model_call.finished"]
     assert recorder.names == [
         "turn.started",
         "iteration.started",
@@ -408,7 +408,6 @@ EXPECTED_HOOKS: dict[str, tuple[str, ...]] = {
     "rom_stop": ("runtime",),
     "rom_status": (),
     "rom_admit": ("route", "key_name"),
-    "rom_file": ("file_id", "key_name"),
     "rom_turn": ("turn",),
     "rom_iteration": ("iteration",),
     "rom_model_call": ("call",),

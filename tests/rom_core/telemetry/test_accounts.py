@@ -227,7 +227,7 @@ def test_the_turn_of_an_event() -> None:
     runtime, _ = make_runtime(asks(("look", {})), says("ok"), plugins={"k": Keeper(), "kit": Toolkit(tool())})
     turn = make_turn(runtime)
     runtime.run(turn)
-    assert len(recorded) == 12
+    assert len(recorded) == 16
     assert {id(turn_of(event)) for event in recorded} == {id(turn)}
     assert turn_of(ServerDraining()) is None
     assert turn_of(RequestRejected("/api/chat", "overloaded")) is None

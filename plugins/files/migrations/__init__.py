@@ -1,1 +1,0 @@
-"""Migrations of the files' table, oldest first; each only adds."""
