@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rom_core.answer_text import TextFilter
     from rom_core.errors import RomError
     from rom_core.events import Event
+    from rom_core.files import KeptFile
     from rom_core.plugin.protocols import PluginRoutes, Runtime
     from rom_core.settings import Rule, Setting
     from rom_core.tables import Tables
@@ -103,8 +104,7 @@ def rom_routes(app: PluginRoutes, runtime: Runtime) -> None:
 def rom_start(runtime: Runtime) -> None:
     """The process is about to serve: open what must be open, start threads. Kind: call all.
 
-    Called once, switched on or not (a plugin can be switched on later). The return value is ignored. An exception
-    stops the start.
+    Called once, switched on or not: it can be switched on later. Nothing is returned. An exception stops the start.
 
         @hookimpl
         def rom_start(self, runtime):
@@ -129,8 +129,7 @@ def rom_stop(runtime: Runtime) -> None:
 def rom_status() -> dict[str, Any]:  # type: ignore[empty-body]
     """The plugin's part of GET /admin/status, JSON. Kind: collect, each isolated.
 
-    Called for each status request, of plugins that are switched on. An exception, or what is no JSON, shows as an error
-    in its place.
+    Called for each status request, of plugins that are on. An exception, or what is no JSON, shows as an error there.
 
         @hookimpl
         def rom_status(self):
@@ -153,6 +152,19 @@ def rom_admit(route: str, key_name: str) -> RomError | None:
         @hookimpl
         def rom_admit(self, key_name):
             return Rejected("come back later", retry_after=30) if key_name in self.paused else None
+    """
+
+
+@hookspec(firstresult=True)
+def rom_file(file_id: str, key_name: str) -> KeptFile | None:
+    """A message names a file that was uploaded before; who has it? Kind: first answer.
+
+    Called before the turn begins, for each `file_id`; `key_name` names the API key that asks. Return the file only if
+    that key may see it; without it the request is 404 `file_not_found`. An exception fails the request.
+
+        @hookimpl
+        def rom_file(self, file_id, key_name):
+            return self.archive.get((key_name, file_id))
     """
 
 

@@ -45,6 +45,7 @@ class Attachment:
     """A file of a request. `path` is where it stood in the body, for the refusal: `attachments.0`.
 
     `media_type` is what the client says, "" if it says nothing. `sent_bytes` is how much of the body it was.
+    `file_id` names one that is kept here, whose data is not read yet.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Attachment:
     data: bytes
     path: str
     sent_bytes: int = 0
+    file_id: str = ""
 
     @property
     def _by_name(self) -> Kind | None:

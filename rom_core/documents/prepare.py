@@ -53,19 +53,28 @@ def attachments_of(request: ChatRequest) -> list[Attachment]:
     return [block[_PLACE] for message in request.messages for block in _inside(message["content"]) if _PLACE in block]
 
 
-def prepare(request: ChatRequest, examiner: Examiner, model: Model) -> ChatRequest:
+def look_at(attachments: Sequence[Attachment], examiner: Examiner) -> list[tuple[Kind, Verdict]]:
+    """What each file is, and what was found in it. Raises an AttachmentRefused for the first, and Overloaded."""
+    kinds = _kinds(attachments)
+    return [(KINDS[verdict.format], verdict) for verdict in _verdicts(attachments, kinds, examiner)]
+
+
+def prepare(
+    request: ChatRequest, examiner: Examiner, model: Model, fetched: Callable[[Attachment], Attachment] | None = None
+) -> ChatRequest:
     """The request with Converse's blocks in the place of its files, and with warnings of what is hidden in them.
 
     The model is told of it before the document. A request without files comes back as it is.
 
-    `model` is the one that is asked first. Raises an AttachmentRefused for the first that is wrong, and Overloaded.
+    `model` is the one that is asked first; `fetched` gives the content to a file that came as an id. Raises an
+    AttachmentRefused for the first that is wrong, and Overloaded.
     """
     attachments = attachments_of(request)
     if not attachments:
         return request
-    for attachment in attachments:
-        attachment.check_name()
-    kinds = [attachment.kinds() for attachment in attachments]
+    if fetched is not None:
+        attachments = [fetched(attachment) for attachment in attachments]
+    kinds = _kinds(attachments)
     _check_readable([candidates[0] for candidates in kinds], attachments, model)
     _check_numbers([candidates[0] for candidates in kinds], attachments)
     verdicts = _verdicts(attachments, kinds, examiner)
@@ -80,6 +89,13 @@ def prepare(request: ChatRequest, examiner: Examiner, model: Model) -> ChatReque
         one for file, verdict in zip(attachments, verdicts, strict=True) for one in warnings_of(file.name, verdict)
     ]
     return replace(request, messages=messages, warnings=tuple(warnings))
+
+
+def _kinds(attachments: Sequence[Attachment]) -> list[tuple[Kind, ...]]:
+    """What each may be, by its name and its beginning."""
+    for attachment in attachments:
+        attachment.check_name()
+    return [attachment.kinds() for attachment in attachments]
 
 
 def _check_readable(kinds: Sequence[Kind], attachments: Sequence[Attachment], model: Model) -> None:

@@ -1,17 +1,29 @@
 """Why a file that came with a request is not sent to a model; each reason has its own code and sentence.
 
-All of them mean that the request has to be changed: nothing was sent to Bedrock.
+All but FilesFull mean that the request has to be changed: nothing was sent to Bedrock.
 """
 
 from __future__ import annotations
 
-from rom_core.errors.requests import InvalidRequest
+from rom_core.errors.requests import InvalidRequest, NotFound, Rejected
 
 
 class AttachmentRefused(InvalidRequest):
     """The base of them; `param` says which file, as `attachments.0`."""
 
     code, title = "attachment_refused", "Attachment refused"
+
+
+class FileNotFound(NotFound):
+    """No file of that id is kept for this key: it was never there, has expired, was deleted, or is another key's."""
+
+    code, title = "file_not_found", "No such file"
+
+
+class FilesFull(Rejected):
+    """All files that are kept have as many bytes as they may."""
+
+    code, title = "files_full", "No room for more files"
 
 
 class AttachmentNotBase64(AttachmentRefused):

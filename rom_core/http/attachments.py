@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import falcon
@@ -11,7 +12,9 @@ import structlog
 
 from rom_core.documents.attachment import Attachment, decoded
 from rom_core.documents.prepare import attachments_of, placeholder, prepare
-from rom_core.errors import PayloadTooLarge
+from rom_core.errors import FileNotFound, PayloadTooLarge
+from rom_core.files import KeptFile
+from rom_core.plugin.answers import opinion_of
 from rom_core.runtime import Runtime
 from rom_core.turn import Turn
 
@@ -20,14 +23,28 @@ logger = structlog.get_logger("rom.http")
 ATTACHMENT: Mapping[str, Any] = {
     "type": "object",
     "additionalProperties": False,
-    "required": ["name", "data"],
     "properties": {
-        "name": {"type": "string", "minLength": 1},
+        "name": {"type": "string", "minLength": 1, "description": "needed with `data`"},
         "media_type": {"type": "string", "description": "as application/pdf; without it the name counts"},
         "data": {"type": "string", "description": "the file as base64, or as a data URI"},
+        "file_id": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 100,
+            "description": "in the place of `data`: the id that POST /api/files gave",
+        },
     },
 }
 """An entry of `attachments` on /api/chat."""
+
+
+def attachment_problems(attachments: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """What ATTACHMENT does not say, as pairs of field and reason."""
+    for index, file in enumerate(attachments):
+        if ("data" in file) == ("file_id" in file):
+            yield f"attachments.{index}", "needs either data or a file_id"
+        elif "data" in file and "name" not in file:
+            yield f"attachments.{index}.name", "is required"
 
 
 def attached(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -37,7 +54,10 @@ def attached(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _attachment(file: Mapping[str, Any], path: str) -> Attachment:
-    data, name, media_type = file["data"], file["name"], file.get("media_type", "")
+    name, media_type = file.get("name", ""), file.get("media_type", "")
+    if "file_id" in file:
+        return Attachment(name, media_type, b"", path, file_id=file["file_id"])
+    data = file["data"]
     if isinstance(data, bytes):
         # Of a form, as it came.
         return Attachment(name, media_type, data, path, sent_bytes=len(data))
@@ -48,13 +68,14 @@ def take_attachments(runtime: Runtime, turn: Turn, req: falcon.Request) -> None:
     """Make Converse's blocks of the files in the turn's request, which has not begun; nothing has been sent yet.
 
     Raises an AttachmentRefused for the first file that is wrong, PayloadTooLarge if the body without its files has more
-    than MAX_BODY_BYTES, and Overloaded.
+    than MAX_BODY_BYTES or all files together have more than MAX_ATTACHMENT_BYTES, FileNotFound, and Overloaded.
     """
     attachments = attachments_of(turn.request)
     _check_rest(attachments, req.context.body_bytes, runtime.current.settings.MAX_BODY_BYTES)
     if not attachments:
         return
-    turn.request = prepare(turn.request, runtime.examiner, turn.settings.models[turn.model])
+    kept = _Kept(turn, runtime.current.settings.MAX_ATTACHMENT_BYTES)
+    turn.request = prepare(turn.request, runtime.examiner, turn.settings.models[turn.model], kept.fetched)
     logger.info(
         "attachments.read",
         trace_id=turn.trace_id,
@@ -62,6 +83,41 @@ def take_attachments(runtime: Runtime, turn: Turn, req: falcon.Request) -> None:
         bytes=[len(one.data) for one in attachments],
         warnings=len(turn.request.warnings),
     )
+
+
+class _Kept:
+    """Hands out files that are kept here, each read once, as long as all together do not have more than `max_bytes`."""
+
+    def __init__(self, turn: Turn, max_bytes: int) -> None:
+        self._turn = turn
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._known: dict[str, KeptFile] = {}
+
+    def fetched(self, attachment: Attachment) -> Attachment:
+        """The same with its content. Raises FileNotFound and PayloadTooLarge."""
+        if not attachment.file_id:
+            self._count(attachment.data)
+            return attachment
+        file = self._known.get(attachment.file_id) or self._fetch(attachment)
+        media_type = attachment.media_type or file.media_type
+        return replace(attachment, name=attachment.name or file.name, media_type=media_type, data=file.data)
+
+    def _fetch(self, attachment: Attachment) -> KeptFile:
+        hook = self._turn.snapshot.pipeline.hook
+        answer = hook.rom_file(file_id=attachment.file_id, key_name=self._turn.request.key_name)
+        file = opinion_of("rom_file", answer, KeptFile)
+        if file is None:
+            text = f"{attachment.path}: no file of that id is kept for this key; it may have expired: send it again"
+            raise FileNotFound(text, param=attachment.path)
+        self._count(file.data)
+        self._known[attachment.file_id] = file
+        return file
+
+    def _count(self, data: bytes) -> None:
+        self._bytes += len(data)
+        if self._bytes > self._max_bytes:
+            raise PayloadTooLarge(f"all attachments together have more than {self._max_bytes} bytes")
 
 
 def _check_rest(attachments: list[Attachment], body_bytes: int, limit: int) -> None:

@@ -90,9 +90,10 @@ TURN_ERRORS: tuple[type[RomError], ...] = (
 class Operation:
     """One method of a route.
 
-    `answer` is the JSON Schema of its answers with `statuses`; `body` what it takes; `errors` what it may answer beside
-    what every route with its authorisation and a body may. `stream` says that it also answers as Server-Sent Events,
-    and what those are. `extensible` says that statuses which are not listed may come, as problems.
+    `answer` is the JSON Schema of its answers with `statuses`; `body` what it takes, and `form` the schema of a form
+    with files (multipart) that it takes; `errors` what it may answer beside what every route with its authorisation and
+    a body may. `stream` says that it also answers as Server-Sent Events, and what those are. `extensible` says that
+    statuses which are not listed may come, as problems.
     """
 
     summary: str
@@ -101,6 +102,7 @@ class Operation:
     errors: tuple[type[RomError], ...] = ()
     stream: str = ""
     statuses: tuple[int, ...] = (200,)
+    form: Mapping[str, Any] = field(default_factory=dict)
     extensible: bool = False
 
 
@@ -243,7 +245,7 @@ def _operation(method: str, path: str, operation: Operation, auth: str, plugin: 
     if content:
         done["content"] = content
     errors: list[type[RomError]] = [InternalError, *_OF_AUTH.get(auth, ()), *operation.errors]
-    errors += _OF_BODY if operation.body is not None else ()
+    errors += _OF_BODY if operation.body is not None or operation.form else ()
     errors += (PluginDisabled,) if plugin else ()
     responses = {str(status): done for status in operation.statuses}
     for status, problem in _problems(errors, style_of(path)):
@@ -263,6 +265,8 @@ def _operation(method: str, path: str, operation: Operation, auth: str, plugin: 
         if operation.body.files:
             content[FORM] = {"schema": _form_schema(operation.body)}
         described["requestBody"] = {"required": True, "content": content}
+    if operation.form:
+        described["requestBody"] = {"required": True, "content": {FORM: {"schema": operation.form}}}
     return described
 
 

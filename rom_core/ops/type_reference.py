@@ -10,6 +10,7 @@ from typing import Any
 
 from rom_core import events
 from rom_core.answer_text import TextFilter
+from rom_core.files import KeptFile
 from rom_core.plugin.protocols import PluginRoutes, Runtime
 from rom_core.settings import Rule, Setting
 from rom_core.tables import Tables
@@ -29,7 +30,7 @@ from rom_core.turn_values import (
 
 _TYPES: Mapping[str, Sequence[type]] = {
     "What a turn is made of": (Turn, Iteration, ModelCall, Attempt, ToolCall),
-    "What is asked and answered": (ChatRequest, ModelReply, ToolResult, IterationResult, TurnResult, Usage),
+    "What is asked and answered": (ChatRequest, ModelReply, ToolResult, IterationResult, TurnResult, Usage, KeptFile),
     "Decisions": (TryAgain, StopLoop, CachePlan, TextFilter),
     "What a plugin declares": (Setting, Rule, Tool, ToolContext, ToolError, Tables),
     "The process": (Runtime, PluginRoutes),

@@ -84,6 +84,10 @@ ERRORS = {
         "O documento anexo passa de 4,5 MB. Comprima-o, divida-o ou envie somente as páginas necessárias."
     ),
     "draining": "O serviço está sendo reiniciado. Tente novamente em alguns instantes.",
+    "file_not_found": "O arquivo enviado antes não está mais disponível. Envie-o novamente.",
+    "files_full": (
+        "Não há espaço para guardar mais arquivos agora. Envie o arquivo junto com a mensagem ou tente mais tarde."
+    ),
     "forbidden": "Você não tem permissão para fazer isto.",
     "foreign_host": "Este serviço não atende por este endereço. Fale com o suporte.",
     "http_error": "Não foi possível atender ao pedido.",

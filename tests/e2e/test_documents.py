@@ -119,5 +119,5 @@ def test_the_official_anthropic_client_sends_images_and_documents(server: RomSer
         with pytest.raises(anthropic.BadRequestError, match="not fetched"):
             client.messages.create(model=MODEL, max_tokens=100, messages=[{"role": "user", "content": address}])
         kept: Any = [{"type": "document", "source": {"type": "file", "file_id": "file_1"}}]
-        with pytest.raises(anthropic.BadRequestError, match="not kept"):
+        with pytest.raises(anthropic.BadRequestError, match="send the file's data"):
             client.messages.create(model=MODEL, max_tokens=100, messages=[{"role": "user", "content": kept}])

@@ -8,7 +8,7 @@ from typing import Any
 import falcon
 
 from rom_core.http.answer import answer
-from rom_core.http.attachments import ATTACHMENT, attached
+from rom_core.http.attachments import ATTACHMENT, attached, attachment_problems
 from rom_core.http.body import REFUSAL, BodySchema
 from rom_core.http.openapi import TURN_ERRORS, Operation
 from rom_core.http.routes.client_tools import (
@@ -89,6 +89,7 @@ def _contradictions(body: Mapping[str, Any], unsound: Collection[str]) -> Iterat
         yield "message", "is required, unless messages ends with tool_results"
     if body.get("attachments") and "message" not in body and "message" not in unsound:
         yield "attachments", "belong to a message"
+    yield from attachment_problems(body.get("attachments", ()))
     yield from contradictions(body, unsound, [tool["name"] for tool in body.get("tools", ())], "name", "any")
 
 

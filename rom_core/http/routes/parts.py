@@ -12,7 +12,7 @@ from rom_core.http.body import REFUSAL, nullable
 
 Body = Mapping[str, Any]
 _TEXT = {"type": "string"}
-_NOT_KEPT = "files are not kept here; send the file's data"
+_NOT_KEPT = "ids of files are known on /api/chat only; send the file's data"
 # -- OpenAI ----------------------------------------------------------------------------------------------------------
 OPENAI_MEDIA: Mapping[str, Any] = {
     "image_url": {

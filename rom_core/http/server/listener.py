@@ -62,6 +62,8 @@ class Listener(TcpWSGIServer):
     """Decides on a request with a body by its head; without one all may come in."""
     turns: Container[str]
     """The paths of the routes that ask for a place."""
+    uploads: Container[str]
+    """The paths of further routes that files are sent to."""
     proxies: int
     """How many of our own stand before us."""
     now: Callable[[], float] = staticmethod(time.monotonic)
@@ -92,8 +94,9 @@ class Listener(TcpWSGIServer):
                 return InternalError("an unforeseen error")
         settings = self.settings()
         limit = int(settings.MAX_BODY_BYTES)
-        chat = raw_path(target).removesuffix("/") in self.turns
-        return max(limit, int(settings.MAX_ATTACHMENT_BYTES)) if chat else limit
+        path = raw_path(target).removesuffix("/")
+        with_files = path in self.turns or path in self.uploads
+        return max(limit, int(settings.MAX_ATTACHMENT_BYTES)) if with_files else limit
 
     def address_of(self, peer: str, request: Parser) -> str:
         """The client's, of a request from `peer`."""
@@ -162,14 +165,15 @@ def listen(
     port: int,
     authenticator: HeadAuthenticator | None = None,
     turns: Container[str] = (),
+    uploads: Container[str] = (),
     proxies: int = 0,
     **options: Any,
 ) -> Listener:
     """Bind to `host` and `port` (0 = any free one), with waitress's `options`; `settings` gives the newest.
 
-    `authenticator` decides on requests with a body by their head; `turns` are the paths that ask for a place;
-    `proxies` of our own stand before us. A name with several addresses gives one socket, on the first IPv4 address if
-    there is any. Raises OSError with a readable `strerror` if that is not possible.
+    `authenticator` decides on requests with a body by their head; `turns` are the paths that ask for a place, `uploads`
+    further ones that take files; `proxies` of our own stand before us. A name with several addresses gives one socket,
+    on the first IPv4 address if there is any. Raises OSError with a readable `strerror` if that is not possible.
     """
     try:
         found = socket.getaddrinfo(
@@ -188,5 +192,6 @@ def listen(
     listener.settings = settings
     listener.authenticator = authenticator
     listener.turns = turns
+    listener.uploads = uploads
     listener.proxies = proxies
     return listener

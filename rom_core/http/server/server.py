@@ -60,7 +60,8 @@ class Server:
             host=settings.HOST,
             port=settings.PORT,
             authenticator=getattr(app, "authenticator", None),
-            turns=frozenset(path for path, resource in resources.items() if getattr(resource, "takes_turns", False)),
+            turns=_paths(resources, "takes_turns"),
+            uploads=_paths(resources, "takes_files"),
             proxies=settings.TRUSTED_PROXY_COUNT,
             # For a loop without epoll: select() takes no descriptor above 1023, which many connections reach.
             asyncore_use_poll=True,
@@ -174,6 +175,11 @@ def serve(server: Server, runtime: Runtime, signals: Signals) -> None:
     clean = server.stop(grace, signals.at_once, linger_seconds=linger)
     runtime.stop()
     logger.info("server.stopped", clean=clean, scraped=server.last_scrape.done.is_set())
+
+
+def _paths(resources: Mapping[str, object], mark: str) -> frozenset[str]:
+    """Those of the resources that say so of themselves."""
+    return frozenset(path for path, resource in resources.items() if getattr(resource, mark, False))
 
 
 def connection_limit(threads: int) -> int:

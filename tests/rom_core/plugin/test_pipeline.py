@@ -408,6 +408,7 @@ EXPECTED_HOOKS: dict[str, tuple[str, ...]] = {
     "rom_stop": ("runtime",),
     "rom_status": (),
     "rom_admit": ("route", "key_name"),
+    "rom_file": ("file_id", "key_name"),
     "rom_turn": ("turn",),
     "rom_iteration": ("iteration",),
     "rom_model_call": ("call",),

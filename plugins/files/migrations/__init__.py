@@ -1,0 +1,1 @@
+"""Migrations of the files' table, oldest first; each only adds."""

@@ -1,0 +1,24 @@
+"""Files that are kept, in the store."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, MetaData, Table, Text
+
+METADATA = MetaData()
+KEPT = Table(
+    "files_kept",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    # The name of the API key.
+    Column("owner", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    # What is told of it besides, as JSON.
+    Column("facts", Text, nullable=False),
+    # Seconds since the epoch.
+    Column("expires", Double, nullable=False),
+    # Last, so that the others are read without it.
+    Column("data", LargeBinary, nullable=False),
+    Index("files_kept_expires", "expires"),
+)
