@@ -18,6 +18,7 @@ from rom_core.agent.client_tools import check_client_tools
 from rom_core.agent.loop import ToolLoop
 from rom_core.agent.model_call import LateTransport, ModelCalls, Transport
 from rom_core.agent.tool_run import ToolRuns
+from rom_core.concurrency.body_room import BodyRoom
 from rom_core.concurrency.bounded import finished_within
 from rom_core.concurrency.cancel import Deadline
 from rom_core.concurrency.clock import Clock, SystemClock
@@ -83,14 +84,13 @@ class Runtime:
         self.max_turns = int(settings.HTTP_THREADS) - RESERVED_THREADS
         self.tool_pool = WorkerPool("tools", settings.TOOL_THREADS, waiting=2 * settings.TOOL_THREADS)
         self.turn_pool = WorkerPool("turns", self.max_turns)
-        self.examiner = Examiner(self.clock)
+        self.examiner, self.body_room = Examiner(self.clock), BodyRoom()
         self.draining = threading.Event()
         self._closers: list[Callable[[], None]] = []
         self._places = Places(self.max_turns)
         self._repeats = Repeats(self.clock)
         self._stopped = False
         self._log_level = ""
-        self._current: Snapshot
         self._active: set[Turn] = set()
         self._transport = transport
         tools = ToolRuns(self.tool_pool)

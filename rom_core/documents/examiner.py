@@ -24,10 +24,15 @@ from rom_core.errors import Overloaded
 Question = tuple[bytes, tuple[str, ...]]
 """A file's content, and the formats that it may have."""
 
-LOOK_SECONDS: Final = 8.0
-# The process stops by itself before that, file by file.
-_WORK_SECONDS: Final = 4.0
-WAIT_SECONDS: Final = 15.0
+# Whoever sends a file has an answer within ten seconds: this much for waiting and looking together.
+ALL_SECONDS: Final = 9.0
+# A look that began with less than that does not show that it was the file that took too long.
+LOOK_SECONDS: Final = 6.0
+# No look begins with less.
+MIN_LOOK_SECONDS: Final = 2.5
+# The process stops by itself before that, file by file; the later it began, the less it looks through.
+_WORK_SECONDS: Final = 3.0
+_WORK_SHARE: Final = 0.4
 AT_ONCE: Final = 2
 _REMEMBERED: Final = 256
 _TOO_COMPLEX: Final = Verdict(reason="too_complex", detail="it takes too much memory or time to read")
@@ -54,47 +59,58 @@ class Examiner:
         self._known: OrderedDict[tuple[bytes, tuple[str, ...]], Verdict] = OrderedDict()
 
     def examine(self, questions: Sequence[Question]) -> list[Verdict]:
-        """The verdict on each file. Raises Overloaded if others are looked into for too long before it."""
+        """The verdict on each file, within ALL_SECONDS. Raises Overloaded if too little of them is left for it."""
         keys = [(hashlib.sha256(data).digest(), formats) for data, formats in questions]
         with self._guard:
             known = {key: self._known[key] for key in keys if key in self._known}
         pending = {key: question for key, question in zip(keys, questions, strict=True) if key not in known}
+        hurried = False
         if pending:
-            known |= dict(zip(pending, self._ask(list(pending.values())), strict=True))
+            verdicts, hurried = self._ask(list(pending.values()))
+            known |= dict(zip(pending, verdicts, strict=True))
         with self._guard:
             for key, verdict in known.items():
                 # What the machine had no room for now it may have later.
-                if verdict is not _TOO_COMPLEX:
+                if verdict is not _TOO_COMPLEX and not (hurried and verdict.unseen):
                     self._known[key] = verdict
                     self._known.move_to_end(key)
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         return [known[key] for key in keys]
 
-    def _ask(self, questions: Sequence[Question]) -> list[Verdict]:
+    def _ask(self, questions: Sequence[Question]) -> tuple[list[Verdict], bool]:
+        """The verdicts, and whether the look had less time than it has on a quiet day."""
+        deadline = Deadline(self._clock, ALL_SECONDS)
         # NOTE: real seconds, as for the process that it waits for.
-        if not self._places.acquire(timeout=WAIT_SECONDS):
-            raise Overloaded("too many attachments are looked into", retry_after=5)
+        if not self._places.acquire(timeout=ALL_SECONDS - MIN_LOOK_SECONDS):
+            raise _busy()
         try:
-            deadline = Deadline(self._clock, LOOK_SECONDS)
+            began_late = deadline.remaining() < LOOK_SECONDS
+            work = min(_WORK_SECONDS, deadline.remaining() * _WORK_SHARE)
             verdicts: list[Verdict] = []
             while len(verdicts) < len(questions):
                 rest = questions[len(verdicts) :]
                 seconds = deadline.remaining()
-                answers = _verdicts(self._run(_order(rest), seconds)) if seconds > 0 else []
+                answers = _verdicts(self._run(_order(rest, work), seconds)) if seconds > 0 else []
                 verdicts += answers[: len(rest)]
                 if len(answers) < len(rest):
+                    if began_late and deadline.passed:
+                        raise _busy()
                     # The first without an answer has ended the process.
                     logger.warning("documents.worker_ended", bytes=len(rest[len(answers)][0]))
                     verdicts.append(_TOO_COMPLEX)
-            return verdicts
+            return verdicts, work < _WORK_SECONDS
         finally:
             self._places.release()
 
 
-def _order(questions: Sequence[Question]) -> bytes:
+def _busy() -> Overloaded:
+    return Overloaded("too many attachments are looked into", retry_after=ALL_SECONDS)
+
+
+def _order(questions: Sequence[Question], seconds: float) -> bytes:
     files = [{"formats": list(formats), "size": len(data)} for data, formats in questions]
-    head = json.dumps({"seconds": _WORK_SECONDS, "files": files}).encode()
+    head = json.dumps({"seconds": seconds, "files": files}).encode()
     return b"\n".join((head, b"".join(data for data, _ in questions)))
 
 

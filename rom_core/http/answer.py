@@ -44,7 +44,8 @@ def answer(
     until the turn has ended, of a streamed answer until its last byte. Raises what `read` raises, and the turn's
     RomError if it comes before the first byte; after that the stream tells it.
     """
-    release = runtime.admit(route, req.context.key_name)
+    room = runtime.body_room.share()
+    release = _both(runtime.admit(route, req.context.key_name), room.give_back)
     try:
         req.env.get(ADMITTED, _do_nothing)()
         request, dialect = read(req)
@@ -56,7 +57,7 @@ def answer(
             request_id=req.context.request_id,
             accepted_at=req.context.accepted_at,
         )
-        take_attachments(runtime, turn, req)
+        take_attachments(runtime, turn, req, room)
         turn.tracestate = req.context.tracestate
         turn.span = new_span(req.context.span)
         req.context.outcome.cohort = turn.cohort
@@ -89,6 +90,14 @@ def answer(
         resp.set_header(IGNORED_HEADER, ", ".join(result.ignored))
     resp.content_type = falcon.MEDIA_JSON
     resp.data = json.dumps(dialect.whole(turn, result), ensure_ascii=False).encode()
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def call() -> None:
+        first()
+        second()
+
+    return call
 
 
 def _do_nothing() -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import falcon
 import structlog
 
+from rom_core.concurrency.body_room import Share
 from rom_core.documents.attachment import Attachment, decoded
 from rom_core.documents.prepare import attachments_of, placeholder, prepare
-from rom_core.errors import FileNotFound, PayloadTooLarge
+from rom_core.errors import FileNotFound, Overloaded, PayloadTooLarge
 from rom_core.files import KeptFile
 from rom_core.plugin.answers import opinion_of
 from rom_core.runtime import Runtime
@@ -64,8 +65,10 @@ def _attachment(file: Mapping[str, Any], path: str) -> Attachment:
     return decoded(data, path, name=name, media_type=media_type)
 
 
-def take_attachments(runtime: Runtime, turn: Turn, req: falcon.Request) -> None:
+def take_attachments(runtime: Runtime, turn: Turn, req: falcon.Request, room: Share) -> None:
     """Make Converse's blocks of the files in the turn's request, which has not begun; nothing has been sent yet.
+
+    What is read from elsewhere than the body is held in `room`, for the caller to give back.
 
     Raises an AttachmentRefused for the first file that is wrong, PayloadTooLarge if the body without its files has more
     than MAX_BODY_BYTES or all files together have more than MAX_ATTACHMENT_BYTES, FileNotFound, and Overloaded.
@@ -74,7 +77,7 @@ def take_attachments(runtime: Runtime, turn: Turn, req: falcon.Request) -> None:
     _check_rest(attachments, req.context.body_bytes, runtime.current.settings.MAX_BODY_BYTES)
     if not attachments:
         return
-    kept = _Kept(turn, runtime.current.settings.MAX_ATTACHMENT_BYTES)
+    kept = _Kept(turn, runtime.current.settings.MAX_ATTACHMENT_BYTES, room)
     turn.request = prepare(turn.request, runtime.examiner, turn.settings.models[turn.model], kept.fetched)
     logger.info(
         "attachments.read",
@@ -88,8 +91,10 @@ def take_attachments(runtime: Runtime, turn: Turn, req: falcon.Request) -> None:
 class _Kept:
     """Hands out files that are kept here, each read once, as long as all together do not have more than `max_bytes`."""
 
-    def __init__(self, turn: Turn, max_bytes: int) -> None:
+    def __init__(self, turn: Turn, max_bytes: int, room: Share) -> None:
         self._turn = turn
+        self._room = room
+        self._read_bytes = 0
         self._max_bytes = max_bytes
         self._bytes = 0
         self._known: dict[str, KeptFile] = {}
@@ -111,6 +116,9 @@ class _Kept:
             text = f"{attachment.path}: no file of that id is kept for this key; it may have expired: send it again"
             raise FileNotFound(text, param=attachment.path)
         self._count(file.data)
+        self._read_bytes += len(file.data)
+        if not self._room.grow_to(self._read_bytes):
+            raise Overloaded("too many bytes of requests are here already", retry_after=10)
         self._known[attachment.file_id] = file
         return file
 

@@ -20,6 +20,7 @@ from urllib3 import encode_multipart_formdata
 from plugins.files import Files, keeping
 from plugins.files.routes import MAX_UPLOADS
 from plugins.files.tables import KEPT
+from rom_core.concurrency.body_room import LIMIT_BYTES, RESERVED_BYTES, SMALL_BYTES
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import StoreUnavailable
 from rom_core.http.app import create_app
@@ -57,6 +58,7 @@ class Process:
 
     def __init__(self, runtime: Runtime, plugin: Files, transport: ScriptedTransport) -> None:
         self.plugin = plugin
+        self.room = runtime.body_room
         self.clock: FakeClock = runtime.clock  # type: ignore[assignment]
         self.transport = transport
         plugin.rom_start(runtime)
@@ -387,3 +389,20 @@ def test_the_log_has_kinds_and_sizes_and_no_names(in_memory: Process) -> None:
     (line,) = (line for line in lines if line["event"] == "files.kept")
     assert (line["kind"], line["bytes"], line["warnings"]) == ("txt", len(SECRET), 0)
     assert not [word for word in ("Joao", "Fulano") if word in repr(lines)]
+
+
+def test_files_that_are_read_for_a_turn_count_as_bodies(in_memory: Process) -> None:
+    """Without room for them 503; with room it is given back when the turn ends, streamed or not, also if it fails."""
+    file_id = in_memory.upload(("file", ("a.txt", b"x" * 1000))).json["id"]
+    named: Any = {"message": "Resuma.", "attachments": [{"file_id": file_id}]}
+    assert in_memory.ask("POST", "/api/chat", json=named).status_code == 200
+    assert "event: done" in in_memory.ask("POST", "/api/chat", json=named | {"stream": True}).text
+    unknown = {**named, "attachments": [*named["attachments"], {"file_id": "file-1"}]}
+    assert in_memory.ask("POST", "/api/chat", json=unknown).status_code == 404
+    assert in_memory.room.bytes == 0
+    assert in_memory.room.share().grow_to(LIMIT_BYTES - RESERVED_BYTES)
+    assert in_memory.room.share().grow_to(SMALL_BYTES)
+    for _ in range(RESERVED_BYTES // SMALL_BYTES - 1):
+        assert in_memory.room.share().grow_to(SMALL_BYTES)
+    answer = in_memory.ask("POST", "/api/chat", json=named)
+    assert (answer.status_code, answer.json["code"], answer.headers["retry-after"]) == (503, "overloaded", "10")

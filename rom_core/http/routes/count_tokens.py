@@ -41,16 +41,17 @@ class CountTokensResource:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Answer {"input_tokens": n}; an estimate says so in `rom.estimated` and in X-Rom-Estimated."""
         runtime = self._runtime
-        release = runtime.admit(self.route, req.context.key_name)
+        release, room = runtime.admit(self.route, req.context.key_name), runtime.body_room.share()
         try:
             request = read_request(req, COUNT_REQUEST, runtime.current.settings)
             turn = runtime.turn(request, route=self.route, accepted_at=req.context.accepted_at)
-            take_attachments(runtime, turn, req)
+            take_attachments(runtime, turn, req, room)
             now = runtime.clock.monotonic()
             ask = self._asked_again_at.get(turn.model, now) <= now
             count = count_tokens(turn, runtime.transport, ask=ask)
         finally:
             release()
+            room.give_back()
         if isinstance(count.error, ModelRefused):
             self._asked_again_at[turn.model] = now + _ASK_AGAIN_SECONDS
         if count.error is not None:

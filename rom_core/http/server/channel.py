@@ -23,7 +23,7 @@ from rom_core.http.environ import ADMITTED, HANG_UP, REFUSAL
 from rom_core.http.error_styles import style_of
 from rom_core.http.headers import common_headers
 from rom_core.http.problems import encoded, headers_of, problem
-from rom_core.http.server.parser import Parser
+from rom_core.http.server.parser import ADMIN, Parser
 from rom_core.http.server.sockets import Sockets
 from rom_core.telemetry.ids import new_id
 
@@ -33,7 +33,6 @@ _DISCARD_AT_ONCE = 64 * 1024
 # Heads of requests that wait for their turn on one connection: so much is read ahead.
 _READ_AHEAD_BYTES = 64 * 1024
 READS = ("GET", "HEAD", "OPTIONS")
-_ADMIN = "/admin/"
 
 logger = structlog.get_logger("rom.server")
 
@@ -212,7 +211,7 @@ class Channel(HTTPChannel):
 
     def _parser(self, adj: Any) -> Parser:
         server: Any = self.server
-        return Parser(adj, partial(server.decide, self.addr[0]), self._end_input)
+        return Parser(adj, partial(server.decide, self.addr[0]), self._end_input, server.room)
 
     def _end_input(self) -> None:
         self._discard_until = time.monotonic() + DISCARD_SECONDS
@@ -251,7 +250,7 @@ class Channel(HTTPChannel):
     def has_priority(self) -> bool:
         """Whether the next request is a read or an admin call."""
         request: Any = self.requests[0]
-        return request.command in READS or request.path.startswith(_ADMIN)
+        return request.command in READS or request.path.startswith(ADMIN)
 
     @property
     def needs_admission(self) -> bool:

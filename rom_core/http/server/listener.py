@@ -14,6 +14,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 
+from rom_core.concurrency.body_room import BodyRoom
 from rom_core.errors import InternalError, RomError
 from rom_core.http.addresses import client_address
 from rom_core.http.canonical_path import raw_path
@@ -66,6 +67,8 @@ class Listener(TcpWSGIServer):
     """The paths of further routes that files are sent to."""
     proxies: int
     """How many of our own stand before us."""
+    room: BodyRoom
+    """For the bodies of all connections."""
     now: Callable[[], float] = staticmethod(time.monotonic)
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -167,13 +170,15 @@ def listen(
     turns: Container[str] = (),
     uploads: Container[str] = (),
     proxies: int = 0,
+    room: BodyRoom | None = None,
     **options: Any,
 ) -> Listener:
     """Bind to `host` and `port` (0 = any free one), with waitress's `options`; `settings` gives the newest.
 
     `authenticator` decides on requests with a body by their head; `turns` are the paths that ask for a place, `uploads`
-    further ones that take files; `proxies` of our own stand before us. A name with several addresses gives one socket,
-    on the first IPv4 address if there is any. Raises OSError with a readable `strerror` if that is not possible.
+    further ones that take files; `proxies` of our own stand before us; `room` is for all bodies together. A name with
+    several addresses gives one socket, on the first IPv4 address if there is any. Raises OSError with a readable
+    `strerror` if that is not possible.
     """
     try:
         found = socket.getaddrinfo(
@@ -194,4 +199,5 @@ def listen(
     listener.turns = turns
     listener.uploads = uploads
     listener.proxies = proxies
+    listener.room = room or BodyRoom()
     return listener

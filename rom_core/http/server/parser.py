@@ -14,7 +14,8 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.receiver import ChunkedReceiver
 from waitress.utilities import BadRequest, Error, RequestHeaderFieldsTooLarge
 
-from rom_core.errors import PayloadTooLarge, RomError
+from rom_core.concurrency.body_room import BodyRoom
+from rom_core.errors import Overloaded, PayloadTooLarge, RomError
 
 MAX_HEAD_BYTES = 32 * 1024
 MAX_LINE_BYTES = 8 * 1024
@@ -26,6 +27,10 @@ _MAX_CHUNK_LINE = 1024
 _MAX_TRAILER = 8 * 1024
 _MAX_AROUND_CHUNKS = 64 * 1024
 _AROUND_A_BYTE = 8
+
+ADMIN = "/admin/"
+# Room is made when turns end: half of them take less.
+_ROOM_SECONDS = 10.0
 
 _LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Z]+ [^\x00-\x20\x7f]+ HTTP/(?P<major>[0-9])\.(?P<minor>[0-9])")
 # Control characters, and a CR or LF by itself: what the end of a line is, must not be a matter of opinion.
@@ -75,15 +80,18 @@ class Parser(HTTPRequestParser):
     _last = False
     _precise: Error | None = None
 
-    def __init__(self, adj: Any, decide: Decide, ends: Callable[[], None]) -> None:
+    def __init__(self, adj: Any, decide: Decide, ends: Callable[[], None], room: BodyRoom | None = None) -> None:
         """`decide` is asked once the head of a request with a body is here.
 
-        `ends` is called if this is the last request of its connection.
+        `ends` is called if this is the last request of its connection. `room` bounds the bodies of all together; what
+        an administrator sends is let in without it.
         """
         super().__init__(adj)
         self._decide = decide
         self._max_body = 0
         self._ends = ends
+        self._room = room or BodyRoom()
+        self._share = self._room.share()
 
     def received(self, data: bytes) -> int:
         """Take in what came; how much of it belongs to this request."""
@@ -151,14 +159,28 @@ class Parser(HTTPRequestParser):
                 self._give_up_body(decision)
                 return
             self._max_body = decision
-            if self.content_length > decision:
-                self._give_up_body(
-                    PayloadTooLarge(f"the body has {self.content_length} bytes; the limit is {decision}")
-                )
-        elif len(body) > self._max_body:
-            self._give_up_body(PayloadTooLarge(f"the body has more than {self._max_body} bytes, which is the limit"))
+        refusal = self._too_much(len(body), max(self.content_length, len(body)) if announced else len(body))
+        if refusal is not None:
+            self._give_up_body(refusal)
         elif self.body_bytes_received - len(body) > _MAX_AROUND_CHUNKS + _AROUND_A_BYTE * len(body):
             self.error, self.completed = BadRequest("more around the chunks than in them"), True
+
+    def _too_much(self, here: int, expected: int) -> RomError | None:
+        """Why no more of the body is taken, of which so many bytes are `here`."""
+        if expected > self._max_body:
+            if expected > here:
+                return PayloadTooLarge(f"the body has {expected} bytes; the limit is {self._max_body}")
+            return PayloadTooLarge(f"the body has more than {self._max_body} bytes, which is the limit")
+        if str(self.path).startswith(ADMIN):
+            return None
+        if self._room.has_room(expected - here) and self._share.grow_to(here):
+            return None
+        return Overloaded("too many bytes of requests are here already", retry_after=_ROOM_SECONDS)
+
+    def close(self) -> None:
+        """The request is answered, or nobody will answer it."""
+        super().close()
+        self._share.give_back()
 
     def _give_up_body(self, refusal: RomError | None) -> None:
         self.refusal = refusal

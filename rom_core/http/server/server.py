@@ -63,6 +63,7 @@ class Server:
             turns=_paths(resources, "takes_turns"),
             uploads=_paths(resources, "takes_files"),
             proxies=settings.TRUSTED_PROXY_COUNT,
+            room=runtime.body_room,
             # For a loop without epoll: select() takes no descriptor above 1023, which many connections reach.
             asyncore_use_poll=True,
             channel_request_lookahead=_READ_AHEAD,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import threading
 import time
 from collections.abc import Sequence
 
@@ -24,10 +25,12 @@ from documents_support import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rom_core.concurrency.clock import SystemClock
+from rom_core.concurrency.clock import FakeClock, SystemClock
+from rom_core.documents import examiner as module
 from rom_core.documents.examiner import Examiner, run_worker
 from rom_core.documents.verdict import Budget, Verdict
 from rom_core.documents.worker import look
+from rom_core.errors import Overloaded
 
 GOOD_PDF, GOOD_DOCX = pdf(), docx()
 
@@ -118,6 +121,103 @@ def test_the_worker_is_killed_at_its_deadline() -> None:
     head = json.dumps({"seconds": 9, "files": [{"formats": ["pdf"], "size": 2}]}).encode()
     assert b"broken" in run_worker(head + b"\nxx", 60.0)
     assert run_worker(head + b"\nxx", 0.0) == b""
+
+
+class Slow:
+    """A worker that takes so many seconds by the clock, and then has answered or not; what it was given is kept."""
+
+    def __init__(self, clock: FakeClock, seconds: float, verdict: Verdict | None) -> None:
+        self._clock, self._seconds, self._verdict = clock, seconds, verdict
+        self.work: list[float] = []
+        self.allowed: list[float] = []
+
+    def __call__(self, given: bytes, seconds: float) -> bytes:
+        self.work.append(json.loads(given.partition(b"\n")[0])["seconds"])
+        self.allowed.append(seconds)
+        self._clock.advance(min(self._seconds, seconds))
+        return b"" if self._verdict is None else json.dumps(self._verdict.as_dict()).encode() + b"\n"
+
+
+def waiting(examiner: Examiner, clock: FakeClock, seconds: float) -> None:
+    """Let the next request wait so many seconds for its place."""
+    taken = examiner._places
+
+    class Places:
+        def acquire(self, timeout: float) -> bool:
+            assert seconds <= timeout <= module.ALL_SECONDS
+            clock.advance(seconds)
+            return taken.acquire(timeout=60)
+
+        def release(self) -> None:
+            taken.release()
+
+    examiner._places = Places()  # type: ignore[assignment]
+
+
+def test_waiting_and_looking_together_end_within_ten_seconds() -> None:
+    """Who has waited looks for hidden text for a shorter while, and is killed no later."""
+    clock = FakeClock()
+    run = Slow(clock, 99, Verdict(format="pdf"))
+    began = clock.monotonic()
+    examiner = Examiner(clock, run)
+    waiting(examiner, clock, 6.0)
+    examiner.examine([(b"1", ("pdf",))])
+    assert run.work == pytest.approx([1.2])
+    assert run.allowed == pytest.approx([3.0])
+    assert clock.monotonic() - began <= 9.5
+
+
+def test_a_file_is_not_blamed_for_the_wait_before_it() -> None:
+    """Killed after a late beginning: come back later. After an early one, or ended by itself: it was the file."""
+    for waited, takes, outcome in ((6.0, 99, "overloaded"), (6.0, 0.5, "too_complex"), (0.0, 99, "too_complex")):
+        clock = FakeClock()
+        examiner = Examiner(clock, Slow(clock, takes, None))
+        waiting(examiner, clock, waited)
+        if outcome == "overloaded":
+            with pytest.raises(Overloaded) as caught:
+                examiner.examine([(b"1", ("pdf",))])
+            assert caught.value.retry_after == 9
+        else:
+            assert [verdict.reason for verdict in examiner.examine([(b"1", ("pdf",))])] == [outcome]
+
+
+def test_who_finds_no_place_in_time_comes_back_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """503, long before the ten seconds are over; the places are given back afterwards."""
+    clock = FakeClock()
+    inside, go_on = threading.Semaphore(0), threading.Event()
+
+    def run(given: bytes, seconds: float) -> bytes:
+        inside.release()
+        assert go_on.wait(60)
+        return json.dumps(Verdict(format="pdf").as_dict()).encode() + b"\n"
+
+    examiner = Examiner(clock, run)
+    threads = [
+        threading.Thread(target=examiner.examine, args=([(b"%d" % number, ("pdf",))],))
+        for number in range(module.AT_ONCE)
+    ]
+    for thread in threads:
+        thread.start()
+    assert all(inside.acquire(timeout=60) for _ in threads)
+    monkeypatch.setattr(module, "MIN_LOOK_SECONDS", module.ALL_SECONDS - 0.01)
+    with pytest.raises(Overloaded):
+        examiner.examine([(b"x", ("pdf",))])
+    go_on.set()
+    for thread in threads:
+        thread.join(60)
+    assert [verdict.format for verdict in examiner.examine([(b"x", ("pdf",))])] == ["pdf"]
+
+
+def test_what_was_looked_through_in_a_hurry_is_looked_through_again() -> None:
+    """The next time there may be more; on a quiet day a large document is remembered as it is."""
+    for waited, looks in ((6.0, 2), (0.0, 1)):
+        clock = FakeClock()
+        run = Slow(clock, 0.1, Verdict(format="pdf", unseen=True))
+        examiner = Examiner(clock, run)
+        waiting(examiner, clock, waited)
+        for _ in range(2):
+            examiner.examine([(b"1", ("pdf",))])
+        assert len(run.work) == looks
 
 
 def test_what_was_seen_once_is_known() -> None:
