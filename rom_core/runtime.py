@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -35,6 +35,7 @@ from rom_core.plugin.snapshot import Snapshot, build_snapshot
 from rom_core.resilience.repeats import Repeats
 from rom_core.settings import Settings
 from rom_core.telemetry import log
+from rom_core.telemetry.health_watch import HealthWatch
 from rom_core.telemetry.ids import new_id, new_span
 from rom_core.telemetry.registry import IsolatingRegistry
 from rom_core.turn import Turn
@@ -94,7 +95,9 @@ class Runtime:
         self._active: set[Turn] = set()
         self._transport = transport
         tools = ToolRuns(self.tool_pool)
+        self.health = HealthWatch(self)
         self._core = (
+            self.health,
             ToolLoop(tools, self.watchdog, self.check_enabled),
             ModelCalls(LateTransport(lambda: self.transport), self.check_enabled),
             tools,
@@ -142,6 +145,7 @@ class Runtime:
         if self.flags is not None:
             self.flags.announce()
         self.fleet.start()
+        self.health.start()
 
     def drain(self) -> None:
         """Take no new turns from now on, and tell whoever makes turns wait."""
@@ -154,6 +158,7 @@ class Runtime:
         if self._stopped:
             return
         self._stopped = True
+        self.health.stop()
         for plugin in self.catalogue.plugins.values():
             if "rom_stop" in plugin.hooks:
                 self._stop(plugin)
@@ -292,7 +297,7 @@ class Runtime:
         """
         result: TurnResult | None = None
         failure: RomError | None = None
-        with self._running(turn, disconnected), _log_context(turn):
+        with self._running(turn, disconnected), log.bound_to(turn):
             turn.emit(TurnStarted(turn))
             try:
                 turn.check()
@@ -341,10 +346,3 @@ class Runtime:
         if self._transport is None:
             raise InternalError("the runtime was not started")
         return self._transport
-
-
-def _log_context(turn: Turn) -> AbstractContextManager[Any]:
-    """Log lines of this thread, and of the threads it hands work to, carry the ids of the turn."""
-    return structlog.contextvars.bound_contextvars(
-        trace_id=turn.trace_id, request_id=turn.request_id, turn_id=turn.id, cohort=turn.cohort
-    )

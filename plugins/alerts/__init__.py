@@ -1,4 +1,4 @@
-"""Alerts: tells people when capacity, a circuit, the error rate or the settings change, one message for each change.
+"""Alerts: tells people when health, capacity, a circuit or the settings change, one message for each change.
 
 Settings: ALERTS_ENABLED (switch), ALERT_WEBHOOK_URL; without a URL nothing is sent. Hooks: rom_settings, rom_start,
 rom_stop, rom_status, rom_event. A pure observer; messages go out from a thread of its own (courier.py).
@@ -26,20 +26,15 @@ from rom_core.events import (
     CircuitOpened,
     Event,
     FlagsStoreTroubled,
+    HealthChanged,
     SettingsChanged,
     SettingsChanging,
-    TurnFinished,
 )
-from rom_core.http.requests import status_of
 from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
 from rom_core.settings import Rule, Setting, Settings, address_problem
-from rom_core.telemetry.capacity import Hold, RollingCounts
 
 _NAME = "alerts"
-ERROR_RATE = 0.01
-MIN_ERRORS = 3
-"""With little traffic a single failed turn is more than 1 %: that one is in the log, three are a pattern."""
 
 
 def _usable_url(settings: Settings) -> str | None:
@@ -50,7 +45,6 @@ class Alerts:
     """The plugin."""
 
     def __init__(self) -> None:
-        self._turns = RollingCounts()
         self._outcomes: Counter[str] = Counter()
         self._states: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
@@ -59,7 +53,6 @@ class Alerts:
         self._announced_version = -1
         self._runtime: Runtime | None = None
         self._courier: Courier | None = None
-        self._errors: Hold | None = None
 
     @hookimpl
     def rom_settings(self) -> Sequence[Setting | Rule]:
@@ -82,13 +75,11 @@ class Alerts:
         """Start the courier."""
         self._runtime = runtime
         self._url = str(runtime.current.settings.ALERT_WEBHOOK_URL)
-        self._forget(runtime)
         self._courier = Courier(
             runtime.clock,
             url=lambda: str(runtime.current.settings.ALERT_WEBHOOK_URL),
             origin=lambda: f"ROM Agent, {runtime.current.settings.environment}, {self._instance}",
             done=self._done,
-            tick=self.tick,
         )
         self._courier.start()
 
@@ -112,17 +103,19 @@ class Alerts:
 
     @hookimpl
     def rom_event(self, event: Event) -> None:
-        """Count turns; turn a change of state into a message."""
+        """Turn a change of state into a message."""
         if self._runtime is None:
             return
         clock = self._runtime.clock
         match event:
-            case TurnFinished():
-                self._turns.add(clock.monotonic(), status_of(200, event.error))
+            case HealthChanged():
+                self._health_changed(event, clock.time())
             case CapacityChanged():
-                changed, lasted = self._change("capacity", event.after)
+                # What it owes to failed turns is told as a change of health.
+                own = replace(event, after=messages.level_without_failures(event))
+                changed, lasted = self._change("capacity", own.after, known="normal")
                 if changed:
-                    self._send(messages.of_capacity(event, clock.time(), lasted))
+                    self._send(messages.of_capacity(own, clock.time(), lasted))
             case CircuitOpened() | CircuitClosed():
                 state = "open" if isinstance(event, CircuitOpened) else "closed"
                 changed, lasted = self._change(f"circuit {event.model}", state)
@@ -132,7 +125,7 @@ class Alerts:
                 self._settings_changing(event, clock.time())
             case SettingsChanged():
                 if event.changes.get("ALERTS_ENABLED", (None, False))[1]:
-                    self._forget(self._runtime)
+                    self._forget()
                 self._settings_changed(self._runtime, event)
             case CanaryAborted():
                 self._send(messages.of_canary(event, clock.time()))
@@ -157,47 +150,35 @@ class Alerts:
         if event.changes and not told and not event.adopted:
             self._send(messages.of_settings(event, runtime.clock.time()))
 
-    def tick(self) -> None:
-        """Watch the error rate; while the plugin is switched off, know nothing."""
-        runtime = self._runtime
-        if runtime is None:
-            return
-        if _NAME in runtime.current.pipeline.plugins:
-            self.watch_errors()
-        else:
-            self._forget(runtime)
+    def _health_changed(self, event: HealthChanged, at: float) -> None:
+        """Tell that turns do not go as they should, that it got worse, and that it is over.
 
-    def _forget(self, runtime: Runtime) -> None:
+        Of what else is not well there are messages of their own.
+        """
+        state = event.after if messages.OF_TURNS.intersection(event.reasons) else "well"
+        with self._lock:
+            before = self._states.get("health", ("well", 0.0))[0]
+        if (before, state) == ("down", "degraded"):
+            return
+        changed, lasted = self._change("health", state, known="well")
+        if changed:
+            self._send(messages.of_health(event, state, at, lasted))
+
+    def _forget(self) -> None:
         """Start anew: what changed while the plugin was switched off, it has not seen."""
         with self._lock:
             self._states.clear()
-            self._turns = RollingCounts()
-            self._errors = Hold(runtime.clock.monotonic())
 
-    def watch_errors(self) -> None:
-        """Compare the error rate of the last five minutes with the threshold; a message when it passes it, or back."""
-        if self._runtime is None or self._errors is None:
-            return
-        now = self._runtime.clock.monotonic()
-        counts = self._turns.totals(now)
-        errors, turns = counts["error"], counts.total()
-        high = errors >= MIN_ERRORS and errors > ERROR_RATE * turns
-        with self._lock:
-            since = self._errors.since
-            changed = self._errors.update(now, int(high))
-        if changed:
-            at = self._runtime.clock.time()
-            self._send(messages.of_errors(errors, turns, at, high=high, lasted=None if high else now - since))
-
-    def _change(self, subject: str, state: str) -> tuple[bool, float | None]:
+    def _change(self, subject: str, state: str, known: str = "") -> tuple[bool, float | None]:
         """Whether this is news of the subject, and how long (seconds) its state before had held.
 
-        A circuit whose probes fail opens again and again; that it is open is news once.
+        A circuit whose probes fail opens again and again; that it is open is news once. Of a subject of which nothing
+        was heard `known` is what everybody takes for granted.
         """
         now = self._runtime.clock.monotonic() if self._runtime is not None else 0.0
         with self._lock:
             before = self._states.get(subject)
-            if before is not None and before[0] == state:
+            if state == (known if before is None else before[0]):
                 return False, None
             self._states[subject] = (state, now)
         return True, None if before is None else now - before[1]

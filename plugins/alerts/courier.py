@@ -17,7 +17,6 @@ MAX_WAITING = 100
 BACKOFF_SECONDS = (1.0, 2.0, 4.0)
 MAX_RETRY_AFTER_SECONDS = 30.0
 TIMEOUT_SECONDS = (3.05, 5.0)
-TICK_SECONDS = 5.0
 FLUSH_SECONDS = 2.0
 
 
@@ -25,7 +24,7 @@ class Courier:
     """Delivers messages one after the other.
 
     `url` is asked before each try, unless the message names its own: empty drops the message. `done` is told how each
-    one ended: delivered, failed, dropped. `tick` is called every few seconds in the courier's thread.
+    one ended: delivered, failed, dropped.
     """
 
     def __init__(
@@ -34,13 +33,11 @@ class Courier:
         url: Callable[[], str],
         origin: Callable[[], str],
         done: Callable[[Message, str], None],
-        tick: Callable[[], None],
     ) -> None:
         self._clock = clock
         self._url = url
         self._origin = origin
         self._done = done
-        self._tick = tick
         self._waiting: queue.Queue[Message | None] = queue.Queue(MAX_WAITING)
         self._stopped = threading.Event()
         self._lock = threading.Lock()
@@ -85,14 +82,10 @@ class Courier:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            try:
-                message = self._waiting.get(timeout=TICK_SECONDS)
-            except queue.Empty:
-                message = None
+            message = self._waiting.get()
             try:
                 if message is not None:
                     self._deliver_once(message)
-                self._tick()
             except Exception:
                 logger.exception("alert.courier_failed")
         self._flush()

@@ -15,10 +15,12 @@ from rom_core.events import (
     CircuitClosed,
     CircuitOpened,
     FlagsStoreTroubled,
+    HealthChanged,
     SettingsChanged,
     SettingsChanging,
 )
 from rom_core.store.overrides import CANARY
+from rom_core.telemetry.capacity import Reading
 
 KILL_SWITCH = "BEDROCK_ENABLED"
 # The values of these that mean that less is seen from then on.
@@ -30,6 +32,8 @@ _SILENT: Mapping[str, tuple[Any, ...]] = {
 }
 # The same in the one line that tells of a canary (`rom_core.flags.canary.describe`).
 _SILENT_IN_CANARY = frozenset(f"{name}={json.dumps(value)}" for name, values in _SILENT.items() for value in values)
+OF_TURNS = frozenset(("failed_turns", "refused_turns", "slow_turns"))
+"""The reasons why it is not well that no other message tells of."""
 WEBHOOK = "ALERT_WEBHOOK_URL"
 _MAX_VALUE = 100
 _MAX_CHANGES = 20
@@ -103,6 +107,11 @@ def of_capacity(event: CapacityChanged, at: float, lasted: float | None) -> Mess
     )
 
 
+def level_without_failures(event: CapacityChanged) -> str:
+    """The level to which memory and throttling alone come."""
+    return Reading(event.memory_ratio, event.throttled_ratio, event.attempts).level
+
+
 def of_circuit(event: CircuitOpened | CircuitClosed, at: float, lasted: float | None) -> Message:
     """`lasted` is how long the state before held, in seconds, if that is known."""
     by = [f"by {event.by}", f"why: {_value(event.why or 'not said')}"] if event.by else []
@@ -170,14 +179,13 @@ def of_canary(event: CanaryChanged | CanaryAborted, at: float) -> Message:
     return Message("canary", "warning", "Canary waits: the gate cannot judge", at, figures, advice)
 
 
-def of_errors(errors: int, turns: int, at: float, *, high: bool, lasted: float | None) -> Message:
-    """The error rate passed its threshold, upwards (`high`) or back; `lasted` as above."""
-    figures = [f"{errors} of {turns} turns failed in the last 5 min ({_percent(errors / turns if turns else 0)})"]
-    if high:
-        advice = "look for turn.finished with status error in the log; if a change caused it, roll that back"
-        return Message("error rate", "bad", "Error rate above 1 %", at, figures, advice)
-    figures += _lasted("above 1 %", lasted)
-    return Message("error rate", "good", "Error rate back below 1 %", at, figures, "nothing")
+def of_health(event: HealthChanged, state: str, at: float, lasted: float | None) -> Message:
+    """Turns go well, degraded or down (`state`); `lasted` as above."""
+    if state == "well":
+        figures = _lasted("otherwise", lasted)
+        return Message("health", "good", "Health: turns go well again", at, figures, "nothing")
+    mood = "bad" if state == "down" else "warning"
+    return Message("health", mood, f"Health: {state}", at, event.why, f"see {', '.join(event.pages)}")
 
 
 def _percent(ratio: float | None) -> str:

@@ -162,7 +162,7 @@ class StatusResource(_Resource):
     """GET /admin/status."""
 
     operations: Mapping[str, Operation] = {
-        "GET": Operation("Plugins with their own parts, places, threads, canary, store.", shapes.STATUS_ANSWER)
+        "GET": Operation("Whether all is well; plugins, places, threads, canary, store.", shapes.STATUS_ANSWER)
     }
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:

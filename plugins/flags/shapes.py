@@ -7,7 +7,6 @@ from typing import Any
 
 from rom_core import __version__
 from rom_core.concurrency.clock import iso
-from rom_core.concurrency.workers import WorkerPool
 from rom_core.flags import Applied, Flags
 from rom_core.flags.proposals import KILL_SWITCH
 from rom_core.fleet import Fleet, InForceAt
@@ -17,6 +16,7 @@ from rom_core.runtime import Runtime
 from rom_core.settings import Problem, Setting, Settings, thaw
 from rom_core.settings.layers import OVERRIDE
 from rom_core.store.overrides import CANARY, PENDING, Trouble, Version
+from rom_core.telemetry.health_shape import HEALTH, health_of
 
 _ACTIONS = {"set": "set", "clear": "cleared"}
 
@@ -84,6 +84,7 @@ def status_of(runtime: Runtime) -> dict[str, Any]:
     snapshot, flags = runtime.current, runtime.flags
     parts = snapshot.pipeline.status()
     return {
+        "health": health_of(runtime.health),
         "version": snapshot.version,
         "environment": snapshot.settings.environment,
         "release": __version__,
@@ -92,7 +93,10 @@ def status_of(runtime: Runtime) -> dict[str, Any]:
         "admitted": runtime.admitted,
         "max_admitted": runtime.max_turns,
         "active_turns": runtime.active_turns,
-        "pools": {pool.name: _pool(pool) for pool in (runtime.turn_pool, runtime.tool_pool)},
+        "pools": {
+            pool.name: {"size": pool.size, "outstanding": pool.outstanding, "abandoned": pool.abandoned}
+            for pool in (runtime.turn_pool, runtime.tool_pool)
+        },
         "plugins": [
             {**plugin, **({"status": parts[plugin["name"]]} if plugin["name"] in parts else {})}
             for plugin in describe(runtime.catalogue, snapshot.settings)
@@ -179,10 +183,6 @@ def _masked(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: settings.masked(name, value) for name, value in values.items()}
 
 
-def _pool(pool: WorkerPool) -> dict[str, int]:
-    return {"size": pool.size, "outstanding": pool.outstanding, "abandoned": pool.abandoned}
-
-
 # -- schemas ---------------------------------------------------------------------------------------------------------
 
 
@@ -227,9 +227,7 @@ _PENDING = _list(
         }
     )
 )
-_STORE = _object(
-    {"state": {"enum": ["ok", "restored", "lost", "unwritable"]}, "detail": _TEXT, "durable": _BOOL},
-)
+_STORE = _object({"state": {"enum": ["ok", "restored", "lost", "unwritable"]}, "detail": _TEXT, "durable": _BOOL})
 _FLAG = _object(
     {
         "value": _ANY,
@@ -293,6 +291,7 @@ HISTORY_ANSWER = _object(
 )
 STATUS_ANSWER = _object(
     {
+        "health": HEALTH,
         "version": _VERSION,
         "environment": _TEXT,
         "release": _TEXT,

@@ -16,7 +16,6 @@ from typing import Any
 import structlog
 from prometheus_client import ProcessCollector, disable_created_metrics, generate_latest
 
-from plugins.metrics.capacity import CapacityWatch
 from plugins.metrics.figures import (
     AUTH_REASONS,
     CIRCUIT_STATES,
@@ -37,13 +36,13 @@ from rom_core import __version__
 from rom_core.events import (
     AttemptFinished,
     Event,
+    HealthChanged,
     RequestFinished,
     RetryScheduled,
     SettingsChanged,
     ToolFinished,
     TurnFinished,
 )
-from rom_core.http.requests import status_of
 from rom_core.markers import hookimpl
 from rom_core.plugin.protocols import PluginRoutes
 from rom_core.runtime import Runtime
@@ -66,7 +65,6 @@ class Metrics:
         self.figures = MetricFamilies()
         self._runtime: Runtime | None = None
         self._app: PluginRoutes | None = None
-        self._watch: CapacityWatch | None = None
         self._handlers: dict[str, Handler] = {
             "request.finished": self._request_finished,
             "auth.failed": lambda event: self.figures.auth_failures(
@@ -92,6 +90,7 @@ class Metrics:
             "canary.changed": lambda event: self.figures.canary_changes(event.action).inc(),
             "canary.aborted": lambda _: self.figures.canary_changes("aborted").inc(),
             "capacity.changed": lambda event: self.figures.capacity_changes(event.after).inc(),
+            "health.changed": self._health_changed,
             "alert.sent": lambda event: self.figures.alerts(event.outcome).inc(),
         }
 
@@ -119,11 +118,9 @@ class Metrics:
 
     @hookimpl
     def rom_start(self, runtime: Runtime) -> None:
-        """Count for this runtime, and watch its capacity."""
+        """Count for this runtime."""
         self._runtime = runtime
-        self._watch = CapacityWatch(runtime, _NAME)
-        self._watch.start()
-        for collector in (RuntimeState(runtime, self._watch, self._paths, self._expect), *self.figures.all):
+        for collector in (RuntimeState(runtime, self._paths, self._expect), *self.figures.all):
             runtime.registry.register(collector)
         ProcessCollector(registry=runtime.registry)
         instance = os.environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
@@ -132,16 +129,14 @@ class Metrics:
 
     @hookimpl
     def rom_stop(self) -> None:
-        """Stop watching, and leave the counters in the log: perhaps nobody has scraped them since the last turn."""
-        if self._watch is not None:
-            self._watch.stop()
+        """Leave the counters in the log: perhaps nobody has scraped them since the last turn."""
         if self._runtime is not None and (counters := _counters(generate_latest(self._runtime.registry))):
             logger.info("metrics.final", counters=counters)
 
     @hookimpl
     def rom_status(self) -> dict[str, Any]:
         """Capacity: normal, alert or critical, with the figures behind it."""
-        return self._watch.status() if self._watch is not None else {}
+        return self._runtime.health.capacity() if self._runtime is not None else {}
 
     @hookimpl
     def rom_event(self, event: Event) -> None:
@@ -195,8 +190,6 @@ class Metrics:
             figures.stop_reasons(one_of(result.stop_reason, STOP_REASONS)).inc()
             if result.degraded:
                 figures.degraded(one_of(turn.cohort, COHORTS)).inc()
-        if self._watch is not None and status_of(200, event.error) == "ok":
-            self._watch.turn(event.duration)
 
     def _attempt_finished(self, event: AttemptFinished) -> None:
         figures, attempt = self.figures, event.attempt
@@ -218,8 +211,6 @@ class Metrics:
             of_model.cost_uncached.inc(uncached_cost_usd(attempt.model, usage))
         elif usage_is_missing(event):
             figures.usage_unknown(model).inc()
-        if self._watch is not None:
-            self._watch.attempt(event.outcome)
 
     def _tool_finished(self, event: ToolFinished) -> None:
         call = event.tool_call
@@ -251,6 +242,10 @@ class Metrics:
 
     def _circuit_is(self, model: str, state: str) -> None:
         self.figures.circuit_state(model).set(CIRCUIT_STATES.index(state))
+
+    def _health_changed(self, event: HealthChanged) -> None:
+        if event.before != event.after:
+            self.figures.health_changes(event.after).inc()
 
     def _queue_left(self, event: Any) -> None:
         self.figures.queue_depth.dec()

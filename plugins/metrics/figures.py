@@ -14,6 +14,8 @@ from prometheus_client.registry import Collector
 
 from rom_core.http.requests import UNMATCHED
 from rom_core.settings import Settings
+from rom_core.telemetry.capacity import LEVELS, TURN_SECONDS
+from rom_core.telemetry.health import STATES
 
 STATUSES = ("ok", "error", "rejected", "client_error", "cancelled")
 COHORTS = ("stable", "canary")
@@ -46,9 +48,6 @@ TURN_ROUTES = ("/api/chat", "/v1/chat/completions")
 OTHER = "other"
 MAX_CHILDREN = 1000
 """A ceiling for labels whose values are named by the configuration (models, tools): never reached by right use."""
-
-# A histogram has at most ten buckets, +Inf included: each is a line of every scrape, for every set of labels.
-TURN_SECONDS = (0.1, 1, 2.5, 5, 10, 20, 30, 45, 120)
 
 M = TypeVar("M", Counter, Gauge, Histogram)
 
@@ -219,6 +218,7 @@ class MetricFamilies:
         )
         self.canary_changes = self._counter("rom_canary_changes_total", "What happened to canary rollouts", ("action",))
         self.capacity_changes = self._counter("rom_capacity_changes_total", "Changes of the capacity level", ("to",))
+        self.health_changes = self._counter("rom_health_changes_total", "Changes of the health", ("to",))
         self.alerts = self._counter("rom_alerts_total", "Messages to the alert webhook", ("outcome",))
         self.instance = self._gauge("rom_instance_info", "1, labelled with who answers", ("instance", "version"))
         self.build = self._gauge("rom_build_info", "1, labelled with what runs", ("version", "python"))
@@ -275,7 +275,8 @@ class MetricFamilies:
         self.cache_decisions.expect([("first_use",)])
         self.tools.expect([(UNKNOWN_TOOL, "unknown_tool")])
         self.guardrail_trips.expect((reason,) for reason in GUARDRAILS)
-        self.capacity_changes.expect((level,) for level in ("normal", "alert", "critical"))
+        self.capacity_changes.expect((level,) for level in LEVELS)
+        self.health_changes.expect((state,) for state in STATES)
         self.canary_changes.expect((action,) for action in CANARY_ACTIONS)
         self.alerts.expect((outcome,) for outcome in ("delivered", "failed", "dropped"))
 

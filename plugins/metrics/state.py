@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from plugins.metrics.capacity import CapacityWatch
 from rom_core.plugin.catalogue import OBSERVERS
 from rom_core.runtime import Runtime
+from rom_core.telemetry.health import REASONS, STATES
 from rom_core.telemetry.output import lines_dropped
 
 
@@ -22,13 +22,11 @@ class RuntimeState(Collector):
     def __init__(
         self,
         runtime: Runtime,
-        watch: CapacityWatch,
         paths: Callable[[], tuple[str, ...]],
         changed: Callable[[], None],
     ) -> None:
         """`paths` gives the templates of all routes there are."""
         self._runtime = runtime
-        self._watch = watch
         self._paths = paths
         self._changed = changed
         self._seen: tuple[int, tuple[str, ...]] | None = None
@@ -49,12 +47,17 @@ class RuntimeState(Collector):
         wire = getattr(runtime.transport, "pool", None)
         for name, pool in (("tools", runtime.tool_pool), ("turns", runtime.turn_pool), ("wire", wire)):
             families.abandoned.add_metric((name,), pool.abandoned if pool is not None else 0)
-        memory = self._watch.memory
+        health = runtime.health
+        memory = health.memory
         families.memory_used.add_metric((), memory.used_bytes() or 0)
         families.memory_limit.add_metric((), memory.limit_bytes() or 0)
         families.memory_ratio.add_metric((), memory.ratio() or 0)
         families.lines_dropped.add_metric((), lines_dropped())
-        families.capacity.add_metric((), self._watch.level)
+        families.capacity.add_metric((), health.capacity_level)
+        families.health.add_metric((), STATES.index(health.state))
+        standing = {reason.name for reason in health.reasons()}
+        for reason in REASONS:
+            families.health_reason.add_metric((reason,), float(reason in standing))
         for plugin in runtime.catalogue.plugins.values():
             for hook in OBSERVERS:
                 if hook in plugin.hooks:
@@ -93,6 +96,8 @@ class _Families:
         self.memory_limit = gauge("rom_memory_limit_bytes", "What this process may use")
         self.memory_ratio = gauge("rom_memory_used_ratio", "Resident memory by its limit, 1 = all of it")
         self.capacity = gauge("rom_capacity_level", "0 normal, 1 alert, 2 critical")
+        self.health = gauge("rom_health_state", "0 well, 1 degraded, 2 down")
+        self.health_reason = gauge("rom_health_reason", "1 while it is a reason why it is not well", "reason")
         self.lines_dropped = counter(
             "rom_log_lines_dropped", "Lines of log and output that were never written: nobody read fast enough"
         )

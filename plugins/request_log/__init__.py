@@ -25,7 +25,8 @@ from rom_core.settings import Rule, Setting
 from rom_core.telemetry.accounts import ACCOUNTED, TurnAccount, turn_of
 
 # Events that are not in the table, such as those of other plugins, are logged as INFO. The core itself logs, whether
-# this plugin is on or not, that the server drains, that settings have changed and that their store is in trouble.
+# this plugin is on or not, that the server drains, that settings have changed, that their store is in trouble, and
+# whether all is well.
 LEVELS: Mapping[str, int] = {
     "request.started": logging.DEBUG,
     "request.rejected": logging.DEBUG,
@@ -56,6 +57,7 @@ LEVELS: Mapping[str, int] = {
     "guardrail.warned": logging.WARNING,
     "guardrail.tripped": logging.WARNING,
     "capacity.changed": logging.WARNING,
+    "health.changed": logging.DEBUG,
     "canary.changed": logging.WARNING,
     "canary.aborted": logging.ERROR,
 }

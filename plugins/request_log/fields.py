@@ -8,8 +8,8 @@ from typing import Any
 
 from rom_core.errors import ModelError, RomError
 from rom_core.events import Event, ToolFinished, TurnFinished
-from rom_core.http.requests import status_of
 from rom_core.telemetry.accounts import TurnAccount, turn_of
+from rom_core.telemetry.outcome import status_of
 from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
 from rom_core.turn_values import StopLoop
 

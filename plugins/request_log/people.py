@@ -6,9 +6,9 @@ import threading
 from collections import Counter
 
 from rom_core.events import RequestFinished, TurnFinished
-from rom_core.http.requests import status_of
 from rom_core.telemetry.accounts import TurnAccount
 from rom_core.telemetry.console import Piece, Short
+from rom_core.telemetry.outcome import status_of
 from rom_core.turn import ToolCall, Turn
 
 # Of so many turns that failed it is remembered whose requests have had their line.

@@ -29,7 +29,8 @@ from rom_core.events import (
     TurnFinished,
     TurnStarted,
 )
-from rom_core.http.requests import UNMATCHED, status_of
+from rom_core.http.requests import UNMATCHED
+from rom_core.telemetry.outcome import status_of
 from rom_core.turn import ModelCall, ToolCall, Turn
 
 if TYPE_CHECKING:

@@ -32,6 +32,7 @@ _COMMANDS = (
     "plugins",
     "release-check",
     "serve",
+    "status",
     "store",
 )
 

@@ -66,6 +66,12 @@ class AdminClient:
         """Print a line, whatever brackets are in it."""
         self._console.print(text, style=style)
 
+    def clear(self) -> bool:
+        """Empty the screen, if there is one; whether there is."""
+        if self._console.is_terminal:
+            self._console.clear()
+        return self._console.is_terminal
+
     def show(self, table: Table) -> None:
         """Print a table."""
         self._console.print(table)

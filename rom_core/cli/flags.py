@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rom_core.cli.admin_client import CLIENT, JSON, AdminClient, ServerGroup
-from rom_core.cli.status_view import status_lines
+from rom_core.cli.status_view import health_lines, status_lines
 from rom_core.cli.terminal import print_json, say
 
 _MAX_CELL = 60
@@ -179,11 +179,16 @@ def approve(client: AdminClient, id: str, reason: str, if_version: int | None, a
 @JSON
 @CLIENT
 def status(client: AdminClient, as_json: bool) -> None:
-    """What the server is doing: Bedrock, turns, store, canary, and every plugin."""
+    """Whether the server is well, and what it does: Bedrock, turns, store, canary, and every plugin."""
     answer = client.get("/admin/status")
     if as_json:
         print_json(answer)
         return
+    # A server of an older release has no judgement.
+    if "health" in answer:
+        for line, style in health_lines(answer["health"]):
+            client.say(line, style)
+        client.say("")
     for line in status_lines(answer):
         say(line)
 

@@ -5,6 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+WELL, MIDDLING, BAD = "bold green", "bold yellow", "bold red"
+"""How a line looks; BAD is for what a person has to do something about."""
+
+
+def health_lines(health: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Lines and their styles: the state and why, where it is written what to do, the figures behind it."""
+    minute, five = health["last_minute"], health["last_5_minutes"]
+    why = "; ".join(each["text"] for each in health["why"])
+    act = [each["page"] for each in health["why"] if each["act"]]
+    if not why:
+        why = f"{_share(minute, 'turns', 'failed')} in the last minute" if minute["turns"] else "nobody asks anything"
+    yield f"{health['state']}: {why}", BAD if act else MIDDLING if health["why"] else WELL
+    for page in act:
+        yield f"to do     {page}", BAD
+    slowest = "" if health["p95_seconds"] is None else f"; p95 {health['p95_seconds']:.3g} s"
+    yield f"turns     {_both(health, 'turns', 'failed')}{slowest}", ""
+    yield f"requests  {_both(health, 'requests', 'failed_requests')}; {five['throttled']} throttled", ""
+    yield (
+        f"queue     {health['waiting']} wait; {minute['refused']} turns refused in 1 min, {five['refused']} in 5 min",
+        "",
+    )
+    memory = "unknown" if health["memory_ratio"] is None else f"{100 * health['memory_ratio']:.0f} %"
+    circuits = ", ".join(health["circuits_open"]) or "none"
+    yield f"capacity  {health['capacity']}; memory {memory}; circuits open: {circuits}", ""
+
+
+def _both(health: Mapping[str, Any], name: str, key: str) -> str:
+    minute, five = (_share(health[span], name, key) for span in ("last_minute", "last_5_minutes"))
+    return f"{minute} in 1 min, {five} in 5 min"
+
+
+def _share(span: Mapping[str, Any], name: str, key: str) -> str:
+    whole, failed = span[name], span[key]
+    if not whole:
+        return f"no {name}"
+    share = f" ({100 * failed / whole:.0f} %)" if failed else ""
+    return f"{failed} of {whole} {name} failed{share}"
+
 
 def status_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """The whole first, then a line for each plugin; what is as it should be takes no line of its own."""

@@ -117,7 +117,7 @@ class CapacityChanged(Event):
     """The process came nearer to its limits, or got away from them: levels as in capacity.py.
 
     Ratios are from 0 to 1, None where nothing is known; `attempts` is how many requests to the model
-    `throttled_ratio` is of.
+    `throttled_ratio` is of. `failed` of `turns` failed: those of the last minute, or with none in it of the last five.
     """
 
     name: ClassVar[str] = "capacity.changed"
@@ -127,6 +127,24 @@ class CapacityChanged(Event):
     throttled_ratio: float | None
     attempts: int
     p95_seconds: float | None
+    failed: int = 0
+    turns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChanged(Event):
+    """The service became well, degraded or down, or a reason for that came or went.
+
+    `before` and `after` are states, which may be the same. `reasons` are names (`rom_core.telemetry.health.REASONS`),
+    the gravest first, `why` their sentences, and `pages` where it is written what a person has to do.
+    """
+
+    name: ClassVar[str] = "health.changed"
+    before: str
+    after: str
+    reasons: tuple[str, ...]
+    why: tuple[str, ...]
+    pages: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from typing import Any
 
 import falcon
 
-from rom_core.errors import Rejected, RomError, TurnCancelled
+from rom_core.errors import RomError
 from rom_core.events import RequestFinished, RequestStarted
 from rom_core.http.canonical_path import plain_template
 from rom_core.runtime import Runtime
 from rom_core.span import Span
+from rom_core.telemetry.outcome import status_of
 
 UNMATCHED = "unmatched"
 
@@ -79,15 +80,3 @@ class Outcome:
                 span=self._span,
             )
         )
-
-
-def status_of(http_status: int, error: RomError | None) -> str:
-    """ok, error, rejected (our own refusal), client_error, or cancelled (the client left)."""
-    if isinstance(error, TurnCancelled):
-        return "cancelled"
-    if isinstance(error, Rejected):
-        return "rejected"
-    code = error.status if error is not None else http_status
-    if code >= 500:
-        return "error"
-    return "client_error" if code >= 400 else "ok"

@@ -50,7 +50,7 @@ class Pipeline:
         for plugin in reversed(plugins):
             self._manager.register(plugin.instance, plugin.name)
         for part in core:
-            self._manager.register(part)
+            self._manager.register(part, f"core {type(part).__name__}")
         self.hook = self._manager.hook
         self._events = self._each("rom_event")
         self._deltas = self._each("rom_delta")

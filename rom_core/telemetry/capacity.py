@@ -1,4 +1,4 @@
-"""How near this process is to its limits: memory and throttling, as one of three levels."""
+"""How near this process is to its limits: memory, throttling and failed turns, as one of three levels."""
 
 from __future__ import annotations
 
@@ -18,10 +18,20 @@ MIN_ATTEMPTS = 20
 """With fewer requests to the model in the window, one throttled request would look like a crisis."""
 HOLD_SECONDS = 60.0
 """A level falls only after things have been better for so long, so that a value at a threshold is one change."""
+FEWEST_FAILED = 2
+"""Failed turns without which no share of them counts.
+
+By the statistics of the gate (`rom_core.gate.verdict`): one failed turn, even the only one there was, may be chance;
+two of at most 7 are surely more than a twentieth, two of at most 35 surely more than the 1 % that the gate allows.
+"""
+ALERT_ONE_IN, CRITICAL_ONE_IN = 20, 5
+"""Shares of failed turns, inclusive: a twentieth, a fifth."""
+TURN_SECONDS = (0.1, 1, 2.5, 5, 10, 20, 30, 45, 120)
+"""Upper edges of the histograms of turns: with +Inf ten buckets, each a line of a scrape for every set of labels."""
 
 _MEMORY = {"alert": 0.75, "critical": 0.90}
 _THROTTLED = {"alert": 0.05, "critical": 0.10}
-_SLOTS = 30
+_SLOT_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +39,38 @@ class Reading:
     """What was measured. Ratios are from 0 to 1, None where nothing is known.
 
     `memory_ratio`: resident memory by the limit. `throttled_ratio`: requests to the model that were answered 429, by
-    `attempts`, all requests. `p95_seconds`: 95 of 100 good turns took no longer, estimated as the gate does.
+    `attempts`, all requests. `p95_seconds`: 95 of 100 good turns took no longer, estimated as the gate does. `failed`
+    of `turns`: those of the last minute; with none in the last minute, of the last five.
     """
 
     memory_ratio: float | None = None
     throttled_ratio: float | None = None
     attempts: int = 0
     p95_seconds: float | None = None
+    failed: int = 0
+    turns: int = 0
+
+    @property
+    def memory(self) -> Level:
+        """What memory says; "above" a threshold excludes the threshold itself, here and for throttling."""
+        return _level(self.memory_ratio, _MEMORY)
+
+    @property
+    def throttling(self) -> Level:
+        """What the share of 429s says."""
+        return _level(self.throttled_ratio if self.attempts >= MIN_ATTEMPTS else None, _THROTTLED)
+
+    @property
+    def failures(self) -> Level:
+        """What the share of failed turns says."""
+        if self.failed < FEWEST_FAILED or self.failed * ALERT_ONE_IN < self.turns:
+            return "normal"
+        return "critical" if self.failed * CRITICAL_ONE_IN >= self.turns else "alert"
 
     @property
     def level(self) -> Level:
-        """The worse of what memory and throttling say; "above" a threshold excludes the threshold itself."""
-        throttled = self.throttled_ratio if self.attempts >= MIN_ATTEMPTS else None
-        return max(_level(self.memory_ratio, _MEMORY), _level(throttled, _THROTTLED), key=LEVELS.index)
+        """The worst of the three."""
+        return max(self.memory, self.throttling, self.failures, key=LEVELS.index)
 
 
 def _level(value: float | None, above: Mapping[str, float]) -> Level:
@@ -72,23 +101,23 @@ class Hold:
 
 
 class RollingCounts:
-    """Counts of names over the last WINDOW_SECONDS, in slots of ten seconds. Thread-safe."""
+    """Counts of names over the last WINDOW_SECONDS, in slots of two seconds. Thread-safe."""
 
     def __init__(self) -> None:
-        self._slots: deque[tuple[int, Counter[str]]] = deque(maxlen=_SLOTS)
+        self._slots: deque[tuple[int, Counter[str]]] = deque(maxlen=int(WINDOW_SECONDS / _SLOT_SECONDS))
         self._lock = threading.Lock()
 
     def add(self, now: float, name: str) -> None:
         """One more of `name`; `now` on a monotonic clock."""
-        number = int(now / (WINDOW_SECONDS / _SLOTS))
+        number = int(now / _SLOT_SECONDS)
         with self._lock:
             if not self._slots or self._slots[-1][0] < number:
                 self._slots.append((number, Counter()))
             self._slots[-1][1][name] += 1
 
-    def totals(self, now: float) -> Counter[str]:
-        """How many of each there were."""
-        oldest = int(now / (WINDOW_SECONDS / _SLOTS)) - _SLOTS
+    def totals(self, now: float, seconds: float = WINDOW_SECONDS) -> Counter[str]:
+        """How many of each there were in the last `seconds`, at most WINDOW_SECONDS."""
+        oldest = int(now / _SLOT_SECONDS) - int(seconds / _SLOT_SECONDS)
         total: Counter[str] = Counter()
         with self._lock:
             for number, counts in self._slots:

@@ -24,7 +24,7 @@ METHODS = {"debug", "info", "warning", "error", "exception", "critical"}
 # Written by the emulator of Bedrock, which is no part of the server's own log.
 NOT_OURS = {"local"}
 # The core logs these itself; the events of the same name are for plugins.
-BY_THE_CORE = {"server.draining", "flags.store_troubled"}
+BY_THE_CORE = {"server.draining", "flags.store_troubled", "health.changed"}
 
 
 def trees() -> Iterator[ast.AST]:

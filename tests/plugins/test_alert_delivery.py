@@ -50,7 +50,7 @@ def test_failures_that_may_pass_are_retried_and_others_are_not() -> None:
     """1, 2 and 4 s after 5xx, 429 and broken connections, or as long as the webhook asks (at most 30 s); not a 404."""
     clock = FakeClock()
     ends: list[str] = []
-    courier = Courier(clock, lambda: HOOK, lambda: "here", lambda _, outcome: ends.append(outcome), lambda: None)
+    courier = Courier(clock, lambda: HOOK, lambda: "here", lambda _, outcome: ends.append(outcome))
     message = Message("capacity", "bad", "title", 0.0)
     responses.post(HOOK, status=500)
     responses.post(HOOK, body=requests.ConnectionError("refused"))
@@ -120,7 +120,6 @@ def test_what_a_hanging_webhook_keeps_from_being_posted_is_said_to_be_lost(
         lambda: HOOK,
         lambda: "here",
         lambda message, outcome: ends.append((message.about, outcome)),
-        lambda: None,
     )
     courier.start()
     courier.send(Message("capacity", "bad", "title", 0.0))
@@ -160,7 +159,7 @@ def test_what_waits_when_the_process_stops_still_gets_one_try() -> None:
     """The message about the last change before a deployment is not lost."""
     responses.post(HOOK)
     ends: list[str] = []
-    courier = Courier(FakeClock(), lambda: HOOK, lambda: "here", lambda _, outcome: ends.append(outcome), lambda: None)
+    courier = Courier(FakeClock(), lambda: HOOK, lambda: "here", lambda _, outcome: ends.append(outcome))
     for _ in range(3):
         courier.send(Message("flags", "info", "title", 0.0))
     courier._stopped.set()
@@ -183,7 +182,7 @@ def test_a_webhook_that_answers_nonsense_leaves_no_trace_of_its_url(restored_log
         thread.start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/services/geheim"
         log.configure("json", "DEBUG", stream=restored_logging)
-        courier = Courier(FakeClock(), lambda: url, lambda: "here", lambda *_: None, lambda: None)
+        courier = Courier(FakeClock(), lambda: url, lambda: "here", lambda *_: None)
         assert courier.deliver(Message("flags", "info", "title", 0.0)) == "delivered"
         thread.join(60)
     text = restored_logging.getvalue()

@@ -75,33 +75,67 @@ def test_a_circuit_that_opens_again_after_each_probe_is_one_message() -> None:
     assert f"Circuit closed: {MODEL}" in closed
 
 
+def run(runtime: Runtime, turns: int) -> None:
+    """Turns one after the other, and a look at what became of them."""
+    for _ in range(turns):
+        with contextlib.suppress(RomError):
+            runtime.run(make_turn(runtime))
+    runtime.health.look()
+
+
 @responses.activate
-def test_the_error_rate_is_told_when_it_passes_the_threshold_and_when_it_is_back() -> None:
-    """Above 1 % of the turns of five minutes, from three failed ones on; below again, held for a minute."""
+def test_turns_that_fail_are_told_once_when_it_gets_worse_and_when_it_is_over() -> None:
+    """By the judgement that the status shows: more than 1 % of five minutes, then half of them, then well again."""
     responses.post(HOOK)
     clock = FakeClock()
-    steps = [*[failure(ModelRefused)] * 2, *[says("ok")] * 50, failure(ModelRefused), says("ok")]
-    runtime, alerts, ends = started(steps=steps, clock=clock)
-
-    def turns(number: int) -> None:
-        for _ in range(number):
-            with contextlib.suppress(RomError):
-                runtime.run(make_turn(runtime))
-            alerts.watch_errors()
-
-    turns(52)
+    steps = [*[says("ok")] * 100, *[failure(ModelRefused)] * 3, *[failure(ModelRefused)] * 120, says("ok")]
+    runtime, _, ends = started(steps=steps, clock=clock)
+    run(runtime, 102)
     assert ends.seen == []
-    turns(100)
+    run(runtime, 1)
     until(lambda: len(ends.seen) == 1)
-    clock.advance(310)
-    turns(10)
+    run(runtime, 10)
+    run(runtime, 110)
+    until(lambda: len(ends.seen) == 2)
+    run(runtime, 200)
+    clock.advance(61)
+    run(runtime, 10)
+    clock.advance(61)
+    run(runtime, 10)
+    until(lambda: len(ends.seen) == 3)
+    runtime.stop()
+    degraded, down, well = posted()
+    assert "Health: degraded" in degraded
+    assert "3 of 103 turns of the last 5 minutes failed (upstream_refused)" in degraded
+    assert "see docs/operate.md#failed-turns" in degraded
+    assert "Health: down" in down
+    assert "Health: turns go well again" in well
+    assert "it was otherwise for 61 s" in well
+
+
+@responses.activate
+def test_one_outage_is_one_message_about_turns_and_none_about_capacity() -> None:
+    """Capacity is critical because turns fail, which is told already; memory that runs out meanwhile is news."""
+    responses.post(HOOK)
+    runtime, _, ends = started(steps=[failure(ModelRefused)])
+    run(runtime, 6)
+    until(lambda: len(ends.seen) == 1)
+    runtime.emit(CapacityChanged("critical", "critical", 0.93, 0.0, 50, None, 6, 6))
     until(lambda: len(ends.seen) == 2)
     runtime.stop()
-    high, back = posted()
-    assert "Error rate above 1 %" in high
-    assert "3 of 53 turns failed in the last 5 min (5.7 %)" in high
-    assert "Error rate back below 1 %" in back
-    assert "it was above 1 % for 5 min" in back
+    assert [about for about, _ in ends.seen] == ["health", "capacity"]
+
+
+@responses.activate
+def test_what_has_a_message_of_its_own_is_not_told_as_health_too() -> None:
+    """A circuit that opens and a full memory."""
+    responses.post(HOOK)
+    runtime, _, ends = started(MEMORY_LIMIT_MB=1)
+    runtime.emit(CircuitOpened(MODEL, "failures", 5, 30.0))
+    runtime.health.look()
+    until(lambda: len(ends.seen) == 2)
+    runtime.stop()
+    assert sorted(about for about, _ in ends.seen) == ["capacity", f"circuit {MODEL}"]
 
 
 @responses.activate
@@ -234,7 +268,7 @@ def test_what_silences_is_told_before_it_is_in_force(tmp_path: Path) -> None:
 def test_a_full_queue_does_not_keep_out_what_silences() -> None:
     """A hundred changes of no weight, made to fill it, cost the oldest of them its place."""
     ends: list[str] = []
-    courier = Courier(FakeClock(), lambda: HOOK, lambda: "here", lambda message, _: ends.append(message.title), print)
+    courier = Courier(FakeClock(), lambda: HOOK, lambda: "here", lambda message, _: ends.append(message.title))
     for number in range(MAX_WAITING):
         courier.send(Message("flags", "info", f"change {number}", 0.0))
     courier.send(Message("silence", "bad", "the last one", 0.0), first=True)
@@ -258,28 +292,16 @@ def test_what_changed_while_it_was_off_is_not_taken_for_known() -> None:
 
 
 @responses.activate
-def test_it_stays_silent_while_it_is_off_and_counts_anew_afterwards() -> None:
-    """No error rate from before the switch, and nothing of turns that began before it."""
+def test_it_stays_silent_while_it_is_off_and_begins_anew_afterwards() -> None:
+    """Nothing of turns that began before it was switched off, and nothing taken for known that it has not told."""
     responses.post(HOOK)
-    runtime, alerts, ends = started(steps=[failure(ModelRefused)] * 6)
+    runtime, alerts, ends = started(steps=[failure(ModelRefused)])
     late = make_turn(runtime)
-
-    def fail(turns: int) -> None:
-        for _ in range(turns):
-            with contextlib.suppress(RomError):
-                runtime.run(make_turn(runtime))
-
-    fail(3)
     put_in_force(runtime, alerts=False)
-    alerts.tick()
     late.emit(CircuitOpened(MODEL, "failures", 5, 30.0))
+    run(runtime, 3)
     put_in_force(runtime, alerts=True)
-    fail(2)
-    alerts.tick()
     until(lambda: len(ends.seen) == 1)
-    fail(1)
-    alerts.tick()
-    until(lambda: len(ends.seen) == 2)
     runtime.stop()
-    assert [about for about, _ in ends.seen] == ["flags", "error rate"]
-    assert "3 of 3 turns" in posted()[-1]
+    assert [about for about, _ in ends.seen] == ["flags"]
+    assert alerts.rom_status()["delivered"] == 1

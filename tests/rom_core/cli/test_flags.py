@@ -144,8 +144,10 @@ def test_it_sets_a_canary(url: str, start: int) -> None:
 
 
 def test_status_of_a_real_server_is_a_page(url: str, start: int) -> None:
-    """A line for each plugin, on or off, with its figures; what is as it should be takes no line of its own."""
+    """Whether all is well, then a line for each plugin; what is as it should be takes no line of its own."""
     shown = rom(url, "status").stdout.splitlines()
+    assert shown[0].startswith("well: ")
+    shown = shown[shown.index("") + 1 :]
     assert shown[0].endswith(f"version {start}")
     assert [line.split()[0] for line in shown[1:3]] == ["bedrock", "turns"]
     assert any(line.startswith("flags ") for line in shown)

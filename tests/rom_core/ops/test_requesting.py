@@ -110,7 +110,7 @@ def render(url: str) -> None:
 
 def webhook(url: str) -> None:
     """An alert's message, which has no token but its address."""
-    courier = Courier(FakeClock(), lambda: url, lambda: "test", lambda *_: None, lambda: None)
+    courier = Courier(FakeClock(), lambda: url, lambda: "test", lambda *_: None)
     courier.deliver(Message("test", "warning", "Title", 0.0))
 
 

@@ -1,0 +1,241 @@
+"""Whether the service is well: the one judgement that people, capacity and alerts go by.
+
+Pure: what was measured goes in (`Signs`), reasons come out, the gravest first. `rom_core.telemetry.health_watch`
+measures, remembers and tells.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rom_core.gate.verdict import DOUBT, P95_SHARE, chance_of
+from rom_core.telemetry.capacity import FEWEST_FAILED, Reading
+
+State = Literal["well", "degraded", "down"]
+STATES: tuple[State, ...] = ("well", "degraded", "down")
+REASONS = (
+    "bedrock_off",
+    "failed_turns",
+    "refused_turns",
+    "store",
+    "memory",
+    "throttling",
+    "circuit",
+    "failed_requests",
+    "slow_turns",
+    "draining",
+)
+"""Every reason there is, by what a person looks at first."""
+DOWN_ONE_IN = 2
+"""From this share of failed turns on most people get no answer."""
+SLOW_SECONDS = 45.0
+"""Where the owner's trigger for the latency stands (`RomUpgradeLatency`)."""
+
+_PAGE = "docs/operate.md"
+_SLOW_BURN_SHARE, _SLOW_BURN_FAILED = 0.01, 3
+_REQUESTS_ONE_IN = 5
+_REQUESTS_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What ended within a span of time: turns by how, with the codes of the failed and the refused, and requests.
+
+    `attempts` are requests to models, of which `failed_attempts` failed and `throttled` were answered 429.
+    """
+
+    ok: int = 0
+    failed: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
+    attempts: int = 0
+    failed_attempts: int = 0
+    throttled: int = 0
+
+    @property
+    def failures(self) -> int:
+        """Turns that failed."""
+        return sum(self.failed.values())
+
+    @property
+    def turns(self) -> int:
+        """Turns that ended well or failed; whoever left, asked wrongly or was refused is in neither."""
+        return self.ok + self.failures
+
+    @property
+    def refusals(self) -> int:
+        """Turns that we refused ourselves."""
+        return sum(self.refused.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What was measured. `buckets` is the histogram of good turns of five minutes, as Prometheus has it.
+
+    `circuits` are the models without requests at this moment, by "open", or "forced" if an administrator holds it so.
+    `store` says what is wrong with it, "" if nothing is. `waiting` turns wait for a slot.
+    """
+
+    minute: Span = Span()
+    five: Span = Span()
+    buckets: Mapping[float, float] = field(default_factory=dict)
+    p95_seconds: float | None = None
+    memory_ratio: float | None = None
+    circuits: Mapping[str, str] = field(default_factory=dict)
+    bedrock_enabled: bool = True
+    draining: bool = False
+    store: str = ""
+    waiting: int = 0
+
+    @property
+    def recent(self) -> tuple[Span, str]:
+        """The span by which failed turns are judged, and its name.
+
+        The last minute. A minute in which no turn ended says nothing, so then it is the last five.
+        """
+        return (self.minute, "minute") if self.minute.turns else (self.five, "5 minutes")
+
+    @property
+    def reading(self) -> Reading:
+        """What capacity goes by."""
+        five, (recent, _) = self.five, self.recent
+        throttled = five.throttled / five.attempts if five.attempts else None
+        return Reading(
+            self.memory_ratio, throttled, five.attempts, self.p95_seconds, failed=recent.failures, turns=recent.turns
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why it is not well. `name` is one of REASONS; `act`: a person has to do something; `page` says what."""
+
+    name: str
+    state: State
+    text: str
+    act: bool = True
+
+    @property
+    def page(self) -> str:
+        """File and heading in the documentation."""
+        return f"{_PAGE}#{self.name.replace('_', '-')}"
+
+
+def judge(signs: Signs) -> list[Reason]:
+    """Every reason why it is not well, the gravest first; empty if it is."""
+    found = [reason for reason in _reasons(signs) if reason is not None]
+    return ordered(found)
+
+
+def ordered(reasons: Sequence[Reason]) -> list[Reason]:
+    """The gravest first, then as in REASONS."""
+    return sorted(reasons, key=lambda reason: (-STATES.index(reason.state), REASONS.index(reason.name)))
+
+
+def worst(reasons: Sequence[Reason]) -> State:
+    """The state to which these reasons come."""
+    return max((reason.state for reason in reasons), key=STATES.index, default="well")
+
+
+def _reasons(signs: Signs) -> Iterator[Reason | None]:
+    yield _bedrock_off(signs)
+    yield _failed_turns(signs)
+    yield _refused_turns(signs)
+    yield Reason("store", "degraded", f"the store: {signs.store}") if signs.store else None
+    yield _memory(signs.reading)
+    yield _throttling(signs)
+    yield _circuit(signs.circuits)
+    yield _failed_requests(signs.minute)
+    yield _slow_turns(signs)
+    yield (
+        Reason("draining", "degraded", "it is shutting down and takes no new turns", act=False)
+        if (signs.draining)
+        else None
+    )
+
+
+def _bedrock_off(signs: Signs) -> Reason | None:
+    if signs.bedrock_enabled:
+        return None
+    return Reason("bedrock_off", "down", "Bedrock is switched off (BEDROCK_ENABLED): every chat is refused")
+
+
+def _failed_turns(signs: Signs) -> Reason | None:
+    """As capacity does; beyond that more than 1 % of five minutes, three at least, unless the last minute is clean."""
+    recent, name = signs.recent
+    if signs.reading.failures != "normal":
+        state: State = "down" if recent.failures * DOWN_ONE_IN >= recent.turns else "degraded"
+        return Reason("failed_turns", state, _failed_text(recent, name))
+    five = signs.five
+    if recent.failures and five.failures >= _SLOW_BURN_FAILED and five.failures > _SLOW_BURN_SHARE * five.turns:
+        return Reason("failed_turns", "degraded", _failed_text(five, "5 minutes"))
+    return None
+
+
+def _failed_text(span: Span, name: str) -> str:
+    return f"{span.failures} of {span.turns} turns of the last {name} failed ({_codes(span.failed)})"
+
+
+def _refused_turns(signs: Signs) -> Reason | None:
+    """Refusing some is what the limiter is for; refusing a twentieth is worth a look, as at the gate."""
+    span = signs.minute
+    asked = span.turns + span.refusals
+    if span.refusals < FEWEST_FAILED or span.refusals * 20 < asked:
+        return None
+    state: State = "degraded" if span.ok else "down"
+    waiting = f", {signs.waiting} wait" if signs.waiting else ""
+    text = f"{span.refusals} of {asked} turns of the last minute were refused ({_codes(span.refused)}){waiting}"
+    return Reason("refused_turns", state, text)
+
+
+def _memory(reading: Reading) -> Reason | None:
+    if reading.memory == "normal" or reading.memory_ratio is None:
+        return None
+    return Reason("memory", "degraded", f"{_percent(reading.memory_ratio)} of the memory limit is used")
+
+
+def _throttling(signs: Signs) -> Reason | None:
+    reading = signs.reading
+    if reading.throttling == "normal" or reading.throttled_ratio is None:
+        return None
+    share = _percent(reading.throttled_ratio)
+    return Reason("throttling", "degraded", f"Bedrock throttled {share} of {reading.attempts} requests of 5 minutes")
+
+
+def _circuit(circuits: Mapping[str, str]) -> Reason | None:
+    if not circuits:
+        return None
+    names = ", ".join(f"{model} (forced)" if why == "forced" else model for model, why in sorted(circuits.items()))
+    act = any(why != "forced" for why in circuits.values())
+    return Reason("circuit", "degraded", f"no requests go to {names}: its circuit is open", act=act)
+
+
+def _failed_requests(span: Span) -> Reason | None:
+    """A fifth of them, and surely more than a twentieth, which retries hide from people at no price worth a word."""
+    failed, attempts = span.failed_attempts, span.attempts
+    if failed < FEWEST_FAILED or failed * _REQUESTS_ONE_IN < attempts:
+        return None
+    if chance_of(failed, attempts, _REQUESTS_SHARE) >= DOUBT:
+        return None
+    text = f"{failed} of {attempts} requests to models of the last minute failed"
+    return Reason("failed_requests", "degraded", text, act=False)
+
+
+def _slow_turns(signs: Signs) -> Reason | None:
+    """More than one good turn in twenty surely takes longer, by the statistics of the gate."""
+    total = round(signs.buckets.get(math.inf, 0.0))
+    beyond = total - round(signs.buckets.get(SLOW_SECONDS, total))
+    if not beyond or chance_of(beyond, total, P95_SHARE) >= DOUBT:
+        return None
+    return Reason("slow_turns", "degraded", f"{beyond} of {total} turns of 5 minutes took over {SLOW_SECONDS:g} s")
+
+
+def _codes(counts: Mapping[str, int]) -> str:
+    ranked = Counter(counts).most_common(3)
+    return ", ".join(code if len(counts) == 1 else f"{code} {count}" for code, count in ranked)
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * ratio:.0f} %"
