@@ -20,9 +20,12 @@ import requests
 from waiting import until as until
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 BARE: dict[str, Any] = {"RETRY_ENABLED": False, "CIRCUIT_BREAKER_ENABLED": False, "FALLBACK_ENABLED": False}
 """Settings with which a failure of the model shows as it is."""
+KEY = "sk-client-0123456789"
+WITH_KEY: dict[str, Any] = BARE | {"API_KEYS": f"office={KEY}"}
+"""The same behind an API key."""
 
 
 class RomServer:

@@ -7,10 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import pytest
 from click.testing import CliRunner
 from e2e.serving import ROOT, RomServer, serving, until
 
@@ -19,14 +19,8 @@ from rom_core.cli import main
 from rom_core.ops.blind.folder import Choice, Folder, Judgement
 from rom_core.ops.blind.judging import Pair, pairs
 
+SERVER_SETTINGS: dict[str, Any] = {}
 ENVIRON = {"PATH": os.environ["PATH"], "COLUMNS": "200"}
-
-
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """A server that both arms are asked at."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url) as running:
-        yield running
 
 
 def rom(*arguments: str) -> subprocess.CompletedProcess[str]:

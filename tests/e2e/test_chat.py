@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from e2e.serving import BARE, RomServer, serving, until
 from local_bedrock import LocalBedrock
 from rom_core.runtime import RESERVED_THREADS
 
+SERVER_SETTINGS = BARE | {"SSE_HEARTBEAT_SECONDS": 1}
 NUMBER = "0001234-08.2023.8.26.0100"
 QUESTION = f"O número {NUMBER} é válido?"
 
@@ -25,13 +25,6 @@ def places(number: int) -> dict[str, Any]:
         "MAX_QUEUE_SIZE": 0,
         "BOTTLENECK_LIMITER_ENABLED": "false",
     }
-
-
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """One server for the tests that do not stop it; a failure of the model shows as it is."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, SSE_HEARTBEAT_SECONDS=1, **BARE) as running:
-        yield running
 
 
 def test_an_answer_in_which_a_tool_was_really_used(server: RomServer) -> None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pydantic
 import pytest
 import requests
-from e2e.serving import BARE, RomServer, serving
+from e2e.serving import KEY, WITH_KEY, RomServer
 
 from local_bedrock import LocalBedrock
 from rom_core.agent.client_tools import NONE_NOW
 
-KEY = "sk-client-0123456789"
+SERVER_SETTINGS = WITH_KEY | {"GUARDRAILS_ENABLED": True}
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 MODEL = "anthropic.claude-sonnet-4-5"
 QUESTION = '[[tool=weather]] [[input={"city": "Recife"}]] Que tempo faz?'
@@ -29,22 +28,6 @@ class Weather(pydantic.BaseModel):
 
 
 TOOL = openai.pydantic_function_tool(Weather, name="weather")
-
-
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """A server with a key and the guardrails."""
-    with serving(
-        BEDROCK_ENDPOINT_URL=bedrock.url, API_KEYS=f"office={KEY}", GUARDRAILS_ENABLED="true", **BARE
-    ) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: RomServer) -> Iterator[openai.OpenAI]:
-    """The official client."""
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=KEY, max_retries=0) as made:
-        yield made
 
 
 def post(server: RomServer, **body: Any) -> requests.Response:
@@ -63,9 +46,9 @@ def result(number: int, content: Any = "29 graus") -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": f"call_{number}", "content": content}
 
 
-def test_the_streaming_helper_of_the_official_client(client: openai.OpenAI) -> None:
+def test_the_streaming_helper_of_the_official_client(openai_client: openai.OpenAI) -> None:
     """`chat.completions.stream` puts the call together and parses its arguments; there was no text."""
-    with client.chat.completions.stream(
+    with openai_client.chat.completions.stream(
         model=MODEL, messages=[{"role": "user", "content": QUESTION}], tools=[TOOL]
     ) as stream:
         kinds = [event.type for event in stream]
@@ -76,9 +59,9 @@ def test_the_streaming_helper_of_the_official_client(client: openai.OpenAI) -> N
     assert message.tool_calls[0].function.parsed_arguments == Weather(city="Recife")
 
 
-def test_the_parsing_helper_of_the_official_client(client: openai.OpenAI) -> None:
+def test_the_parsing_helper_of_the_official_client(openai_client: openai.OpenAI) -> None:
     """`chat.completions.parse`; that arguments are not held to the schema by the model is named."""
-    completion = client.chat.completions.parse(
+    completion = openai_client.chat.completions.parse(
         model=MODEL, messages=[{"role": "user", "content": QUESTION}], tools=[TOOL]
     )
     calls = completion.choices[0].message.tool_calls
@@ -202,9 +185,9 @@ def test_noise_of_other_servers_is_named_and_not_refused(server: RomServer) -> N
     assert response.json()["rom"]["ignored"] == named
 
 
-def test_a_stream_names_what_it_ignored(client: openai.OpenAI) -> None:
+def test_a_stream_names_what_it_ignored(openai_client: openai.OpenAI) -> None:
     """The header before the first byte what the request says, the last chunk what the model left out, too."""
-    raw = client.chat.completions.with_raw_response.create(
+    raw = openai_client.chat.completions.with_raw_response.create(
         model="anthropic.claude-haiku-5-5",
         messages=[{"role": "user", "content": "[[say=oi]]"}],
         stream=True,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 import requests
-from e2e.serving import BARE, RomServer, serving
+from e2e.serving import KEY, WITH_KEY, RomServer
 
 from local_bedrock import LocalBedrock
 
-KEY = "sk-client-0123456789"
+SERVER_SETTINGS = WITH_KEY | {"GUARDRAILS_ENABLED": True, "MAX_LOOPS_SOFT": 3, "MAX_LOOPS_HARD": 4}
 MODEL = "anthropic.claude-sonnet-4-5"
 WEATHER = {
     "type": "function",
@@ -25,21 +24,6 @@ WEATHER = {
 }
 CLOCK = {"type": "function", "function": {"name": "clock", "description": "The time.", "parameters": None}}
 CASE = "O número 0001234-08.2023.8.26.0100 é válido?"
-
-
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """A server with a key, the guardrails on, and a model that may not be forced beside the primary."""
-    settings = BARE | {"GUARDRAILS_ENABLED": "true", "MAX_LOOPS_SOFT": "3", "MAX_LOOPS_HARD": "4"}
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, API_KEYS=f"office={KEY}", **settings) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: RomServer) -> Iterator[openai.OpenAI]:
-    """The client as anybody would make it."""
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=KEY, max_retries=0) as made:
-        yield made
 
 
 def ask(client: openai.OpenAI, *messages: Any, **options: Any) -> Any:
@@ -55,10 +39,10 @@ def chat(server: RomServer, **body: Any) -> requests.Response:
     return requests.post(f"{server.url}/api/chat", json=body, headers=headers, timeout=30)
 
 
-def test_a_call_is_handed_out_and_its_result_is_answered(client: openai.OpenAI, bedrock: LocalBedrock) -> None:
+def test_a_call_is_handed_out_and_its_result_is_answered(openai_client: openai.OpenAI, bedrock: LocalBedrock) -> None:
     """The model asks, the client runs the tool, the model answers with what came of it; no tool of ours is offered."""
     question = '[[tool=weather]] [[input={"city": "Recife"}]] Que tempo faz?'
-    first = ask(client, question)
+    first = ask(openai_client, question)
     choice = first.choices[0]
     assert (choice.finish_reason, choice.message.content) == ("tool_calls", None)
     call = choice.message.tool_calls[0]
@@ -72,18 +56,18 @@ def test_a_call_is_handed_out_and_its_result_is_answered(client: openai.OpenAI, 
         "clock",
     ]
     result = {"role": "tool", "tool_call_id": call.id, "content": "29 graus"}
-    second = ask(client, question, choice.message, result)
+    second = ask(openai_client, question, choice.message, result)
     assert second.choices[0].finish_reason == "stop"
     assert "29 graus" in second.choices[0].message.content
     assert second.rom["tool_calls"] == []
 
 
-def test_a_streamed_call_is_put_together_by_the_client(client: openai.OpenAI) -> None:
+def test_a_streamed_call_is_put_together_by_the_client(openai_client: openai.OpenAI) -> None:
     """Chunks of tool calls by index, then the finish reason; parallel calls each have their own."""
     names: dict[int, str] = {}
     arguments: dict[int, str] = {}
     reasons = []
-    stream = ask(client, '[[parallel=2]] [[tool=weather]] [[input={"city": "$n"}]] e agora?', stream=True)
+    stream = ask(openai_client, '[[parallel=2]] [[tool=weather]] [[input={"city": "$n"}]] e agora?', stream=True)
     for chunk in stream:
         choice = chunk.choices[0]
         reasons.append(choice.finish_reason)
@@ -97,9 +81,9 @@ def test_a_streamed_call_is_put_together_by_the_client(client: openai.OpenAI) ->
     assert [reason for reason in reasons if reason] == ["tool_calls"]
 
 
-def test_one_call_at_a_time_if_the_client_wants_it_so(client: openai.OpenAI) -> None:
+def test_one_call_at_a_time_if_the_client_wants_it_so(openai_client: openai.OpenAI) -> None:
     """`parallel_tool_calls: false` hands out the first only."""
-    completion = ask(client, "[[parallel=3]] [[tool=clock]] e agora?", parallel_tool_calls=False)
+    completion = ask(openai_client, "[[parallel=3]] [[tool=clock]] e agora?", parallel_tool_calls=False)
     assert len(completion.choices[0].message.tool_calls) == 1
 
 
@@ -112,36 +96,36 @@ def test_one_call_at_a_time_if_the_client_wants_it_so(client: openai.OpenAI) -> 
     ],
 )
 def test_the_tool_choice_reaches_the_model(
-    client: openai.OpenAI, bedrock: LocalBedrock, choice: Any, sent: dict[str, Any]
+    openai_client: openai.OpenAI, bedrock: LocalBedrock, choice: Any, sent: dict[str, Any]
 ) -> None:
     """Each in Converse's words."""
-    ask(client, "[[tool=clock]] que horas?", tool_choice=choice)
+    ask(openai_client, "[[tool=clock]] que horas?", tool_choice=choice)
     assert bedrock.requests[-1].body["toolConfig"]["toolChoice"] == sent
 
 
-def test_no_tool_is_called_if_the_client_wants_none(client: openai.OpenAI) -> None:
+def test_no_tool_is_called_if_the_client_wants_none(openai_client: openai.OpenAI) -> None:
     """`tool_choice: none`: what the model asks for all the same is not handed out, and the turn ends."""
-    completion = ask(client, "[[tool=clock]] que horas?", tool_choice="none")
+    completion = ask(openai_client, "[[tool=clock]] que horas?", tool_choice="none")
     assert completion.choices[0].finish_reason == "stop"
     assert completion.choices[0].message.tool_calls is None
     assert completion.choices[0].message.content
 
 
-def test_a_cut_call_is_never_handed_out(client: openai.OpenAI) -> None:
+def test_a_cut_call_is_never_handed_out(openai_client: openai.OpenAI) -> None:
     """A call whose arguments end in the middle is no call: the answer was too long, and says so."""
-    completion = ask(client, "[[cut_tool_use]] [[tool=weather]] que tempo?")
+    completion = ask(openai_client, "[[cut_tool_use]] [[tool=weather]] que tempo?")
     assert completion.choices[0].message.tool_calls is None
     assert completion.choices[0].finish_reason == "length"
     with pytest.raises(openai.InternalServerError):
-        ask(client, "[[cut_tool_use]] [[stop=tool_use]] [[tool=weather]] que tempo?")
+        ask(openai_client, "[[cut_tool_use]] [[stop=tool_use]] [[tool=weather]] que tempo?")
 
 
-def test_client_rounds_count_for_the_guardrails(client: openai.OpenAI) -> None:
+def test_client_rounds_count_for_the_guardrails(openai_client: openai.OpenAI) -> None:
     """Each round is a request of its own; a loop that asks the same again and again ends with an answer."""
     messages: list[Any] = [{"role": "user", "content": "[[tools=9]] [[tool=clock]] que horas?"}]
     rounds = 0
     while rounds < 9:
-        completion = ask(client, *messages)
+        completion = ask(openai_client, *messages)
         message = completion.choices[0].message
         if completion.choices[0].finish_reason == "stop":
             break
@@ -153,19 +137,25 @@ def test_client_rounds_count_for_the_guardrails(client: openai.OpenAI) -> None:
     assert message.content
 
 
-def test_what_is_wrong_is_told_all_at_once(client: openai.OpenAI) -> None:
+def test_what_is_wrong_is_told_all_at_once(openai_client: openai.OpenAI) -> None:
     """Every problem of the request has its entry in `errors`."""
     with pytest.raises(openai.APIStatusError) as caught:
-        ask(client, "oi", n=2, logit_bias={"1": 5}, tools=[WEATHER, {"type": "function", "function": {"name": "a b"}}])
+        ask(
+            openai_client,
+            "oi",
+            n=2,
+            logit_bias={"1": 5},
+            tools=[WEATHER, {"type": "function", "function": {"name": "a b"}}],
+        )
     assert {one["name"] for one in caught.value.body["errors"]} == {"n", "logit_bias", "tools.1.function.name"}  # type: ignore[index]
     with pytest.raises(openai.APIStatusError) as caught:
-        ask(client, "oi", tools=[WEATHER, WEATHER], tool_choice={"type": "function", "function": {"name": "x"}})
+        ask(openai_client, "oi", tools=[WEATHER, WEATHER], tool_choice={"type": "function", "function": {"name": "x"}})
     assert {one["name"] for one in caught.value.body["errors"]} == {"tools.1.function.name", "tool_choice"}  # type: ignore[index]
 
 
-def test_what_changes_nothing_is_named(client: openai.OpenAI) -> None:
+def test_what_changes_nothing_is_named(openai_client: openai.OpenAI) -> None:
     """In the header and in the answer; it is not refused."""
-    raw = client.chat.completions.with_raw_response.create(
+    raw = openai_client.chat.completions.with_raw_response.create(
         model=MODEL,
         messages=[{"role": "user", "content": "oi", "name": "ana"}],
         seed=7,
@@ -184,10 +174,10 @@ def test_what_changes_nothing_is_named(client: openai.OpenAI) -> None:
     [("low", "low", None), ("minimal", "low", None), ("max", "max", None), ("none", None, {"type": "disabled"})],
 )
 def test_effort_reaches_a_model_that_takes_it(
-    client: openai.OpenAI, bedrock: LocalBedrock, effort: Any, sent: Any, thinking: Any
+    openai_client: openai.OpenAI, bedrock: LocalBedrock, effort: Any, sent: Any, thinking: Any
 ) -> None:
     """One that decides itself how much it thinks, and can be told not to."""
-    completion = client.chat.completions.create(
+    completion = openai_client.chat.completions.create(
         model="anthropic.claude-haiku-5-5", messages=[{"role": "user", "content": "oi"}], reasoning_effort=effort
     )
     assert "ignored" not in completion.rom  # type: ignore[attr-defined]
@@ -196,9 +186,9 @@ def test_effort_reaches_a_model_that_takes_it(
     assert (body.get("additionalModelRequestFields") or {}).get("thinking") == thinking
 
 
-def test_sampling_reaches_the_model(client: openai.OpenAI, bedrock: LocalBedrock) -> None:
+def test_sampling_reaches_the_model(openai_client: openai.OpenAI, bedrock: LocalBedrock) -> None:
     """`top_p` and `stop`, as one text or as several; blank stops cannot be sent, and are named."""
-    completion = client.chat.completions.create(
+    completion = openai_client.chat.completions.create(
         model=MODEL, messages=[{"role": "user", "content": "oi"}], top_p=0.5, stop=["FIM", "\n"]
     )
     inference = bedrock.requests[-1].body["inferenceConfig"]

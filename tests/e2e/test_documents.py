@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import anthropic
 import openai
 import pytest
 from documents_support import attached, docx, docx_of_a_gigabyte, image, pdf, xlsx
-from e2e.serving import BARE, RomServer, serving
+from e2e.serving import RomServer
 
 from local_bedrock import LocalBedrock
 
 PDF = pdf()
 MODEL = "anthropic.claude-sonnet-4-5"
-
-
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """One server; a failure of the model shows as it is."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **BARE) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

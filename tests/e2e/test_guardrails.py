@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,14 +11,8 @@ from e2e.serving import RomServer, serving
 from local_bedrock import LocalBedrock
 from rom_core.settings.texts import CLOSING_INSTRUCTION, CUT_SHORT
 
+SERVER_SETTINGS: dict[str, Any] = {}
 FOREVER = "[[tools=99]] [[tool=numero_processo]]"
-
-
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """One server for all tests."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url) as running:
-        yield running
 
 
 def test_a_loop_without_end_is_stopped_at_the_hard_limit(server: RomServer, bedrock: LocalBedrock) -> None:

@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import anthropic
 import pytest
 import requests
-from e2e.serving import BARE, RomServer, Stream, serving
+from e2e.serving import KEY, WITH_KEY, RomServer, Stream, serving
 
 from local_bedrock import LocalBedrock
 from rom_core.settings import texts
 
-KEY = "sk-client-0123456789"
+SERVER_SETTINGS = WITH_KEY
 MODEL = "anthropic.claude-sonnet-4-5"
 QUESTION = "O número 0001234-08.2023.8.26.0100 é válido?"
-
-
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """A server with a key; a failure of the model shows as it is."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, API_KEYS=f"office={KEY}", **BARE) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: RomServer) -> Iterator[anthropic.Anthropic]:
-    """The client as anybody would make it."""
-    with anthropic.Anthropic(base_url=server.url, api_key=KEY) as made:
-        yield made
 
 
 def ask(client: anthropic.Anthropic, content: Any, **options: Any) -> Any:
@@ -48,9 +33,9 @@ def post(server: RomServer, body: dict[str, Any], **headers: str) -> requests.Re
 BODY: dict[str, Any] = {"model": MODEL, "max_tokens": 100, "messages": [{"role": "user", "content": "oi"}]}
 
 
-def test_an_answer_with_our_tools_inside(client: anthropic.Anthropic) -> None:
+def test_an_answer_with_our_tools_inside(anthropic_client: anthropic.Anthropic) -> None:
     """The tool runs on the server; the client sees one finished message, what it cost and which model gave it."""
-    message = ask(client, QUESTION)
+    message = ask(anthropic_client, QUESTION)
     assert [block.type for block in message.content] == ["text"]
     assert "TJSP" in message.content[0].text
     assert (message.type, message.role, message.model) == ("message", "assistant", MODEL)
@@ -62,10 +47,10 @@ def test_an_answer_with_our_tools_inside(client: anthropic.Anthropic) -> None:
     assert message._request_id == message.rom["request_id"]
 
 
-def test_a_stream_of_the_official_client_is_the_same_message(client: anthropic.Anthropic) -> None:
+def test_a_stream_of_the_official_client_is_the_same_message(anthropic_client: anthropic.Anthropic) -> None:
     """Its helper puts the events together to what the answer in one piece is, usage included."""
-    whole = ask(client, QUESTION)
-    with client.messages.stream(
+    whole = ask(anthropic_client, QUESTION)
+    with anthropic_client.messages.stream(
         model=MODEL, max_tokens=500, messages=[{"role": "user", "content": QUESTION}]
     ) as stream:
         text = "".join(stream.text_stream)
@@ -104,10 +89,10 @@ def test_the_order_of_the_events(server: RomServer) -> None:
     assert data[-1] == {"type": "message_stop"}
 
 
-def test_a_failure_in_mid_stream_raises_in_the_client(client: anthropic.Anthropic) -> None:
+def test_a_failure_in_mid_stream_raises_in_the_client(anthropic_client: anthropic.Anthropic) -> None:
     """What came before it was delivered, and then `event: error` with the envelope of the API."""
     events: list[Any] = []
-    stream = ask(client, "[[fault=no_stop]] [[after=3]] [[length=20]] conte", stream=True)
+    stream = ask(anthropic_client, "[[fault=no_stop]] [[after=3]] [[length=20]] conte", stream=True)
     with pytest.raises(anthropic.APIStatusError) as caught:
         events.extend(stream)
     assert len([event for event in events if event.type == "content_block_delta"]) == 3
@@ -175,11 +160,11 @@ def test_statuses_and_types_are_those_of_the_api(
     assert (response.status_code, response.json()["error"]["type"]) == (status, kind)
 
 
-def test_the_conversation_goes_to_the_model(client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
+def test_the_conversation_goes_to_the_model(anthropic_client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
     """System texts are appended to ours, in both forms; the client's own last answer passes; blank blocks do not."""
-    first = ask(client, "primeira").content
+    first = ask(anthropic_client, "primeira").content
     ask(
-        client,
+        anthropic_client,
         "",
         system=[
             {"type": "text", "text": "Seja breve.", "cache_control": {"type": "ephemeral"}},
@@ -214,12 +199,14 @@ def test_refusals_for_want_of_room_are_529(bedrock: LocalBedrock) -> None:
     assert (other.status_code, other.json()["code"]) == (503, "queue_full")
 
 
-def test_tokens_are_counted_by_bedrock(client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
+def test_tokens_are_counted_by_bedrock(anthropic_client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
     """What the usage of the same question says, our system text and tools included; the model, not its profile."""
-    counted = client.messages.count_tokens(model=MODEL, messages=[{"role": "user", "content": "Quanto custa?"}])
+    counted = anthropic_client.messages.count_tokens(
+        model=MODEL, messages=[{"role": "user", "content": "Quanto custa?"}]
+    )
     asked = bedrock.requests[-1]
     assert (asked.operation, asked.model_id) == ("CountTokens", "anthropic.claude-sonnet-4-5-20250929-v1:0")
-    usage = ask(client, "Quanto custa?").usage
+    usage = ask(anthropic_client, "Quanto custa?").usage
     cached = usage.cache_creation_input_tokens + usage.cache_read_input_tokens
     assert counted.input_tokens == usage.input_tokens + cached
     assert counted.to_dict()["rom"] == {"estimated": False}
@@ -242,11 +229,11 @@ def test_an_estimate_says_that_it_is_one(bedrock: LocalBedrock) -> None:
         assert len(bedrock.requests) == before + 1
 
 
-def test_the_models_that_can_be_asked_for(client: anthropic.Anthropic) -> None:
+def test_the_models_that_can_be_asked_for(anthropic_client: anthropic.Anthropic) -> None:
     """The same list as OpenAI's client gets, with what this one looks for; an unknown one is a NotFoundError."""
-    listed = [model.id for model in client.models.list()]
+    listed = [model.id for model in anthropic_client.models.list()]
     assert listed[0] == MODEL
     assert listed[-1] == "default"
-    assert client.models.retrieve(MODEL).type == "model"
+    assert anthropic_client.models.retrieve(MODEL).type == "model"
     with pytest.raises(anthropic.NotFoundError):
-        client.models.retrieve("gone")
+        anthropic_client.models.retrieve("gone")

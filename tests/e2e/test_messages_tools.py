@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import anthropic
 import pytest
 import requests
-from e2e.serving import BARE, RomServer, serving
+from e2e.serving import KEY, WITH_KEY, RomServer
 
 from local_bedrock import LocalBedrock
 from local_bedrock.behaviour import tool_use
 
-KEY = "sk-client-0123456789"
+SERVER_SETTINGS = WITH_KEY
 MODEL = "anthropic.claude-sonnet-4-5"
 NEWEST = "anthropic.claude-sonnet-5-5"
 WEATHER: Any = {
@@ -26,29 +25,15 @@ LOOK: Any = {"name": "look", "input_schema": {"type": "object"}, "cache_control"
 QUESTION: Any = {"role": "user", "content": '[[tools=1]] [[tool=weather]] [[input={"town": "Santos"}]] Como está?'}
 
 
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """A server with a key; a failure of the model shows as it is."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, API_KEYS=f"office={KEY}", **BARE) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: RomServer) -> Iterator[anthropic.Anthropic]:
-    """The client as anybody would make it."""
-    with anthropic.Anthropic(base_url=server.url, api_key=KEY) as made:
-        yield made
-
-
 def ask(client: anthropic.Anthropic, *messages: Any, **options: Any) -> Any:
     """One request with both tools."""
     given: dict[str, Any] = {"model": MODEL, "max_tokens": 2000, "messages": messages, "tools": [WEATHER, LOOK]}
     return client.messages.create(**(given | options))
 
 
-def test_the_loop_of_a_client(client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
+def test_the_loop_of_a_client(anthropic_client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
     """The call is handed out with stop_reason tool_use; with its result the model answers."""
-    asked = ask(client, QUESTION)
+    asked = ask(anthropic_client, QUESTION)
     assert asked.stop_reason == "tool_use"
     call = asked.content[-1]
     assert (call.type, call.name, call.input) == ("tool_use", "weather", {"town": "Santos"})
@@ -56,7 +41,10 @@ def test_the_loop_of_a_client(client: anthropic.Anthropic, bedrock: LocalBedrock
     assert [tool["toolSpec"]["name"] for tool in offered if "toolSpec" in tool] == ["weather", "look"]
     result: Any = {"type": "tool_result", "tool_use_id": call.id, "content": [{"type": "text", "text": "25 graus"}]}
     answer = ask(
-        client, QUESTION, {"role": "assistant", "content": asked.content}, {"role": "user", "content": [result]}
+        anthropic_client,
+        QUESTION,
+        {"role": "assistant", "content": asked.content},
+        {"role": "user", "content": [result]},
     )
     assert answer.stop_reason == "end_turn"
     blocks = bedrock.requests[-1].body["messages"][-1]["content"]
@@ -64,10 +52,10 @@ def test_the_loop_of_a_client(client: anthropic.Anthropic, bedrock: LocalBedrock
     assert asked.usage.output_tokens > 0
 
 
-def test_a_stream_hands_out_whole_calls(client: anthropic.Anthropic) -> None:
+def test_a_stream_hands_out_whole_calls(anthropic_client: anthropic.Anthropic) -> None:
     """Parallel calls are blocks of their own, their input comes as JSON, and the helper puts them together."""
     question: Any = {"role": "user", "content": f"[[parallel=2]] {QUESTION['content']}"}
-    with client.messages.stream(model=MODEL, max_tokens=500, messages=[question], tools=[WEATHER]) as stream:
+    with anthropic_client.messages.stream(model=MODEL, max_tokens=500, messages=[question], tools=[WEATHER]) as stream:
         events = list(stream)
         message = stream.get_final_message()
     calls = [block for block in message.content if block.type == "tool_use"]
@@ -87,30 +75,30 @@ def test_a_stream_hands_out_whole_calls(client: anthropic.Anthropic) -> None:
     ],
 )
 def test_the_choice_of_tools(
-    client: anthropic.Anthropic, bedrock: LocalBedrock, choice: dict[str, str], sent: dict[str, Any]
+    anthropic_client: anthropic.Anthropic, bedrock: LocalBedrock, choice: dict[str, str], sent: dict[str, Any]
 ) -> None:
     """It goes to the model in Converse's words."""
-    ask(client, {"role": "user", "content": "oi"}, tool_choice=choice)
+    ask(anthropic_client, {"role": "user", "content": "oi"}, tool_choice=choice)
     body = bedrock.requests[-1].body
     assert body["toolConfig"].get("toolChoice", {"auto": {}}) == sent
 
 
-def test_none_and_one_at_a_time(client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
+def test_none_and_one_at_a_time(anthropic_client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
     """With `none` no call is handed out; without parallel use only the first of several."""
     question: Any = {"role": "user", "content": f"[[parallel=3]] {QUESTION['content']}"}
-    one = ask(client, question, tool_choice={"type": "auto", "disable_parallel_tool_use": True})
+    one = ask(anthropic_client, question, tool_choice={"type": "auto", "disable_parallel_tool_use": True})
     assert len([block for block in one.content if block.type == "tool_use"]) == 1
-    none = ask(client, {"role": "user", "content": "oi"}, tool_choice={"type": "none"})
+    none = ask(anthropic_client, {"role": "user", "content": "oi"}, tool_choice={"type": "none"})
     assert [block.type for block in none.content] == ["text"]
 
 
-def test_a_failed_call_and_one_without_content(client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
+def test_a_failed_call_and_one_without_content(anthropic_client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
     """is_error goes on as the status; a result that says nothing is one all the same."""
     call: Any = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
     result: Any = {"type": "tool_result", "tool_use_id": "toolu_1", "is_error": True}
     said: Any = {"type": "text", "text": "e agora?"}
     answer = ask(
-        client,
+        anthropic_client,
         {"role": "user", "content": "oi"},
         {"role": "assistant", "content": [call]},
         {"role": "user", "content": [result, said]},
@@ -120,10 +108,10 @@ def test_a_failed_call_and_one_without_content(client: anthropic.Anthropic, bedr
     assert blocks[0]["toolResult"]["status"] == "error"
 
 
-def test_a_cut_call_is_never_handed_out(client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
+def test_a_cut_call_is_never_handed_out(anthropic_client: anthropic.Anthropic, bedrock: LocalBedrock) -> None:
     """What was cut by max_tokens is no call; the answer says why it ended."""
     bedrock.script(tool_use("weather", {"town": "Santos"}, cut=True))
-    answer = ask(client, {"role": "user", "content": "oi"})
+    answer = ask(anthropic_client, {"role": "user", "content": "oi"})
     assert answer.stop_reason == "max_tokens"
     assert "tool_use" not in [block.type for block in answer.content]
 
@@ -193,16 +181,18 @@ def test_what_would_change_the_meaning_is_refused_by_name(
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_signed_thinking_goes_back_as_it_came(client: anthropic.Anthropic, bedrock: LocalBedrock, stream: bool) -> None:
+def test_signed_thinking_goes_back_as_it_came(
+    anthropic_client: anthropic.Anthropic, bedrock: LocalBedrock, stream: bool
+) -> None:
     """Asked for, it is shown with its signature, and sent back with the result of the tool it stands before."""
     question: Any = {"role": "user", "content": f"[[reasoning]] {QUESTION['content']}"}
     options: Any = {"model": NEWEST, "thinking": {"type": "adaptive", "display": "summarized"}}
     if stream:
         given: Any = {"max_tokens": 2000, "messages": [question], "tools": [WEATHER, LOOK], **options}
-        with client.messages.stream(**given) as events:
+        with anthropic_client.messages.stream(**given) as events:
             asked: Any = events.get_final_message()
     else:
-        asked = ask(client, question, **options)
+        asked = ask(anthropic_client, question, **options)
     thought = asked.content[0]
     assert thought.type == "thinking"
     assert thought.signature
@@ -210,15 +200,21 @@ def test_signed_thinking_goes_back_as_it_came(client: anthropic.Anthropic, bedro
     assert signed.body["additionalModelRequestFields"]["thinking"]["type"] == "adaptive"
     result: Any = {"type": "tool_result", "tool_use_id": asked.content[-1].id, "content": "25 graus"}
     said = [block.to_dict() for block in asked.content]
-    ask(client, question, {"role": "assistant", "content": said}, {"role": "user", "content": [result]}, **options)
+    ask(
+        anthropic_client,
+        question,
+        {"role": "assistant", "content": said},
+        {"role": "user", "content": [result]},
+        **options,
+    )
     back = bedrock.requests[-1].body["messages"][1]["content"][0]["reasoningContent"]["reasoningText"]
     assert (back["text"], back["signature"]) == (thought.thinking, thought.signature)
 
 
-def test_thinking_that_nobody_asked_for_is_not_shown(server: RomServer, client: anthropic.Anthropic) -> None:
+def test_thinking_that_nobody_asked_for_is_not_shown(server: RomServer, anthropic_client: anthropic.Anthropic) -> None:
     """The stream says that the model is at work, by pings, and shows no block of it."""
     question: Any = {"role": "user", "content": "[[reasoning]] oi"}
-    answer = ask(client, question, model=NEWEST)
+    answer = ask(anthropic_client, question, model=NEWEST)
     assert [block.type for block in answer.content] == ["text"]
     body = {"model": NEWEST, "max_tokens": 100, "messages": [question], "stream": True}
     raw = requests.post(f"{server.url}/v1/messages", json=body, headers={"x-api-key": KEY}, timeout=10).text
@@ -228,11 +224,13 @@ def test_thinking_that_nobody_asked_for_is_not_shown(server: RomServer, client: 
 
 
 @pytest.mark.parametrize("model", [MODEL, NEWEST])
-def test_an_answer_that_satisfies_a_schema(client: anthropic.Anthropic, bedrock: LocalBedrock, model: str) -> None:
+def test_an_answer_that_satisfies_a_schema(
+    anthropic_client: anthropic.Anthropic, bedrock: LocalBedrock, model: str
+) -> None:
     """output_config.format, as the official client has it: the text is JSON of that form."""
     schema = {"type": "object", "properties": {"town": {"type": "string"}}, "required": ["town"]}
     asked: Any = {"format": {"type": "json_schema", "schema": schema}, "effort": "low"}
-    answer = ask(client, {"role": "user", "content": "Onde?"}, model=model, tools=[], output_config=asked)
+    answer = ask(anthropic_client, {"role": "user", "content": "Onde?"}, model=model, tools=[], output_config=asked)
     assert isinstance(json.loads(answer.content[0].text)["town"], str)
     assert answer.stop_reason == "end_turn"
     sent = bedrock.requests[-1].body.get("outputConfig", {})

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 import requests
-from e2e.serving import BARE, RomServer, serving
+from e2e.serving import KEY, WITH_KEY, RomServer
 
 from local_bedrock import LocalBedrock
 from local_bedrock.behaviour import Behaviour, fault
 from rom_core.settings import texts
 
-KEY = "sk-client-0123456789"
+SERVER_SETTINGS = WITH_KEY
 MODEL = "anthropic.claude-sonnet-4-5"
 LONG = "context_length_exceeded"
 QUESTION = "O número 0001234-08.2023.8.26.0100 é válido?"
-
-
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """A server with a key; a failure of the model shows as it is."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, API_KEYS=f"office={KEY}", **BARE) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: RomServer) -> Iterator[openai.OpenAI]:
-    """The client as anybody would make it."""
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=KEY) as made:
-        yield made
 
 
 def ask(client: openai.OpenAI, content: Any, **options: Any) -> Any:
@@ -45,9 +30,9 @@ def told(error: openai.APIError) -> str:
     return str(error.body["user_message"])
 
 
-def test_an_answer_with_our_tools_inside(client: openai.OpenAI) -> None:
+def test_an_answer_with_our_tools_inside(openai_client: openai.OpenAI) -> None:
     """The tool runs on the server; the client sees one finished answer, what it cost and which model gave it."""
-    completion = ask(client, QUESTION)
+    completion = ask(openai_client, QUESTION)
     choice = completion.choices[0]
     assert "TJSP" in choice.message.content
     assert (choice.finish_reason, choice.message.role, completion.model) == ("stop", "assistant", MODEL)
@@ -59,10 +44,10 @@ def test_an_answer_with_our_tools_inside(client: openai.OpenAI) -> None:
     assert completion.rom["stand_in"] is True, "the bundled stand-in answered, and says so"
 
 
-def test_a_streamed_answer_is_the_same_one_and_says_its_usage(client: openai.OpenAI) -> None:
+def test_a_streamed_answer_is_the_same_one_and_says_its_usage(openai_client: openai.OpenAI) -> None:
     """Chunks of text, one with the finish reason, one with the usage and no choices; the rest have usage null."""
-    whole = ask(client, QUESTION)
-    chunks = list(ask(client, QUESTION, stream=True, stream_options={"include_usage": True}))
+    whole = ask(openai_client, QUESTION)
+    chunks = list(ask(openai_client, QUESTION, stream=True, stream_options={"include_usage": True}))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert text == whole.choices[0].message.content
     assert len(chunks) > 5
@@ -85,10 +70,10 @@ def test_a_stream_ends_with_done_and_without_usage_nobody_asked_for(server: RomS
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
 
 
-def test_a_failure_in_mid_stream_raises_in_the_client(client: openai.OpenAI) -> None:
+def test_a_failure_in_mid_stream_raises_in_the_client(openai_client: openai.OpenAI) -> None:
     """What came before it was delivered, and then an error: a cut answer never reads as a whole one."""
     pieces: list[str] = []
-    stream = ask(client, "[[fault=no_stop]] [[after=3]] [[length=20]] conte", stream=True)
+    stream = ask(openai_client, "[[fault=no_stop]] [[after=3]] [[length=20]] conte", stream=True)
     with pytest.raises(openai.APIError) as caught:
         pieces.extend(chunk.choices[0].delta.content for chunk in stream)
     assert len([piece for piece in pieces if piece]) == 3
@@ -96,12 +81,14 @@ def test_a_failure_in_mid_stream_raises_in_the_client(client: openai.OpenAI) -> 
     assert told(caught.value) == texts.ERRORS["upstream_unavailable"]
 
 
-def test_the_client_does_not_repeat_what_we_say_not_to_repeat(client: openai.OpenAI, bedrock: LocalBedrock) -> None:
+def test_the_client_does_not_repeat_what_we_say_not_to_repeat(
+    openai_client: openai.OpenAI, bedrock: LocalBedrock
+) -> None:
     """x-should-retry: false is obeyed: one request of the client, one on the wire."""
     before = len(bedrock.requests)
     bedrock.script(fault(429, message="Too many tokens per day, please wait before trying again."))
     with pytest.raises(openai.RateLimitError) as caught:
-        ask(client, "conte")
+        ask(openai_client, "conte")
     assert (caught.value.status_code, caught.value.code) == (429, "upstream_throttled")
     assert told(caught.value) == texts.ERRORS["upstream_throttled"]
     assert len(bedrock.requests) == before + 1
@@ -119,7 +106,7 @@ def test_the_client_does_not_repeat_what_we_say_not_to_repeat(client: openai.Ope
     ],
 )
 def test_a_refusal_of_bedrock_is_told_by_its_kind(
-    client: openai.OpenAI,
+    openai_client: openai.OpenAI,
     bedrock: LocalBedrock,
     ordered: Behaviour,
     raised: type[openai.APIStatusError],
@@ -129,16 +116,16 @@ def test_a_refusal_of_bedrock_is_told_by_its_kind(
     """As the API that is imitated would answer it, with Bedrock's reason and nothing of what that quotes."""
     bedrock.script(ordered)
     with pytest.raises(raised) as caught:
-        ask(client, "conte")
+        ask(openai_client, "conte")
     assert caught.value.code == code
     assert reason.strip("'") in caught.value.message
     assert "segredo" not in caught.value.message
 
 
-def test_the_conversation_goes_to_the_model(client: openai.OpenAI, bedrock: LocalBedrock) -> None:
+def test_the_conversation_goes_to_the_model(openai_client: openai.OpenAI, bedrock: LocalBedrock) -> None:
     """System and developer texts are appended to ours; text parts, options and the client's own last answer pass."""
-    first = ask(client, "primeira").choices[0].message
-    client.chat.completions.create(
+    first = ask(openai_client, "primeira").choices[0].message
+    openai_client.chat.completions.create(
         model="default",
         messages=[
             {"role": "system", "content": "Seja breve."},
@@ -185,23 +172,23 @@ def said(*contents: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize("message", EMPTY, ids=str)
 def test_a_message_without_text_is_passed_over(
-    client: openai.OpenAI, bedrock: LocalBedrock, message: dict[str, Any]
+    openai_client: openai.OpenAI, bedrock: LocalBedrock, message: dict[str, Any]
 ) -> None:
     """What a client kept of an answer without text does not end the conversation: the model sees the rest of it."""
     before, after = {"role": "user", "content": "primeira"}, {"role": "user", "content": "segunda"}
     messages: Any = [message, before, message, after] + [message] * (message["role"] != "user")
-    answer = client.chat.completions.create(model=MODEL, messages=messages)
+    answer = openai_client.chat.completions.create(model=MODEL, messages=messages)
     body = bedrock.requests[-1].body
     assert said(*(m["content"] for m in body["messages"])) == ["primeira", "segunda"]
     assert len(said(body["system"])) == 1
     messages += [answer.choices[0].message, after]
-    assert client.chat.completions.create(model=MODEL, messages=messages).choices[0].message.content
+    assert openai_client.chat.completions.create(model=MODEL, messages=messages).choices[0].message.content
 
 
-def test_parts_without_text_are_passed_over(client: openai.OpenAI, bedrock: LocalBedrock) -> None:
+def test_parts_without_text_are_passed_over(openai_client: openai.OpenAI, bedrock: LocalBedrock) -> None:
     """Of the last message too, as long as it says something; an assistant that refused has said its refusal."""
     parts = [{"type": "text", "text": text} for text in ("", "segunda", " ")]
-    client.chat.completions.create(
+    openai_client.chat.completions.create(
         model=MODEL,
         messages=[
             {"role": "user", "content": "primeira"},
@@ -248,12 +235,12 @@ CALL = {"id": "call-1", "type": "function", "function": {"name": "look", "argume
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(
-    client: openai.OpenAI, options: dict[str, Any], param: str, reason: str
+    openai_client: openai.OpenAI, options: dict[str, Any], param: str, reason: str
 ) -> None:
     """400 (a model that is not known: 404) with the field in `param` and the reason in the message."""
     given = {"model": MODEL, "messages": [{"role": "user", "content": "oi"}]} | options
     with pytest.raises(openai.NotFoundError if param == "model" else openai.BadRequestError) as caught:
-        client.chat.completions.create(**given)
+        openai_client.chat.completions.create(**given)
     assert caught.value.param is not None
     assert caught.value.param.startswith(param)
     assert reason in caught.value.message
@@ -268,18 +255,18 @@ def test_the_key_is_asked_for_as_everywhere(server: RomServer) -> None:
             stranger.models.list()
 
 
-def test_the_models_that_can_be_asked_for(client: openai.OpenAI) -> None:
+def test_the_models_that_can_be_asked_for(openai_client: openai.OpenAI) -> None:
     """The aliases that are served, each also by itself; an unknown one is a NotFoundError."""
-    listed = [model.id for model in client.models.list()]
+    listed = [model.id for model in openai_client.models.list()]
     newer = [f"anthropic.claude-{name}" for name in ("sonnet-4-6", "sonnet-5-5", "haiku-5-5", "opus-5-5")]
     assert listed == [MODEL, "anthropic.claude-haiku-4-5", *newer, "default"]
-    assert client.models.retrieve(MODEL).owned_by == "anthropic"
+    assert openai_client.models.retrieve(MODEL).owned_by == "anthropic"
     with pytest.raises(openai.NotFoundError):
-        client.models.retrieve("gpt-6")
+        openai_client.models.retrieve("gpt-6")
     with pytest.raises(openai.NotFoundError, match=r"nothing is served under /v1/responses; use POST /v1/chat/comp"):
-        client.responses.create(model=MODEL, input="oi")
+        openai_client.responses.create(model=MODEL, input="oi")
 
 
-def test_a_reply_cut_by_its_length_says_so(client: openai.OpenAI) -> None:
+def test_a_reply_cut_by_its_length_says_so(openai_client: openai.OpenAI) -> None:
     """finish_reason is `length` when max_tokens ended the answer."""
-    assert ask(client, "[[stop=max_tokens]] conte").choices[0].finish_reason == "length"
+    assert ask(openai_client, "[[stop=max_tokens]] conte").choices[0].finish_reason == "length"

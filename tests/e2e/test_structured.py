@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pydantic
 import pytest
 import requests
-from e2e.serving import BARE, RomServer, Stream, serving
+from e2e.serving import BARE, RomServer, Stream
 
 from local_bedrock import LocalBedrock, fault, reply
 
+SERVER_SETTINGS = BARE | {"LEGAL_TOOLS_ENABLED": False, "SSE_HEARTBEAT_SECONDS": 0.2}
 SONNET = "anthropic.claude-sonnet-4-5"
 MODELS = {
     SONNET: "native",
@@ -39,39 +39,23 @@ class Prazo(pydantic.BaseModel):
     dias: int
 
 
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """A server without tools of its own; a failure of the model shows as it is."""
-    with serving(
-        BEDROCK_ENDPOINT_URL=bedrock.url, LEGAL_TOOLS_ENABLED="false", SSE_HEARTBEAT_SECONDS=0.2, **BARE
-    ) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def client(server: RomServer) -> Iterator[openai.OpenAI]:
-    """The official client."""
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as made:
-        yield made
-
-
 def said(text: str = QUESTION) -> Any:
     """The messages of a question."""
     return [{"role": "user", "content": text}]
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_official_client_parses_the_answer(client: openai.OpenAI, model: str) -> None:
+def test_the_official_client_parses_the_answer(openai_client: openai.OpenAI, model: str) -> None:
     """Into its own class, and is told how the model was asked."""
-    completion: Any = client.chat.completions.parse(model=model, messages=said(), response_format=Prazo)
+    completion: Any = openai_client.chat.completions.parse(model=model, messages=said(), response_format=Prazo)
     assert completion.choices[0].message.parsed == Prazo(ato="contestação", dias=15)
     assert completion.choices[0].finish_reason == "stop"
     assert completion.rom["structured"] == MODELS[model]
 
 
-def test_the_official_client_parses_a_stream(client: openai.OpenAI) -> None:
+def test_the_official_client_parses_a_stream(openai_client: openai.OpenAI) -> None:
     """The whole answer comes in one piece, once it is valid."""
-    with client.chat.completions.stream(model=SONNET, messages=said(), response_format=Prazo) as stream:
+    with openai_client.chat.completions.stream(model=SONNET, messages=said(), response_format=Prazo) as stream:
         pieces = [event.delta for event in stream if event.type == "content.delta"]
         assert stream.get_final_completion().choices[0].message.parsed == Prazo(ato="contestação", dias=15)
     assert [piece for piece in pieces if piece] == ['{"ato": "contestação", "dias": 15}']
@@ -87,12 +71,14 @@ def test_what_the_model_does_not_take_as_a_schema_is_asked_for_otherwise(
     assert (answer["reply"], answer["structured"]) == ('{"a": 1}', way)
 
 
-def test_any_object_will_do(server: RomServer, client: openai.OpenAI) -> None:
+def test_any_object_will_do(server: RomServer, openai_client: openai.OpenAI) -> None:
     """json_object on both routes."""
     answer = server.chat(QUESTION, response_format={"type": "json_object"}).json()
     assert isinstance(json.loads(answer["reply"]), dict)
     assert answer["structured"] == "instruction"
-    completion = client.chat.completions.create(model=SONNET, messages=said(), response_format={"type": "json_object"})
+    completion = openai_client.chat.completions.create(
+        model=SONNET, messages=said(), response_format={"type": "json_object"}
+    )
     assert isinstance(json.loads(completion.choices[0].message.content or ""), dict)
 
 
@@ -101,7 +87,9 @@ def test_text_is_text(server: RomServer) -> None:
     assert "structured" not in server.chat(QUESTION, response_format={"type": "text"}).json()
 
 
-def test_what_never_becomes_valid_is_502(server: RomServer, client: openai.OpenAI, bedrock: LocalBedrock) -> None:
+def test_what_never_becomes_valid_is_502(
+    server: RomServer, openai_client: openai.OpenAI, bedrock: LocalBedrock
+) -> None:
     """On both routes, after two requests, and no client is told to repeat it."""
     before = len(bedrock.requests)
     answer = server.chat('[[say={"dias": 0}]] Prazo?', response_format=FORMAT)
@@ -109,7 +97,7 @@ def test_what_never_becomes_valid_is_502(server: RomServer, client: openai.OpenA
     assert answer.headers["x-should-retry"] == "false"
     assert len(bedrock.requests) == before + 2
     with pytest.raises(openai.InternalServerError) as caught:
-        client.chat.completions.create(
+        openai_client.chat.completions.create(
             model=SONNET, messages=said('[[say={"dias": 0}]] Prazo?'), response_format=FORMAT
         )
     assert caught.value.code == "invalid_output"

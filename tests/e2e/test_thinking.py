@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
-from e2e.serving import BARE, RomServer, Stream, serving
+from e2e.serving import RomServer, Stream
 
 from local_bedrock import LocalBedrock
 
 QUESTION = "O número 0001234-08.2023.8.26.0100 é válido?"
 ALWAYS = "anthropic.claude-sonnet-5-5"
 NEWEST = [ALWAYS, "anthropic.claude-haiku-5-5", "anthropic.claude-opus-5-5"]
-
-
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """A server; a failure of the model shows as it is."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **BARE) as running:
-        yield running
 
 
 def reasoning_of(message: dict[str, Any]) -> list[dict[str, Any]]:

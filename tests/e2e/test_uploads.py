@@ -5,23 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from documents_support import pdf
-from e2e.serving import BARE, RomServer, serving
+from e2e.serving import RomServer
 
 from local_bedrock import LocalBedrock
-
-
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """One server; a failure of the model shows as it is."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **BARE) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)
