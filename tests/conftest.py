@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 import structlog
+from workers import dealt, number_of_workers
 
 if TYPE_CHECKING:
     from bench.postgres import PostgresServer
@@ -29,6 +30,19 @@ structlog.configure(
     logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
     processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)],
 )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means."""
+    return number_of_workers()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The order of a run by several workers."""
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    if workers > 1:
+        items[:] = dealt(items, workers)
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,14 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the parts of the project that a plugin touches, as the current directory."""
     shutil.copytree(ROOT / "plugins", tmp_path / "plugins", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "tests").mkdir()
-    for name in ("setup.cfg", "settings.toml", "ruff.toml", "tests/support.py", "tests/conftest.py"):
+    for name in (
+        "setup.cfg",
+        "settings.toml",
+        "ruff.toml",
+        "tests/support.py",
+        "tests/workers.py",
+        "tests/conftest.py",
+    ):
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
