@@ -67,8 +67,8 @@ def call(url: str, body: dict[str, Any] | None = None) -> Any:
         return json.loads(error.read())
 
 
-def until(what: str, condition: Any, seconds: float = 40) -> Any:
-    """Ask until there is an answer."""
+def until(what: str, condition: Any, seconds: float = 120) -> Any:
+    """Ask until there is an answer; a busy machine is given its time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -88,6 +88,7 @@ def main() -> None:
         sys.exit(1)
     prometheus = str(Path(tools.stdout.strip(), "prometheus"))
     rom, prom = free_port(), free_port()
+    expected = FAILED / (OK + FAILED)
     environ = {"PATH": os.environ["PATH"], "ROM_ENV": "development", "PORT": str(rom), "RETRY_ENABLED": "false"}
     environ |= {"FALLBACK_ENABLED": "false", "CIRCUIT_BREAKER_ENABLED": "false"}
 
@@ -112,12 +113,13 @@ def main() -> None:
                 call(f"http://127.0.0.1:{rom}/api/chat", {"message": message})
             chat = 'route="/api/chat"'
             until("count", lambda: asked(f'sum(rom_requests_total{{{chat},status="ok"}}) == {OK}'))
-            errors = until("error rate", lambda: asked("rom:requests_errors:ratio_rate5m > 0"))
+            # A rule is evaluated once a second: for a while its figure is that of fewer requests.
+            share = f"rom:requests_errors:ratio_rate5m > {expected - 0.02} < {expected + 0.02}"
+            errors = until("error rate as it was", lambda: asked(share))
             p95 = until("p95", lambda: asked("rom:requests_duration_seconds:p95_15m > 0"))
             alert = until("alert", lambda: asked('ALERTS{alertname="RomErrorRate",alertstate="firing"}'))
-    expected = FAILED / (OK + FAILED)
     print(f"error rate {errors:.4f} (expected {expected:.4f}), p95 {p95:.3f} s, RomErrorRate firing: {alert == 1}")
-    if abs(errors - expected) > 0.02 or not 0 < p95 < 30:
+    if not 0 < p95 < 30:
         sys.exit("FAILED: Prometheus does not see what happened")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -204,6 +205,10 @@ def _environ() -> dict[str, str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """One that no connection is given by the system: while the server is stopped nobody else takes it by accident."""
+    for _ in range(1000):
+        port = random.randint(10_000, 32_000)  # noqa: S311 - no secret
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise NoPostgres("no port is free")

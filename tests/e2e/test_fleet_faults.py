@@ -30,7 +30,7 @@ def version(server: RomServer) -> int:
     return int(admin(server, "GET", "/admin/status").json()["version"])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_two_operators_at_once(postgres_url: str) -> None:
     """Two settings changed together, at two instances, 200 times: each change whole, in the history once, or a 412."""
     with fleet(postgres_url, postgres_url, postgres_url) as three:
@@ -76,7 +76,7 @@ def test_the_version_an_operator_has_seen(postgres_url: str) -> None:
         assert two.values("MAX_TOKENS") == [50, 50]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_database_is_stopped_for_a_minute() -> None:
     """Turns go on as before; changes are refused; a kill counts where it is heard, and in the end everywhere."""
     with PostgresServer(durable=True) as database, fleet(*[database.url()] * 3) as three:
@@ -137,7 +137,7 @@ def test_off_wins_over_what_was_written_meanwhile(postgres: PostgresServer, post
         assert until(lambda: two.values("MAX_TOKENS") == [88, 88])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_network_that_swallows_everything(postgres: PostgresServer, postgres_url: str) -> None:
     """Connections hang and break nowhere: whoever is behind it goes on, is named, leaves the list, and comes back."""
     with Proxy(postgres.port) as proxy:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 from documents_support import pdf
-from e2e.serving import RomServer
+from e2e.serving import BARE, RomServer, serving
 
 from local_bedrock import LocalBedrock
 

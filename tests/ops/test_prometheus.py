@@ -25,6 +25,7 @@ def used(text: str) -> set[str]:
     return {SUFFIX.sub("", name) for name in names}
 
 
+@pytest.mark.timeout(420)
 def test_each_rule_raises_what_it_should_and_nothing_else() -> None:
     """`promtool test rules`, through the script, which brings promtool: rules that nobody tested pass no test run."""
     done = subprocess.run(
@@ -34,6 +35,7 @@ def test_each_rule_raises_what_it_should_and_nothing_else() -> None:
     assert "SUCCESS" in done.stdout
 
 
+@pytest.mark.timeout(420)
 def test_a_real_prometheus_sees_what_a_real_server_did() -> None:
     """Scrapes it, and evaluates p95, error rate and an alert of ours."""
     command = [sys.executable, str(ROOT / "scripts/test_prometheus.py")]
