@@ -207,7 +207,7 @@ def _environ() -> dict[str, str]:
 def _free_port() -> int:
     """One that no connection is given by the system: while the server is stopped nobody else takes it by accident."""
     for _ in range(1000):
-        port = random.randint(10_000, 32_000)  # noqa: S311 - no secret
+        port = random.randint(10_000, 32_000)
         with socket.socket() as listener, suppress(OSError):
             listener.bind(("127.0.0.1", port))
             return port
