@@ -89,8 +89,9 @@ class Fallback:
                 with self._lock:
                     self._skipped[attempt.model.id] = turn.clock.monotonic() + turn.settings.FALLBACK_SKIP_SECONDS
             raise
-        with self._lock:
-            self._skipped.pop(attempt.model.id, None)
+        if attempt.answered_by == "wire":
+            with self._lock:
+                self._skipped.pop(attempt.model.id, None)
         return reply
 
     @hookimpl

@@ -7,9 +7,11 @@ plugin's own name.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
 
 from rom_core.answer_text import AnswerText, Passage
 from rom_core.concurrency.cancel import CancelToken, Deadline
@@ -18,7 +20,7 @@ from rom_core.request_names import request_name
 from rom_core.span import NOWHERE, Span
 from rom_core.turn_snapshot import Snapshot, Structured
 from rom_core.turn_speech import Sink, Speech
-from rom_core.turn_values import CachePlan, ChatRequest, Event, Message, TurnResult, Usage, as_object
+from rom_core.turn_values import CachePlan, ChatRequest, Event, Message, ModelReply, TurnResult, Usage, as_object
 
 if TYPE_CHECKING:
     from rom_core.settings import Model, Settings
@@ -196,6 +198,9 @@ class Attempt:
     them ("temperature"). `told_of_thinking`: the client knows that the model thinks. `cache_plan` is where its cache
     points stand and why, None while nobody decided. `passage` is its text on the way through the filters of plugins:
     `emitted` is what has come out, not what they hold back.
+
+    `on_wire`: its request was sent. `answered_by` is "wire" or "plugin" once it has its `reply`, "" before; `error` is
+    what failed, of one that a plugin answered afterwards too. `outgoing` is the request itself, for the core alone.
     """
 
     call: ModelCall
@@ -216,12 +221,26 @@ class Attempt:
     told_of_thinking: bool = False
     cache_plan: CachePlan | None = None
     passage: Passage | None = None
+    outgoing: dict[str, Any] | None = None
+    reply: ModelReply | None = None
+    answered_by: Literal["", "wire", "plugin"] = ""
+    _request: Mapping[str, Any] | None = None
     stash: dict[str, Any] = field(default_factory=dict)
 
     @property
     def turn(self) -> Turn:
         """The turn this attempt works for."""
         return self.call.turn
+
+    @property
+    def request(self) -> Mapping[str, Any]:
+        """A copy of the request as it goes on the wire, the arguments of `converse_stream`, for plugins to read.
+
+        Empty before `rom_model_send`.
+        """
+        if self._request is None and self.outgoing is not None:
+            self._request = MappingProxyType(copy.deepcopy(self.outgoing))
+        return MappingProxyType({}) if self._request is None else self._request
 
     def begin(self) -> None:
         """The model has begun to answer; who waits for a structured answer hears from now on that it comes."""

@@ -25,6 +25,7 @@ class Pipeline(Protocol):
     hook: Any
     amends_requests: bool
     filters_text: bool
+    wraps_sending: bool
 
     def emit(self, event: Event) -> None:
         """Tell every observer; one that raises is logged and counted."""

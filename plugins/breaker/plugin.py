@@ -125,7 +125,13 @@ class Breaker:
         except BaseException:
             circuit.released(permit)
             raise
-        self._emit(attempt, circuit.succeeded(permit))
+        if attempt.answered_by == "wire":
+            self._emit(attempt, circuit.succeeded(permit))
+        elif isinstance(attempt.error, ModelError) and failure_of(attempt.error).counts:
+            # A plugin answered in its place: the model failed all the same.
+            self._failed(permit, attempt)
+        else:
+            circuit.released(permit)
         return reply
 
     @hookimpl

@@ -34,6 +34,7 @@ from plugins.metrics.route import MetricsResource
 from plugins.metrics.state import RuntimeState
 from rom_core import __version__
 from rom_core.events import (
+    AttemptAnswered,
     AttemptFinished,
     Event,
     HealthChanged,
@@ -74,6 +75,7 @@ class Metrics:
             "iteration.finished": self._in_turn,
             "attempt.started": self._in_turn,
             "attempt.finished": self._attempt_finished,
+            "attempt.answered": self._attempt_answered,
             "tool.started": self._in_turn,
             "tool.finished": self._tool_finished,
             "retry.scheduled": self._retry_scheduled,
@@ -211,6 +213,10 @@ class Metrics:
             of_model.cost_uncached.inc(uncached_cost_usd(attempt.model, usage))
         elif usage_is_missing(event):
             figures.usage_unknown(model).inc()
+
+    def _attempt_answered(self, event: AttemptAnswered) -> None:
+        _account(event.attempt.turn).observe(event)
+        self.figures.answered(event.attempt.model.alias).inc()
 
     def _tool_finished(self, event: ToolFinished) -> None:
         call = event.tool_call

@@ -163,6 +163,9 @@ class MetricFamilies:
         self.attempts = self._counter(
             "rom_model_attempts_total", "Requests on the wire to a model, by outcome", ("model", "outcome")
         )
+        self.answered = self._counter(
+            "rom_model_answered_total", "Attempts that a plugin answered in the place of the wire", ("model",)
+        )
         self.attempt_seconds = self._histogram(
             "rom_model_attempt_seconds",
             "Seconds of a request on the wire, to its last event",
@@ -250,7 +253,8 @@ class MetricFamilies:
         self.durations.expect(product(turn_routes, STATUSES, COHORTS))
         self.attempts.expect(product(models, OUTCOMES))
         self.tokens.expect(product(models, DIRECTIONS))
-        for figure in (self.attempt_seconds, self.usage_unknown, self.cost, self.cost_uncached, self.circuit_state):
+        per_model = (self.attempt_seconds, self.usage_unknown, self.cost, self.cost_uncached, self.circuit_state)
+        for figure in (*per_model, self.answered):
             figure.expect((model,) for model in models)
         self.retries.expect(product(models, ("throttled", "server_error", "timeout", "connection", "truncated")))
         self.circuit_changes.expect(product(models, CIRCUIT_STATES))

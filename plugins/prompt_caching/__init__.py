@@ -84,4 +84,5 @@ class PromptCaching:
         finally:
             decided: Decided | None = attempt.stash.pop(_OWN, None)
             if decided is not None:
+                billed = billed and attempt.on_wire
                 self.planner.settle(decided, attempt.usage, attempt.turn.clock.monotonic(), billed=billed)

@@ -37,6 +37,7 @@ LEVELS: Mapping[str, int] = {
     "model_call.started": logging.DEBUG,
     "model_call.finished": logging.DEBUG,
     "attempt.started": logging.DEBUG,
+    "attempt.answered": logging.DEBUG,
     "tool.started": logging.DEBUG,
     "tool.finished": logging.DEBUG,
     "server.draining": logging.DEBUG,

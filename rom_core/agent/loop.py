@@ -14,7 +14,7 @@ from rom_core.conversation import claimed_by, written_by
 from rom_core.errors import RomError
 from rom_core.events import IterationFinished, IterationStarted, LoopStopped, ModelCallFinished, ModelCallStarted
 from rom_core.markers import hookimpl
-from rom_core.plugin.answers import answer_of, opinion_of
+from rom_core.plugin.answers import answer_of, opinion_of, reply_of
 from rom_core.structured import StructuredAnswer
 from rom_core.telemetry.ids import new_span_id
 from rom_core.tools import ToolResult
@@ -160,7 +160,12 @@ class ToolLoop:
         failure: RomError | None = None
         try:
             answer = turn.snapshot.pipeline.hook.rom_model_call(call=call)
-            reply = answer_of("rom_model_call", answer, ModelReply)
+            given = reply_of("rom_model_call", answer)
+            if not call.requests:
+                # A plugin answered, and however long it took.
+                call.check()
+                self._check_enabled()
+            reply = given
         except RomError as error:
             failure = error
             raise

@@ -8,7 +8,7 @@ tried again once text of the attempt has reached the client.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -25,9 +25,9 @@ from rom_core.conversation import (
     without_reasoning,
 )
 from rom_core.errors import ModelError, ModelRefused, RomError, WireSaturated
-from rom_core.events import AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
+from rom_core.events import AttemptAnswered, AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
 from rom_core.markers import hookimpl
-from rom_core.plugin.answers import answer_of, opinion_of
+from rom_core.plugin.answers import opinion_of, reply_of
 from rom_core.settings import Model
 from rom_core.structured import StructuredAnswer
 from rom_core.turn import Attempt, ModelCall, Turn
@@ -58,7 +58,7 @@ class LateTransport:
 
 
 class ModelCalls:
-    """The core's innermost `rom_model_call` and `rom_model_attempt`."""
+    """The core's innermost `rom_model_call`, `rom_model_attempt` and `rom_model_send`."""
 
     def __init__(self, transport: Transport, check_enabled: Callable[[], None]) -> None:
         """`check_enabled` raises BedrockDisabled while the kill switch is off, whatever the turn's snapshot says."""
@@ -78,7 +78,9 @@ class ModelCalls:
             attempt = Attempt(call, len(call.attempts) + 1, turn.settings.models[turn.model])
             call.attempts.append(attempt)
             try:
-                reply = answer_of("rom_model_attempt", hook.rom_model_attempt(attempt=attempt), ModelReply)
+                reply = reply_of("rom_model_attempt", hook.rom_model_attempt(attempt=attempt))
+                if attempt.answered_by != "wire":
+                    self._answered_in_place(attempt, reply)
             except ModelError as error:
                 attempt.error = error
                 error.emitted = attempt.emitted
@@ -97,7 +99,7 @@ class ModelCalls:
 
     @hookimpl(trylast=True)
     def rom_model_attempt(self, attempt: Attempt) -> ModelReply:
-        """Build the request for this attempt's model, send it, and tell the observers how it went."""
+        """Build the request for this attempt's model, and send it."""
         call, turn = attempt.call, attempt.turn
         call.check()
         self._check_enabled()
@@ -118,30 +120,64 @@ class ModelCalls:
             attempt.cache_plan = plan = opinion_of("rom_cache_points", plan, CachePlan)
             if plan is not None:
                 place_cache_points(request, static=plan.static, moving=plan.moving)
+        attempt.outgoing = request
+        if not turn.snapshot.pipeline.wraps_sending:
+            return self.rom_model_send(attempt)
+        return reply_of("rom_model_send", turn.snapshot.pipeline.hook.rom_model_send(attempt=attempt))
+
+    @hookimpl(trylast=True)
+    def rom_model_send(self, attempt: Attempt) -> ModelReply:
+        """Put the request on the wire, and tell the observers how it went."""
+        call, turn = attempt.call, attempt.turn
+        call.check()
+        self._check_enabled()
         call.requests += 1
         turn.model_requests += 1
         attempt.on_wire = True
         attempt.started_at = turn.clock.monotonic()
         turn.emit(AttemptStarted(attempt))
         try:
-            reply = self._transport.converse(attempt, request)
+            attempt.reply = self._transport.converse(attempt, attempt.outgoing or {})
         except ModelError as error:
             self._finished(attempt, error.outcome, error)
             raise
         except RomError as error:
             self._finished(attempt, "cancelled", error)
             raise
+        attempt.answered_by = "wire"
         self._finished(attempt, "ok", None)
-        return reply
+        return attempt.reply
 
     def _finished(self, attempt: Attempt, outcome: str, error: RomError | None) -> None:
         turn = attempt.turn
+        attempt.error = error
         attempt.finished_at = turn.clock.monotonic()
         if attempt.usage is not None:
             turn.usage += attempt.usage
         elif not isinstance(error, WireSaturated):
             turn.usage_unknown += 1
         turn.emit(AttemptFinished(attempt, outcome, error, attempt.finished_at - (attempt.started_at or 0.0)))
+
+    def _answered_in_place(self, attempt: Attempt, reply: ModelReply) -> None:
+        """Take what a plugin answered in the place of the wire, and show it to the client as if the model had said it.
+
+        Raises what ended the turn meanwhile, and the failure of the wire if text had reached the client before it.
+        """
+        if attempt.error is not None and attempt.emitted:
+            raise attempt.error
+        attempt.call.check()
+        self._check_enabled()
+        attempt.reply, attempt.answered_by = reply, "plugin"
+        if attempt.error is not None:
+            # What it said was held back, and never seen.
+            attempt.passage = attempt.first_delta_at = None
+        if attempt.first_delta_at is None:
+            for block in reply.content:
+                if "text" in block:
+                    attempt.text(block["text"])
+                for piece in _thought(block.get("reasoningContent", {})):
+                    attempt.thinking(piece)
+        attempt.turn.emit(AttemptAnswered(attempt))
 
     def _carry_out(self, call: ModelCall, error: ModelError, decision: TryAgain) -> bool:
         """Wait and switch as decided; False if the deadline would cut the wait short or the model is unknown."""
@@ -176,6 +212,14 @@ def capabilities(model: Model) -> ModelCapabilities:
         documents=model.documents,
         images=model.images,
     )
+
+
+def _thought(content: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A block of reasoning in the pieces in which it would have come."""
+    if "redactedContent" in content:
+        yield {"redactedContent": content["redactedContent"]}
+    text = content.get("reasoningText", {})
+    yield from ({name: text[name]} for name in ("text", "signature") if name in text)
 
 
 def _forget_thinking(turn: Turn, error: ModelRefused) -> bool:

@@ -47,7 +47,7 @@ class ConfigurationError(RomError):
 
 
 class PluginError(ConfigurationError):
-    """A plugin cannot be used: it does not import, or it breaks the contract of hookspecs.py."""
+    """A plugin cannot be used: it does not import, or it breaks the contract of hookspecs."""
 
     def __init__(self, plugin: str, reason: str) -> None:
         super().__init__(f"plugin {plugin!r}: {reason}")

@@ -25,6 +25,7 @@ from rom_core.events.process import (
     SettingsChanging,
 )
 from rom_core.events.turns import (
+    AttemptAnswered,
     AttemptFinished,
     AttemptStarted,
     FallbackExhausted,
@@ -49,6 +50,7 @@ from rom_core.turn_values import Event
 
 __all__ = [
     "AlertSent",
+    "AttemptAnswered",
     "AttemptFinished",
     "AttemptStarted",
     "CanaryAborted",

@@ -82,7 +82,8 @@ class AttemptFinished(Event):
     """A request on the wire came to an end.
 
     `outcome`: ok, throttled, server_error, timeout, connection, truncated, refused, cancelled. `attempt.usage` is None
-    where Bedrock did not report it.
+    where Bedrock did not report it; `attempt.request` is what was sent, `attempt.reply` what came of it, None if
+    nothing did.
     """
 
     name: ClassVar[str] = "attempt.finished"
@@ -90,6 +91,17 @@ class AttemptFinished(Event):
     outcome: str
     error: RomError | None
     duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptAnswered(Event):
+    """A plugin answered an attempt in the place of the wire: `attempt.reply`. No tokens, no cost, no request.
+
+    `attempt.on_wire` tells whether a request went out before and failed, as its own AttemptFinished says.
+    """
+
+    name: ClassVar[str] = "attempt.answered"
+    attempt: Attempt
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,10 +93,11 @@ def pages(root: Path) -> Mapping[str, str]:
 
 
 def _hooks_in_order() -> Iterator[str]:
-    """The titles of the sections and the names of the hooks, as they stand in hookspecs.py."""
-    for line in inspect.getsource(hookspecs).splitlines():
-        if match := _SECTION.match(line) or _HOOK.match(line):
-            yield match[1]
+    """The titles of the sections and the names of the hooks, as they stand in the files of hookspecs."""
+    for module in (hookspecs.process, hookspecs.turns):
+        for line in inspect.getsource(module).splitlines():
+            if match := _SECTION.match(line) or _HOOK.match(line):
+                yield match[1]
 
 
 def _hook(name: str, catalogue: Catalogue) -> Iterator[str]:

@@ -56,6 +56,7 @@ class Pipeline:
         self._deltas = self._each("rom_delta")
         self._text_filters = self._each("rom_text")
         self.filters_text = bool(self._text_filters)
+        self.wraps_sending = any(impl.plugin_name in self.plugins for impl in self.hook.rom_model_send.get_hookimpls())
         self.amends_requests = bool(self.hook.rom_model_request.get_hookimpls())
 
     def emit(self, event: Event, *, besides: Container[str] = ()) -> None:

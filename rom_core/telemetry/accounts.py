@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from rom_core.events import (
+    AttemptAnswered,
     AttemptFinished,
     AttemptStarted,
     Event,
@@ -110,13 +111,21 @@ class TurnAccount:
         if attempt.left_out:
             self.left_out += [name for name in attempt.left_out if name not in self.left_out]
         self.model_time += event.duration
-        if self.first_delta is None and attempt.first_delta_at is not None and (attempt.emitted or event.error is None):
-            self.first_delta = attempt.first_delta_at - attempt.turn.deadline.started
+        if attempt.emitted or event.error is None:
+            self._note_first_delta(attempt)
         if attempt.usage is not None:
             self.cost += cost_usd(attempt.model, attempt.usage)
             self.cost_uncached += uncached_cost_usd(attempt.model, attempt.usage)
         elif usage_is_missing(event):
             self.usage_unknown += 1
+
+    def _attempt_answered(self, event: AttemptAnswered) -> None:
+        self._stop_waiting(event.attempt.turn)
+        self._note_first_delta(event.attempt)
+
+    def _note_first_delta(self, attempt: Attempt) -> None:
+        if self.first_delta is None and attempt.first_delta_at is not None:
+            self.first_delta = attempt.first_delta_at - attempt.turn.deadline.started
 
     def _tool_started(self, event: ToolStarted) -> None:
         self._running.append(event.tool_call)
@@ -167,6 +176,7 @@ def _union(spans: list[tuple[float, float]]) -> float:
 
 _STEPS: dict[type[Event], Callable[[TurnAccount, Any], None]] = {
     AttemptStarted: TurnAccount._attempt_started,
+    AttemptAnswered: TurnAccount._attempt_answered,
     AttemptFinished: TurnAccount._attempt_finished,
     ToolStarted: TurnAccount._tool_started,
     ToolFinished: TurnAccount._tool_finished,

@@ -18,7 +18,7 @@ from rom_core.plugin.catalogue import Catalogue, Plugin, describe
 from rom_core.plugin.snapshot import build_snapshot
 from rom_core.settings import Setting
 
-AROUND = ("rom_turn", "rom_iteration", "rom_model_call", "rom_model_attempt", "rom_tool_call")
+AROUND = ("rom_turn", "rom_iteration", "rom_model_call", "rom_model_attempt", "rom_model_send", "rom_tool_call")
 
 
 class Layer:
@@ -52,6 +52,10 @@ class Layer:
         return (yield from self._around("attempt"))
 
     @hookimpl(wrapper=True)
+    def rom_model_send(self, attempt: Any) -> Any:
+        return (yield from self._around("send"))
+
+    @hookimpl(wrapper=True)
     def rom_tool_call(self, tool_call: Any) -> Any:
         return (yield from self._around("tool"))
 
@@ -72,7 +76,8 @@ def test_the_list_reads_from_outermost_to_innermost() -> None:
     def leave(hook: str) -> list[str]:
         return [f"{hook}<{name}" for name in reversed(nested)]
 
-    model = [*enter("call"), *enter("attempt"), *leave("attempt"), *leave("call")]
+    sent = [*enter("send"), *leave("send")]
+    model = [*enter("call"), *enter("attempt"), *sent, *leave("attempt"), *leave("call")]
     first = [*enter("iteration"), *model, *enter("tool"), *leave("tool"), *leave("iteration")]
     second = [*enter("iteration"), *model, *leave("iteration")]
     assert log == [*enter("turn"), *first, *second, *leave("turn")]
@@ -271,6 +276,7 @@ def test_lists_may_be_yielded() -> None:
         ("rom_iteration", says("ok"), "IterationResult"),
         ("rom_model_call", says("ok"), "ModelReply"),
         ("rom_model_attempt", says("ok"), "ModelReply"),
+        ("rom_model_send", says("ok"), "ModelReply"),
         ("rom_model_failed", failure(ModelThrottled, kind="ThrottlingException"), "TryAgain or None"),
         ("rom_tools_requested", asks(("search", {})), "StopLoop or None"),
     ],
@@ -415,6 +421,7 @@ EXPECTED_HOOKS: dict[str, tuple[str, ...]] = {
     "rom_model_attempt": ("attempt",),
     "rom_model_request": ("attempt", "request"),
     "rom_cache_points": ("attempt", "request"),
+    "rom_model_send": ("attempt",),
     "rom_text": ("turn",),
     "rom_delta": ("turn", "text"),
     "rom_model_failed": ("call", "attempt", "error"),

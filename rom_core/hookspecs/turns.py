@@ -1,22 +1,4 @@
-"""Every hook point of ROM Agent, in the order in which data meets them. Project name for pluggy: "rom".
-
-A plugin is an object with methods marked `@hookimpl`, named as here, that take any subset of the arguments, by name.
-They are plain functions: one that is `async`, or yields without being a wrapper, is refused. Four kinds of hook:
-
-* collect: every plugin is asked, each returns a list (or None); a plugin that raises stops the start.
-* call all: every plugin is called in the order of PLUGINS.
-* around: wrap the inner step with `@hookimpl(wrapper=True)`: code before `yield`, `result = yield`, code after,
-  `return result`. Raise before `yield` to refuse: the inner step does not run. `yield` exactly once; to have a step
-  done again return a decision from the hook that asks for one. A plain (not wrapping) implementation that returns
-  something other than None answers in the place of the inner step. Hooks of the process, and observers, have no inner
-  step: each plugin is asked alone, and a wrapper is refused.
-* first answer: plugins are asked in the order of PLUGINS until one returns something other than None.
-
-Observers (`rom_event`, `rom_delta`) are called one by one, each isolated: one that raises is logged and counted and
-breaks nothing. An exception anywhere else fails the turn with 500 `internal_error` unless it is a `RomError`, which
-becomes the HTTP answer it stands for. So does an answer of another type than the hook's, such as the None of a wrapper
-that forgets to return what it was given.
-"""
+"""The hook points of a turn."""
 
 from __future__ import annotations
 
@@ -30,112 +12,9 @@ if TYPE_CHECKING:
     from rom_core.errors import RomError
     from rom_core.events import Event
     from rom_core.files import KeptFile
-    from rom_core.plugin.protocols import PluginRoutes, Runtime
-    from rom_core.settings import Rule, Setting
-    from rom_core.tables import Tables
-    from rom_core.tools import Tool, ToolResult
+    from rom_core.tools import ToolResult
     from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
     from rom_core.turn_values import CachePlan, IterationResult, ModelReply, StopLoop, TryAgain, TurnResult
-
-# == the process =====================================================================================================
-
-
-@hookspec
-def rom_settings() -> Sequence[Setting | Rule]:  # type: ignore[empty-body]
-    """Declare the plugin's settings, and rules that relate them. Kind: collect.
-
-    Called once, when the catalogue is loaded, before any configuration is read, switched on or not. One setting may
-    be marked `switch=True`: it turns the plugin on and off; without one the core declares `<NAME>_ENABLED`, off.
-    An exception, or a name that is taken, stops the start with the plugin's name.
-
-        @hookimpl
-        def rom_settings(self):
-            return [Setting("GREETING_ENABLED", bool, False, "greet the person", switch=True)]
-    """
-
-
-@hookspec
-def rom_tools() -> Sequence[Tool]:  # type: ignore[empty-body]
-    """Contribute tools. Kind: collect.
-
-    Called when a snapshot is built, of plugins that are switched on. An exception, a name that another plugin offers
-    already, or an invalid schema refuses the snapshot.
-
-        @hookimpl
-        def rom_tools(self):
-            return [Tool("add", "adds two numbers", SCHEMA, run=lambda input, context: input["a"] + input["b"])]
-    """
-
-
-@hookspec
-def rom_tables() -> Tables | None:
-    """Tables of the plugin in the store, with their migrations. Kind: collect.
-
-    Called once, before the store is opened, switched on or not; missing tables are made, and due migrations carried
-    out, before `rom_start`. Names of tables begin with that of the plugin; a plugin that is uninstalled leaves its
-    tables behind. `runtime.store` reads and writes them (docs/store.md). An exception, or a table that is somebody
-    else's, stops the start with the plugin's name.
-
-        @hookimpl
-        def rom_tables(self):
-            from greeting.tables import METADATA
-
-            return Tables(METADATA, migrations="greeting.migrations")
-    """
-
-
-@hookspec
-def rom_routes(app: PluginRoutes, runtime: Runtime) -> None:
-    """Add HTTP routes with `app.add_route(path, resource)` (Falcon). Kind: call all.
-
-    Called once at start, switched on or not; while the plugin is off its routes answer 404 `plugin_disabled`. The
-    resource's `auth` says who may use it: "key" (the default), "open", "admin", or "token": who has the secret of the
-    setting that `token_setting` names, and everybody while it is empty. A HEAD request is answered by `on_get`; OPTIONS
-    passes without credentials. The return value is ignored. An exception, another `auth`, or a path that is served
-    already stops the start.
-
-        @hookimpl
-        def rom_routes(self, app, runtime):
-            app.add_route("/greeting", GreetingResource(runtime))
-    """
-
-
-@hookspec
-def rom_start(runtime: Runtime) -> None:
-    """The process is about to serve: open what must be open, start threads. Kind: call all.
-
-    Called once, switched on or not: it can be switched on later. Nothing is returned. An exception stops the start.
-
-        @hookimpl
-        def rom_start(self, runtime):
-            self.clock = runtime.clock
-    """
-
-
-@hookspec
-def rom_stop(runtime: Runtime) -> None:
-    """The process stops serving: stop threads, flush, close. Kind: call all, each isolated.
-
-    Called once, after the last turn, in a thread of its own. The return value is ignored. An exception is logged; a
-    plugin that takes longer than 30 seconds is left behind.
-
-        @hookimpl
-        def rom_stop(self, runtime):
-            self.writer.close()
-    """
-
-
-@hookspec
-def rom_status() -> dict[str, Any]:  # type: ignore[empty-body]
-    """The plugin's part of GET /admin/status, JSON. Kind: collect, each isolated.
-
-    Called for each status request, of plugins that are on. An exception, or what is no JSON, shows as an error there.
-
-        @hookimpl
-        def rom_status(self):
-            return {"greeted": self.count}
-    """
-
 
 # == a turn ==========================================================================================================
 
@@ -213,7 +92,7 @@ def rom_model_call(call: ModelCall) -> ModelReply | None:
 
 @hookspec(firstresult=True)
 def rom_model_attempt(attempt: Attempt) -> ModelReply | None:
-    """One request on the wire. Kind: around.
+    """One attempt at a model: a request is made and sent. Kind: around.
 
     Called at least once per model call. Returns the complete reply; the stream has been read to its end. Raise a
     `ModelError` before `yield` to refuse it (an open circuit): nothing goes on the wire and `rom_model_failed` is
@@ -251,6 +130,26 @@ def rom_cache_points(attempt: Attempt, request: dict[str, Any]) -> CachePlan | N
         @hookimpl
         def rom_cache_points(self, attempt, request):
             return CachePlan("later_call", static="5m", moving=True) if attempt.call.iteration > 1 else None
+    """
+
+
+@hookspec(firstresult=True)
+def rom_model_send(attempt: Attempt) -> ModelReply | None:
+    """The request of this attempt goes on the wire. Kind: around.
+
+    Called once per attempt, when the request is as it will be sent: after all amendments, the normaliser and the cache
+    points. `attempt.request` is a copy of it to read. Returns the complete reply. A plain implementation may answer in
+    the place of the wire (a cache): nothing is sent, so there are no AttemptStarted and AttemptFinished, no usage, no
+    cost, and it counts towards no budget of requests; there is one AttemptAnswered, and what was answered reaches the
+    client as if it had come from the model, streamed too. So it does if a wrapper answers after the wire has failed,
+    unless text of the failed attempt has reached the client: that failure stands.
+
+    The kill switch, the deadline and the client's departure hold whatever it answers. A `ModelError` before `yield`
+    sends nothing, and `rom_model_failed` is asked; any other exception, and a reply that is not whole, ends the turn.
+
+        @hookimpl
+        def rom_model_send(self, attempt):
+            return self.known.get(digest(attempt.request))
     """
 
 
