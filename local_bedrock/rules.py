@@ -3,7 +3,7 @@
 Each of them is a ValidationException that users of the Converse API have reported; the texts follow those reports. Some
 are rules of the API, others (text beside tool results, unique ids) of some models only: this module is the strictest of
 them, so that what it accepts is accepted everywhere. What differs between the models that are known is in
-`capabilities` and `reasoning`.
+`capabilities` and `reasoning`, the rules for documents and images in `media`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from local_bedrock.media import check_media
 from local_bedrock.reasoning import check_order
 
 MAX_CACHE_POINTS = 4
@@ -48,6 +49,7 @@ def check_conversation(body: dict[str, Any], *, prefill: bool = False) -> list[s
         *_contents(messages),
         *check_order(messages),
         *_pairs(messages, tool_config),
+        *check_media(messages),
         *_cache_points(body, messages, tool_config),
     ]
 

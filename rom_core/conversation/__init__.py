@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from rom_core.conversation.attached import fit_media
 from rom_core.conversation.cache_points import has_cache_point, limit_cache_points, place_cache_points
 from rom_core.conversation.exchange import Memo, exchange, identify, tool_names
 from rom_core.conversation.model import (
@@ -73,6 +74,7 @@ def normalise(request: Mapping[str, Any], *, model: ModelCapabilities, memo: Mem
     Raises EmptyConversation if no message has any content.
     """
     messages, known = exchange(request.get("messages"), model, memo)
+    fit_media(messages)
     system = clean_system(request.get("system"))
     tool_config = clean_tools(
         request.get("toolConfig"), tool_names(messages), memo, forced_choice=model.forced_tool_choice

@@ -133,8 +133,9 @@ def _check_numbers(kinds: Sequence[Kind], attachments: Sequence[Attachment]) -> 
     if documents > MAX_DOCUMENTS:
         text = f"the request has {documents} documents; the limit is {MAX_DOCUMENTS}, earlier messages included"
         raise TooManyDocuments(text, param=attachments[-1].path)
-    if images > MAX_IMAGES:
-        text = f"the request has {images} images; the limit is {MAX_IMAGES}, earlier messages included"
+    if images + documents > MAX_IMAGES:
+        counted = f"{images} images and {documents} documents"
+        text = f"the request has {counted}; the limit is {MAX_IMAGES} together, earlier messages included"
         raise TooManyImages(text, param=attachments[-1].path)
 
 

@@ -111,7 +111,9 @@ ERRORS = {
     "too_many_documents": (
         "A conversa tem mais de 5 documentos anexos. Junte-os em menos arquivos ou comece uma nova conversa."
     ),
-    "too_many_images": "A conversa tem mais de 20 imagens anexas. Envie menos imagens ou junte-as em um PDF.",
+    "too_many_images": (
+        "A conversa tem mais de 20 imagens e documentos anexos. Envie menos imagens ou junte-as em um PDF."
+    ),
     "unauthorized": "A credencial de acesso está ausente ou incorreta. Verifique-a ou fale com o suporte.",
     "unknown_model": "O modelo pedido não existe aqui. Escolha outro.",
     "unsupported_media_type": "O formato do pedido não é aceito.",

@@ -103,6 +103,7 @@ REFUSALS: list[tuple[str, list[dict[str, str]]]] = [
     ("image_too_many_pixels", [attached(image("PNG", (8001, 1)), "a.png")]),
     ("too_many_documents", [attached(b"x", "a.txt")] * 6),
     ("too_many_images", [attached(PNG, "a.png")] * 21),
+    ("too_many_images", [attached(PNG, "a.png")] * 17 + [attached(b"x", "a.txt")] * 4),
 ]
 
 
