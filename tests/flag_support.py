@@ -145,11 +145,11 @@ def held(flags: Flags) -> Iterator[None]:
     def hold() -> None:
         with flags._lock:
             took.set()
-            let_go.wait(30)
+            let_go.wait(60)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    assert took.wait(30)
+    assert took.wait(60)
     try:
         yield
     finally:

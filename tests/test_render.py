@@ -203,7 +203,7 @@ def test_what_somebody_types_into_a_workflow_is_never_an_option(
     stub.chmod(0o755)
     environ = {"PATH": os.environ["PATH"], "STEP": "start", "ACTOR": "ana", "REASON": hostile} | {variable: hostile}
     done = subprocess.run(
-        ["bash", "-e", "-c", script_of(*place)], cwd=tmp_path, env=environ, capture_output=True, timeout=30, check=False
+        ["bash", "-e", "-c", script_of(*place)], cwd=tmp_path, env=environ, capture_output=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "executed").exists()
@@ -218,7 +218,7 @@ def test_a_rollback_goes_to_the_id_of_a_deploy_or_to_the_one_before(hostile: str
     script = script_of("rollback", "=~")
     for value, code in ((hostile, 2), ("", 0), ("dep-c0ffee1", 0)):
         environ = {"PATH": os.environ["PATH"], "DEPLOY": value}
-        done = subprocess.run(["bash", "-e", "-c", script], env=environ, capture_output=True, timeout=30, check=False)
+        done = subprocess.run(["bash", "-e", "-c", script], env=environ, capture_output=True, timeout=60, check=False)
         assert done.returncode == code, value
     runs = [step.get("run", "") for step in steps(WORKFLOWS["rollback"])]
     assert runs.index(script) < min(number for number, run in enumerate(runs) if "rom " in run)
@@ -336,7 +336,7 @@ def test_only_render_is_named() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     # A lock names what other people's packages are called.

@@ -22,7 +22,7 @@ from bench.postgres.binaries import NoPostgres, account, programs
 
 __all__ = ["NoPostgres", "PostgresServer"]
 
-_START_SECONDS = 30.0
+_START_SECONDS = 90.0
 _STOP_SECONDS = 20.0
 _KEEPER = Path(__file__).with_name("keeper.py")
 # Small, for there may be several beside each other; connections enough for a fleet of servers under test.

@@ -259,7 +259,7 @@ class _Bench:
         after = f"[[after={2 if cell.after else 0}]]" if case.after else ""
         order = f"{case.order} {after} [[model=sonnet-4-5]]" if case.order else ""
         body = {"message": f"{order} [[say=um dois três quatro]] conte", "stream": cell.streamed}
-        response = self.session.post(f"{self.server.url}/api/chat", json=body, timeout=30)
+        response = self.session.post(f"{self.server.url}/api/chat", json=body, timeout=60)
         code, reply, model = _read(response)
         failures = None
         if cell.breaker:

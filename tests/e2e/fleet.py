@@ -64,7 +64,7 @@ def fleet(*urls: str, **settings: Any) -> Iterator[Fleet]:
 
 
 def admin(
-    server: RomServer, method: str, path: str, body: Any = None, token: str = TOKEN, timeout: float = 30
+    server: RomServer, method: str, path: str, body: Any = None, token: str = TOKEN, timeout: float = 60
 ) -> requests.Response:
     """A request to an admin route."""
     headers = {"Authorization": f"Bearer {token}"}

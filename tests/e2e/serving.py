@@ -58,6 +58,7 @@ class RomServer:
         self._reader.start()
         if not self._started.wait(START_SECONDS) or not self.url:
             self.process.kill()
+            self.wait()
             raise AssertionError("the server did not start:\n" + "\n".join(self.lines))
 
     def _read(self) -> None:
@@ -70,11 +71,11 @@ class RomServer:
             self.reading.wait()
         self._started.set()
 
-    def chat(self, message: str, *, timeout: float = 30, headers: dict[str, str] | None = None, **body: Any) -> Any:
+    def chat(self, message: str, *, timeout: float = 60, headers: dict[str, str] | None = None, **body: Any) -> Any:
         """POST /api/chat, not streamed."""
         return requests.post(f"{self.url}/api/chat", json={"message": message} | body, timeout=timeout, headers=headers)
 
-    def get(self, path: str, timeout: float = 5) -> requests.Response:
+    def get(self, path: str, timeout: float = 60) -> requests.Response:
         """GET."""
         return requests.get(self.url + path, timeout=timeout)
 
@@ -86,7 +87,7 @@ class RomServer:
         """SIGTERM."""
         self.process.send_signal(signal.SIGTERM)
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = 60) -> int:
         """Wait for the process to end; its exit code."""
         code = self.process.wait(timeout=seconds)
         self.reading.set()
@@ -120,7 +121,7 @@ def serving(root: Path = ROOT, /, **settings: Any) -> Iterator[RomServer]:
 class Stream:
     """One streamed answer over a socket of its own, so that a test can leave when it likes."""
 
-    def __init__(self, url: str, body: dict[str, Any], path: str = "/api/chat", timeout: float = 30) -> None:
+    def __init__(self, url: str, body: dict[str, Any], path: str = "/api/chat", timeout: float = 60) -> None:
         host, port = url.removeprefix("http://").split(":")
         self.socket = socket.create_connection((host, int(port)), timeout=timeout)
         payload = json.dumps(body).encode()

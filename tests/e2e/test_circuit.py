@@ -104,7 +104,7 @@ class _Held:
         """Send it, after waiting."""
         if self.holding:
             self.arrived.release()
-            assert self.go.wait(30)
+            assert self.go.wait(60)
         return self._wire.converse(attempt, request)
 
 
@@ -122,7 +122,7 @@ def test_one_probe_however_many_users_ask_at_once(bedrock_local: LocalBedrock) -
     with served(catalogue, bedrock_local.url, clock, around=hold, **values) as server, ThreadPoolExecutor(10) as users:
 
         def ask(message: str) -> tuple[int, str]:
-            answer = requests.post(f"{server.url}/api/chat", json={"message": message}, timeout=30)
+            answer = requests.post(f"{server.url}/api/chat", json={"message": message}, timeout=60)
             return answer.status_code, answer.json().get("code", "")
 
         assert [ask(FAILING) for _ in range(5)] == [(502, "upstream_unavailable")] * 5
@@ -134,7 +134,7 @@ def test_one_probe_however_many_users_ask_at_once(bedrock_local: LocalBedrock) -
         assert list(users.map(ask, ["conte"] * 9)) == [(503, "circuit_open")] * 9
         assert breaker.status_of(MODEL)["state"] == "half_open"
         held[0].go.set()
-        assert probe.result(30) == (200, "")
+        assert probe.result(60) == (200, "")
         assert len(bedrock_local.requests) == 6
         assert list(users.map(ask, ["conte"] * 10)) == [(200, "")] * 10
         assert breaker.status_of(MODEL)["state"] == "closed"

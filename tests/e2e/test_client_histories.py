@@ -32,7 +32,7 @@ TOOL = openai.pydantic_function_tool(Weather, name="weather")
 
 def post(server: RomServer, **body: Any) -> requests.Response:
     """One request as it is, without a client that would mend it."""
-    return requests.post(f"{server.url}/v1/chat/completions", json=body, headers=HEADERS, timeout=30)
+    return requests.post(f"{server.url}/v1/chat/completions", json=body, headers=HEADERS, timeout=60)
 
 
 def call(number: int, city: str = "Recife") -> dict[str, Any]:
@@ -204,9 +204,9 @@ def test_no_name_that_a_client_chose_is_a_label(server: RomServer) -> None:
     """Nor does the log tell it where nobody offers such a tool."""
     tools = [{"name": SECRET_NAME, "input_schema": {"type": "object"}}]
     body = {"message": f"[[tool={SECRET_NAME}]] oi", "tools": tools, "server_tools": True}
-    answer = requests.post(f"{server.url}/api/chat", json=body, headers=HEADERS, timeout=30).json()
+    answer = requests.post(f"{server.url}/api/chat", json=body, headers=HEADERS, timeout=60).json()
     assert [use["name"] for use in answer["tool_uses"]] == [SECRET_NAME]
-    requests.post(f"{server.url}/api/chat", json={"message": body["message"]}, headers=HEADERS, timeout=30)
+    requests.post(f"{server.url}/api/chat", json={"message": body["message"]}, headers=HEADERS, timeout=60)
     metrics = server.get("/metrics").text
     assert 'tool="unknown"' in metrics
     assert SECRET_NAME not in metrics
@@ -218,11 +218,11 @@ def test_results_on_our_own_route_are_text_or_json(server: RomServer, bedrock: L
     document = {"name": "a", "format": "pdf", "source": {"s3Location": {"uri": "s3://somebody-elses/file"}}}
     results = [{"id": "t1", "content": [{"document": document}]}]
     body: dict[str, Any] = {"messages": [{"role": "user", "tool_results": results}]}
-    response = requests.post(f"{server.url}/api/chat", json=body, headers=HEADERS, timeout=30)
+    response = requests.post(f"{server.url}/api/chat", json=body, headers=HEADERS, timeout=60)
     assert response.status_code == 422
     assert response.json()["error"]["param"] == "messages.0.tool_results.0.content.0.document"
     results[0]["content"] = [{"text": "a"}, {"json": [1]}]
-    assert requests.post(f"{server.url}/api/chat", json=body, headers=HEADERS, timeout=30).status_code == 200
+    assert requests.post(f"{server.url}/api/chat", json=body, headers=HEADERS, timeout=60).status_code == 200
     body = {"message": "[[parallel=2]] [[tool=x]] oi", "tools": [{"name": "x"}], "parallel_tool_calls": False}
-    answer = requests.post(f"{server.url}/api/chat", json=body, headers=HEADERS, timeout=30).json()
+    answer = requests.post(f"{server.url}/api/chat", json=body, headers=HEADERS, timeout=60).json()
     assert len(answer["tool_uses"]) == 1

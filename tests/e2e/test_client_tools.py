@@ -36,7 +36,7 @@ def ask(client: openai.OpenAI, *messages: Any, **options: Any) -> Any:
 def chat(server: RomServer, **body: Any) -> requests.Response:
     """One request to /api/chat."""
     headers = {"Authorization": f"Bearer {KEY}"}
-    return requests.post(f"{server.url}/api/chat", json=body, headers=headers, timeout=30)
+    return requests.post(f"{server.url}/api/chat", json=body, headers=headers, timeout=60)
 
 
 def test_a_call_is_handed_out_and_its_result_is_answered(openai_client: openai.OpenAI, bedrock: LocalBedrock) -> None:
@@ -201,11 +201,11 @@ def test_an_address_with_a_slash_at_its_end(server: RomServer) -> None:
     headers = {"Authorization": f"Bearer {KEY}"}
     body = {"messages": [{"role": "user", "content": "oi"}]}
     assert (
-        requests.post(f"{server.url}/v1/chat/completions/", json=body, headers=headers, timeout=30).status_code == 200
+        requests.post(f"{server.url}/v1/chat/completions/", json=body, headers=headers, timeout=60).status_code == 200
     )
-    assert requests.get(f"{server.url}/v1/models/", headers=headers, timeout=30).status_code == 200
-    assert requests.get(f"{server.url}/v1/models//", headers=headers, timeout=30).status_code == 404
-    assert requests.get(f"{server.url}/health/", timeout=30).status_code == 404
+    assert requests.get(f"{server.url}/v1/models/", headers=headers, timeout=60).status_code == 200
+    assert requests.get(f"{server.url}/v1/models//", headers=headers, timeout=60).status_code == 404
+    assert requests.get(f"{server.url}/health/", timeout=60).status_code == 404
 
 
 def test_the_client_s_tools_on_our_own_route(server: RomServer) -> None:

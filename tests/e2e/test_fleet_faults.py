@@ -71,7 +71,7 @@ def test_the_version_an_operator_has_seen(postgres_url: str) -> None:
         seen = version(first)
         assert two.change(second, MAX_TOKENS=50).status_code == 200
         headers = {"Authorization": f"Bearer {TOKEN}", "If-Match": f'"{seen}"'}
-        late = requests.post(f"{first.url}/admin/reload-flags", json={"MAX_TOKENS": 51}, headers=headers, timeout=30)
+        late = requests.post(f"{first.url}/admin/reload-flags", json={"MAX_TOKENS": 51}, headers=headers, timeout=60)
         assert (late.status_code, late.json()["code"]) == (412, "version_conflict")
         assert two.values("MAX_TOKENS") == [50, 50]
 
@@ -89,7 +89,7 @@ def test_the_database_is_stopped_for_a_minute() -> None:
             assert until(lambda: all(three.status(each)["fleet_away"] for each in three.servers))
             refused = three.change(second, MAX_TOKENS=78)
             assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
-            assert refused.elapsed.total_seconds() < 20
+            assert refused.elapsed.total_seconds() < 40
             assert three.values("MAX_TOKENS") == [77, 77, 77]
             assert [len(three.status(each)["instances"]) for each in three.servers] == [3, 3, 3]
             before = len(load.statuses)
@@ -109,7 +109,7 @@ def test_the_database_is_stopped_for_a_minute() -> None:
             assert set(load.statuses) == {200}
             assert load.slowest < TURN_SECONDS
             database.start()
-            assert until(lambda: not any(three.status(each)["bedrock_enabled"] for each in three.servers), 30)
+            assert until(lambda: not any(three.status(each)["bedrock_enabled"] for each in three.servers))
         assert set(load.statuses) <= {200, 503}
         assert until(three.complete)
         assert history(first)[-1]["changes"]["BEDROCK_ENABLED"]["to"] is False
@@ -152,11 +152,11 @@ def test_a_network_that_swallows_everything(postgres: PostgresServer, postgres_u
                 assert answer["in_force"] == {"instances": 2, "of": 3, "unconfirmed": [own]}
                 refused = three.change(third, MAX_TOKENS=67)
                 assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
-                assert refused.elapsed.total_seconds() < 20
-                assert until(lambda: len(three.status(first)["instances"]) == 2, 40)
+                assert refused.elapsed.total_seconds() < 40
+                assert until(lambda: len(three.status(first)["instances"]) == 2)
                 assert three.change(first, MAX_TOKENS=68).json()["in_force"]["of"] == 2
                 proxy.resume()
-                assert until(lambda: three.values("MAX_TOKENS") == [68, 68, 68], 30)
+                assert until(lambda: three.values("MAX_TOKENS") == [68, 68, 68])
                 assert until(three.complete)
             assert set(load.statuses) == {200}
             assert load.slowest < TURN_SECONDS

@@ -132,14 +132,14 @@ def test_a_failing_server_fails_the_gate_early(server: RomServer) -> None:
         watching.stderr.readline()
         for _ in range(6):
             server.chat("[[fault=403]] oi", headers=AUTH)
-        output, _ = watching.communicate(timeout=30)
+        output, _ = watching.communicate(timeout=60)
     finally:
         watching.kill()
         watching.wait()
     assert watching.returncode == 1
     assert json.loads(output)["outcome"] == "fail"
     thin = subprocess.run(
-        [*command, "--window", "0.4"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=30, check=False
+        [*command, "--window", "0.4"], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False
     )
     assert thin.returncode == 2
     assert json.loads(thin.stdout)["outcome"] == "inconclusive"
@@ -194,7 +194,7 @@ def test_the_smoke_test_waits_only_so_long_and_follows_nobody() -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/health":
-                done.wait(20)
+                done.wait(60)
                 return
             self.send_response(302)
             self.send_header("Location", "http://127.0.0.1:9/")

@@ -34,7 +34,7 @@ def rom_load(*arguments: str, **environ: str) -> tuple[int, str, str]:
     """Run `rom load …` to its end: exit code, output, complaints."""
     process = start(*arguments, **environ)
     try:
-        output, complaint = process.communicate(timeout=110)
+        output, complaint = process.communicate(timeout=200)
     finally:
         process.kill()
         process.wait()

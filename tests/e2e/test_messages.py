@@ -27,7 +27,7 @@ def ask(client: anthropic.Anthropic, content: Any, **options: Any) -> Any:
 def post(server: RomServer, body: dict[str, Any], **headers: str) -> requests.Response:
     """One request without the client, which hides what it does not know."""
     sent = {"x-api-key": KEY, "anthropic-version": "2023-06-01"} | {k.replace("_", "-"): v for k, v in headers.items()}
-    return requests.post(f"{server.url}/v1/messages", json=body, headers=sent, timeout=10)
+    return requests.post(f"{server.url}/v1/messages", json=body, headers=sent, timeout=60)
 
 
 BODY: dict[str, Any] = {"model": MODEL, "max_tokens": 100, "messages": [{"role": "user", "content": "oi"}]}
@@ -112,7 +112,7 @@ def test_both_versions_and_both_key_headers(server: RomServer, version: str, key
     if key != "x-api-key":
         headers["authorization"] = "Bearer wrong-0123456789" if key == "both" else f"Bearer {KEY}"
     headers = {name: value for name, value in headers.items() if value}
-    response = requests.post(f"{server.url}/v1/messages?beta=true", json=BODY, headers=headers, timeout=10)
+    response = requests.post(f"{server.url}/v1/messages?beta=true", json=BODY, headers=headers, timeout=60)
     assert response.status_code == 200, response.text
 
 
@@ -190,8 +190,8 @@ def test_refusals_for_want_of_room_are_529(bedrock: LocalBedrock) -> None:
         running = Stream(server.url, {"message": "[[length=400]] [[delay=20]] conte", "stream": True})
         events = running.events()
         next(events)
-        response = requests.post(f"{server.url}/v1/messages", json=BODY, timeout=10)
-        other = requests.post(f"{server.url}/v1/chat/completions", json={"messages": BODY["messages"]}, timeout=10)
+        response = requests.post(f"{server.url}/v1/messages", json=BODY, timeout=60)
+        other = requests.post(f"{server.url}/v1/chat/completions", json={"messages": BODY["messages"]}, timeout=60)
         running.close()
     assert (response.status_code, response.json()["error"]["type"]) == (529, "overloaded_error")
     assert response.json()["rom"]["code"] == "queue_full"
@@ -222,7 +222,7 @@ def test_an_estimate_says_that_it_is_one(bedrock: LocalBedrock) -> None:
         before = len(bedrock.requests)
         for _ in range(2):
             body = {"model": "nova", "messages": BODY["messages"], "system": "Seja breve."}
-            answer = requests.post(f"{server.url}/v1/messages/count_tokens", json=body, timeout=10)
+            answer = requests.post(f"{server.url}/v1/messages/count_tokens", json=body, timeout=60)
             assert answer.json()["rom"] == {"estimated": True}
             assert answer.headers["x-rom-estimated"] == "true"
             assert answer.json()["input_tokens"] > 100

@@ -131,11 +131,11 @@ def test_what_changes_nothing_is_named(server: RomServer) -> None:
     }
     headers = {"x-api-key": KEY, "anthropic-version": "2023-06-01"}
     url = f"{server.url}/v1/messages"
-    answer = requests.post(url, json=body, headers=headers | {"anthropic-beta": "to-come-2027"}, timeout=10)
+    answer = requests.post(url, json=body, headers=headers | {"anthropic-beta": "to-come-2027"}, timeout=60)
     named = ["to_come", "context_management", "top_k", "messages.content.cache_control", "tools.cache_control"]
     assert answer.json()["rom"]["ignored"] == named
     assert answer.headers["x-rom-ignored"] == ", ".join(named)
-    refused = requests.post(url, json=body, headers=headers, timeout=10)
+    refused = requests.post(url, json=body, headers=headers, timeout=60)
     assert refused.status_code == 400
     assert refused.json()["rom"]["param"] == "to_come"
 
@@ -175,7 +175,7 @@ def test_what_would_change_the_meaning_is_refused_by_name(
 ) -> None:
     """400 with the field and the reason."""
     body = {"model": MODEL, "max_tokens": 10, "messages": [{"role": "user", "content": "oi"}]} | change
-    answer = requests.post(f"{server.url}/v1/messages", json=body, headers={"x-api-key": KEY}, timeout=10)
+    answer = requests.post(f"{server.url}/v1/messages", json=body, headers={"x-api-key": KEY}, timeout=60)
     assert answer.status_code == 400
     assert answer.json()["rom"]["param"].startswith(param)
 
@@ -217,7 +217,7 @@ def test_thinking_that_nobody_asked_for_is_not_shown(server: RomServer, anthropi
     answer = ask(anthropic_client, question, model=NEWEST)
     assert [block.type for block in answer.content] == ["text"]
     body = {"model": NEWEST, "max_tokens": 100, "messages": [question], "stream": True}
-    raw = requests.post(f"{server.url}/v1/messages", json=body, headers={"x-api-key": KEY}, timeout=10).text
+    raw = requests.post(f"{server.url}/v1/messages", json=body, headers={"x-api-key": KEY}, timeout=60).text
     kinds = [json.loads(line[6:])["type"] for line in raw.split("\n") if line.startswith("data: ")]
     assert kinds[:3] == ["message_start", "ping", "ping"]
     assert '"thinking"' not in raw
@@ -241,5 +241,5 @@ def test_a_schema_that_cannot_be_used_is_refused_by_its_field(server: RomServer)
     """With the path that the client has written."""
     asked = {"format": {"type": "json_schema", "schema": {"$ref": "https://example.org/x"}}}
     body = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "oi"}], "output_config": asked}
-    answer = requests.post(f"{server.url}/v1/messages", json=body, headers={"x-api-key": KEY}, timeout=10)
+    answer = requests.post(f"{server.url}/v1/messages", json=body, headers={"x-api-key": KEY}, timeout=60)
     assert (answer.status_code, answer.json()["rom"]["param"]) == (400, "output_config.format.schema")

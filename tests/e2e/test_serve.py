@@ -193,7 +193,7 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(bedrock: LocalBedrock)
         next(events)
         assert until(lambda: bedrock.active == 2)
         server.signal()
-        assert until(lambda: _refused(server.url), 3)
+        assert until(lambda: _refused(server.url))
         assert [name for name, _ in events][-1] == "done"
         thread.join(60)
         assert whole[0].status_code == 200

@@ -51,7 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RomServer]:
             BEDROCK_ENDPOINT_URL=bedrock.url,
             PYTHONPATH=site,
             SLOWLY_ENABLED="true",
-            SSE_HEARTBEAT_SECONDS=1,
+            SSE_HEARTBEAT_SECONDS=0.2,
             **one_place,
         ) as running,
     ):
@@ -60,7 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RomServer]:
 
 def test_heartbeats_while_a_tool_runs(server: RomServer) -> None:
     """A proxy between us sees a comment though nobody says anything, and the answer comes whole after it."""
-    stream = server.stream(question(1.4))
+    stream = server.stream(question(2))
     names = []
     for name, _ in stream.events():
         if name == "tool_result":

@@ -131,7 +131,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, kept: dict[str, s
             ("/admin/canary", {"action": "start", "flags": {"MAX_LOOPS_SOFT": 3}, "reason": "try"}),
             ("/admin/breaker", {"model": "anthropic.claude-haiku-4-5", "state": "open", "reason": "incident"}),
         ):
-            answer = requests.post(server.url + path, json=body, headers=ADMIN, timeout=20)
+            answer = requests.post(server.url + path, json=body, headers=ADMIN, timeout=60)
             assert answer.status_code == 200, answer.text
     finally:
         server.process.kill()
@@ -140,7 +140,7 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, kept: dict[str, s
     try:
 
         def get(path: str) -> requests.Response:
-            return requests.get(server.url + path, headers=ADMIN, timeout=20)
+            return requests.get(server.url + path, headers=ADMIN, timeout=60)
 
         assert get("/admin/flags").json()["flags"]["MAX_TOKENS"]["value"] == 777
         rollout = get("/admin/canary").json()

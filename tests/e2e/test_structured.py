@@ -13,7 +13,7 @@ from e2e.serving import BARE, RomServer, Stream
 
 from local_bedrock import LocalBedrock, fault, reply
 
-SERVER_SETTINGS = BARE | {"LEGAL_TOOLS_ENABLED": False, "SSE_HEARTBEAT_SECONDS": 0.2}
+SERVER_SETTINGS = BARE | {"LEGAL_TOOLS_ENABLED": False, "SSE_HEARTBEAT_SECONDS": 0.1}
 SONNET = "anthropic.claude-sonnet-4-5"
 MODELS = {
     SONNET: "native",
@@ -113,7 +113,7 @@ def test_one_invalid_answer_is_mended(server: RomServer, bedrock: LocalBedrock) 
 
 def test_a_stream_is_held_until_the_answer_is_valid(server: RomServer, bedrock: LocalBedrock) -> None:
     """Comments keep it alive meanwhile; nothing of the first answer, which was not valid, is ever sent."""
-    bedrock.script('[[say={"ato": "errado, e longo"}]] [[delay=0.3]]', reply('{"ato": "x", "dias": 1}'))
+    bedrock.script('[[say={"ato": "errado, e longo"}]] [[delay=0.6]]', reply('{"ato": "x", "dias": 1}'))
     stream = server.stream("Prazo?", response_format=FORMAT)
     events = list(stream.events())
     assert [name for name, _ in events] == ["start", "delta", "done"]
@@ -125,7 +125,7 @@ def test_a_stream_is_alive_while_a_tool_takes_the_answer(server: RomServer) -> N
     """No text comes from the model then; the client hears all the same that it is at work."""
     schema = {"type": "object", "properties": {"a": {"type": "object"}, "b": {"type": "string"}}, "required": ["b"]}
     given = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
-    stream = server.stream("[[delay=0.3]] Prazo?", response_format=given)
+    stream = server.stream("[[delay=0.6]] Prazo?", response_format=given)
     events = list(stream.events())
     assert [name for name, _ in events] == ["start", "delta", "done"]
     assert events[-1][1]["structured"] == "tool"
@@ -171,7 +171,7 @@ def test_a_fault_of_the_model_is_still_that_fault(server: RomServer, bedrock: Lo
 def test_what_cannot_be_asked_for_is_refused(server: RomServer, path: str, given: Any, param: str) -> None:
     """As the client's own mistake, with the field, and without a request to the model."""
     body = {"message": "a"} if path == "/api/chat" else {"messages": said("a")}
-    answer = requests.post(server.url + path, json={**body, "response_format": given}, timeout=30)
+    answer = requests.post(server.url + path, json={**body, "response_format": given}, timeout=60)
     assert answer.status_code in (400, 422)
     assert answer.json()["error"]["param"] == param
 

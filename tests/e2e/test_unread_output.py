@@ -29,7 +29,7 @@ def test_a_reader_that_stops_stops_nothing(bedrock: LocalBedrock) -> None:
         assert server.chat("oi", timeout=60).json()["code"] == "bedrock_disabled"
         assert server.get("/health", timeout=60).status_code == 200
         server.signal()
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
         server.wait()
     assert not server.events("server.stopped"), "the pipe was never full"
 
@@ -41,6 +41,6 @@ def test_a_reader_that_pauses_misses_nothing(bedrock: LocalBedrock) -> None:
         traces = [server.chat("oi", timeout=60).json()["trace_id"] for _ in range(TURNS)]
         server.reading.set()
         server.signal()
-        assert server.wait(20) == 0
+        assert server.wait(60) == 0
     assert [line["trace_id"] for line in server.events("turn.finished")] == traces
     assert all(json.loads(line) for line in server.lines)

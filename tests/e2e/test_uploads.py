@@ -70,11 +70,11 @@ def test_no_name_and_no_content_is_logged(bedrock: LocalBedrock) -> None:
             server.chat("Resuma.", attachments=[in_json])
             for path, field in (("/api/chat", "attachments"), ("/api/files", "file")):
                 form = {} if field == "file" else {"message": "Resuma."}
-                requests.post(server.url + path, data=form, files={field: (name, data)}, timeout=30)
+                requests.post(server.url + path, data=form, files={field: (name, data)}, timeout=60)
             file = {"filename": name, "file_data": in_json["data"]}
             content = [{"type": "text", "text": "Resuma."}, {"type": "file", "file": file}]
             body = {"model": "anthropic.claude-sonnet-4-5", "messages": [{"role": "user", "content": content}]}
-            requests.post(f"{server.url}/v1/chat/completions", json=body, timeout=30)
+            requests.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
         server.signal()
         server.wait()
         logged = "\n".join(server.lines)

@@ -122,7 +122,7 @@ def test_hang_in_the_stream(
     """Two deltas, then silence: urllib3's read timeout, and an aborted stream on the server."""
     seen: list[dict[str, Any]] = []
     with pytest.raises(urllib3.exceptions.ReadTimeoutError):
-        collect(connect(read_timeout=1.0).events(f"{orders} [[say=um dois três quatro]]"), seen)
+        collect(connect(read_timeout=5.0).events(f"{orders} [[say=um dois três quatro]]"), seen)
     assert text_of(seen) == "um dois "
     eventually(lambda: bedrock_local.aborted == 1)
 

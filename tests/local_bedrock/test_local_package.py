@@ -46,10 +46,10 @@ def test_it_runs_as_a_module() -> None:
         with urllib.request.urlopen(f"{url}/health", timeout=60) as answer:
             assert answer.status == 200
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(60)
         process.stdout.close()
 
 

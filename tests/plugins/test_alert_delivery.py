@@ -80,7 +80,7 @@ def test_a_webhook_that_hangs_delays_no_turn_and_no_end_of_the_process() -> None
 
     def hang(_request: Any) -> tuple[int, dict[str, str], str]:
         hanging.set()
-        release.wait(20)
+        release.wait(60)
         return 200, {}, ""
 
     responses.add_callback(responses.POST, HOOK, callback=hang)
@@ -110,7 +110,7 @@ def test_what_a_hanging_webhook_keeps_from_being_posted_is_said_to_be_lost(
 
     def hang(_request: Any) -> tuple[int, dict[str, str], str]:
         hanging.set()
-        release.wait(20)
+        release.wait(60)
         return 200, {}, ""
 
     responses.add_callback(responses.POST, HOOK, callback=hang)

@@ -239,7 +239,7 @@ def run_together(bench: Bench, turns: int, then: Any = lambda code: None) -> lis
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=60)
     return sorted(codes)
 
 

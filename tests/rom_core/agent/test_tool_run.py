@@ -97,7 +97,7 @@ def test_a_tool_that_takes_too_long_is_given_up_and_counted() -> None:
 def test_a_full_pool_is_an_error_result() -> None:
     """When no thread gets to a tool in time, and when there is no place in line, the model is told so."""
     stop = threading.Event()
-    kit = Toolkit(tool(run=lambda value, context: stop.wait(30), timeout=0.05))
+    kit = Toolkit(tool(run=lambda value, context: stop.wait(60), timeout=0.5))
     results = results_of(*[("look", {})] * 5, kit=kit, TOOL_THREADS=1)
     stop.set()
     assert [result["status"] for result in results] == ["error"] * 5

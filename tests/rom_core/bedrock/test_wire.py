@@ -42,9 +42,9 @@ SAYING = "[[say=um dois três quatro]]"
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[tuple[LocalBedrock, Wire]]:
-    """One local Bedrock, and one wire to it that waits 0.2 s: what fails in one test must not harm the next."""
+    """One local Bedrock, and one wire to it that waits 2 s: what fails in one test must not harm the next."""
     with LocalBedrock() as bedrock:
-        wire = make_wire(bedrock.url, BEDROCK_READ_TIMEOUT_SECONDS=0.2)
+        wire = make_wire(bedrock.url, BEDROCK_READ_TIMEOUT_SECONDS=2)
         yield bedrock, wire
         wire.close()
 

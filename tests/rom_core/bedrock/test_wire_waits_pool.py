@@ -45,7 +45,7 @@ def test_in_the_pool_a_turn_that_ends_does_not_wait_for_the_headers(
     bedrock_local: LocalBedrock, pooled: Connect, reason: str
 ) -> None:
     """Client gone, deadline or draining: the caller returns at once with the turn's own error."""
-    wire, attempt = pooled(bedrock_local.url, BEDROCK_READ_TIMEOUT_SECONDS=2), make_attempt()
+    wire, attempt = pooled(bedrock_local.url, BEDROCK_READ_TIMEOUT_SECONDS=5), make_attempt()
     with ends_soon(), cancelling(attempt, reason, lambda: bedrock_local.active == 1), pytest.raises(ENDED[reason]):
         wire.converse(attempt, asking("[[fault=hang]]"))
     assert wire.pool.abandoned == 1
@@ -99,7 +99,7 @@ def test_in_the_pool_given_up_requests_are_bounded(
     bedrock_local: LocalBedrock, pooled: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threads that cannot be interrupted are bounded: better an error at once than a queue behind them."""
-    wire = pooled(bedrock_local.url, BEDROCK_READ_TIMEOUT_SECONDS=2)
+    wire = pooled(bedrock_local.url, BEDROCK_READ_TIMEOUT_SECONDS=5)
     wire.pool = WorkerPool("wire", 1)
     attempt = make_attempt()
     with cancelling(attempt, "client_gone", lambda: bedrock_local.active == 1), pytest.raises(TurnCancelled):

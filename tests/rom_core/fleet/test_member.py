@@ -204,7 +204,7 @@ def test_a_change_is_waited_for_until_everybody_has_confirmed_it() -> None:
     world.notes = ["confirmed c 2"]
     world.others["c"] = dataclasses.replace(world.others["c"], version=2)
     world.member.round(world)
-    waiter.join(30)
+    waiter.join(60)
     assert answers == [InForceAt(3, 3)]
 
 

@@ -213,11 +213,11 @@ def test_whatever_a_plugin_raises_the_client_is_answered(error: type[BaseExcepti
     server.start()
     try:
         for _ in range(20):  # more than there are threads
-            refused = requests.post(f"{server.url}/api/chat", json={"message": "hi"}, timeout=30)
+            refused = requests.post(f"{server.url}/api/chat", json={"message": "hi"}, timeout=60)
             assert (refused.status_code, refused.json()["code"]) == (500, "internal_error")
-            route = requests.get(f"{server.url}/raises", timeout=30)
+            route = requests.get(f"{server.url}/raises", timeout=60)
             assert (route.status_code, route.json()["code"]) == (500, "internal_error")
-        assert requests.get(f"{server.url}/health", timeout=30).status_code == 200
+        assert requests.get(f"{server.url}/health", timeout=60).status_code == 200
     finally:
         server.stop(1)
         runtime.stop()

@@ -106,7 +106,7 @@ def test_a_script_that_hangs_is_ended_with_all_it_started(clone: Clone, monkeypa
     finding = checks.tests(Release(clone.path))
     assert (finding.status, "did not end within 1 s" in finding.text) == ("fail", True)
     child = int((clone.path / "child").read_text())
-    assert until(lambda: ended(child), 10)
+    assert until(lambda: ended(child))
 
 
 def ended(process: int) -> bool:

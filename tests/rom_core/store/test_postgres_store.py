@@ -196,15 +196,15 @@ def test_while_the_server_is_away_changes_are_refused(own: PostgresServer) -> No
 
 def test_a_server_that_hangs_is_not_waited_for(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It still acknowledges what it is sent, and never answers: the connection is cut after a bounded time."""
-    monkeypatch.setattr(postgres_store, "CALL_SECONDS", 0.5)
-    monkeypatch.setattr(postgres_store, "CONNECT_SECONDS", 2)
     name = postgres.database()
     with Proxy(postgres.port) as proxy:
         store = filled(postgres.url(name, proxy.port))
         proxy.hang()
         began = time.monotonic()
-        with pytest.raises(StoreUnavailable):
-            store.append(3, [version(4)])
+        with monkeypatch.context() as patched:
+            patched.setattr(postgres_store, "CALL_SECONDS", 0.5)
+            with pytest.raises(StoreUnavailable):
+                store.append(3, [version(4)])
         assert time.monotonic() - began < 30
         proxy.resume()
         assert store.load().values == {"MAX_TOKENS": 2}

@@ -14,7 +14,7 @@ import pytest
 
 from rom_core.telemetry.output import LineStream, Output
 
-SOON = 30.0
+SOON = 60.0
 PIPE_BYTES = 64 * 1024
 
 

@@ -160,7 +160,7 @@ def test_idle_connections_make_room_for_those_that_ask(serve: Serve) -> None:
 
     def model(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
         waiting.append("here")
-        attempt.turn.cancel.event.wait(20)
+        attempt.turn.cancel.event.wait(60)
         attempt.call.check()
         return says("late")
 

@@ -20,7 +20,7 @@ from rom_core.http.server.server import Server
 from rom_core.markers import hookimpl
 from rom_core.plugin.protocols import PluginRoutes
 
-LONG, SOON = 60.0, 10.0
+LONG, SOON = 300.0, 60.0
 
 
 class SlowCount:
@@ -35,7 +35,7 @@ class SlowCount:
     def rom_event(self, event: Event) -> None:
         if isinstance(event, RequestFinished):
             self.counting.set()
-            assert self.go.wait(20)
+            assert self.go.wait(60)
             self.counted += 1
 
 
