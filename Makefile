@@ -27,7 +27,7 @@ clients: $(VENV)/.test ## drive real clients in Python and Node, and write the t
 bench: $(VENV)/.test ## speed, as ratios against a bare handler in the same run
 	$(BIN)/python -m bench
 
-docs: $(VENV)/.run ## write docs/hooks.md, docs/types.md and docs/configuration.md from the declarations
+docs: $(VENV)/.run ## write docs/hooks.md, docs/reference.md and docs/configuration.md from the declarations
 	$(BIN)/python -m rom_core.ops.reference
 
 env-example: $(VENV)/.run ## write .env.example from the declared settings

@@ -15,7 +15,7 @@ from support import Recorder, asks, make_runtime, make_settings, make_turn, says
 
 from local_bedrock import LocalBedrock
 from plugins.request_log.fields import describe
-from rom_core import events, hookspecs
+from rom_core import hookspecs
 from rom_core.errors import RomError, TurnCancelled, family
 from rom_core.http.app import create_app
 from rom_core.http.routes.chat import CHAT_REQUEST
@@ -39,7 +39,7 @@ def codes(name: str) -> list[str]:
 
 
 def test_generated_pages_are_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
-    """hooks.md, types.md and configuration.md are what the declarations say now."""
+    """hooks.md, reference.md and configuration.md are what the declarations say now."""
     monkeypatch.chdir(ROOT)
     assert reference.main(["--check"]) == 0, f"run `{reference.COMMAND}`"
 
@@ -69,19 +69,6 @@ def test_every_hook_has_its_section_with_its_arguments() -> None:
         code = getattr(hookspecs, name).__code__
         assert [argument for argument in arguments if argument] == list(code.co_varnames[: code.co_argcount])
         assert f"def {name}(self" in section
-
-
-def test_every_type_that_a_hook_names_is_described() -> None:
-    """types.md has each with its fields: nobody has to open the source to write a plugin."""
-    text = page("types.md")
-    hooks = [getattr(hookspecs, name) for name in vars(hookspecs) if name.startswith("rom_")]
-    named = {word for hook in hooks for kind in hook.__annotations__.values() for word in re.findall(r"[A-Z]\w+", kind)}
-    for name in named - {"Any", "Sequence", "None", "Event", "RomError"}:
-        assert f"### {name}\n" in text, name
-    for event in events.__all__:
-        assert event == "Event" or f"### {event}\n" in text, event
-    assert "say(text: str) -> None" in text
-    assert "after_seconds: float" in text
 
 
 def test_every_setting_is_documented() -> None:

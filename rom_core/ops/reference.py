@@ -1,4 +1,4 @@
-"""The generated pages of the documentation: docs/hooks.md, docs/types.md and docs/configuration.md.
+"""The generated pages of the documentation: docs/hooks.md, docs/reference.md and docs/configuration.md.
 
 `python -m rom_core.ops.reference` writes them, below the current directory; with `--check` it only tells whether they
 are up to date.
@@ -87,7 +87,7 @@ def pages(root: Path) -> Mapping[str, str]:
     catalogue = built_in()
     return {
         "docs/hooks.md": hooks_page(catalogue),
-        "docs/types.md": types_page(_NOTE),
+        "docs/reference.md": types_page(_NOTE),
         "docs/configuration.md": configuration_page(catalogue, root),
     }
 

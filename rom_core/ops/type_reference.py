@@ -1,4 +1,4 @@
-"""docs/types.md: what hooks are given and what they return, field by field."""
+"""docs/reference.md: what hooks are given and what they return, field by field."""
 
 from __future__ import annotations
 
@@ -10,77 +10,130 @@ from typing import Any
 
 from rom_core import events
 from rom_core.answer_text import TextFilter
+from rom_core.concurrency.cancel import CancelToken, Deadline
+from rom_core.concurrency.clock import Clock
+from rom_core.concurrency.watchdog import Watchdog
+from rom_core.errors import RomError
 from rom_core.files import KeptFile
-from rom_core.plugin.protocols import PluginRoutes, Runtime
-from rom_core.settings import Rule, Setting
+from rom_core.ops.fields import FIELDS, MAY_CHANGE
+from rom_core.plugin.protocols import PluginRoutes, PluginStore, Runtime
+from rom_core.settings import Model, Rule, Setting, Settings
+from rom_core.settings.models import PriceBand
+from rom_core.span import Span
 from rom_core.tables import Tables
-from rom_core.tools import Tool, ToolContext, ToolError, ToolResult
+from rom_core.tools import Tool, ToolBox, ToolContext, ToolError, ToolResult
 from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
+from rom_core.turn_snapshot import Snapshot
 from rom_core.turn_speech import Speech
 from rom_core.turn_values import (
     CachePlan,
     ChatRequest,
+    ClientTools,
     IterationResult,
     ModelReply,
+    ResponseFormat,
     StopLoop,
     TryAgain,
     TurnResult,
     Usage,
 )
 
-_TYPES: Mapping[str, Sequence[type]] = {
-    "What a turn is made of": (Turn, Iteration, ModelCall, Attempt, ToolCall),
-    "What is asked and answered": (ChatRequest, ModelReply, ToolResult, IterationResult, TurnResult, Usage, KeptFile),
-    "Decisions": (TryAgain, StopLoop, CachePlan, TextFilter),
+Types = Mapping[str, Sequence[type]]
+
+TYPES: Types = {
+    "What a turn is made of": (Turn, Iteration, ModelCall, Attempt, ToolCall, Deadline, CancelToken, Span),
+    "What is asked": (ChatRequest, ClientTools, ResponseFormat),
+    "What is answered": (ModelReply, ToolResult, IterationResult, TurnResult, Usage, RomError),
+    "Decisions": (TryAgain, StopLoop, CachePlan, KeptFile, TextFilter),
     "What a plugin declares": (Setting, Rule, Tool, ToolContext, ToolError, Tables),
-    "The process": (Runtime, PluginRoutes),
+    "The process": (Runtime, PluginRoutes, PluginStore, Snapshot, Settings, Model, PriceBand, ToolBox, Clock, Watchdog),
+    "Events": tuple(
+        getattr(events, name) for name in events.__all__ if isinstance(getattr(events, name), type) and name != "Event"
+    ),
 }
+# What a plugin makes and returns, or raises: it sets what it likes.
+_MADE = (
+    *(ModelReply, ToolResult, TurnResult, IterationResult, TryAgain, StopLoop, CachePlan, KeptFile),
+    *(Setting, Rule, Tool, Tables),
+)
 # An annotation as inspect shows it: in quotes.
 _QUOTED = re.compile(r"((?:: |-> ))'([^']*)'")
 _INTRODUCTION = """\
-What the [hooks](hooks.md) are given and what they return: fields with their defaults, properties and methods. What a
-name begins with `_` is not for plugins. Errors are in `rom_core.errors`, `hookimpl` is in `rom_core.markers`."""
+What the [hooks](hooks.md) are given and what they return, with everything that can be reached from there: fields,
+properties and methods. What a name begins with `_`, or is said to be for the core, is not for plugins. Errors are in
+`rom_core.errors`, `hookimpl` is in `rom_core.markers`.
+
+Times and durations are in seconds unless something else stands there. The last column says what a plugin may do: *read*
+it; *set* it, where it makes the object itself; or what stands there. A frozen object never changes: where a hook
+returns such an object, `dataclasses.replace` makes another. Lists and dicts within it are shared: read them."""
 
 
 def types_page(note: str) -> str:
     """The page, below `note`."""
-    parts = [note, "# Types", _INTRODUCTION]
-    for title, types in _TYPES.items():
+    parts = [note, "# Reference of types", _INTRODUCTION]
+    for title, types in TYPES.items():
         parts.append(f"## {title}")
-        parts += [part for type_ in types for part in _described(type_, type_.__module__)]
-    parts.append("## Events")
-    for name in events.__all__:
-        event = getattr(events, name)
-        if isinstance(event, type) and event is not events.Event:
-            parts += _described(event, events.__name__)
+        parts += [part for type_ in types for part in _described(type_)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _described(type_: type, module: str) -> Iterator[str]:
+def fields_of(type_: type) -> dict[str, tuple[str, str]]:
+    """The public fields of a type: annotation and default by name, as a reader of the code would see them."""
+    if dataclasses.is_dataclass(type_):
+        return {
+            field.name: (str(field.type), _default(field))
+            for field in dataclasses.fields(type_)
+            if not field.name.startswith("_")
+        }
+    found = {name: (str(kind), "") for name, kind in inspect.get_annotations(type_).items() if name[0] != "_"}
+    # What is no dataclass and has no annotations is described by what docs/reference.md says of it.
+    return found | {name: ("", "") for name in FIELDS.get(type_.__name__, {}) if name not in found}
+
+
+def _described(type_: type) -> Iterator[str]:
+    module = events.__name__ if issubclass(type_, events.Event) else type_.__module__
     yield f"### {type_.__name__}"
     yield f"`from {module} import {type_.__name__}`"
-    yield inspect.cleandoc(type_.__doc__ or "")
-    members = [*_fields(type_), *_methods(type_)]
-    yield "```\n" + "\n".join(members) + "\n```" if members else ""
-
-
-def _fields(type_: type) -> Iterator[str]:
-    if not dataclasses.is_dataclass(type_):
-        annotations = inspect.get_annotations(type_)
-        yield from (f"{name}: {kind}" for name, kind in annotations.items() if not name.startswith("_"))
-        return
+    fields = fields_of(type_)
+    about = inspect.cleandoc(type_.__doc__ or "")
+    # The paragraphs behind the first one describe fields, for who reads the code.
+    yield about.partition("\n\n")[0] if fields else about
     if issubclass(type_, events.Event):
-        yield f'name = "{type_.name}"'
-    for field in dataclasses.fields(type_):
-        if not field.name.startswith("_"):
-            yield f"{field.name}: {field.type}{_default(field)}"
+        yield f"Its name, in logs and elsewhere: `{type_.name}`."
+    if dataclasses.is_dataclass(type_) and type_.__dataclass_params__.frozen:
+        yield "Frozen."
+    if fields:
+        yield "\n".join(_rows(type_, fields))
+    members = list(_methods(type_))
+    yield "```python\n" + "\n".join(members) + "\n```" if members else ""
+
+
+def _rows(type_: type, fields: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+    name = type_.__name__
+    yield "| field | type | default | | a plugin may |"
+    yield "|---|---|---|---|---|"
+    for field, (kind, default) in fields.items():
+        may = MAY_CHANGE.get(name, {}).get(field, "set" if type_ in _MADE else "read")
+        cells = (f"`{field}`", _code(kind), _code(default), FIELDS[name][field], may)
+        yield f"| {' | '.join(_cell(cell) for cell in cells)} |"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
     if field.default_factory is not dataclasses.MISSING:
         made = field.default_factory()
-        return f" = {made!r}" if made in ([], {}) else f" = {type(made).__name__}()"
-    return "" if field.default is dataclasses.MISSING else f" = {field.default!r}"
+        return repr(made) if made in ([], {}) else f"{type(made).__name__}()"
+    default = field.default
+    if dataclasses.is_dataclass(default) and default == type(default)():
+        return f"{type(default).__name__}()"
+    return "" if default is dataclasses.MISSING else repr(default)
 
 
 def _methods(type_: type) -> Iterator[str]:
@@ -88,13 +141,15 @@ def _methods(type_: type) -> Iterator[str]:
     for name, member in (*vars(type_).items(), *inherited):
         if name.startswith("_"):
             continue
-        function = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+        function = getattr(member, "func", None) or getattr(member, "__func__", member)
+        function = member.fget if isinstance(member, property) else function
         if not inspect.isfunction(function):
             continue
         about = inspect.cleandoc(function.__doc__ or "").partition("\n")[0]
         signature = inspect.signature(function)
-        if isinstance(member, property):
-            yield f"{name}: {signature.return_annotation}  # {about}"
+        if function is not member and not isinstance(member, classmethod | staticmethod):
+            kind = str(signature.return_annotation).strip("'")
+            yield f"{name}: {kind}  # {about}"
         else:
             _, *parameters = signature.parameters.values()
             shown = _QUOTED.sub(r"\1\2", str(signature.replace(parameters=parameters)))
