@@ -100,7 +100,7 @@ def _described(type_: type) -> Iterator[str]:
     yield about.partition("\n\n")[0] if fields else about
     if issubclass(type_, events.Event):
         yield f"Its name, in logs and elsewhere: `{type_.name}`."
-    if dataclasses.is_dataclass(type_) and type_.__dataclass_params__.frozen:
+    if vars(type_).get("__dataclass_params__") and vars(type_)["__dataclass_params__"].frozen:
         yield "Frozen."
     if fields:
         yield "\n".join(_rows(type_, fields))
@@ -131,7 +131,7 @@ def _default(field: dataclasses.Field[Any]) -> str:
         made = field.default_factory()
         return repr(made) if made in ([], {}) else f"{type(made).__name__}()"
     default = field.default
-    if dataclasses.is_dataclass(default) and default == type(default)():
+    if dataclasses.is_dataclass(type(default)) and default == type(default)():
         return f"{type(default).__name__}()"
     return "" if default is dataclasses.MISSING else repr(default)
 
