@@ -105,7 +105,7 @@ def _described(type_: type) -> Iterator[str]:
     if fields:
         yield "\n".join(_rows(type_, fields))
     members = list(_methods(type_))
-    yield "```python\n" + "\n".join(members) + "\n```" if members else ""
+    yield "```\n" + "\n".join(members) + "\n```" if members else ""
 
 
 def _rows(type_: type, fields: Mapping[str, tuple[str, str]]) -> Iterator[str]:
@@ -131,8 +131,9 @@ def _default(field: dataclasses.Field[Any]) -> str:
         made = field.default_factory()
         return repr(made) if made in ([], {}) else f"{type(made).__name__}()"
     default = field.default
-    if dataclasses.is_dataclass(type(default)) and default == type(default)():
-        return f"{type(default).__name__}()"
+    kind: Any = type(default)
+    if dataclasses.is_dataclass(kind) and default == kind():
+        return f"{kind.__name__}()"
     return "" if default is dataclasses.MISSING else repr(default)
 
 
