@@ -131,9 +131,9 @@ def _default(field: dataclasses.Field[Any]) -> str:
         made = field.default_factory()
         return repr(made) if made in ([], {}) else f"{type(made).__name__}()"
     default = field.default
-    kind: Any = type(default)
-    if dataclasses.is_dataclass(kind) and default == kind():
-        return f"{kind.__name__}()"
+    make: Any = type(default)
+    if hasattr(default, "__dataclass_fields__") and default == make():
+        return f"{make.__name__}()"
     return "" if default is dataclasses.MISSING else repr(default)
 
 
