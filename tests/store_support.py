@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rom_core.store.address import DATABASE, Address, address_of
+from rom_core.store.address import DATABASE, Address, SqliteAddress, address_of
 from rom_core.store.base import Store
 from rom_core.store.history import StoredOverrides
 from rom_core.store.opening import open_store
@@ -20,7 +20,7 @@ _OPEN: list[Store] = []
 
 def address(where: Path | str) -> Address:
     """Of a folder, or of a URL."""
-    return Address("sqlite", where / DATABASE) if isinstance(where, Path) else address_of(where, "", Path())
+    return SqliteAddress(where / DATABASE) if isinstance(where, Path) else address_of(where, "", Path())
 
 
 def opened(where: Path | str, owners: Sequence[Owner] = OWNERS) -> StoredOverrides:

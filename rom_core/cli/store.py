@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,14 +37,10 @@ def store() -> None:
 @JSON
 def check(as_json: bool, root: Path) -> None:
     """Look whether the store is whole, and at which migrations it is; nothing is changed."""
-    from rom_core.errors import StoreRefused
     from rom_core.store import backups
 
-    address, owners = _named(root)
-    try:
-        findings = backups.check(address, owners)
-    except StoreRefused as error:
-        raise click.ClickException(error.detail) from None
+    with _refusals():
+        findings = backups.check(*_named(root))
     good = all(finding.good for finding in findings)
     if as_json:
         print_json({"ok": good, "findings": [finding.as_dict() for finding in findings]})
@@ -57,14 +55,11 @@ def check(as_json: bool, root: Path) -> None:
 @ROOT
 def backup(file: Path, root: Path) -> None:
     """Write the store into FILE as it is at one moment; servers may use it meanwhile."""
-    from rom_core.errors import StoreRefused
     from rom_core.store import backups
 
-    address, owners = _named(root)
-    try:
+    with _refusals():
+        address, owners = _named(root)
         backups.backup(address, owners, file)
-    except StoreRefused as error:
-        raise click.ClickException(error.detail) from None
     say(f"{address} → {file}, {file.stat().st_size} bytes")
 
 
@@ -77,30 +72,32 @@ def restore(file: Path, root: Path) -> None:
     What was there is kept beside it. A file that does not fit is refused, and nothing is changed.
     """
     from rom_core.concurrency.clock import SystemClock
-    from rom_core.errors import StoreRefused
     from rom_core.store import backups
 
-    address, owners = _named(root)
-    try:
+    with _refusals():
+        address, owners = _named(root)
         kept = backups.restore(address, owners, file, SystemClock().time)
-    except StoreRefused as error:
-        raise click.ClickException(error.detail) from None
     say(f"{file} → {address}" + ("" if kept is None else f"; what was there is in {kept}"))
 
 
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """End the command with the sentence of a refusal."""
+    from rom_core.errors import ConfigurationError, StoreRefused
+
+    try:
+        yield
+    except (ConfigurationError, StoreRefused) as error:
+        raise click.ClickException(error.detail) from None
+
+
 def _named(root: Path) -> tuple[Address, Sequence[Owner]]:
-    """The store of these settings, and who keeps tables in it."""
+    """The store of these settings, and who keeps tables in it. Raises ConfigurationError and StoreRefused."""
     from rom_core import hookspecs
     from rom_core.cli.inspection import read_settings
-    from rom_core.errors import ConfigurationError, StoreRefused
     from rom_core.plugin.catalogue import Catalogue
     from rom_core.store.setup import owners, where
 
-    try:
-        catalogue = Catalogue.installed(hookspecs)
-        settings = read_settings(catalogue, root, dict(os.environ))
-        return where(settings, root), owners(catalogue)
-    except StoreRefused as error:
-        raise click.ClickException(error.detail) from None
-    except ConfigurationError as error:
-        raise click.ClickException(str(error)) from None
+    catalogue = Catalogue.installed(hookspecs)
+    settings = read_settings(catalogue, root, dict(os.environ))
+    return where(settings, root), owners(catalogue)

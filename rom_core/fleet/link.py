@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from rom_core.fleet.instances import Instance
-from rom_core.store.sharing import CHANNEL, LEADER
+from rom_core.store.sharing import CHANNEL, LEADER, UNSEEN_SECONDS
 
 CONFIRMED = "confirmed"
-UNSEEN_SECONDS = 15.0
 LEASE_SECONDS = 9.0
 _ASK_SECONDS = 5.0
 _CONNECTING: dict[str, Any] = {

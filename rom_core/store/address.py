@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 from rom_core.errors import StoreRefused
 
@@ -19,15 +19,28 @@ _POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """`path` for SQLite, `url` for PostgreSQL; as text without a password."""
+class SqliteAddress:
+    """The file of an SQLite database."""
 
-    kind: Literal["sqlite", "postgresql"]
-    path: Path | None = None
-    url: URL | None = None
+    kind: ClassVar[Literal["sqlite"]] = "sqlite"
+    path: Path
 
     def __str__(self) -> str:
-        return str(self.path) if self.url is None else shown(self.url)
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresAddress:
+    """The URL of a PostgreSQL database; as text without a password."""
+
+    kind: ClassVar[Literal["postgresql"]] = "postgresql"
+    url: URL
+
+    def __str__(self) -> str:
+        return shown(self.url)
+
+
+Address: TypeAlias = SqliteAddress | PostgresAddress
 
 
 def address_of(state_url: str, state_dir: str, root: Path) -> Address:
@@ -36,7 +49,7 @@ def address_of(state_url: str, state_dir: str, root: Path) -> Address:
     Raises StoreRefused with a sentence that repeats nothing of what could be a password.
     """
     if not state_url.strip():
-        return Address("sqlite", root / state_dir / DATABASE)
+        return SqliteAddress(root / state_dir / DATABASE)
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -51,14 +64,14 @@ def address_of(state_url: str, state_dir: str, root: Path) -> Address:
     if url.drivername == "sqlite":
         if url.host or url.username or url.password or url.query or not url.database or url.database == ":memory:":
             raise StoreRefused("STATE_URL names no file: use sqlite:///path/to/file.db, four slashes for /path")
-        return Address("sqlite", root / url.database)
+        return SqliteAddress(root / url.database)
     if url.drivername not in _POSTGRES:
         raise StoreRefused(f"STATE_URL begins with a database that this cannot use: {_FORMS}")
     if not url.database:
         raise StoreRefused("STATE_URL names no database: write its name behind the host, postgresql://host/database")
     if not url.host and "host" not in url.query:
         raise StoreRefused("STATE_URL names no host: postgresql://host/database, or ?host=/run/postgresql behind it")
-    return Address("postgresql", url=_with_password_in_its_place(url).set(drivername="postgresql+psycopg"))
+    return PostgresAddress(_with_password_in_its_place(url).set(drivername="postgresql+psycopg"))
 
 
 def _with_password_in_its_place(url: URL) -> URL:

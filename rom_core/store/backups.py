@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rom_core.errors import StoreRefused
-from rom_core.store.address import Address
+from rom_core.store.address import Address, SqliteAddress
 from rom_core.store.findings import Finding
 from rom_core.store.owners import Owner
 
@@ -16,13 +16,12 @@ _NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 def check(address: Address, owners: Sequence[Owner]) -> list[Finding]:
     """What there is to say of it; nothing is made or changed."""
-    if address.path is not None:
+    if isinstance(address, SqliteAddress):
         from rom_core.store.sqlite import backups
 
         return backups.check(address.path, owners)
     from rom_core.store.postgres import backups as shared
 
-    assert address.url is not None  # noqa: S101 - an address has one of the two
     return shared.check(address.url, owners)
 
 
@@ -32,14 +31,13 @@ def backup(address: Address, owners: Sequence[Owner], file: Path) -> None:
         raise StoreRefused(f"{file} exists already; name another file")
     if not file.absolute().parent.is_dir():
         raise StoreRefused(f"the folder of {file} does not exist")
-    if address.path is not None:
+    if isinstance(address, SqliteAddress):
         from rom_core.store.sqlite import backups
 
         backups.backup(address.path, owners, file)
         return
     from rom_core.store.postgres import backups as shared
 
-    assert address.url is not None  # noqa: S101 - an address has one of the two
     shared.backup(address.url, owners, file)
 
 
@@ -54,13 +52,12 @@ def restore(address: Address, owners: Sequence[Owner], file: Path, now: Callable
         raise StoreRefused(f"{file} is no backup of a store; `rom store backup` makes one")
     if kind != address.kind:
         raise StoreRefused(f"{file} is a backup of {_NAMES[kind]}, and the store is in {_NAMES[address.kind]}")
-    if address.path is not None:
+    if isinstance(address, SqliteAddress):
         from rom_core.store.sqlite import backups
 
         return backups.restore(address.path, owners, file, now)
     from rom_core.store.postgres import backups as shared
 
-    assert address.url is not None  # noqa: S101 - an address has one of the two
     return shared.restore(address.url, owners, file, now)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-from rom_core.store.overrides import State, Trouble
+from rom_core.store.overrides import State, Trouble, Version
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -41,6 +41,9 @@ class Store(Protocol):
 
         `copied`: tables are changed that take part in the good copy, which is renewed.
         """
+
+    def versions(self, connection: Connection) -> list[Version]:
+        """All versions of the settings, oldest first. Raises Damaged if anything is not as it was written."""
 
     def close(self) -> None:
         """Let go of the connections."""

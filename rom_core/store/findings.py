@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, inspect
 
 from rom_core.errors import StoreRefused
-from rom_core.store.migrate import due
+from rom_core.store.migrate import current_revision, due
 from rom_core.store.owners import Owner
 
 
@@ -26,6 +27,16 @@ class Finding:
         return {"about": self.about, "good": self.good, "text": self.text}
 
 
+def whole(version: int) -> str:
+    """What there is to say of a store, or a copy of one, in which nothing is wrong."""
+    return f"whole, version {version} of the settings"
+
+
+def restored_from(file: Path) -> str:
+    """What the history says of a restore."""
+    return f"restored from the backup {file.name}"
+
+
 def described(connection: Connection, owners: Sequence[Owner]) -> list[Finding]:
     """The migrations of every owner."""
     existing = set(inspect(connection).get_table_names())
@@ -37,9 +48,7 @@ def described(connection: Connection, owners: Sequence[Owner]) -> list[Finding]:
         except StoreRefused as error:
             findings.append(Finding(name, good=False, text=error.detail))
             continue
-        current = None
-        if owner.version_table in existing:
-            current = connection.execute(text(f"SELECT version_num FROM {owner.version_table}")).scalar()  # noqa: S608
+        current = current_revision(connection, owner, existing)
         state = f"at migration {current}" if current is not None else "not made yet"
         findings.append(Finding(name, good=True, text=f"{state}; the next start migrates" if waits else state))
     return findings

@@ -11,7 +11,6 @@ from rom_core.store import rows
 from rom_core.store.base import Store
 from rom_core.store.overrides import State, StoreConflict, Trouble, Version, replay
 from rom_core.store.sharing import VERSIONS_TOPIC, lock, notify
-from rom_core.store.sqlite.store import SqliteStore
 from rom_core.store.tables import VERSIONS
 
 
@@ -39,7 +38,7 @@ class StoredOverrides:
 
     def state_at(self, version: int) -> State | None:
         """The state at `version`."""
-        versions = self.store.read(self._versions)
+        versions = self.store.read(self.store.versions)
         before = [each for each in versions if each.number <= version]
         return replay(before) if before and before[-1].number == version else None
 
@@ -48,7 +47,7 @@ class StoredOverrides:
 
         def commit(connection: Connection) -> State:
             lock(connection, VERSIONS)
-            state = replay(self._versions(connection))
+            state = replay(self.store.versions(connection))
             if state.version != after:
                 raise StoreConflict(f"the newest version is {state.version}, not {after}")
             rows.add(connection, versions)
@@ -65,19 +64,14 @@ class StoredOverrides:
 
     def history(self, limit: int, before: int | None = None) -> list[Version]:
         """Newest first."""
-        found = self.store.read(self._versions)
+        found = self.store.read(self.store.versions)
         versions = [each for each in found if before is None or each.number < before]
         return versions[: -limit - 1 : -1] if limit > 0 else []
 
     def _read(self) -> State:
-        state = self.store.read(lambda connection: replay(self._versions(connection)))
+        state = self.store.read(lambda connection: replay(self.store.versions(connection)))
         self.store.known = state
         return state
-
-    def _versions(self, connection: Connection) -> list[Version]:
-        if isinstance(self.store, SqliteStore):
-            return self.store.check_settings(connection)
-        return rows.read(connection)
 
 
 def _is_taken(error: BaseException | None) -> bool:

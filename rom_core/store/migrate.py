@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, inspect, text
@@ -22,10 +22,15 @@ def due(connection: Connection, owners: Sequence[Owner]) -> list[Owner]:
     return [owner for owner in owners if _is_due(connection, owner, existing)]
 
 
+def current_revision(connection: Connection, owner: Owner, existing: Container[str]) -> str | None:
+    """The newest migration that was carried out for `owner`, None if none was; `existing` are the names of tables."""
+    if owner.version_table not in existing:
+        return None
+    return connection.execute(text(f"SELECT version_num FROM {owner.version_table}")).scalar()  # noqa: S608
+
+
 def _is_due(connection: Connection, owner: Owner, existing: set[str]) -> bool:
-    current = None
-    if owner.version_table in existing:
-        current = connection.execute(text(f"SELECT version_num FROM {owner.version_table}")).scalar()  # noqa: S608
+    current = current_revision(connection, owner, existing)
     if current is None:
         foreign = sorted(existing & set(owner.tables.metadata.tables))
         if foreign:
@@ -35,7 +40,7 @@ def _is_due(connection: Connection, owner: Owner, existing: set[str]) -> bool:
         return True
     known = owner.revisions
     if current in known:
-        return bool(current != known[-1])
+        return current != known[-1]
     if owner.migrations_table not in existing:
         whose = f"the tables of plugin {owner.plugin!r}" if owner.plugin else "it"
         raise StoreRefused(f"{whose} was made by something else; give the store a database of its own in STATE_URL")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rom_core.errors import StoreRefused
-from rom_core.store.address import Address
+from rom_core.store.address import Address, PostgresAddress
 from rom_core.store.base import Store
 from rom_core.store.owners import Owner
 
@@ -23,8 +23,7 @@ def open_store(address: Address, owners: Sequence[Owner], now: Callable[[], floa
 
     Raises StoreRefused, a sentence that says what is wrong, where, and what to do.
     """
-    if address.path is None:
-        assert address.url is not None  # noqa: S101 - an address has one of the two
+    if isinstance(address, PostgresAddress):
         try:
             import psycopg  # noqa: F401
         except ImportError as error:
@@ -57,10 +56,10 @@ def _sqlite(path: Path, owners: Sequence[Owner], now: Callable[[], float]) -> St
 
 
 def _sentence(path: Path, error: BaseException, *, busy: bool) -> str:
-    from rom_core.store.sqlite.connections import primary_code, reason_of
+    from rom_core.store.sqlite.connections import locked, primary_code, reason_of
 
     if busy:
-        return f"the store {path} is locked by another program; end that one (fuser {path} names it)"
+        return locked(path)
     no_room = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if no_room or primary_code(error) == sqlite3.SQLITE_FULL:
         return f"the disk of the store {path} is full; make room, or name another folder in STATE_DIR"

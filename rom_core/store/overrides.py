@@ -16,6 +16,8 @@ CANARY = "canary"
 PENDING = "pending"
 """The name under which changes stand that wait for a second person: {id: {edits, names, by, why, at}}."""
 FIRST_VERSION = 1
+FIRST_START = "first start"
+"""Why there is a first version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select
 
 from rom_core.concurrency.clock import iso
+from rom_core.store.base import SYSTEM
 from rom_core.store.overrides import Change, Version
 from rom_core.store.tables import CHANGES, VERSIONS
 
@@ -69,6 +70,11 @@ def add(connection: Connection, versions: Iterable[Version]) -> None:
                     for name, action, before, after in changes
                 ],
             )
+
+
+def note(connection: Connection, at: float, why: str) -> None:
+    """Add a version that changes nothing, of the store itself; `at` is in seconds since the epoch."""
+    add(connection, [Version((newest(connection) or 0) + 1, at, SYSTEM, why)])
 
 
 def _rows(connection: Connection) -> list[tuple[Row, list[Row], str]]:

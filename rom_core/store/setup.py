@@ -8,7 +8,7 @@ from pathlib import Path
 from rom_core import __version__
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import Settings
-from rom_core.store.address import Address, address_of
+from rom_core.store.address import Address, SqliteAddress, address_of
 from rom_core.store.base import Store
 from rom_core.store.opening import open_store
 from rom_core.store.overrides import State
@@ -36,7 +36,7 @@ def state_of(catalogue: Catalogue, settings: Settings, root: Path) -> State:
     A file is read as far as possible. Raises PluginError, and StoreRefused for a database that cannot be reached.
     """
     address = where(settings, root)
-    if address.path is not None:
+    if isinstance(address, SqliteAddress):
         if not address.path.parent.exists():
             return State()
         from rom_core.store.sqlite.store import read_state
@@ -44,5 +44,4 @@ def state_of(catalogue: Catalogue, settings: Settings, root: Path) -> State:
         return read_state(address.path, owners(catalogue))
     from rom_core.store.postgres.reading import read_shared_state
 
-    assert address.url is not None  # noqa: S101 - an address has one of the two
     return read_shared_state(address.url)

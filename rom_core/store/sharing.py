@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 CHANNEL: Final = "rom"
 VERSIONS_TOPIC: Final = "versions"
 LEADER: Final = "leader"
+UNSEEN_SECONDS: Final = 15.0
+"""Without a heartbeat for so long, an instance leaves the list."""
 
 
 class NotLeader(Exception):

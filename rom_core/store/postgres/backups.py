@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, inspect, text
@@ -15,16 +14,16 @@ from sqlalchemy import URL, Connection, inspect, text
 from rom_core.errors import StoreRefused
 from rom_core.store import rows
 from rom_core.store.address import shown
-from rom_core.store.base import SYSTEM
-from rom_core.store.findings import Finding, described
+from rom_core.store.files import make_file, publish, replaced, temporary
+from rom_core.store.findings import Finding, described, restored_from, whole
 from rom_core.store.migrate import check_release
-from rom_core.store.overrides import Version
 from rom_core.store.owners import Owner, prefixes
 from rom_core.store.postgres.reading import connection_of
 from rom_core.store.postgres.refusals import without_password
+from rom_core.store.sharing import UNSEEN_SECONDS
+from rom_core.store.tables import VERSIONS
 
 _PROGRAM_SECONDS = 3600
-_SEEN_SECONDS = 15
 _INSTALLED = "/usr/lib/postgresql/*/bin"
 
 
@@ -33,14 +32,14 @@ def check(url: URL, owners: Sequence[Owner]) -> list[Finding]:
     where = shown(url)
     try:
         with connection_of(url) as connection:
-            if "rom_versions" not in inspect(connection).get_table_names():
+            if not inspect(connection).has_table(VERSIONS.name):
                 return [Finding(where, good=True, text="there is none; the next start makes it")]
             versions = rows.read(connection)
             findings = described(connection, owners)
     except (StoreRefused, rows.Damaged) as error:
         return [Finding(where, good=False, text=str(error))]
     number = versions[-1].number if versions else 0
-    return [Finding(where, good=bool(versions), text=f"whole, version {number} of the settings"), *findings]
+    return [Finding(where, good=bool(versions), text=whole(number)), *findings]
 
 
 def backup(url: URL, owners: Sequence[Owner], file: Path) -> None:  # noqa: ARG001 - of whatever owners there are
@@ -49,12 +48,12 @@ def backup(url: URL, owners: Sequence[Owner], file: Path) -> None:  # noqa: ARG0
         tables = _tables(connection)
     if not tables:
         raise StoreRefused(f"there is no store at {shown(url)} to back up")
-    new = file.with_name(f"{file.name}.new-{os.getpid()}")
+    new = temporary(file)
     try:
-        os.close(os.open(new, os.O_CREAT | os.O_WRONLY, 0o600))
+        make_file(new)
         names = [part for name in tables for part in ("--table", f'"{name}"')]
         _run(url, "pg_dump", "--format=custom", "--no-owner", "--no-privileges", *names, "--file", str(new))
-        os.replace(new, file)
+        publish(new, file)
     except OSError as error:
         raise StoreRefused(f"{file} cannot be written: {error.strerror}; name another file") from error
     finally:
@@ -75,19 +74,17 @@ def restore(url: URL, owners: Sequence[Owner], file: Path, now: Callable[[], flo
         tables = _tables(connection)
         if "rom_instances" in tables:
             seen = text("SELECT id FROM rom_instances WHERE seen > extract(epoch FROM now()) - :seconds ORDER BY id")
-            running = connection.execute(seen, {"seconds": _SEEN_SECONDS}).scalars().all()
+            running = connection.execute(seen, {"seconds": UNSEEN_SECONDS}).scalars().all()
             if running:
                 raise StoreRefused(f"instances are using the store: {', '.join(running)}; stop them first")
     kept = None
     if tables:
-        kept = file.with_name(f"{file.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        kept = replaced(file)
         backup(url, owners, kept)
     options = ("--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error")
     _run(url, "pg_restore", *options, str(file))
     with connection_of(url) as connection:
-        newest = rows.newest(connection) or 0
-        why = f"restored from the backup {file.name}"
-        rows.add(connection, [Version(newest + 1, now(), SYSTEM, why)])
+        rows.note(connection, now(), restored_from(file))
         connection.commit()
     return kept
 

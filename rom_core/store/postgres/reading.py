@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 from rom_core.errors import StoreRefused
 from rom_core.store import rows
 from rom_core.store.address import shown
+from rom_core.store.causes import cause_of
 from rom_core.store.overrides import State, replay
 from rom_core.store.postgres.refusals import refusal_of
 from rom_core.store.tables import VERSIONS
@@ -28,8 +29,8 @@ def connection_of(url: URL) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except (SQLAlchemyError, ImportError) as error:
-        cause = getattr(error, "orig", None) or error
-        raise StoreRefused(f"the store at {shown(url)} (STATE_URL): {refusal_of(cause, url).sentence}") from None
+        sentence = refusal_of(cause_of(error), url).sentence
+        raise StoreRefused(f"the store at {shown(url)} (STATE_URL): {sentence}") from None
 
 
 def read_shared_state(url: URL) -> State:

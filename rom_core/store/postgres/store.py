@@ -18,9 +18,9 @@ from rom_core.concurrency.watchdog import Watchdog
 from rom_core.errors import StoreRefused, StoreUnavailable
 from rom_core.store import rows
 from rom_core.store.address import shown
-from rom_core.store.base import SYSTEM
+from rom_core.store.causes import cause_of
 from rom_core.store.migrate import due, migrate
-from rom_core.store.overrides import FIRST_VERSION, State, Trouble, Version
+from rom_core.store.overrides import FIRST_START, State, Trouble, Version
 from rom_core.store.owners import Owner
 from rom_core.store.postgres.refusals import refusal_of, without_password
 
@@ -88,6 +88,10 @@ class PostgresStore:
         """In one transaction; a copy is what the server's own backups are for."""
         return self._do(action, "SET LOCAL synchronous_commit = on; ")
 
+    def versions(self, connection: Connection) -> list[Version]:
+        """All versions."""
+        return rows.read(connection)
+
     def close(self) -> None:
         """Close the connections that nobody uses."""
         self._watchdog.stop()
@@ -107,7 +111,7 @@ class PostgresStore:
             except StoreRefused as error:
                 raise StoreRefused(f"{where}: {error.detail}") from None
             except (SQLAlchemyError, OSError) as error:
-                sentence, lasting = refusal_of(_driver_error(error), self.url)
+                sentence, lasting = refusal_of(_cause_of(error), self.url)
                 if lasting or time.monotonic() > give_up:
                     raise StoreRefused(f"{where}: {sentence}") from None
             time.sleep(_AGAIN_SECONDS)
@@ -135,7 +139,7 @@ class PostgresStore:
                     migrate(connection, owner)
                     logger.warning("store.migrated", plugin=owner.plugin or "core", to=owner.revisions[-1])
                 if rows.newest(connection) is None:
-                    rows.add(connection, [Version(FIRST_VERSION, self._now(), SYSTEM, "first start")])
+                    rows.note(connection, self._now(), FIRST_START)
 
     # -- using and failing -------------------------------------------------------------------------------------------
 
@@ -143,7 +147,7 @@ class PostgresStore:
         try:
             done = self._again(action, mode)
         except (SQLAlchemyError, OSError, MemoryError, UnicodeError, rows.Damaged) as error:
-            cause = _driver_error(error)
+            cause = _cause_of(error)
             reason = without_password(" ".join(str(cause).split())[:300], self.url) or type(cause).__name__
             if not isinstance(error, IntegrityError):
                 self._failing = Trouble("unwritable", f"it cannot be reached or written: {reason}")
@@ -213,7 +217,7 @@ def _connecting() -> dict[str, Any]:
     }
 
 
-def _driver_error(error: BaseException) -> BaseException:
+def _cause_of(error: BaseException) -> BaseException:
     if isinstance(error, PoolTimeout):
         return TimeoutError("no connection of the pool came free: timeout")
-    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return cause_of(error)

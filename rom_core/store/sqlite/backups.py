@@ -7,27 +7,27 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rom_core.errors import StoreRefused
 from rom_core.store import rows
-from rom_core.store.base import SYSTEM
-from rom_core.store.findings import Finding, described
+from rom_core.store.files import beside, make_file, publish, replaced, temporary
+from rom_core.store.findings import Finding, described, restored_from, whole
 from rom_core.store.migrate import due
 from rom_core.store.overrides import Version, replay
 from rom_core.store.owners import Owner
 from rom_core.store.sqlite import contents, copies
-from rom_core.store.sqlite.connections import BUSY_SECONDS, FAILURES, WRITES, connect, engine_of, is_busy, reason_of
-from rom_core.store.sqlite.files import (
-    COPY_SUFFIX,
-    beside,
-    check_header,
-    make_file,
-    make_private,
-    publish,
-    temporary,
+from rom_core.store.sqlite.connections import (
+    BUSY_SECONDS,
+    FAILURES,
+    WRITES,
+    connect,
+    engine_of,
+    is_busy,
+    locked,
+    reason_of,
 )
+from rom_core.store.sqlite.files import COPY_SUFFIX, check_header, make_private
 from rom_core.store.sqlite.in_use import alone
 
 BACKUP_SECONDS = 60.0
@@ -48,15 +48,14 @@ def check(path: Path, owners: Sequence[Owner]) -> list[Finding]:
     except (*FAILURES, StoreRefused) as error:
         text = error.detail if isinstance(error, StoreRefused) else f"damaged: {reason_of(error)}"
         return [Finding(str(path), good=False, text=text)]
-    findings.insert(0, Finding(str(path), good=True, text=f"whole, version {versions[-1].number} of the settings"))
+    findings.insert(0, Finding(str(path), good=True, text=whole(versions[-1].number)))
     copy = beside(path, COPY_SUFFIX)
     try:
         newest = replay(_checked(copy, owners)).version
     except FAILURES as error:
         findings.append(Finding(str(copy), good=False, text=f"not good: {reason_of(error)}; the next change renews it"))
         return findings
-    text = f"whole, version {newest} of the settings"
-    return [*findings, Finding(str(copy), good=newest >= versions[-1].number, text=text)]
+    return [*findings, Finding(str(copy), good=newest >= versions[-1].number, text=whole(newest))]
 
 
 def backup(path: Path, owners: Sequence[Owner], file: Path) -> None:
@@ -65,11 +64,10 @@ def backup(path: Path, owners: Sequence[Owner], file: Path) -> None:
         raise StoreRefused(f"there is no store {path} to back up")
     new = temporary(file)
     give_up = time.monotonic() + BACKUP_SECONDS
-    locked = StoreRefused(f"the store {path} is locked by another program; end that one (fuser {path} names it)")
 
     def bounded(*_: int) -> None:
         if time.monotonic() > give_up:
-            raise locked
+            raise StoreRefused(locked(path))
 
     try:
         make_file(new)
@@ -80,7 +78,7 @@ def backup(path: Path, owners: Sequence[Owner], file: Path) -> None:
         publish(new, file)
     except FAILURES as error:
         if is_busy(error):
-            raise locked from None
+            raise StoreRefused(locked(path)) from None
         raise StoreRefused(f"the store {path} cannot be backed up into {file}: {reason_of(error)}") from error
     finally:
         new.unlink(missing_ok=True)
@@ -97,14 +95,13 @@ def restore(path: Path, owners: Sequence[Owner], file: Path, now: Callable[[], f
         make_private(path.parent, path.name)
         shutil.copyfile(file, new)
         new.chmod(0o600)
-        versions = _checked(new, owners)
+        _checked(new, owners)
         with engine_of(new).connect() as connection:
             due(connection, owners)
             connection.rollback()
             connection.execution_options(**WRITES)
             with connection.begin():
-                why = f"restored from the backup {file.name}"
-                rows.add(connection, [Version(versions[-1].number + 1, now(), SYSTEM, why)])
+                rows.note(connection, now(), restored_from(file))
         with alone(path.parent):
             kept = _put_away(path)
             publish(new, path)
@@ -117,7 +114,7 @@ def restore(path: Path, owners: Sequence[Owner], file: Path, now: Callable[[], f
 
 
 def _put_away(path: Path) -> Path | None:
-    kept = beside(path, f".replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    kept = replaced(path)
     for suffix in ("-journal", ""):
         if beside(path, suffix).exists():
             os.replace(beside(path, suffix), beside(kept, suffix))

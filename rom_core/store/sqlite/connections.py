@@ -9,9 +9,10 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from rom_core.store.causes import cause_of
 from rom_core.store.rows import Damaged
 
 # Reading a damaged file may end in any of these: SQLite quotes bytes of it in its messages, and Python decodes them.
@@ -73,12 +74,7 @@ def _as_text(content: bytes) -> str:
     return content.decode(errors="surrogateescape")
 
 
-def cause_of(error: BaseException | None) -> BaseException | None:
-    """The driver's own error in one of SQLAlchemy's."""
-    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-
-
-def is_damage(error: BaseException | None) -> bool:
+def is_damage(error: BaseException) -> bool:
     """Whether what reading our own tables raised means that the file is bad, and not that it cannot be used now."""
     error = cause_of(error)
     if isinstance(error, OSError | MemoryError):
@@ -97,13 +93,18 @@ def is_busy(error: BaseException) -> bool:
     return primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def primary_code(error: BaseException | None) -> int | None:
+def primary_code(error: BaseException) -> int | None:
     """SQLite's primary result code, None if the error is not SQLite's."""
     code = getattr(cause_of(error), "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
 
+def locked(path: Path) -> str:
+    """The sentence for a person when the database stays busy."""
+    return f"the store {path} is locked by another program; end that one (fuser {path} names it)"
+
+
 def reason_of(error: BaseException) -> str:
     """What happened, in one line without bytes of the file."""
-    cause = cause_of(error) or error
+    cause = cause_of(error)
     return getattr(cause, "strerror", None) or ascii(str(cause))[1:-1] or type(cause).__name__

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from rom_core.store.files import TEMPORARY_SUFFIX, beside, make_file, publish, temporary
 from rom_core.store.owners import prefixes
 from rom_core.store.sqlite.connections import connect
-from rom_core.store.sqlite.files import COPY_SUFFIX, TEMPORARY_SUFFIX, beside, make_file, publish, temporary
+from rom_core.store.sqlite.files import COPY_SUFFIX
 
 MARK = 0x524F4D46  # "ROMF", PRAGMA application_id
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import structlog
 
 from rom_core.store.base import SYSTEM
-from rom_core.store.overrides import FIRST_VERSION, Version
+from rom_core.store.files import beside
+from rom_core.store.overrides import FIRST_START, FIRST_VERSION, Version
 from rom_core.store.rows import Damaged, chain
 from rom_core.store.sqlite.connections import FAILURES, connect
-from rom_core.store.sqlite.files import COPY_SUFFIX, beside
+from rom_core.store.sqlite.files import COPY_SUFFIX
 
 DATABASE = "flags.db"
 _DONE = ".imported"
@@ -31,7 +32,7 @@ def first_versions(folder: Path, now: Callable[[], float]) -> Sequence[Version]:
             except FAILURES as error:
                 logger.error("store.import_failed", path=str(file), reason=type(error).__name__)
     lost = path.exists() or beside(path, COPY_SUFFIX).exists()
-    why = "flags.db was damaged: its overrides are lost" if lost else "first start"
+    why = "flags.db was damaged: its overrides are lost" if lost else FIRST_START
     return [Version(FIRST_VERSION, now(), SYSTEM, why)]
 
 

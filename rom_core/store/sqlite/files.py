@@ -1,26 +1,16 @@
-"""The files of the SQLite store: private, durable names, and what a file of ours begins with."""
+"""The files of the SQLite store: what belongs to it, what a file of ours begins with, who may read it."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
+from rom_core.store.files import beside
 from rom_core.store.rows import Damaged
 
-COPY_SUFFIX, DAMAGED_SUFFIX, TEMPORARY_SUFFIX = ".copy", ".damaged", ".new-"
+COPY_SUFFIX, DAMAGED_SUFFIX = ".copy", ".damaged"
 # A rollback journal, in both bytes of the header that say so: https://www.sqlite.org/fileformat.html
 _HEADER, _JOURNALLED = b"SQLite format 3\0", b"\1\1"
-
-
-def beside(path: Path, suffix: str) -> Path:
-    """The file of that suffix."""
-    return path.with_name(path.name + suffix)
-
-
-def temporary(path: Path) -> Path:
-    """Where this process writes what will take the place of `path`."""
-    return beside(path, f"{TEMPORARY_SUFFIX}{os.getpid()}")
 
 
 def check_header(path: Path) -> None:
@@ -46,30 +36,9 @@ def make_private(folder: Path, prefix: str) -> None:
             file.chmod(0o600)
 
 
-def make_file(path: Path) -> None:
-    """Make an empty file if there is none, for this user alone; SQLite's journals take its rights. Raises OSError."""
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
-
-
 def put_aside(path: Path) -> None:
     """Move a damaged database away, its journal too, which would be played into the new one. Raises OSError."""
     for suffix in ("", "-journal"):
         file = beside(path, suffix)
         if file.exists():
             os.replace(file, beside(path, DAMAGED_SUFFIX + suffix))
-
-
-def publish(temporary: Path, path: Path) -> None:
-    """Give a finished file its name, so that no crash leaves half of it there."""
-    _sync(temporary)
-    os.replace(temporary, path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,29 +22,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from rom_core.errors import StoreRefused, StoreUnavailable
 from rom_core.store import rows
 from rom_core.store.base import SYSTEM
-from rom_core.store.overrides import FIRST_VERSION, Change, State, Trouble, Version, replay
+from rom_core.store.causes import cause_of
+from rom_core.store.files import beside, make_file, publish, temporary
+from rom_core.store.overrides import Change, State, Trouble, Version, replay
 from rom_core.store.owners import Owner
 from rom_core.store.rows import Damaged
 from rom_core.store.sqlite import connections, contents, copies
 from rom_core.store.sqlite.connections import (
     FAILURES,
     WRITES,
-    cause_of,
     engine_of,
     is_bad_file,
     is_damage,
     reason_of,
 )
-from rom_core.store.sqlite.files import (
-    COPY_SUFFIX,
-    beside,
-    check_header,
-    make_file,
-    make_private,
-    publish,
-    put_aside,
-    temporary,
-)
+from rom_core.store.sqlite.files import COPY_SUFFIX, check_header, make_private, put_aside
 from rom_core.store.sqlite.in_use import share
 
 # BUSY_SECONDS once a call has failed, so that a store in trouble does not hold up one change after the other.
@@ -67,7 +59,7 @@ class SqliteStore:
         path: Path,
         owners: Sequence[Owner],
         now: Callable[[], float],
-        first: Callable[[], Sequence[Version]] | None = None,
+        first: Callable[[], Sequence[Version]],
     ) -> None:
         """`now` gives seconds since the epoch, for the entries that the store itself makes.
 
@@ -78,7 +70,7 @@ class SqliteStore:
         self._copy = beside(path, COPY_SUFFIX)
         self._owners = owners
         self._now = now
-        self._first = first or (lambda: [Version(FIRST_VERSION, now(), SYSTEM, "first start")])
+        self._first = first
         self._found: Trouble | None = None
         self._failing: Trouble | None = None
         self._opening = threading.RLock()
@@ -117,8 +109,8 @@ class SqliteStore:
                 logger.warning("store.copy_failed", reason=reason_of(error))
         return done
 
-    def check_settings(self, connection: Connection) -> list[Version]:
-        """All versions, oldest first. Raises Damaged if anything is not as it was written."""
+    def versions(self, connection: Connection) -> list[Version]:
+        """All versions; also the tables have to be as they were made."""
         return contents.read(connection, self._owners)
 
     def close(self) -> None:
@@ -187,8 +179,7 @@ class SqliteStore:
         self._found = trouble
 
         def note(connection: Connection) -> None:
-            newest = rows.newest(connection) or 0
-            rows.add(connection, [Version(newest + 1, self._now(), SYSTEM, trouble.detail)])
+            rows.note(connection, self._now(), trouble.detail)
 
         self._transaction(note, writes=True)
 
@@ -234,7 +225,7 @@ class SqliteStore:
             try:
                 return self._once(action, writes=writes)
             except StoreUnavailable as error:
-                if self._path.exists() and not self._damaged(error.__cause__):
+                if self._path.exists() and not self._damaged(error.__cause__ or error):
                     raise
         with self._opening, self._failures():
             if self._ready and not self._sound(whole=True):
@@ -244,9 +235,9 @@ class SqliteStore:
                 self._open()
         return self._once(action, writes=writes)
 
-    def _damaged(self, error: BaseException | None) -> bool:
+    def _damaged(self, error: BaseException) -> bool:
         """Whether a failure means that the file is bad; an action of somebody else's may fail by its own fault."""
-        if isinstance(error, Damaged) or (error is not None and is_bad_file(error)):
+        if isinstance(error, Damaged) or is_bad_file(error):
             return True
         if not is_damage(error):
             return False

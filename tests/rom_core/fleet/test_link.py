@@ -13,7 +13,7 @@ from bench.proxy import Proxy
 from rom_core.fleet import Instance
 from rom_core.fleet import link as module
 from rom_core.fleet.link import LinkLost, PostgresLink
-from rom_core.store.address import Address
+from rom_core.store.address import PostgresAddress
 from rom_core.store.base import Store
 from rom_core.store.opening import open_store
 from rom_core.store.sharing import NotLeader, as_leader, notify
@@ -23,7 +23,7 @@ from rom_core.store.sharing import NotLeader, as_leader, notify
 def store(postgres_url: str) -> Iterator[Store]:
     """An empty database of ours."""
     url = make_url(postgres_url).set(drivername="postgresql+psycopg")
-    opened = open_store(Address("postgresql", url=url), OWNERS, lambda: NOW)
+    opened = open_store(PostgresAddress(url), OWNERS, lambda: NOW)
     yield opened
     opened.close()
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rom_core.errors import StoreRefused
-from rom_core.store.address import Address, address_of
+from rom_core.store.address import PostgresAddress, SqliteAddress, address_of
 
 ROOT = Path("/project")
 
@@ -25,7 +25,7 @@ ROOT = Path("/project")
 )
 def test_sqlite_is_a_file(url: str, path: str) -> None:
     """Empty is rom.db in STATE_DIR; what is relative is relative to the project."""
-    assert address_of(url, "var", ROOT) == Address("sqlite", Path(path))
+    assert address_of(url, "var", ROOT) == SqliteAddress(Path(path))
     assert str(address_of(url, "var", ROOT)) == path
 
 
@@ -34,7 +34,7 @@ def test_postgresql_is_shown_without_its_password(scheme: str) -> None:
     """Whatever prefix a platform gives it."""
     address = address_of(f"{scheme}://ana:s%2Fecret@db:5433/rom", "var", ROOT)
     assert (address.kind, str(address)) == ("postgresql", "postgresql://ana:***@db:5433/rom")
-    assert address.url is not None
+    assert isinstance(address, PostgresAddress)
     assert (address.url.password, address.url.port) == ("s/ecret", 5433)
 
 
@@ -46,7 +46,7 @@ def test_a_password_among_the_options_is_shown_as_little(url: str) -> None:
     """libpq takes it there, too; options are shown in logs, in sentences and to the programs of PostgreSQL."""
     address = address_of(f"postgresql:{url}", "var", ROOT)
     assert str(address) == "postgresql://ana:***@db/rom?sslmode=require"
-    assert address.url is not None
+    assert isinstance(address, PostgresAddress)
     assert (address.url.username, address.url.password) == ("ana", "s/ecret")
 
 

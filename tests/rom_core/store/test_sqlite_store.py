@@ -361,13 +361,13 @@ def test_a_copy_that_fails_does_not_undo_the_change(tmp_path: Path) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
-from rom_core.store.address import Address
+from rom_core.store.address import SqliteAddress
 from rom_core.store.history import StoredOverrides
 from rom_core.store.opening import open_store
 from rom_core.store.overrides import Change, Version
 from rom_core.store.owners import owners_of
 
-store = StoredOverrides(open_store(Address("sqlite", Path(sys.argv[1]) / "rom.db"), owners_of("0.1.0", ()), time.time))
+store = StoredOverrides(open_store(SqliteAddress(Path(sys.argv[1]) / "rom.db"), owners_of("0.1.0", ()), time.time))
 number = store.load().version
 while True:
     number += 1
