@@ -12,6 +12,7 @@ trap 'kill "$types" 2>/dev/null || true; rm -f "$found"' EXIT
 # Before proxies are forgotten: the downloads may need them.
 tools=$(scripts/prometheus-tools.sh)
 scripts/clients.sh >/dev/null
+scripts/browser.sh >/dev/null
 export PATH="$PATH:$tools"
 # A developer's own cloud, proxy or settings must not decide whether the tests pass. Every setting is in .env.example.
 while IFS= read -r name; do

@@ -14,6 +14,8 @@ import structlog
 from workers import dealt, number_of_workers
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
     from bench.postgres import PostgresServer
 
 # A machine may be busy: how long an example takes says nothing of what it shows.
@@ -86,3 +88,21 @@ def postgres_url(postgres: PostgresServer) -> Iterator[str]:
     name = postgres.database()
     yield postgres.url(name)
     postgres.drop(name)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser, as long as the module lasts: Playwright keeps the thread's event loop to itself meanwhile."""
+    from browser_support import started
+
+    with started() as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of it, in a session of its own."""
+    from browser_support import opened
+
+    with opened(browser) as shown:
+        yield shown

@@ -18,6 +18,7 @@ STEPS = [
     "ruff format --check .",
     "prometheus-tools.sh",
     "clients.sh",
+    "browser.sh",
     "lint-imports",
     "python -m pytest -n auto --dist worksteal",
 ]
@@ -37,7 +38,8 @@ def tools(tmp_path: Path) -> Path:
     scripts.mkdir(parents=True)
     shutil.copy(SCRIPTS / "ci-local.sh", scripts)
     shutil.copy(ROOT / ".env.example", tmp_path / "rom")
-    for name in ("ruff", "mypy", "lint-imports", "python", "rom/scripts/prometheus-tools.sh", "rom/scripts/clients.sh"):
+    ours = (f"rom/scripts/{name}.sh" for name in ("prometheus-tools", "clients", "browser"))
+    for name in ("ruff", "mypy", "lint-imports", "python", *ours):
         tool = tmp_path / name
         tool.write_text(TOOL.format(name=tool.name, folder=tmp_path))
         tool.chmod(0o755)
@@ -70,7 +72,7 @@ def test_lint_types_and_tests_on_all_cores(tools: Path) -> None:
     assert calls(tools)[-1] == "python -m pytest -n 2 --dist worksteal -k gate"
 
 
-@pytest.mark.parametrize("tool", ["ruff", "prometheus-tools.sh", "clients.sh", "lint-imports", "python"])
+@pytest.mark.parametrize("tool", ["ruff", "prometheus-tools.sh", "clients.sh", "browser.sh", "lint-imports", "python"])
 def test_the_first_failure_is_the_last_step(tools: Path, tool: str) -> None:
     """And the exit code says so."""
     (tools / "fails").write_text(tool)
