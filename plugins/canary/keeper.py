@@ -154,7 +154,7 @@ class Keeper(Keeping):
         with self._in_turn():
             self._reload()
             rollout = self._current()
-            rollout.may_leave(author.why)
+            rollout.may_leave(author.why, self._failing())
             version = runtime.current.version
             reason = self._why_not_in_force(rollout)
             if reason is not None:

@@ -28,14 +28,31 @@ logger = structlog.get_logger("rom.canary")
 
 
 class Keeping:
-    """The rollout as of its last revision. `view` is the JSON of where it stands."""
+    """The rollout as of its last revision."""
 
     def __init__(self) -> None:
-        self.view: Mapping[str, Any] = _NOTHING
+        self._published: Mapping[str, Any] = _NOTHING
         self._runtime: Runtime | None = None
         self._kept: KeptRollout | None = None
         self._rollout: Rollout | None = None
         self._lock = threading.Lock()
+
+    @property
+    def view(self) -> Mapping[str, Any]:
+        """The JSON of where it stands; while its turns fail here it cannot be approved, whatever the last look saw."""
+        published, failing = self._published, self._failing()
+        rollout = published["rollout"]
+        if not failing or rollout is None or rollout["status"] != "running" or rollout["approvable"] == "no":
+            return published
+        return {**published, "rollout": {**rollout, "approvable": "no", "why_not": f"{failing}: no reason is enough"}}
+
+    def _failing(self) -> str:
+        """How many of the canary's turns failed at this instance within the last minute; "" if few did.
+
+        Else how many of all: while the service fails nobody can say how the canary does.
+        """
+        health = None if self._runtime is None else self._runtime.health
+        return "" if health is None else health.failing("canary") or health.failing()
 
     def _reload(self) -> None:
         """What another instance has decided since; while the store is away, what is known here."""
@@ -101,7 +118,7 @@ class Keeping:
 
     def _publish(self) -> None:
         rollout = self._rollout
-        self.view = {"rollout": None if rollout is None else shown(rollout), "durable": self._known().durable}
+        self._published = {"rollout": None if rollout is None else shown(rollout), "durable": self._known().durable}
 
     def _withdraw_unwatched(self, reason: str) -> None:
         """Withdraw the canary in force, if there is one: without its record no gate can judge it."""

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from plugins.canary.phases import Phase
+from plugins.canary.recent import Recent
 from plugins.canary.watcher import COHORTS, Told, together
 from rom_core.concurrency.clock import Clock
 from rom_core.errors import CanaryConflict
@@ -84,6 +85,7 @@ class Rollout:
     began: float | None = None
     _figures: dict[str, Figures] = field(default_factory=lambda: {name: Figures() for name in COHORTS})
     _watched: dict[str, float] = field(default_factory=dict)
+    _recent: Recent = field(default_factory=Recent)
 
     def __post_init__(self) -> None:
         self.began = self.clock.time() if self.began is None else self.began
@@ -122,6 +124,7 @@ class Rollout:
         watched = self.figures("canary").watched + self._time(of_window, live)
         self._figures = together(of_window, live, watched)
         figures, limits = self.figures("canary"), self.plan.thresholds
+        self._recent.add(self.clock.time(), figures.turns)
         full = figures.watched >= self.phase.seconds
         if not full and not certain_to_fail(figures, limits):
             return None
@@ -154,11 +157,17 @@ class Rollout:
 
     # -- people ------------------------------------------------------------------------------------------------------
 
-    def may_leave(self, why: str) -> None:
-        """Whether a person may approve now, with this reason. Raises CanaryConflict."""
+    def may_leave(self, why: str, failing: str = "") -> None:
+        """Whether a person may approve now, with this reason. Raises CanaryConflict.
+
+        `failing`: how many turns fail, as who asks has just seen; "" if few do. No reason outweighs that, and no
+        window that went well before.
+        """
         self._must_run()
         if self.held:
             raise CanaryConflict("it is held; release it first")
+        if failing := failing or self._recent.failing():
+            raise CanaryConflict(f"{failing}: no reason is enough; wait until they go well, or abort it")
         judged = self.judged
         if judged is None:
             watched, wanted = self.figures("canary").watched, self.phase.seconds
@@ -226,6 +235,7 @@ class Rollout:
             "id": self.id,
             "began": self.began,
             "watched": dict(self._watched),
+            "recent": self._recent.as_list(),
         }
 
     @staticmethod
@@ -253,6 +263,7 @@ class Rollout:
             values.get("began"),
             {cohort: Figures.of(values["figures"][cohort]) for cohort in COHORTS},
             {str(instance): float(seconds) for instance, seconds in values.get("watched", {}).items()},
+            Recent(values.get("recent", ())),
         )
 
     def _judge(self) -> Judged:
@@ -270,6 +281,7 @@ class Rollout:
         self.window += 1
         self._figures = {name: Figures() for name in COHORTS}
         self._watched = {}
+        self._recent = Recent()
 
     def _must_run(self) -> None:
         if not self.running:

@@ -15,12 +15,7 @@ from rom_core.gate.verdict import p95
 def shown(rollout: Rollout) -> dict[str, Any]:
     """A rollout as GET /admin/canary shows it, the figures of both cohorts side by side."""
     judged, phase = rollout.judged, rollout.phase
-    try:
-        rollout.may_leave("")
-        approvable = "yes"
-    except CanaryConflict:
-        thin = judged is not None and judged.thin and rollout.running and not rollout.held
-        approvable = "with_reason" if thin else "no"
+    approvable, why_not = approval(rollout)
     return {
         "status": rollout.status,
         "by": rollout.by,
@@ -33,6 +28,7 @@ def shown(rollout: Rollout) -> dict[str, Any]:
         "ended_because": rollout.ended_because,
         "gate": "watching" if judged is None else judged.outcome,
         "approvable": approvable,
+        "why_not": why_not,
         "window_seconds": phase.seconds,
         "watched_seconds": round(rollout.figures("canary").watched, 1),
         "current": {cohort: _counts(rollout, cohort) for cohort in COHORTS},
@@ -40,6 +36,19 @@ def shown(rollout: Rollout) -> dict[str, Any]:
         if judged is None
         else {"at": iso(judged.at), "outcome": judged.outcome, "why": judged.why, "cohorts": dict(judged.cohorts)},
     }
+
+
+def approval(rollout: Rollout, failing: str = "") -> tuple[str, str]:
+    """Whether a person may approve: yes, no, or with_reason; and why not just so. `failing` as `may_leave` takes it."""
+    try:
+        rollout.may_leave("", failing)
+    except CanaryConflict as refusal:
+        try:
+            rollout.may_leave("a reason", failing)
+        except CanaryConflict:
+            return "no", refusal.detail
+        return "with_reason", refusal.detail
+    return "yes", ""
 
 
 def _counts(rollout: Rollout, cohort: str) -> dict[str, float | None]:

@@ -59,6 +59,7 @@ def approve(client: AdminClient, reason: str, as_json: bool) -> None:
     """Go on to the next phase; after the last one the flags are everybody's.
 
     The gate must have held for the whole window. With too little traffic to judge, approving takes a --reason.
+    While a twentieth of its turns or more fail, no reason is enough.
     """
     _decide(client, "approve", reason, as_json)
 
@@ -145,7 +146,8 @@ def _print_rollout(client: AdminClient, rollout: dict[str, Any]) -> None:
         turns = ", ".join(f"{count:g} {status}" for status, count in figures.items() if status != "p95_seconds")
         client.say(f"  {cohort}: {turns}, p95 {seconds_text(figures['p95_seconds'], ())}")
     if rollout["status"] == "running":
-        client.say(f"gate: {rollout['gate']}; approval possible: {rollout['approvable'].replace('_', ' ')}")
+        because = f": {rollout['why_not']}" if rollout.get("why_not") else ""
+        client.say(f"gate: {rollout['gate']}; approval possible: {rollout['approvable'].replace('_', ' ')}{because}")
     if rollout["judged"] is not None:
         client.show(_side_by_side(rollout["judged"]["cohorts"]))
         client.say(f"  {rollout['judged']['why']}")

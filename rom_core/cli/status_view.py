@@ -14,21 +14,21 @@ def health_lines(health: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     minute, five = health["last_minute"], health["last_5_minutes"]
     why = "; ".join(each["text"] for each in health["why"])
     act = [each["page"] for each in health["why"] if each["act"]]
-    if not why:
-        why = f"{_share(minute, 'turns', 'failed')} in the last minute" if minute["turns"] else "nobody asks anything"
+    if not why and not minute["turns"]:
+        why = "no turn ended in the last minute"
+    elif not why:
+        why = f"{_share(minute, 'turns', 'failed')} turns of the last minute failed"
     yield f"{health['state']}: {why}", BAD if act else MIDDLING if health["why"] else WELL
     for page in act:
-        yield f"to do     {page}", BAD
+        yield f"to do            {page}", BAD
     slowest = "" if health["p95_seconds"] is None else f"; p95 {health['p95_seconds']:.3g} s"
-    yield f"turns     {_both(health, 'turns', 'failed')}{slowest}", ""
-    yield f"requests  {_both(health, 'requests', 'failed_requests')}; {five['throttled']} throttled", ""
-    yield (
-        f"queue     {health['waiting']} wait; {minute['refused']} turns refused in 1 min, {five['refused']} in 5 min",
-        "",
-    )
+    yield f"turns failed     {_both(health, 'turns', 'failed')}{slowest}", ""
+    yield f"requests failed  {_both(health, 'requests', 'failed_requests')}; {five['throttled']} throttled", ""
+    yield f"turns refused    {minute['refused']} in 1 min, {five['refused']} in 5 min; {health['waiting']} wait", ""
     memory = "unknown" if health["memory_ratio"] is None else f"{100 * health['memory_ratio']:.0f} %"
-    circuits = ", ".join(health["circuits_open"]) or "none"
-    yield f"capacity  {health['capacity']}; memory {memory}; circuits open: {circuits}", ""
+    yield f"capacity         {health['capacity']}; memory {memory}", ""
+    if health["circuits_open"]:
+        yield f"circuits open    {', '.join(health['circuits_open'])}", ""
 
 
 def _both(health: Mapping[str, Any], name: str, key: str) -> str:
@@ -38,10 +38,8 @@ def _both(health: Mapping[str, Any], name: str, key: str) -> str:
 
 def _share(span: Mapping[str, Any], name: str, key: str) -> str:
     whole, failed = span[name], span[key]
-    if not whole:
-        return f"no {name}"
     share = f" ({100 * failed / whole:.0f} %)" if failed else ""
-    return f"{failed} of {whole} {name} failed{share}"
+    return f"{failed} of {whole}{share}"
 
 
 def status_lines(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -32,6 +32,8 @@ REASONS = (
 """Every reason there is, by what a person looks at first."""
 DOWN_ONE_IN = 2
 """From this share of failed turns on most people get no answer."""
+DOWN_IN_A_ROW = 5
+"""So many failed turns without a good one in between are surely more than a half, by the statistics of the gate."""
 SLOW_SECONDS = 45.0
 """Where the owner's trigger for the latency stands (`RomUpgradeLatency`)."""
 
@@ -76,7 +78,8 @@ class Signs:
     """What was measured. `buckets` is the histogram of good turns of five minutes, as Prometheus has it.
 
     `circuits` are the models without requests at this moment, by "open", or "forced" if an administrator holds it so.
-    `store` says what is wrong with it, "" if nothing is. `waiting` turns wait for a slot.
+    `store` says what is wrong with it, "" if nothing is. `waiting` turns wait for a slot. `in_a_row` turns failed since
+    one went well.
     """
 
     minute: Span = Span()
@@ -89,6 +92,7 @@ class Signs:
     draining: bool = False
     store: str = ""
     waiting: int = 0
+    in_a_row: int = 0
 
     @property
     def recent(self) -> tuple[Span, str]:
@@ -166,8 +170,10 @@ def _failed_turns(signs: Signs) -> Reason | None:
     """As capacity does; beyond that more than 1 % of five minutes, three at least, unless the last minute is clean."""
     recent, name = signs.recent
     if signs.reading.failures != "normal":
-        state: State = "down" if recent.failures * DOWN_ONE_IN >= recent.turns else "degraded"
-        return Reason("failed_turns", state, _failed_text(recent, name))
+        row = min(signs.in_a_row, recent.failures)
+        down = recent.failures * DOWN_ONE_IN >= recent.turns or row >= DOWN_IN_A_ROW
+        since = f", the last {row} in a row" if DOWN_IN_A_ROW <= row < recent.turns else ""
+        return Reason("failed_turns", "down" if down else "degraded", f"{_failed_text(recent, name)}{since}")
     five = signs.five
     if recent.failures and five.failures >= _SLOW_BURN_FAILED and five.failures > _SLOW_BURN_SHARE * five.turns:
         return Reason("failed_turns", "degraded", _failed_text(five, "5 minutes"))
@@ -208,8 +214,9 @@ def _circuit(circuits: Mapping[str, str]) -> Reason | None:
     if not circuits:
         return None
     names = ", ".join(f"{model} (forced)" if why == "forced" else model for model, why in sorted(circuits.items()))
-    act = any(why != "forced" for why in circuits.values())
-    return Reason("circuit", "degraded", f"no requests go to {names}: its circuit is open", act=act)
+    what = "get no requests, the circuits are open" if len(circuits) > 1 else "gets no requests, the circuit is open"
+    text = f"{names} {what}"
+    return Reason("circuit", "degraded", text, act=any(why != "forced" for why in circuits.values()))
 
 
 def _failed_requests(span: Span) -> Reason | None:

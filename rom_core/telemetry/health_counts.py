@@ -39,6 +39,7 @@ class HealthCounts:
         self._circuits: dict[str, float | None] = {}
         self._lock = threading.Lock()
         self.waiting = 0
+        self.in_a_row = 0
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             TurnFinished: self._turn_finished,
             RequestRejected: self._rejected,
@@ -97,6 +98,8 @@ class HealthCounts:
         status = status_of(200, event.error)
         if status not in _COUNTED:
             return
+        if status != "rejected":
+            self.in_a_row = 0 if status == "ok" else self.in_a_row + 1
         now, turn = self._clock.monotonic(), event.turn
         self._turns.add(now, f"{status} {turn.cohort} {event.error.code if event.error is not None else ''}")
         # An exhaustive turn takes its time by design.

@@ -106,13 +106,13 @@ class HealthWatch:
         with self._lock:
             return self._standing()
 
-    def failing(self, cohort: str) -> str:
-        """How many turns of this cohort failed lately, if they are as many as make capacity `alert`; else ""."""
+    def failing(self, cohort: str = "") -> str:
+        """How many turns, or of a cohort, failed lately, if they are as many as make capacity `alert`; else ""."""
         signs = Signs(minute=self._counts.span(MINUTE_SECONDS, cohort), five=self._counts.span(cohort=cohort))
         span, name = signs.recent
         if signs.reading.failures == "normal":
             return ""
-        return f"{span.failures} of {span.turns} of its turns in the last {name} failed"
+        return f"{span.failures} of {span.turns} {'of its ' if cohort else ''}turns in the last {name} failed"
 
     def capacity(self) -> dict[str, Any]:
         """The level of capacity, since when, and the figures behind it, measured now."""
@@ -147,6 +147,7 @@ class HealthWatch:
             draining=process.draining.is_set(),
             store=trouble_of_store(process),
             waiting=counts.waiting,
+            in_a_row=counts.in_a_row,
         )
 
     def look(self) -> Signs:

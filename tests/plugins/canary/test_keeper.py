@@ -11,9 +11,11 @@ import pytest
 from canary_support import ANA, BLOCK, Bench
 from sqlalchemy import text
 from structlog.testing import capture_logs
+from support import make_turn
 
 from plugins.canary.kept import KeptRollout
-from rom_core.errors import CanaryConflict, Forbidden, InvalidRequest, StoreUnavailable
+from rom_core.errors import CanaryConflict, Forbidden, InternalError, InvalidRequest, StoreUnavailable
+from rom_core.events import TurnFinished
 from rom_core.flags import Author
 from rom_core.settings import InvalidSettings, Problem
 from rom_core.store.sqlite.store import SqliteStore
@@ -91,6 +93,45 @@ def test_a_failing_gate_aborts_by_itself(either_bench: Bench) -> None:
     assert rollout["status"] == "aborted"
     assert rollout["ended_because"].startswith("errors: 100 of 300")
     assert bench.keeper.trail(1)[0]["why"] == rollout["ended_because"]
+
+
+def test_turns_that_fail_now_forbid_an_approval_before_the_gate_looks_again(bench: Bench) -> None:
+    """Its looks are minutes apart; what this instance has just seen counts at once, whatever reason is given."""
+    bench.keeper.begin(BLOCK, ANA)
+    bench.look(3, ok=2)
+    assert bench.keeper.view["rollout"]["approvable"] == "with_reason"
+    assert bench.plugin.rom_status()["approvable"] == "with_reason"
+    fail(bench, "canary")
+    assert bench.keeper.view["rollout"]["approvable"] == "with_reason", "one that may be chance"
+    fail(bench, "canary")
+    rollout = bench.keeper.view["rollout"]
+    said = "2 of 2 of its turns in the last minute failed: no reason is enough"
+    assert (rollout["approvable"], rollout["why_not"]) == ("no", said)
+    assert bench.plugin.rom_status()["approvable"] == "no"
+    with pytest.raises(CanaryConflict, match="2 of 2 of its turns in the last minute failed"):
+        bench.keeper.approve(ANA)
+    bench.runtime.clock.advance(310)  # type: ignore[attr-defined]
+    assert bench.keeper.view["rollout"]["approvable"] == "with_reason"
+
+
+def test_an_outage_forbids_an_approval_although_the_canary_had_no_turn(bench: Bench) -> None:
+    """Six people seldom hit ten percent: while everybody's turns fail no reason says how the canary does."""
+    bench.keeper.begin(BLOCK, ANA)
+    bench.look(3, ok=2)
+    for _ in range(6):
+        fail(bench, "stable")
+    rollout = bench.keeper.view["rollout"]
+    said = "6 of 6 turns in the last minute failed: no reason is enough"
+    assert (rollout["approvable"], rollout["why_not"]) == ("no", said)
+    with pytest.raises(CanaryConflict, match="6 of 6 turns"):
+        bench.keeper.approve(ANA)
+
+
+def fail(bench: Bench, cohort: str) -> None:
+    """A turn of this cohort fails, as its event tells."""
+    turn = make_turn(bench.runtime)
+    turn.cohort = cohort
+    turn.emit(TurnFinished(turn, None, InternalError("broken"), 0.1))
 
 
 def test_a_rollout_survives_a_restart(either_bench: Bench) -> None:

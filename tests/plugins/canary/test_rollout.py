@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from canary_support import HOUR, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plugins.canary.recent import Recent
 from plugins.canary.rollout import Rollout
+from plugins.canary.shapes import approval
 from rom_core.errors import CanaryConflict
 
 
@@ -75,6 +78,63 @@ def test_too_little_traffic_takes_a_person_with_a_reason() -> None:
     assert later.approve("ana", "six people, no complaint").details["outcome"] == "inconclusive"
     assert later.phase.percent == 50
     assert world.watch(1, ok=50) == ["passed"]
+
+
+@pytest.mark.parametrize(
+    ("ok", "error", "says"),
+    [
+        (8, 2, "2 of 10 of its turns of the window failed"),
+        (2000, 4, ""),
+        (0, 2, "2 of 2 of its turns of the window failed"),
+        (38, 2, "2 of 40 of its turns of the window failed"),
+        (39, 2, ""),
+        (0, 1, ""),
+    ],
+)
+def test_while_its_turns_fail_nobody_approves(ok: int, error: int, says: str) -> None:
+    """Not with a reason, and not although the window before it passed; neither does a restart forget it."""
+    world = World()
+    assert world.watch(2, ok=50) == ["passed"]
+    world.canary.serve(ok)
+    world.canary.serve(error, status="error")
+    world.clock.advance(600)
+    assert world.look() is None
+    for rollout in (Rollout.of(json.loads(json.dumps(world.rollout.as_dict())), world.clock), world.rollout):
+        if says:
+            assert approval(rollout)[0] == "no"
+            with pytest.raises(CanaryConflict, match=says):
+                rollout.approve("ana", "it will pass")
+        else:
+            assert approval(rollout) == ("yes", "")
+
+
+def test_an_hour_that_went_well_does_not_hide_an_outage() -> None:
+    """What counts is the last minute too: three failed turns of three, after two thousand good ones."""
+    world = World()
+    assert world.watch(2, ok=50) == ["passed"]
+    world.watch(1, ok=400)
+    world.canary.serve(3, status="error")
+    world.clock.advance(60)
+    world.look()
+    assert world.rollout.running
+    assert approval(world.rollout) == (
+        "no",
+        "3 of 3 of its turns of the last 60 s failed: no reason is enough; wait until they go well, or abort it",
+    )
+    world.canary.serve(80)
+    world.clock.advance(60)
+    world.look()
+    assert approval(world.rollout)[0] == "yes"
+
+
+def test_looks_that_follow_each_other_fast_are_kept_sparingly() -> None:
+    """Ten seconds apart, and one that is a minute old, however often somebody looks."""
+    recent = Recent()
+    for tenth in range(3000):
+        recent.add(tenth / 10, {"ok": float(tenth)})
+    looks = recent.as_list()
+    assert len(looks) <= 8
+    assert looks[-1][0] - looks[0][0] >= 60
 
 
 def test_figures_with_a_hole_cannot_be_approved() -> None:

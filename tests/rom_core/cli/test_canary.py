@@ -67,8 +67,8 @@ def test_every_decision_has_its_command(url: str) -> None:
     assert started.exit_code == 0, started.output
     assert "MAX_TOKENS=50, started by ana: running" in started.stdout
     assert "phase 1 of 3, 10 % of the traffic" in started.stdout
-    assert "held" in rom(url, "hold", "--reason", "wait").stdout
-    assert "held" not in rom(url, "hold", "--release").stdout
+    assert ", held\n" in rom(url, "hold", "--reason", "wait").stdout
+    assert ", held\n" not in rom(url, "hold", "--release").stdout
     assert "approval possible: no" in rom(url, "status").stdout
     aborted = rom(url, "abort", "--reason", "enough")
     assert "aborted" in aborted.stdout
@@ -124,6 +124,30 @@ def test_the_seconds_watched_do_not_contradict_the_gate(gate: str, status: str, 
     assert says in told.text
     assert silent not in told.text
     assert "2026-01-02T03:04:05Z" in told.text
+
+
+def test_why_it_cannot_be_approved_is_said() -> None:
+    """Beside the answer; a server of an earlier release does not say it."""
+    rollout = {
+        "status": "running",
+        "by": "ana",
+        "percent": 10,
+        "phase": 1,
+        "phases": [{"percent": 10, "seconds": 15.0}],
+        "block": {"flags": {}},
+        "held": False,
+        "ended_because": "",
+        "gate": "inconclusive",
+        "approvable": "no",
+        "window_seconds": 15.0,
+        "watched_seconds": 7.0,
+        "current": {},
+        "judged": None,
+    }
+    for why, line in (({"why_not": "2 of 2 failed"}, "no: 2 of 2 failed"), ({}, "no")):
+        told = Told()
+        _print(cast("AdminClient", told), {"rollout": rollout | why, "durable": True, "trail": []}, as_json=False)
+        assert told.text.splitlines()[-1] == f"gate: inconclusive; approval possible: {line}"
 
 
 def test_a_trail_that_cannot_be_read_is_said() -> None:

@@ -70,11 +70,11 @@ def test_when_all_is_well_it_says_so_and_ends_with_0() -> None:
     assert (done.exit_code, done.stdout.splitlines()) == (
         0,
         [
-            "well: 0 of 24 turns failed in the last minute",
-            "turns     0 of 24 turns failed in 1 min, 0 of 120 turns failed in 5 min; p95 8.14 s",
-            "requests  0 of 30 requests failed in 1 min, 0 of 150 requests failed in 5 min; 0 throttled",
-            "queue     0 wait; 0 turns refused in 1 min, 0 in 5 min",
-            "capacity  normal; memory 6 %; circuits open: none",
+            "well: 0 of 24 turns of the last minute failed",
+            "turns failed     0 of 24 in 1 min, 0 of 120 in 5 min; p95 8.14 s",
+            "requests failed  0 of 30 in 1 min, 0 of 150 in 5 min; 0 throttled",
+            "turns refused    0 in 1 min, 0 in 5 min; 0 wait",
+            "capacity         normal; memory 6 %",
         ],
     )
 
@@ -85,12 +85,13 @@ def test_when_it_is_not_well_it_says_why_and_what_to_do_and_ends_with_1() -> Non
     assert done.exit_code == 1
     first, to_do, *figures = done.stdout.splitlines()
     assert first == "down: 12 of 24 turns of the last minute failed (x); a: open"
-    assert to_do == "to do     docs/operate.md#failed-turns"
+    assert to_do == "to do            docs/operate.md#failed-turns"
     assert figures == [
-        "turns     12 of 24 turns failed (50 %) in 1 min, 0 of 120 turns failed in 5 min; p95 8.14 s",
-        "requests  15 of 30 requests failed (50 %) in 1 min, 0 of 150 requests failed in 5 min; 0 throttled",
-        "queue     2 wait; 1 turns refused in 1 min, 0 in 5 min",
-        "capacity  critical; memory 6 %; circuits open: anthropic.a",
+        "turns failed     12 of 24 (50 %) in 1 min, 0 of 120 in 5 min; p95 8.14 s",
+        "requests failed  15 of 30 (50 %) in 1 min, 0 of 150 in 5 min; 0 throttled",
+        "turns refused    1 in 1 min, 0 in 5 min; 2 wait",
+        "capacity         critical; memory 6 %",
+        "circuits open    anthropic.a",
     ]
 
 
@@ -106,7 +107,7 @@ def test_nothing_known_is_said_so() -> None:
     span = SPAN | {"turns": 0, "requests": 0}
     health = HEALTHY | {"last_minute": span, "last_5_minutes": span, "p95_seconds": None, "memory_ratio": None}
     lines = [line for line, _ in health_lines(health)]
-    assert lines[:2] == ["well: nobody asks anything", "turns     no turns in 1 min, no turns in 5 min"]
+    assert lines[:2] == ["well: no turn ended in the last minute", "turns failed     0 of 0 in 1 min, 0 of 0 in 5 min"]
     assert "memory unknown" in lines[-1]
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from rom_core.telemetry.health import REASONS, Reason, Signs, Span, judge, worst
+from rom_core.gate.verdict import DOUBT, chance_of
+from rom_core.telemetry.health import DOWN_IN_A_ROW, REASONS, Reason, Signs, Span, judge, worst
 
 DOCS = Path(__file__).parents[3]
 GOOD = Span(ok=30, attempts=40)
@@ -33,6 +34,9 @@ def spans(ok: int, failed: int, *, later: int = 0) -> dict[str, Any]:
         (spans(8, 2), "degraded", ["failed_turns"]),
         (spans(3, 2), "degraded", ["failed_turns"]),
         (spans(2, 2), "down", ["failed_turns"]),
+        (spans(30, 4) | {"in_a_row": 4}, "degraded", ["failed_turns"]),
+        (spans(30, 5) | {"in_a_row": 5}, "down", ["failed_turns"]),
+        (spans(30, 4) | {"in_a_row": 9}, "degraded", ["failed_turns"]),
         (spans(0, 6), "down", ["failed_turns"]),
         ({"minute": Span(), "five": Span(2, {"upstream_timeout": 4})}, "down", ["failed_turns"]),
         ({"minute": Span(1), "five": Span(2, {"upstream_timeout": 4})}, "well", []),
@@ -84,9 +88,18 @@ def test_a_reason_says_how_much_and_of_what_kind() -> None:
         "the store: unwritable: disk full",
         "91 % of the memory limit is used",
         "Bedrock throttled 50 % of 40 requests of 5 minutes",
-        "no requests go to anthropic.a, anthropic.b (forced): its circuit is open",
+        "anthropic.a, anthropic.b (forced) get no requests, the circuits are open",
         "38 of 40 requests to models of the last minute failed",
     ]
+
+
+def test_five_in_a_row_are_surely_more_than_a_half() -> None:
+    """By the statistics of the gate; so an outage is down although most turns of the minute went well before it."""
+    assert chance_of(DOWN_IN_A_ROW, DOWN_IN_A_ROW, 0.5) < DOUBT <= chance_of(DOWN_IN_A_ROW - 1, DOWN_IN_A_ROW - 1, 0.5)
+    [reason] = judge(Signs(minute=Span(30, {"x": 6}), in_a_row=6))
+    assert reason.text == "6 of 36 turns of the last minute failed (x), the last 6 in a row"
+    [alone] = judge(Signs(minute=Span(0, {"x": 6}), in_a_row=6))
+    assert alone.text == "6 of 6 turns of the last minute failed (x)"
 
 
 def test_a_person_has_to_act_unless_it_passes_by_itself_or_is_meant() -> None:

@@ -16,6 +16,7 @@ from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, Cir
 from rom_core.runtime import Runtime
 from rom_core.telemetry.health_counts import HealthCounts
 from rom_core.telemetry.health_shape import health_of
+from rom_core.telemetry.health_watch import PERIOD_SECONDS
 
 
 def watched(*steps: Any, **options: Any) -> tuple[Runtime, Recorder, FakeClock]:
@@ -61,6 +62,20 @@ def test_an_outage_is_told_at_the_next_look_and_is_over_a_minute_after_the_last_
     assert changes(recorder) == [("well", "down"), ("down", "degraded"), ("degraded", "well")]
 
 
+def test_a_good_turn_ends_the_row_of_failed_ones() -> None:
+    """Down after five in a row amid many good ones; after a good one it is the share that counts."""
+    steps = [*[says("ok")] * 30, *[failure(ModelRefused)] * 5, says("ok")]
+    runtime, recorder, clock = watched(*steps)
+    run(runtime, 34)
+    assert health_of(runtime.health)["state"] == "degraded"
+    run(runtime, 1)
+    assert health_of(runtime.health)["state"] == "down"
+    run(runtime, 1)
+    clock.advance(10)
+    assert health_of(runtime.health)["state"] == "degraded"
+    assert changes(recorder) == [("well", "degraded"), ("degraded", "down"), ("down", "degraded")]
+
+
 def test_what_nobody_asks_about_stays_as_it_was_seen_last() -> None:
     """Without a turn in the last minute the last five count: an outage is not over because everybody has left."""
     runtime, _, clock = watched(failure(ModelRefused))
@@ -100,7 +115,8 @@ def test_the_line_of_a_change_is_in_the_log_whatever_plugins_there_are() -> None
 
 
 def test_a_started_runtime_looks_by_itself() -> None:
-    """Nobody asks, and the event is told."""
+    """Nobody asks, and the event is told: once a second, so that it is in the log within two seconds of its cause."""
+    assert PERIOD_SECONDS <= 1
     recorder = Recorder()
     runtime, _ = make_runtime(failure(ModelRefused), plugins={"recorder": recorder}, clock=FakeClock())
     runtime.start()
