@@ -26,7 +26,7 @@ from rom_core.concurrency.places import Places
 from rom_core.concurrency.watchdog import Watchdog
 from rom_core.concurrency.workers import WorkerPool
 from rom_core.documents.examiner import Examiner
-from rom_core.errors import BedrockDisabled, Draining, InternalError, Overloaded, PluginError, RomError, UnknownModel
+from rom_core.errors import BedrockDisabled, Draining, InternalError, Overloaded, RomError, UnknownModel
 from rom_core.events import Event, RequestRejected, ServerDraining, TurnFinished, TurnStarted
 from rom_core.fleet.joining import fleet_of
 from rom_core.plugin.answers import answer_of
@@ -37,6 +37,7 @@ from rom_core.settings import Settings
 from rom_core.telemetry import log
 from rom_core.telemetry.health_watch import HealthWatch
 from rom_core.telemetry.ids import new_id, new_span
+from rom_core.telemetry.plugin_figures import add_plugin_figures
 from rom_core.telemetry.registry import IsolatingRegistry
 from rom_core.turn import Turn
 from rom_core.turn_speech import Sink
@@ -58,8 +59,8 @@ class Runtime:
     """One per process; its collaborators are handed in, and nobody assigns into it.
 
     `flags` change the settings at run time; None if the runtime was given nothing to read them from. `store` is
-    what outlives the process, if there are flags that are kept. `registry` holds what is counted: a plugin registers
-    its collectors there when it starts.
+    what outlives the process, if there are flags that are kept. `registry` holds what is counted: what
+    plugins give (`rom_collectors`) is added when they have started.
     """
 
     def __init__(
@@ -137,11 +138,8 @@ class Runtime:
         if self._transport is None:
             self._transport = self._open_wire(self.current.settings)
         self.watchdog.start()
-        for plugin in self.catalogue.plugins.values():
-            try:
-                plugin.call("rom_start", runtime=self)
-            except Exception as error:
-                raise PluginError(plugin.name, f"rom_start failed: {type(error).__name__}: {error}") from error
+        self.catalogue.start(self)
+        add_plugin_figures(self.catalogue, self.registry, self.clock, lambda: self.current.pipeline.plugins)
         if self.flags is not None:
             self.flags.announce()
         self.fleet.start()

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from falcon import testing
-from support import Recorder, asks, make_runtime, make_settings, make_turn, says
+from support import Recorder, Toolkit, asks, make_runtime, make_settings, make_turn, says, tool
 
 from local_bedrock import LocalBedrock
+from plugins.metrics import Metrics
 from plugins.request_log.fields import describe
 from rom_core import hookspecs
 from rom_core.errors import RomError, TurnCancelled, family
@@ -193,6 +194,20 @@ def test_the_filter_of_the_page_changes_the_text_however_it_is_cut(streamed: boo
     runtime, _ = make_runtime(says("o CPC"), plugins={"spelled-out": shown["SpelledOut"]()})
     sink = (lambda *_: None) if streamed else None
     assert runtime.run(make_turn(runtime, sink=sink)).reply == "o Código de Processo Civil"
+
+
+def test_the_figure_of_the_page_is_scraped() -> None:
+    """Tools that run are counted by their names, those that a model invents are not."""
+    shown: dict[str, Any] = {}
+    exec(compile(codes("plugins.md")[6], "plugins.md", "exec"), shown)
+    plugins = {"searches": shown["Searches"](), "kit": Toolkit(tool()), "metrics": Metrics()}
+    runtime, _ = make_runtime(asks(("look", {}), ("invented", {})), says("ok"), plugins=plugins)
+    runtime.start()
+    runtime.run(make_turn(runtime))
+    text = testing.TestClient(create_app(runtime)).simulate_get("/metrics").text
+    runtime.stop()
+    assert 'acme_searches_total{tool="look"} 1.0' in text
+    assert "invented" not in text
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name)

@@ -27,6 +27,7 @@ from rom_core.hookspecs.process import (
     rom_tables,
     rom_routes,
     rom_start,
+    rom_collectors,
     rom_stop,
     rom_status,
 )
@@ -54,6 +55,7 @@ __all__ = [  # noqa: RUF022
     "rom_tables",
     "rom_routes",
     "rom_start",
+    "rom_collectors",
     "rom_stop",
     "rom_status",
     "rom_admit",

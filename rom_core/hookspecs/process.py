@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rom_core.markers import hookspec
 
 if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
     from rom_core.plugin.protocols import PluginRoutes, Runtime
     from rom_core.settings import Rule, Setting
     from rom_core.tables import Tables
@@ -86,6 +88,23 @@ def rom_start(runtime: Runtime) -> None:
         @hookimpl
         def rom_start(self, runtime):
             self.clock = runtime.clock
+    """
+
+
+@hookspec
+def rom_collectors() -> Sequence[Collector]:  # type: ignore[empty-body]
+    """Figures of the plugin for GET /metrics: collectors of prometheus-client, of no registry. Kind: collect.
+
+    Called once, after `rom_start` of every plugin, switched on or not; at a scrape the figures of a plugin that is off
+    are left out. A name that another plugin has, that begins with `rom_`, `process_` or `python_`, or is none stops the
+    start with the plugin's name, and so does an exception. At a scrape an exception of a collector, a name as above or
+    a value that cannot be written costs that collector's figures only: counted in `rom_collector_errors_total`, logged
+    once. A plugin has at most 1,000 samples; one that takes longer than 10 ms is asked at most once a second, and one
+    that takes a second is left out. No label takes a value that a client can choose.
+
+        @hookimpl
+        def rom_collectors(self):
+            return [self.greeted]  # = Counter("greeting_said", "Greetings", registry=None)
     """
 
 

@@ -28,11 +28,12 @@ GROUP = "rom.plugins"
 OBSERVERS = ("rom_event", "rom_delta")
 # Called for each plugin by itself, so a wrapper would have nothing to go around.
 _EACH_BY_ITSELF = (
-    *("rom_settings", "rom_tools", "rom_tables", "rom_routes", "rom_start", "rom_stop", "rom_status", "rom_text"),
+    *("rom_settings", "rom_tools", "rom_tables", "rom_routes", "rom_start", "rom_collectors", "rom_stop", "rom_status"),
+    "rom_text",
     *OBSERVERS,
 )
 # What these give is gone through one by one, so they may yield it.
-_LISTS = ("rom_settings", "rom_tools")
+_LISTS = ("rom_settings", "rom_tools", "rom_collectors")
 logger = structlog.get_logger("rom.catalogue")
 
 
@@ -129,6 +130,14 @@ class Catalogue:
                 raise PluginError(plugin.name, "rom_tables may return Tables only")
             found += ((plugin.name, plugin.release, each) for each in given)
         return found
+
+    def start(self, runtime: Any) -> None:
+        """Have every plugin start for this runtime, switched on or not. Raises PluginError."""
+        for plugin in self.plugins.values():
+            try:
+                plugin.call("rom_start", runtime=runtime)
+            except Exception as error:
+                raise PluginError(plugin.name, f"rom_start failed: {type(error).__name__}: {error}") from error
 
     def _known_plugins(self, settings: Settings) -> str | None:
         if settings.source("PLUGINS") == "default":  # the shipped order; an installation may lack some of them

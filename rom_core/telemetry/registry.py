@@ -60,7 +60,7 @@ class _Guard(Collector):
         """All that can be written of what it has at this moment; nothing after what it raised."""
         try:
             for family in self._collector.collect():
-                _check(family)
+                check_family(family)
                 yield family
         except Exception:
             name = type(self._collector).__name__
@@ -85,7 +85,7 @@ class _Errors(Collector):
         yield family
 
 
-def _check(family: Metric) -> None:
+def check_family(family: Metric) -> None:
     """Raises what would end the whole scrape when the family is written."""
     for sample in family.samples:
         float(sample.value)

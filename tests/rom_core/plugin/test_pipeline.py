@@ -411,6 +411,7 @@ EXPECTED_HOOKS: dict[str, tuple[str, ...]] = {
     "rom_tables": (),
     "rom_routes": ("app", "runtime"),
     "rom_start": ("runtime",),
+    "rom_collectors": (),
     "rom_stop": ("runtime",),
     "rom_status": (),
     "rom_admit": ("route", "key_name"),
