@@ -21,6 +21,8 @@ done < <(
   compgen -e | grep -E '^(AWS_|ROM_)|_(PROXY|proxy)$' || true
   sed -n 's/^[# ]*\([A-Z][A-Z0-9_]*\)=.*/\1/p' .env.example
 )
+# What is compiled once is kept: otherwise every worker compiles all tests at every run.
+unset PYTHONDONTWRITEBYTECODE
 lint-imports
 tested=0
 python -m pytest -n "${TEST_WORKERS:-auto}" --dist worksteal "$@" || tested=$?

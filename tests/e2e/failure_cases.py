@@ -119,7 +119,7 @@ UNDRIVEN: Mapping[str, str] = {
     "429, the quota of a day is used up": f"{_FAILURES}::test_a_quota_of_the_day_is_no_moments_throttling",
     "any other 429": f"{_FAILURES}::test_an_answer_is_classed_by_its_status_and_by_what_is_documented",
     "read timeout, early to leave the fallback its time": (
-        "tests/plugins/test_fallback.py::test_a_model_that_hangs_leaves_the_next_one_its_time"
+        "tests/plugins/test_fallback_call.py::test_a_model_that_hangs_leaves_the_next_one_its_time"
     ),
     "any other timeout": "tests/rom_core/resilience/test_failure_lines.py::test_the_most_particular_line_holds",
     "any other broken connection": _TRANSPORT,

@@ -1,4 +1,4 @@
-"""What turns leave behind in the process: nothing, however they end. Sockets and threads: e2e/test_limiter.py."""
+"""What turns leave behind in the process: nothing. Sockets and threads: e2e/test_limiter_crowds.py."""
 
 from __future__ import annotations
 
