@@ -84,6 +84,7 @@ class Behaviour:
     input: Any = MISSING
     say: str | None = None
     length: int | None = None
+    quote: str | None = None
     empty: bool = False
     reasoning: bool = False
     stop: str | None = None

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from local_bedrock.citing import enabled
 from local_bedrock.models import ModelInfo, Refusal
 from local_bedrock.usage import prompt_tokens
 
@@ -52,6 +53,8 @@ def _media(model: ModelInfo, body: dict[str, Any]) -> Iterator[str]:
                     yield f"{_FROM_MODEL}This model doesn't support the image content block that you provided."
                 if one.get("document") and not model.documents:
                     yield f"{_FROM_MODEL}This model doesn't support documents."
+                if enabled(one.get("document") or {}) and not model.citations:
+                    yield "This model doesn't support citations."
 
 
 def _length(model: ModelInfo, body: dict[str, Any]) -> Iterator[str]:
@@ -69,6 +72,8 @@ def _output(model: ModelInfo, body: dict[str, Any]) -> Iterator[str]:
         yield f"{_FROM_MODEL}output_config.effort: Input should be {', '.join(_EFFORTS)}"
     if text_format is None:
         return
+    if any(enabled(block.get("document") or {}) for message in body["messages"] for block in message["content"]):
+        yield f"{_FROM_MODEL}output_format: citations cannot be used with structured outputs."
     if not model.structured_output:
         yield f"{_FROM_MODEL}This model does not support the outputConfig.textFormat parameter."
         return

@@ -152,6 +152,10 @@ def _events(answer: Answer, usage: dict[str, int], latency_ms: int) -> list[Even
             opening, closing = '{"toolUse":{"input":', "}}"
         # PERF: one concatenation for each delta instead of one dict
         before = f'{{"contentBlockIndex":{index},"delta":{opening}'
+        if isinstance(block, Text) and block.citation is not None:
+            # As on Bedrock: whole, and before the text that it belongs to.
+            delta = {"contentBlockIndex": index, "delta": {"citation": block.citation}}
+            events.append((_DELTA, _encode(delta).encode()))
         events += [(_DELTA, f"{before}{_encode(piece)}{closing}}}".encode()) for piece in block.pieces]
         if isinstance(block, Text) and block.signature:
             events.append((_DELTA, f'{before[:-7]}"signature":"{block.signature}"}}}}}}'.encode()))

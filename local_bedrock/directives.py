@@ -10,6 +10,7 @@ The answer
     [[input={"x": 1}]]   this input; `$n` in its strings becomes the running number of the tool use
     [[say=text]]         exactly this answer
     [[length=500]]       an answer of so many words
+    [[quote=text]]       cite this text from the document, whether it is there or not, before the answer
     [[empty]]            an answer without content
     [[reasoning]]        a reasoning block first
     [[stop=max_tokens]]  this stop reason for the answer, known or not
@@ -161,6 +162,7 @@ _READERS: dict[str, Callable[[str | None], Any]] = {
     "input": _json,
     "say": _text,
     "length": _count,
+    "quote": _text,
     "empty": _flag,
     "reasoning": _flag,
     "stop": _text,

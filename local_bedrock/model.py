@@ -11,6 +11,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from local_bedrock.behaviour import MISSING, Behaviour
+from local_bedrock.citing import quote_of
 from local_bedrock.conversation import Turn
 from local_bedrock.models import ModelInfo
 from local_bedrock.reasoning import signature
@@ -30,10 +31,11 @@ _STORY = (
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text block, or with a `signature` a reasoning block, whose text may be empty."""
+    """A text block, or with a `signature` one of reasoning, whose text may be empty, with a `citation` a cited one."""
 
     text: str
     signature: str = ""
+    citation: Mapping[str, Any] | None = None
 
     @property
     def pieces(self) -> list[str]:
@@ -44,6 +46,8 @@ class Text:
         """The content block of a Converse answer."""
         if self.signature:
             return {"reasoningContent": {"reasoningText": {"text": self.text, "signature": self.signature}}}
+        if self.citation is not None:
+            return {"citationsContent": {"content": [{"text": self.text}], "citations": [self.citation]}}
         return {"text": self.text}
 
 
@@ -106,11 +110,21 @@ def answer(body: dict[str, Any], turn: Turn, text: str, behaviour: Behaviour, mo
     said = _say(body, turn, text, behaviour)
     stopped = _before_stop_sequence(said, body)
     made = Answer(
-        (*blocks, *([Text(stopped)] if stopped else [])),
+        (*blocks, *_cited(body, turn, behaviour), *([Text(stopped)] if stopped else [])),
         "end_turn" if stopped == said else "stop_sequence",
     )
     made = _within_limit(made, body)
     return replace(made, stop_reason=behaviour.stop) if behaviour.stop else made
+
+
+def _cited(body: Mapping[str, Any], turn: Turn, behaviour: Behaviour) -> list[Text]:
+    """A quote from a document where citations are asked for, unless the answer is ordered to the letter."""
+    ordered = behaviour.say is not None or behaviour.length is not None or bool(turn.results)
+    citation = None if ordered and behaviour.quote is None else quote_of(body, behaviour.quote)
+    if citation is None:
+        return []
+    quote = citation["sourceContent"][0]["text"]
+    return [Text(f'O documento diz: "{quote}"', citation=citation), Text(".\n\n")]
 
 
 def _thinks(model: ModelInfo, setting: Mapping[str, Any], turn: Turn) -> bool:

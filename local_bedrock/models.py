@@ -25,10 +25,10 @@ class ModelInfo:
     may be called, without an inference profile; `end_of_life` models are no longer served. `sampling`: temperature,
     top_p and top_k are taken; `forced_tool_choice`: the tool choices "any" and "tool" are; `prefill`: an assistant's
     message at the end is; `structured_output`: a schema for the text is; `effort`: outputConfig's is; `images` and
-    `documents` are. `thinking` lists the types of the thinking setting that are taken, None where nothing is known of
-    it. `thinks`: it does so without being asked. `hides_thinking`: reasoning comes with an empty text, unless the
-    setting's `display` asks for it; `binds_thinking`: what the model signed is refused from other models and after
-    other beginnings.
+    `documents` are, and `citations` may be asked for on the latter. `thinking` lists the types of the thinking setting
+    that are taken, None where nothing is known of it. `thinks`: it does so without being asked.
+    `hides_thinking`: reasoning comes with an empty text, unless the setting's `display` asks for it; `binds_thinking`:
+    what the model signed is refused from other models and after other beginnings.
     """
 
     model_id: str
@@ -44,6 +44,7 @@ class ModelInfo:
     effort: bool = False
     images: bool = True
     documents: bool = True
+    citations: bool = True
     thinking: tuple[str, ...] | None = None
     thinks: bool = False
     hides_thinking: bool = False
@@ -119,11 +120,19 @@ KNOWN_MODELS: tuple[ModelInfo, ...] = (
     _budget("anthropic.claude-opus-4-1-20250805-v1:0", 32_000, structured_output=False),
     _budget("anthropic.claude-sonnet-4-20250514-v1:0", structured_output=False),
     ModelInfo("anthropic.claude-3-7-sonnet-20250219-v1:0", 64_000, cache_minimum=1024, prefill=True, end_of_life=True),
-    ModelInfo("amazon.nova-pro-v1:0", 10_000, cache_minimum=1024, on_demand=True),
-    ModelInfo("amazon.nova-lite-v1:0", 10_000, cache_minimum=1024, on_demand=True),
-    ModelInfo("amazon.nova-micro-v1:0", 10_000, cache_minimum=1024, on_demand=True, images=False, documents=False),
-    ModelInfo("meta.llama3-3-70b-instruct-v1:0", 8192, images=False),
-    ModelInfo("mistral.mistral-large-2407-v1:0", 8192, on_demand=True, images=False),
+    ModelInfo("amazon.nova-pro-v1:0", 10_000, cache_minimum=1024, on_demand=True, citations=False),
+    ModelInfo("amazon.nova-lite-v1:0", 10_000, cache_minimum=1024, on_demand=True, citations=False),
+    ModelInfo(
+        "amazon.nova-micro-v1:0",
+        10_000,
+        cache_minimum=1024,
+        on_demand=True,
+        images=False,
+        documents=False,
+        citations=False,
+    ),
+    ModelInfo("meta.llama3-3-70b-instruct-v1:0", 8192, images=False, citations=False),
+    ModelInfo("mistral.mistral-large-2407-v1:0", 8192, on_demand=True, images=False, citations=False),
 )
 
 _WORDS: dict[str, Any] = {"true": True, "false": False, "none": None}

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from local_bedrock.citing import check_citations
 from local_bedrock.media import check_media
 from local_bedrock.reasoning import check_order
 
@@ -50,6 +51,7 @@ def check_conversation(body: dict[str, Any], *, prefill: bool = False) -> list[s
         *check_order(messages),
         *_pairs(messages, tool_config),
         *check_media(messages),
+        *check_citations(messages),
         *_cache_points(body, messages, tool_config),
     ]
 

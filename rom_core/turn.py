@@ -37,7 +37,8 @@ class Turn(Speech):
     of a streamed answer. `tool_uses` are those that the client is to run, as Converse has them. `queue_wait` is how
     long it waited for a slot, in seconds. `normalised` is what the normaliser remembers of the messages. `ignored`
     names, in the words of requests, what was asked for and the model that answered does not take. `structured` is the
-    answer of a certain form that is sought, None where text is. `tracestate` is the header that came with the trace,
+    answer of a certain form that is sought, None where text is. `citations` and `warnings` are those of the answer so
+    far, the latter without the request's own, as in TurnResult. `tracestate` is the header that came with the trace,
     for those whom tools ask. `text_failure` is what a filter of the answer raised: nothing more is said then.
     `span` is the turn's own in its trace.
     """
@@ -70,6 +71,8 @@ class Turn(Speech):
     normalised: Any = None
     ignored: list[str] = field(default_factory=list)
     structured: Structured | None = None
+    citations: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[dict[str, Any]] = field(default_factory=list)
     text_failure: Exception | None = None
     _answer: AnswerText = field(default_factory=AnswerText)
 
@@ -126,7 +129,8 @@ class Turn(Speech):
             stand_in=self.stand_in,
             structured=self.structured.way if self.structured else "",
             thinking=self.thoughts if self.request.show_thinking else "",
-            warnings=self.request.warnings,
+            citations=tuple(self.citations),
+            warnings=(*self.request.warnings, *self.warnings),
             ignored=tuple(dict.fromkeys((*self.request.ignored, *self.ignored))),
             tool_uses=tuple(
                 {"id": use["toolUseId"], "name": use["name"], "input": as_object(use["input"])}

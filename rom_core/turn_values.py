@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
+
+from rom_core.answer_schemas import (
+    CITATION,
+    PENDING_RESULT,
+    TOOL_CALL,
+    TOOL_USE,
+    USAGE,
+    USAGE_FIELDS,
+    WARNING,
+    described,
+)
 
 Message = dict[str, Any]
 """As Converse has it; `rom_core.conversation` says more."""
@@ -49,10 +60,7 @@ class Usage:
 
     def as_dict(self) -> dict[str, int]:
         """The `usage` object of an answer."""
-        return {name: getattr(self, name) for name in _USAGE_FIELDS}
-
-
-_USAGE_FIELDS = tuple(kind.name for kind in fields(Usage) if kind.name != "cache_write_1h_tokens")
+        return {name: getattr(self, name) for name in USAGE_FIELDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +109,34 @@ class ResponseFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of a citation: `name` is what the client calls the document, "" if there is no such document.
+
+    If the quote is in it, `block` is the citation as Converse has it, with the place where the quote was found, and
+    `shown` as an answer has it; else both are None.
+    """
+
+    name: str = ""
+    block: dict[str, Any] | None = None
+    shown: dict[str, Any] | None = None
+
+
+class Sources(Protocol):
+    """The documents of a request, against which citations are checked (`documents.quotes.Sources`)."""
+
+    def check(self, citation: Mapping[str, Any]) -> Checked:
+        """Look up a citation of a model, as Converse has it, in the document that it names."""
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A validated request for one turn, whatever dialect it came in.
 
     `messages` are Converse messages, the last one the person's new question. `key_name` names the API key, never the
     key itself. `show_thinking`: what a model thinks is shown. `thinking` and `effort` are settings in the words of
     Anthropic's API; a model takes them as far as its row says. `response_format`: what the answer is to be, None for
-    text. `warnings` are of its attachments, as in TurnResult. `client_timeout` (seconds) and `client_retries` are what
+    text. `citations`: they are asked for on its documents, of which `sources` holds the texts once they were looked
+    into. `warnings` are of its attachments, as in TurnResult. `client_timeout` (seconds) and `client_retries` are what
     the client itself states of its patience and of how often it has asked already. None means: as the settings say.
     `ignored` names the fields of the body that change nothing here, as the client wrote them. `fingerprint` is the same
     for the same key, route and body, "" where repeats are not looked for; `repeated`: the very same question failed a
@@ -129,6 +158,8 @@ class ChatRequest:
     user: str | None = None
     show_thinking: bool = False
     response_format: ResponseFormat | None = None
+    citations: bool = False
+    sources: Sources | None = None
     warnings: tuple[Mapping[str, Any], ...] = ()
     thinking: Mapping[str, Any] | None = None
     effort: str | None = None
@@ -137,6 +168,14 @@ class ChatRequest:
     client_retries: int = 0
     fingerprint: str = ""
     repeated: bool = False
+
+
+def text_of(block: Mapping[str, Any]) -> str:
+    """What a content block of an answer says: the text of a text block, cited or not, "" of another."""
+    if "text" in block:
+        return str(block["text"])
+    cited = block.get("citationsContent") or {}
+    return "".join(part.get("text") or "" for part in cited.get("content") or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +195,8 @@ class ModelReply:
 
     @property
     def text(self) -> str:
-        """All text blocks together."""
-        return "".join(block["text"] for block in self.content if "text" in block)
+        """All text blocks together, cited ones too."""
+        return "".join(map(text_of, self.content))
 
     @property
     def tool_uses(self) -> list[dict[str, Any]]:
@@ -217,46 +256,6 @@ class IterationResult:
     tool_uses: tuple[dict[str, Any], ...] = ()
 
 
-def _schema(kind: str, description: str = "", **more: Any) -> dict[str, Any]:
-    """The metadata of a field: the JSON Schema of what stands for it in an answer."""
-    described = {"description": description} if description else {}
-    return {"schema": {"type": kind, **described, **more}}
-
-
-_TEXT: Mapping[str, Any] = {"type": "string"}
-_COUNT: Mapping[str, Any] = {"type": "integer", "minimum": 0}
-_TOOL_CALL: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["id", "name", "status", "duration_ms"],
-    "properties": {"id": _TEXT, "name": _TEXT, "status": {"enum": ["success", "error"]}, "duration_ms": _COUNT},
-}
-_TOOL_USE: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["id", "name", "input"],
-    "properties": {"id": _TEXT, "name": _TEXT, "input": {"type": "object"}},
-}
-_PENDING_RESULT: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["id", "name", "input", "content", "status"],
-    "properties": {
-        **_TOOL_USE["properties"],
-        "content": {"type": "array", "items": {"type": "object"}},
-        "status": {"enum": ["success", "error"]},
-    },
-}
-_WARNING: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["code", "attachment", "text"],
-    "properties": {"code": _TEXT, "attachment": {**_TEXT, "description": "the file's name"}, "text": _TEXT},
-}
-_USAGE: Mapping[str, Any] = {
-    "type": "object",
-    "description": "tokens of four disjoint kinds; their sum was billed",
-    "required": list(_USAGE_FIELDS),
-    "properties": dict.fromkeys(_USAGE_FIELDS, _COUNT),
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnResult:
     """The answer of a turn: the one definition of its fields, their order, and what they are in JSON.
@@ -264,26 +263,26 @@ class TurnResult:
     `as_dict` is the JSON of the HTTP contract, `schema` describes it.
     """
 
-    id: str = field(metadata=_schema("string"))
-    conversation_id: str = field(metadata=_schema("string"))
-    reply: str = field(metadata=_schema("string", "all text of the turn, a blank line between iterations"))
-    stop_reason: str = field(metadata=_schema("string", "Bedrock's own, or why the tool loop was stopped"))
-    model: str = field(metadata=_schema("string", "the alias of the model that answered"))
+    id: str = field(metadata=described("string"))
+    conversation_id: str = field(metadata=described("string"))
+    reply: str = field(metadata=described("string", "all text of the turn, a blank line between iterations"))
+    stop_reason: str = field(metadata=described("string", "Bedrock's own, or why the tool loop was stopped"))
+    model: str = field(metadata=described("string", "the alias of the model that answered"))
     degraded: bool = field(
-        metadata=_schema(
+        metadata=described(
             "boolean", "another model than asked for, a tool loop that was stopped, or no text of the model's"
         )
     )
-    iterations: int = field(metadata=_schema("integer", minimum=0))
+    iterations: int = field(metadata=described("integer", minimum=0))
     tool_calls: tuple[dict[str, Any], ...] = field(
-        metadata=_schema("array", "the tools that ran, in order", items=_TOOL_CALL)
+        metadata=described("array", "the tools that ran, in order", items=TOOL_CALL)
     )
-    usage: Usage = field(metadata={"schema": _USAGE})
-    trace_id: str = field(metadata=_schema("string"))
-    request_id: str = field(metadata=_schema("string"))
+    usage: Usage = field(metadata={"schema": USAGE})
+    trace_id: str = field(metadata=described("string"))
+    request_id: str = field(metadata=described("string"))
     stand_in: bool = field(
         default=False,
-        metadata=_schema("boolean", "the bundled stand-in for a model answered; nothing it says is so", const=True),
+        metadata=described("boolean", "the bundled stand-in for a model answered; nothing it says is so", const=True),
     )
     structured: str = field(
         default="",
@@ -295,29 +294,33 @@ class TurnResult:
         },
     )
     thinking: str = field(
-        default="", metadata=_schema("string", "what the model thought, if that was asked for and the model shows it")
+        default="", metadata=described("string", "what the model thought, if that was asked for and the model shows it")
+    )
+    citations: tuple[dict[str, Any], ...] = field(
+        default=(),
+        metadata=described("array", "quotes from documents, each found in the document's own text", items=CITATION),
     )
     warnings: tuple[Mapping[str, Any], ...] = field(
-        default=(), metadata=_schema("array", "what to know of the attachments, for the person", items=_WARNING)
+        default=(), metadata=described("array", "what to know of the attachments, for the person", items=WARNING)
     )
     ignored: tuple[str, ...] = field(
         default=(),
-        metadata=_schema(
+        metadata=described(
             "array", "fields of the request that had no effect here or with this model", items={"type": "string"}
         ),
     )
     tool_uses: tuple[dict[str, Any], ...] = field(
         default=(),
-        metadata=_schema(
-            "array", "the client's tools that the model asks for, to be run by the client", items=_TOOL_USE
+        metadata=described(
+            "array", "the client's tools that the model asks for, to be run by the client", items=TOOL_USE
         ),
     )
     pending_results: tuple[dict[str, Any], ...] = field(
         default=(),
-        metadata=_schema(
+        metadata=described(
             "array",
             "with tool_uses: what the server's tools returned, to be sent back beside the client's own results",
-            items=_PENDING_RESULT,
+            items=PENDING_RESULT,
         ),
     )
 

@@ -36,6 +36,16 @@ def encrypted_pdf() -> bytes:
     return pdf(encrypt=StandardEncryption("senha", canPrint=0))
 
 
+def scanned_pdf() -> bytes:
+    """A PDF whose page is a picture."""
+    made = io.BytesIO()
+    canvas = Canvas(made)
+    canvas.drawInlineImage(Image.new("RGB", (40, 30), 7), 0, 0, 595, 842)
+    canvas.showPage()
+    canvas.save()
+    return made.getvalue()
+
+
 def docx(change: Callable[[Any], object] | None = None, *, text: str = "Petição inicial") -> bytes:
     """A DOCX with a paragraph, and what `change` does to it."""
     document, made = Document(), io.BytesIO()

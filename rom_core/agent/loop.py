@@ -10,7 +10,7 @@ import structlog
 from rom_core.agent.client_tools import NONE_NOW, earlier_rounds, for_client, presentable
 from rom_core.agent.tool_run import ToolRuns, with_object_inputs
 from rom_core.concurrency.cancel import CancelToken, Deadline
-from rom_core.conversation import claimed_by, written_by
+from rom_core.conversation import citing, claimed_by, written_by
 from rom_core.errors import RomError
 from rom_core.events import IterationFinished, IterationStarted, LoopStopped, ModelCallFinished, ModelCallStarted
 from rom_core.markers import hookimpl
@@ -142,11 +142,11 @@ class ToolLoop:
         turn = call.turn
         self._check_enabled()
         turn.next_paragraph()
-        reply = with_object_inputs(self._ask(call))
+        reply = citing.verified(turn, with_object_inputs(self._ask(call)))
         if turn.request.client_tools is not None:
             reply = presentable(reply, turn.messages)
         if turn.structured is None:
-            call.say(reply.text)
+            citing.say(call, reply)
         turn.messages.append(written_by(reply.model, list(reply.content)))
         return reply
 

@@ -211,6 +211,7 @@ def capabilities(model: Model) -> ModelCapabilities:
         structured_output=model.structured_output,
         documents=model.documents,
         images=model.images,
+        citations=model.citations,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from rom_core.conversation.values import clean_text
 from rom_core.errors import ModelMalformedReply, ModelStreamTruncated
@@ -23,12 +23,22 @@ def _nobody(_piece: Mapping[str, Any]) -> None:
     """Where nobody wants to know that a model thinks."""
 
 
+class Cited(Protocol):
+    """Whoever checks citations (`conversation.citing.CitedBlocks`)."""
+
+    def begin(self) -> None:
+        """A text block begins."""
+
+    def end(self, citations: list[Mapping[str, Any]], text: str) -> list[dict[str, Any]]:
+        """It has ended; those of its citations that stay."""
+
+
 class ReplyBuilder:
     """Collects the events of one stream. `on_text` is called with every piece of text as it arrives.
 
     `on_thinking` is called with the pieces of reasoning, as Converse has them, and first with nothing as soon as a
-    model that `thinks` by itself has begun. `usage` and `latency_ms` are None until, and unless, Bedrock says;
-    `stop_reason` is None until `messageStop`.
+    model that `thinks` by itself has begun. Citations stay as far as `cited` lets them. `usage` and `latency_ms` are
+    None until, and unless, Bedrock says; `stop_reason` is None until `messageStop`.
     """
 
     def __init__(
@@ -38,6 +48,7 @@ class ReplyBuilder:
         on_thinking: Callable[[Mapping[str, Any]], None] = _nobody,
         *,
         thinks: bool = False,
+        cited: Cited | None = None,
     ) -> None:
         """`model` is the alias that the reply carries."""
         self.model = model
@@ -47,6 +58,7 @@ class ReplyBuilder:
         self._on_text = on_text
         self._on_thinking = on_thinking
         self._thinks = thinks
+        self._cited = cited
         self._blocks: dict[int, _Block] = {}
 
     def feed(self, event: Mapping[str, Any]) -> None:
@@ -98,10 +110,14 @@ class ReplyBuilder:
             return self._delta(body["contentBlockIndex"], body["delta"])
         if "contentBlockStart" in event:
             self._start(event["contentBlockStart"]["contentBlockIndex"], event["contentBlockStart"].get("start", {}))
+        elif "contentBlockStop" in event:
+            self._end(self._blocks.get(event["contentBlockStop"]["contentBlockIndex"]))
         elif "messageStart" in event:
             if self._thinks:
                 self._on_thinking({})
         elif "messageStop" in event:
+            for block in self._blocks.values():
+                self._end(block)
             self.stop_reason = _string(event["messageStop"]["stopReason"])
         elif "metadata" in event:
             self._metadata(event["metadata"])
@@ -116,7 +132,10 @@ class ReplyBuilder:
 
     def _delta(self, index: int, delta: Mapping[str, Any]) -> str:
         if "text" in delta:
-            return self._block(index, _Text).add(delta["text"])
+            return self._text(index).add(delta["text"])
+        if "citation" in delta:
+            self._text(index).citations.append(dict(delta["citation"]))
+            return ""
         if "toolUse" in delta:
             block = self._blocks[index]
             if not isinstance(block, _ToolUse):
@@ -126,6 +145,18 @@ class ReplyBuilder:
             self._block(index, _Reasoning).add(delta["reasoningContent"])
             self._on_thinking(delta["reasoningContent"])
         return ""
+
+    def _text(self, index: int) -> _Text:
+        if self._cited is not None and index not in self._blocks:
+            self._cited.begin()
+        return self._block(index, _Text)
+
+    def _end(self, block: _Block | None) -> None:
+        """Check the citations of a text block that has ended, once."""
+        if isinstance(block, _Text) and block.citations:
+            given, block.citations = block.citations, []
+            if self._cited is not None:
+                block.held += self._cited.end(given, "".join(block.pieces))
 
     def _block(self, index: int, kind: type[_B]) -> _B:
         block = self._blocks.setdefault(index, kind())
@@ -151,17 +182,21 @@ class _Text:
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
-        self._held = ""
+        self.citations: list[Mapping[str, Any]] = []
+        self.held: list[dict[str, Any]] = []
+        self._half = ""
 
     def add(self, piece: Any) -> str:
         # A character outside the BMP may arrive as two escapes in two pieces; half of one is no text yet.
-        text = self._held + _string(piece)
-        self._held = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
-        self.pieces.append(clean_text(text.removesuffix(self._held)))
+        text = self._half + _string(piece)
+        self._half = text[-1:] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        self.pieces.append(clean_text(text.removesuffix(self._half)))
         return self.pieces[-1]
 
     def made(self) -> dict[str, Any] | None:
         text = "".join(self.pieces)
+        if text and self.held:
+            return {"citationsContent": {"content": [{"text": text}], "citations": self.held}}
         return {"text": text} if text else None
 
 

@@ -21,6 +21,7 @@ from rom_core.bedrock.reply import ReplyBuilder
 from rom_core.concurrency.clock import Clock
 from rom_core.concurrency.watchdog import Watchdog
 from rom_core.concurrency.workers import PoolSaturated, WorkerPool
+from rom_core.conversation.citing import CitedBlocks
 from rom_core.errors import (
     DeadlineExceeded,
     ModelCutShort,
@@ -198,7 +199,8 @@ class Wire:
     def _read(self, attempt: Attempt, stream: Any, shut: Callable[[], None]) -> ModelReply:
         call = attempt.call
         thinks = attempt.model.thinking == "always"
-        builder = ReplyBuilder(attempt.model.alias, attempt.text, attempt.thinking, thinks=thinks)
+        cited = CitedBlocks(attempt) if attempt.turn.request.sources is not None else None
+        builder = ReplyBuilder(attempt.model.alias, attempt.text, attempt.thinking, thinks=thinks, cited=cited)
         complete_at: float | None = None
 
         def overdue() -> None:

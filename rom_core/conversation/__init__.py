@@ -5,7 +5,8 @@ rule is a ValidationException that poisons the conversation for good, so the req
 attempt. Content that may not stand where it is moves or becomes text.
 
 The modules: `values` (texts, names, JSON documents), `media` and `blocks` (one content block), `exchange` (roles and
-tool pairs), `options` (system, inference, tools), `reasoning` (extended thinking), `cache_points`.
+tool pairs), `options` (system, inference, tools), `reasoning` (extended thinking), `citations`, `cache_points`. The
+other way, from a model to a person, is `citing`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from rom_core.conversation.attached import fit_media
 from rom_core.conversation.cache_points import has_cache_point, limit_cache_points, place_cache_points
+from rom_core.conversation.citations import asks_for_citations, fit_citations
 from rom_core.conversation.exchange import Memo, exchange, identify, tool_names
 from rom_core.conversation.model import (
     Block,
@@ -75,6 +77,7 @@ def normalise(request: Mapping[str, Any], *, model: ModelCapabilities, memo: Mem
     """
     messages, known = exchange(request.get("messages"), model, memo)
     fit_media(messages)
+    fit_citations(messages)
     system = clean_system(request.get("system"))
     tool_config = clean_tools(
         request.get("toolConfig"), tool_names(messages), memo, forced_choice=model.forced_tool_choice
@@ -107,6 +110,8 @@ def left_out(asked: Mapping[str, Any], sent: Mapping[str, Any]) -> tuple[str, ..
     `effort`. A setting of thinking that the model takes only in another form is one of them.
     """
     names: list[str] = []
+    if asks_for_citations(asked.get("messages")) and not asks_for_citations(sent.get("messages")):
+        names.append("citations")
     for part in ("inferenceConfig", "additionalModelRequestFields", "toolConfig", "outputConfig"):
         given, kept = asked.get(part), sent.get(part) or {}
         if isinstance(given, Mapping):

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from rom_core.conversation import citations
 from rom_core.conversation.media import MEDIA, clean_guard_content, texts_of
 from rom_core.conversation.model import EMPTY_RESULT, TOOL_RESULT, TOOL_USE, UNUSABLE, Block
 from rom_core.conversation.reasoning import fit_signed
@@ -24,9 +25,9 @@ from rom_core.unicode import is_encodable
 _IN_RESULTS: Final = frozenset({"text", "json", "image", "document", "video", "searchResult"})
 _IN_MESSAGES: Final[Mapping[str, frozenset[str]]] = {
     "user": frozenset({"text", "toolResult", "guardContent", "cachePoint", *MEDIA}),
-    "assistant": frozenset({"text", "toolUse", "reasoningContent", "cachePoint"}),
+    "assistant": frozenset({"text", "toolUse", "reasoningContent", "citationsContent", "cachePoint"}),
 }
-_KINDS: Final = _IN_RESULTS.union(*_IN_MESSAGES.values(), ["citationsContent"])
+_KINDS: Final = _IN_RESULTS.union(*_IN_MESSAGES.values())
 _STATUSES: Final = ("success", "error")
 _TTLS: Final = ("5m", "1h")
 
@@ -69,7 +70,7 @@ def in_result(block: Block) -> Block:
     """A clean block of a user message in a form that the content of a toolResult can hold."""
     kind, value = next(iter(block.items()))
     if kind in _IN_RESULTS:
-        return block
+        return citations.in_result(block)
     if kind == "guardContent":
         return {"text": value["text"]["text"]} if "text" in value else {"image": value["image"]}
     return {"text": UNUSABLE.format(kind=kind)}
@@ -190,7 +191,7 @@ def _result_blocks(block: Any) -> Iterator[Block]:
     for kind, value, original in _members(block):
         cleaned = _CLEANERS[kind](value) if kind in _IN_RESULTS else None
         if cleaned is not None:
-            yield original if cleaned is value else {kind: cleaned}
+            yield citations.in_result(original if cleaned is value else {kind: cleaned})
         elif kind in ("toolUse", "toolResult"):
             yield {"text": render({kind: value})}
         else:
@@ -226,5 +227,6 @@ _CLEANERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "guardContent": clean_guard_content,
     "reasoningContent": _reasoning,
     "cachePoint": clean_cache_point,
+    "citationsContent": citations.clean_cited,
     **MEDIA,
 }

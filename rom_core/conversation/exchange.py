@@ -8,6 +8,7 @@ from operator import is_
 from typing import Any, Final
 
 from rom_core.conversation.blocks import clean_content, in_result, readable, result_as_message
+from rom_core.conversation.citations import without_citations
 from rom_core.conversation.model import (
     ATTACHED,
     CONTINUE,
@@ -109,6 +110,8 @@ def _alternating(messages: Iterable[Any], model: ModelCapabilities) -> tuple[lis
         content, media = clean_content(message.get("content"), role, keep_reasoning=own)
         if model.unread:
             content, media = ([readable(block, model.unread) for block in blocks] for blocks in (content, media))
+        if not model.citations:
+            content, media = ([without_citations(block) for block in blocks] for blocks in (content, media))
         if role == "user" and moved:
             content, moved = moved + content, []
         moved += media

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from rom_core.conversation.citations import fit_document
 from rom_core.conversation.values import clean_text, is_text, sequence
 
 _FORMATS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -57,7 +58,7 @@ def clean_document(value: Any) -> dict[str, Any] | None:
         cleaned["context"] = value["context"]
     if (citations := _citations(value)) is not None:
         cleaned["citations"] = citations
-    return cleaned
+    return fit_document(cleaned)
 
 
 def clean_search_result(value: Any) -> dict[str, Any] | None:

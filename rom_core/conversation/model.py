@@ -74,6 +74,7 @@ class ModelCapabilities:
     structured_output: bool = False
     documents: bool = True
     images: bool = True
+    citations: bool = True
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:

@@ -90,10 +90,14 @@ def _is_mark(block: Block) -> bool:
 
 def _tool_uses_last(content: list[Block]) -> list[Block]:
     use = next((index for index, block in enumerate(content) if "toolUse" in block), len(content))
-    texts = [block for block in content[use:] if "text" in block]
+    texts = [block for block in content[use:] if _is_said(block)]
     if not texts:
         return content
-    return [*content[:use], *texts, *(block for block in content[use:] if "text" not in block)]
+    return [*content[:use], *texts, *(block for block in content[use:] if not _is_said(block))]
+
+
+def _is_said(block: Block) -> bool:
+    return "text" in block or "citationsContent" in block
 
 
 def _fitted(setting: Any, messages: Sequence[Mapping[str, Any]], tokens: int | None, model: ModelCapabilities) -> Any:

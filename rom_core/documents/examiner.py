@@ -35,6 +35,9 @@ _WORK_SECONDS: Final = 3.0
 _WORK_SHARE: Final = 0.4
 AT_ONCE: Final = 2
 _REMEMBERED: Final = 256
+# Of one request, and of those remembered: a thousand pages have two to three million characters.
+MAX_TEXT: Final = 4_000_000
+_MAX_REMEMBERED_TEXT: Final = 8_000_000
 _TOO_COMPLEX: Final = Verdict(reason="too_complex", detail="it takes too much memory or time to read")
 # Where this very package is, for a process that inherits neither a working directory nor a search path.
 _HOME: Final = str(Path(rom_core.__file__).parents[1])
@@ -56,17 +59,20 @@ class Examiner:
         self._run = run or run_worker
         self._places = threading.BoundedSemaphore(AT_ONCE)
         self._guard = threading.Lock()
-        self._known: OrderedDict[tuple[bytes, tuple[str, ...]], Verdict] = OrderedDict()
+        self._known: OrderedDict[tuple[bytes, tuple[str, ...], bool], Verdict] = OrderedDict()
 
-    def examine(self, questions: Sequence[Question]) -> list[Verdict]:
-        """The verdict on each file, within ALL_SECONDS. Raises Overloaded if too little of them is left for it."""
-        keys = [(hashlib.sha256(data).digest(), formats) for data, formats in questions]
+    def examine(self, questions: Sequence[Question], *, texts: bool = False) -> list[Verdict]:
+        """The verdict on each file, within ALL_SECONDS. Raises Overloaded if too little of them is left for it.
+
+        If `texts` are wanted, the verdicts have those of the files, all together up to MAX_TEXT characters.
+        """
+        keys = [(hashlib.sha256(data).digest(), formats, texts) for data, formats in questions]
         with self._guard:
             known = {key: self._known[key] for key in keys if key in self._known}
         pending = {key: question for key, question in zip(keys, questions, strict=True) if key not in known}
         hurried = False
         if pending:
-            verdicts, hurried = self._ask(list(pending.values()))
+            verdicts, hurried = self._ask(list(pending.values()), MAX_TEXT if texts else 0)
             known |= dict(zip(pending, verdicts, strict=True))
         with self._guard:
             for key, verdict in known.items():
@@ -74,11 +80,14 @@ class Examiner:
                 if verdict is not _TOO_COMPLEX and not (hurried and verdict.unseen):
                     self._known[key] = verdict
                     self._known.move_to_end(key)
-            while len(self._known) > _REMEMBERED:
+            while len(self._known) > _REMEMBERED or self._characters() > _MAX_REMEMBERED_TEXT:
                 self._known.popitem(last=False)
         return [known[key] for key in keys]
 
-    def _ask(self, questions: Sequence[Question]) -> tuple[list[Verdict], bool]:
+    def _characters(self) -> int:
+        return sum(len(text) for verdict in self._known.values() for text in verdict.texts)
+
+    def _ask(self, questions: Sequence[Question], characters: int) -> tuple[list[Verdict], bool]:
         """The verdicts, and whether the look had less time than it has on a quiet day."""
         deadline = Deadline(self._clock, ALL_SECONDS)
         # NOTE: real seconds, as for the process that it waits for.
@@ -91,7 +100,7 @@ class Examiner:
             while len(verdicts) < len(questions):
                 rest = questions[len(verdicts) :]
                 seconds = deadline.remaining()
-                answers = _verdicts(self._run(_order(rest, work), seconds)) if seconds > 0 else []
+                answers = _verdicts(self._run(_order(rest, work, characters), seconds)) if seconds > 0 else []
                 verdicts += answers[: len(rest)]
                 if len(answers) < len(rest):
                     if began_late and deadline.passed:
@@ -108,9 +117,9 @@ def _busy() -> Overloaded:
     return Overloaded("too many attachments are looked into", retry_after=ALL_SECONDS)
 
 
-def _order(questions: Sequence[Question], seconds: float) -> bytes:
+def _order(questions: Sequence[Question], seconds: float, characters: int) -> bytes:
     files = [{"formats": list(formats), "size": len(data)} for data, formats in questions]
-    head = json.dumps({"seconds": seconds, "files": files}).encode()
+    head = json.dumps({"seconds": seconds, "characters": characters, "files": files}).encode()
     return b"\n".join((head, b"".join(data for data, _ in questions)))
 
 

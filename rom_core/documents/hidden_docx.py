@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from xml.parsers import expat
 
+from rom_core.documents.docx_text import Handler, Words, whole_text
 from rom_core.documents.suspicion import finding
 from rom_core.documents.verdict import Budget, Finding, Refused
 
@@ -52,11 +53,12 @@ class _Look:
 
 
 def hidden_in(package: zipfile.ZipFile, budget: Budget) -> tuple[list[Finding], bool]:
-    """What is found, and whether every part was looked at to its end."""
+    """What is found, and whether every part was looked at to its end; the budget keeps the text, if it wants it."""
     names = package.namelist()
     styles = _Styles()
     whole = "word/styles.xml" not in names or _parse(package, "word/styles.xml", styles, budget)
     found: list[Finding] = []
+    words: dict[str, Words] = {}
     for name in names:
         if name in _ORDERS_ONLY:
             plain = _Plain()
@@ -64,16 +66,19 @@ def hidden_in(package: zipfile.ZipFile, budget: Budget) -> tuple[list[Finding], 
             made = [finding(_ORDERS_ONLY[name], plain.pieces, only_orders=True)]
         elif name.startswith(_TEXT_PARTS) and name.endswith(".xml"):
             body = _Body(styles)
-            whole = _parse(package, name, body, budget) and whole
+            words[name] = Words(body)
+            read = _parse(package, name, words[name] if budget.wants_text else body, budget)
+            whole, budget.cut = read and whole, budget.cut or not read
             made = [*body.findings()]
         else:
             continue
         found += [one for one in made if one is not None]
+    budget.keep(whole_text(words))
     return found, whole
 
 
 class _Handler:
-    """What happens at the tags of a part, whose names have no prefix here."""
+    """A handler that does nothing."""
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         """A tag opens."""
@@ -85,7 +90,7 @@ class _Handler:
         """Characters between tags."""
 
 
-def _parse(package: zipfile.ZipFile, name: str, handler: _Handler, budget: Budget) -> bool:
+def _parse(package: zipfile.ZipFile, name: str, handler: Handler, budget: Budget) -> bool:
     """Read a part; False if it was not read to its end."""
     parser = expat.ParserCreate()
     depth = 0

@@ -36,20 +36,28 @@ IDENTITY: Final[Matrix] = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 
 
 def hidden_in(reader: PdfReader, budget: Budget) -> tuple[list[Finding], bool]:
-    """What is found, and whether time sufficed to look at every page."""
+    """What is found, and whether time sufficed to look at every page; the budget keeps their texts, if wanted."""
     found = [one for one in (_metadata(reader),) if one is not None]
     off, whole = _layers_off(reader), True
     for number, page in enumerate(reader.pages, start=1):
         if not budget.left:
+            budget.cut = True
             return found, False
+        text = ""
         try:
             # A page without fonts is not read, and may be a bomb all the same: unpacking it has a limit.
             page.get_contents()
-            found += _Page(page, off, number, budget).findings()
+            looked = _Page(page, off, number, budget)
+            found += looked.findings()
+            text = looked.text
+            # Of a page that is a picture, nobody here knows the text.
+            budget.cut = budget.cut or (looked.images > 0 and not text.strip())
         except (MemoryError, RecursionError, LimitReachedError):
             raise
         except Exception:  # noqa: BLE001 - what the library cannot read of a page, others may: it is only not looked at
-            whole = False
+            whole, budget.cut = False, True
+        budget.cut = budget.cut or not budget.left
+        budget.keep(text)
     return found, whole and budget.left
 
 
@@ -96,17 +104,18 @@ class _Page:
         self._path: list[tuple[float, float]] = []
         self._pending: dict[str, None] = {}
         self._texts: dict[str, list[str]] = {}
-        self._images = 0.0
+        self.images = 0.0
         self._steps = 0
+        self.text = ""
 
     def findings(self) -> Iterator[Finding]:
         """Read it, as far as time goes, and say what is hidden on it."""
         with contextlib.suppress(_OutOfTimeError):
-            self._page.extract_text(
+            self.text = self._page.extract_text(
                 visitor_operand_before=self._before, visitor_operand_after=self._after, visitor_text=self._text
             )
         left, bottom, right, top = self._box
-        scanned = self._images > _SCANNED * max(1.0, (right - left) * (top - bottom))
+        scanned = self.images > _SCANNED * max(1.0, (right - left) * (top - bottom))
         for code, pieces in self._texts.items():
             only_orders = code == "invisible" and scanned
             if (one := finding(code, pieces, self._number, only_orders=only_orders)) is not None:
@@ -216,7 +225,7 @@ class _Page:
         matrix = _times(cm, self._forms[-1].matrix)
         if thing.get("/Subtype") == "/Image":
             box = _bounds([_point(matrix, x, y) for x, y in ((0, 0), (1, 0), (0, 1), (1, 1))])
-            self._images += (box[2] - box[0]) * (box[3] - box[1])
+            self.images += (box[2] - box[0]) * (box[3] - box[1])
             self._dark.append(box)
         elif thing.get("/Subtype") == "/Form":
             self._saved.append(replace(self._state))

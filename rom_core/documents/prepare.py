@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from rom_core.documents.attachment import Attachment, document_name
+from rom_core.documents.citable import cited, sources_of
 from rom_core.documents.examiner import Examiner
 from rom_core.documents.kinds import KINDS, Kind, text_of
+from rom_core.documents.quotes import Source, Sources
 from rom_core.documents.texts import suspicion, warnings_of
 from rom_core.documents.verdict import Reason, Verdict
 from rom_core.errors import (
@@ -64,31 +66,47 @@ def prepare(
 ) -> ChatRequest:
     """The request with Converse's blocks in the place of its files, and with warnings of what is hidden in them.
 
-    The model is told of it before the document. A request without files comes back as it is.
+    The model is told of it before the document. A request without files comes back as it is. Where citations are asked
+    for and can be had, it has the `sources` in which they are checked; else it asks for none.
 
     `model` is the one that is asked first; `fetched` gives the content to a file that came as an id. Raises an
     AttachmentRefused for the first that is wrong, and Overloaded.
     """
     attachments = attachments_of(request)
+    # With structured outputs Anthropic's models refuse them.
+    wanted = request.citations and model.citations and request.response_format is None
     if not attachments:
-        return request
+        return replace(request, citations=False) if request.citations else request
     if fetched is not None:
         attachments = [fetched(attachment) for attachment in attachments]
     kinds = _kinds(attachments)
     _check_readable([candidates[0] for candidates in kinds], attachments, model)
     _check_numbers([candidates[0] for candidates in kinds], attachments)
-    verdicts = _verdicts(attachments, kinds, examiner)
+    verdicts = _verdicts(attachments, kinds, examiner, texts=wanted)
+    in_messages = [
+        _PLACE in block for message in request.messages for block in message["content"] for _ in _files(block)
+    ]
+    sources, told = sources_of(attachments, verdicts, in_messages) if wanted else ({}, [])
     taken: set[str] = set()
-    made: Iterator[list[Block]] = iter(
-        [_blocks(one, verdict, taken) for one, verdict in zip(attachments, verdicts, strict=True)]
-    )
+    blocks = [
+        _blocks(one, verdict, taken, sources.get(number))
+        for number, (one, verdict) in enumerate(zip(attachments, verdicts, strict=True))
+    ]
+    made: Iterator[list[Block]] = iter(blocks)
     messages = tuple(
         {**message, "content": _filled(message["content"], lambda: next(made))} for message in request.messages
     )
     warnings = [
         one for file, verdict in zip(attachments, verdicts, strict=True) for one in warnings_of(file.name, verdict)
     ]
-    return replace(request, messages=messages, warnings=tuple(warnings))
+    names = ((blocks[number][-1]["document"]["name"], source) for number, source in sources.items())
+    return replace(
+        request,
+        messages=messages,
+        warnings=(*warnings, *told),
+        citations=bool(sources),
+        sources=Sources(names) if sources else None,
+    )
 
 
 def _kinds(attachments: Sequence[Attachment]) -> list[tuple[Kind, ...]]:
@@ -112,6 +130,11 @@ def _inside(content: Sequence[Block]) -> Iterator[Block]:
         yield block
         if "toolResult" in block:
             yield from block["toolResult"]["content"]
+
+
+def _files(block: Block) -> Iterator[Block]:
+    """The places of files in a block of a message."""
+    return (one for one in _inside([block]) if _PLACE in one)
 
 
 def _filled(content: Sequence[Block], blocks: Callable[[], list[Block]]) -> list[Block]:
@@ -140,12 +163,12 @@ def _check_numbers(kinds: Sequence[Kind], attachments: Sequence[Attachment]) -> 
 
 
 def _verdicts(
-    attachments: Sequence[Attachment], kinds: Sequence[tuple[Kind, ...]], examiner: Examiner
+    attachments: Sequence[Attachment], kinds: Sequence[tuple[Kind, ...]], examiner: Examiner, *, texts: bool = False
 ) -> list[Verdict]:
     """What is found in each file; text is looked at here, everything else in a process of its own."""
     inside = [number for number, candidates in enumerate(kinds) if candidates[0].signature != "text"]
     formats = {number: tuple(kind.format for kind in kinds[number]) for number in inside}
-    found = examiner.examine([(attachments[number].data, formats[number]) for number in inside])
+    found = examiner.examine([(attachments[number].data, formats[number]) for number in inside], texts=texts)
     verdicts = dict(zip(inside, found, strict=True))
     for number, candidates in enumerate(kinds):
         if number not in verdicts:
@@ -160,7 +183,7 @@ def _verdicts(
     return [verdicts[number] for number in range(len(attachments))]
 
 
-def _blocks(attachment: Attachment, verdict: Verdict, taken: set[str]) -> list[Block]:
+def _blocks(attachment: Attachment, verdict: Verdict, taken: set[str], source: Source | None) -> list[Block]:
     kind = KINDS[verdict.format]
     if kind.block == "image":
         return [{"image": {"format": kind.format, "source": {"bytes": attachment.data}}}]
@@ -169,6 +192,8 @@ def _blocks(attachment: Attachment, verdict: Verdict, taken: set[str]) -> list[B
         # Whatever its encoding was, the model gets it in one that it reads.
         data = (text_of(data) or "").encode()
     name = document_name(attachment.name, taken)
-    document = {"document": {"name": name, "format": kind.format, "source": {"bytes": data}}}
+    document: Block = {"document": {"name": name, "format": kind.format, "source": {"bytes": data}}}
+    if source is not None:
+        document = cited(source, name, data)
     told = suspicion(name, verdict)
     return [{"text": told}, document] if told else [document]

@@ -27,6 +27,7 @@ class Verdict:
     """A file that was looked into: its `format`, or why it is refused (`reason`, and `detail` in English).
 
     `pages` is 0 where there are none. `unseen` says that time did not suffice to look everywhere for hidden text.
+    `texts`, if they are asked for, are those of a PDF's pages in order, or the one of a DOCX; `cut` that there is more.
     """
 
     format: str = ""
@@ -35,6 +36,8 @@ class Verdict:
     pages: int = 0
     findings: tuple[Finding, ...] = ()
     unseen: bool = False
+    texts: tuple[str, ...] = ()
+    cut: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -43,7 +46,8 @@ class Verdict:
     @classmethod
     def from_dict(cls, given: dict[str, Any]) -> Verdict:
         """From what `as_dict` made."""
-        return cls(**{**given, "findings": tuple(Finding(**one) for one in given["findings"])})
+        findings = tuple(Finding(**one) for one in given["findings"])
+        return cls(**{**given, "findings": findings, "texts": tuple(given["texts"])})
 
 
 class Refused(Exception):
@@ -56,12 +60,26 @@ class Refused(Exception):
 
 
 class Budget:
-    """Time for looking at one file: `left` is asked between two steps, and what is not done by then is left out."""
+    """Time for looking at one file: `left` is asked between two steps, and what is not done by then is left out.
 
-    def __init__(self, now: Any, seconds: float) -> None:
-        """`now` is a clock that only grows, in seconds."""
+    Also room for its text, in characters: `texts` is what was kept, `cut` says that there was more.
+    """
+
+    def __init__(self, now: Any, seconds: float, characters: int = 0) -> None:
+        """`now` is a clock that only grows, in seconds; of no `characters` nobody wants the text."""
         self._now = now
         self._end = now() + seconds
+        self.wants_text = characters > 0
+        self.room = characters
+        self.texts: list[str] = []
+        self.cut = False
+
+    def keep(self, text: str) -> None:
+        """Keep a text, as far as there is room."""
+        if self.wants_text:
+            self.cut = self.cut or len(text) > self.room
+            self.texts.append(text[: self.room])
+            self.room -= len(self.texts[-1])
 
     @property
     def left(self) -> bool:

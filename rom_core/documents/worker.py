@@ -1,8 +1,9 @@
 """The process that looks into files: it has little memory and little time, and nothing to lose.
 
 It reads from standard input a line of JSON, `{"seconds": …, "files": [{"formats": […], "size": …}, …]}`, and after it
-the files; for each it writes a line of JSON, a Verdict. What ends it (memory, time, a fault of a library) is the fault
-of the first file for which there is no line.
+the files; for each it writes a line of JSON, a Verdict. With `characters` in the order, the verdicts bring the files'
+texts, up to so many characters together. What ends it (memory, time, a fault of a library) is the fault of the first
+file for which there is no line.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import resource
 import sys
 import time
+from dataclasses import replace
 from typing import Any, BinaryIO, Final
 
 from rom_core.documents.verdict import Budget, Refused, Verdict
@@ -24,10 +26,15 @@ _MAX_DEPTH: Final = 1000
 def main(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer for each file, in order."""
     order = json.loads(source.readline())
+    room = order.get("characters", 0)
     for file in order["files"]:
         data = source.read(file["size"])
-        verdict = look(data, file["formats"], Budget(time.monotonic, order["seconds"] / len(order["files"])))
-        sink.write(json.dumps(verdict.as_dict()).encode() + b"\n")
+        budget = Budget(time.monotonic, order["seconds"] / len(order["files"]), room)
+        verdict = look(data, file["formats"], budget)
+        if room and not verdict.reason:
+            verdict = replace(verdict, texts=tuple(budget.texts), cut=budget.cut)
+            room = max(1, budget.room)
+        sink.write(json.dumps(verdict.as_dict(), ensure_ascii=False).encode("utf-8", "replace") + b"\n")
         sink.flush()
 
 

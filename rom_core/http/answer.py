@@ -62,8 +62,8 @@ def answer(
         turn.span = new_span(req.context.span)
         req.context.outcome.cohort = turn.cohort
         resp.set_header("X-Rom-Cohort", turn.cohort)
-        if request.ignored:
-            resp.set_header(IGNORED_HEADER, ", ".join(request.ignored))
+        if ignored := (*request.ignored, *turn.ignored):
+            resp.set_header(IGNORED_HEADER, ", ".join(ignored))
         disconnected = disconnect_probe(req)
         if request.stream:
             stream = TurnStream(

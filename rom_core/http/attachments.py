@@ -74,11 +74,14 @@ def take_attachments(runtime: Runtime, turn: Turn, req: falcon.Request, room: Sh
     than MAX_BODY_BYTES or all files together have more than MAX_ATTACHMENT_BYTES, FileNotFound, and Overloaded.
     """
     attachments = attachments_of(turn.request)
+    citations = turn.request.citations
     _check_rest(attachments, req.context.body_bytes, runtime.current.settings.MAX_BODY_BYTES)
-    if not attachments:
-        return
     kept = _Kept(turn, runtime.current.settings.MAX_ATTACHMENT_BYTES, room)
     turn.request = prepare(turn.request, runtime.examiner, turn.settings.models[turn.model], kept.fetched)
+    if citations and not turn.request.citations:
+        turn.ignore(["citations"])
+    if not attachments:
+        return
     logger.info(
         "attachments.read",
         trace_id=turn.trace_id,

@@ -58,6 +58,7 @@ class Model:
     thinking_between_tools: of those, one that accepts to think between tool calls only. forced_tool_choice: it accepts
     a tool choice other than "auto". prefill: it goes on from an assistant's message at the end. structured_output: it
     accepts a schema for its text (Converse's outputConfig.textFormat). documents, images: it reads them.
+    citations: it cites documents.
     """
 
     alias: str
@@ -79,6 +80,7 @@ class Model:
     prefill: bool = False
     structured_output: bool = False
     documents: bool = False
+    citations: bool = False
     images: bool = False
     price_bands: tuple[PriceBand, ...] = ()
     price_date: str = ""

@@ -173,6 +173,7 @@ CHAT_REQUEST = BodySchema(
             "parallel_tool_calls": {"type": "boolean", "description": "false: one call of the client's at a time"},
             "server_tools": {"type": "boolean", "description": "offer the server's own tools beside `tools`"},
             "response_format": RESPONSE_FORMAT,
+            "citations": {"type": "boolean", "description": "quote from the documents what the answer rests on"},
             "show_thinking": {"type": "boolean", "description": "show what a model thinks, as far as it does"},
         },
     },
@@ -202,6 +203,7 @@ def parse_chat(body: Mapping[str, Any], key_name: str) -> ChatRequest:
         ignored=tuple(name for name in ONLY_WITH_TOOLS if name in body and not body.get("tools")),
         user=body.get("user"),
         show_thinking=body.get("show_thinking", False),
+        citations=body.get("citations", False),
         response_format=read_format(body.get("response_format")),
         key_name=key_name,
     )
@@ -257,8 +259,8 @@ class OwnDialect:
         return result.as_dict()
 
     def event(self, turn: Turn, name: str, data: dict[str, Any]) -> bytes:
-        """start, thinking, delta, tool_call, tool_result, done, error; of what is thought, the text."""
-        if name == "thinking" and data and "text" not in data:
+        """start, thinking, delta, citation, tool_call, tool_result, done, error; of what is thought, the text."""
+        if name == "block" or (name == "thinking" and data and "text" not in data):
             return b""
         return encode_event(turn, name, data)
 
@@ -275,7 +277,7 @@ class ChatResource:
             CHAT_ANSWER,
             CHAT_REQUEST,
             TURN_ERRORS,
-            stream="with stream: true; start, warning, thinking, delta, tool_call, tool_result, and done or error",
+            stream="stream: true; start, warning, thinking, delta, citation, tool_call, tool_result, done or error",
         )
     }
 

@@ -81,6 +81,7 @@ DECLARED: Mapping[str, Mapping[str, str]] = {
         "prefill": "It goes on from an assistant's message at the end.",
         "structured_output": "It accepts a schema for its text.",
         "documents": "It reads documents.",
+        "citations": "It cites documents.",
         "images": "It reads images.",
         "price_bands": "Other prices for long prompts, the shortest first.",
         "price_date": "Of when the prices are.",

@@ -37,6 +37,8 @@ TURNS: Mapping[str, Mapping[str, str]] = {
         "stash": _STASH,
         "normalised": "For the core: what the normaliser remembers of the messages.",
         "ignored": "Names of what was asked for and had no effect, in the words of requests.",
+        "citations": "Quotes from documents so far, each found in its document, as in TurnResult.",
+        "warnings": "What to know of the answer so far, as in TurnResult, without the request's own.",
         "structured": "For the core: the answer of a certain form that is sought; None where text is.",
         "text_failure": "What a filter of the answer raised, None if none did: nothing more is said then.",
     },
