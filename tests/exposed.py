@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from prometheus_client import CollectorRegistry
 from support import Toolkit, make_runtime, tool
 
 from plugins.metrics import Metrics
+from plugins.telemetry.losses import Losses
+from rom_core.concurrency.clock import FakeClock
 from rom_core.http.app import create_app
+
+
+def telemetry_metrics() -> set[str]:
+    """Names of the metrics that the plugin telemetry adds, counters with their suffix."""
+    registry = CollectorRegistry()
+    Losses(FakeClock()).register(registry)
+    return {f"{family.name}_total" for family in registry.collect()}
 
 
 def exposed_metrics() -> dict[str, tuple[str, ...]]:

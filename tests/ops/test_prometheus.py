@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from exposed import exposed_metrics
+from e2e.serving import serving
+from exposed import exposed_metrics, telemetry_metrics
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "ops/prometheus/rom.rules.yml"
@@ -44,6 +45,44 @@ def test_a_real_prometheus_sees_what_a_real_server_did() -> None:
     assert "RomErrorRate firing: True" in done.stdout
 
 
+def checked(metrics: str) -> subprocess.CompletedProcess[str]:
+    """What `promtool check metrics` says of a text that a server exposes."""
+    tools = subprocess.run(
+        [ROOT / "scripts/prometheus-tools.sh"], capture_output=True, text=True, timeout=400, check=True
+    )
+    command = [Path(tools.stdout.strip(), "promtool"), "check", "metrics"]
+    return subprocess.run(command, input=metrics, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.timeout(420)
+def test_promtool_finds_nothing_amiss_in_what_a_server_exposes() -> None:
+    """Names, units, types and help of every figure, with every plugin on, after turns good and bad."""
+    with serving(TELEMETRY_ENABLED=True, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9") as server:
+        for message in ("[[say=ok]] x", "[[tools=1]] x", "[[fault=429]] [[times=1]] x", "[[fault=400]] x"):
+            server.chat(message)
+        server.chat("")
+        metrics = server.get("/metrics").text
+    assert used(metrics) >= {*exposed_metrics(), *telemetry_metrics()}
+    found = checked(metrics)
+    assert (found.returncode, found.stdout + found.stderr) == (0, "")
+
+
+@pytest.mark.timeout(420)
+@pytest.mark.parametrize(
+    ("metrics", "says"),
+    [
+        ("# HELP rom_x_milliseconds A time.\n# TYPE rom_x_milliseconds gauge\nrom_x_milliseconds 1\n", "base unit"),
+        ("# HELP rom_turns Turns.\n# TYPE rom_turns counter\nrom_turns 1\n", "_total"),
+        ("# TYPE rom_x gauge\nrom_x 1\n", "help"),
+    ],
+)
+def test_promtool_says_what_is_amiss(metrics: str, says: str) -> None:
+    """Or the test above could not fail."""
+    found = checked(metrics)
+    assert found.returncode != 0
+    assert says in found.stdout + found.stderr
+
+
 def test_every_alert_has_a_test_and_says_what_to_do() -> None:
     """A rule without a test, or without an action, is a rule nobody can trust at night."""
     rules = RULES.read_text()
@@ -56,14 +95,14 @@ def test_every_alert_has_a_test_and_says_what_to_do() -> None:
 @pytest.mark.parametrize("path", [RULES, DASHBOARD], ids=lambda path: path.name)
 def test_rules_and_dashboard_use_only_figures_that_exist(path: Path) -> None:
     """A renamed metric would leave them silently empty."""
-    assert used(path.read_text()) <= set(exposed_metrics())
+    assert used(path.read_text()) <= {*exposed_metrics(), *telemetry_metrics()}
 
 
 def test_the_dashboard_shows_every_figure() -> None:
     """What is worth counting is worth a panel; ids are unique and panels do not lie over each other."""
     dashboard = json.loads(DASHBOARD.read_text())
     recorded = {"rom_requests_total", "rom_requests_duration_seconds", "rom_model_attempts_total"}
-    assert set(exposed_metrics()) - used(DASHBOARD.read_text()) - recorded == set()
+    assert {*exposed_metrics(), *telemetry_metrics()} - used(DASHBOARD.read_text()) - recorded == set()
     panels = dashboard["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     cells = [
