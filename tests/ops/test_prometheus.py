@@ -50,7 +50,7 @@ def checked(metrics: str) -> subprocess.CompletedProcess[str]:
     tools = subprocess.run(
         [ROOT / "scripts/prometheus-tools.sh"], capture_output=True, text=True, timeout=400, check=True
     )
-    command = [Path(tools.stdout.strip(), "promtool"), "check", "metrics"]
+    command = [f"{tools.stdout.strip()}/promtool", "check", "metrics"]
     return subprocess.run(command, input=metrics, capture_output=True, text=True, timeout=60, check=False)
 
 
