@@ -182,11 +182,31 @@ def test_the_route_of_the_page_tells_what_happened(monkeypatch: pytest.MonkeyPat
         assert told == ([{"good": True, "trace_id": answers[0].headers["X-Trace-Id"]}] if on else [])
 
 
+def test_the_route_of_the_page_lets_in_whom_its_setting_names() -> None:
+    """By the names of keys, for one of its methods."""
+    shown: dict[str, Any] = {}
+    exec(compile(codes("plugins.md")[5], "plugins.md", "exec"), shown)
+    keys = {name: f"{name}-key-0123456789abcdef" for name in ("ana", "bia")}
+    runtime, _ = make_runtime(
+        plugins={"notices": shown["Notices"]()},
+        API_KEYS=",".join(f"{name}={key}" for name, key in keys.items()),
+        NOTICES_EDITORS=["ana"],
+    )
+    client = testing.TestClient(create_app(runtime))
+
+    def ask(method: str, name: str) -> Any:
+        body = {"text": "oi"} if method == "POST" else None
+        return client.simulate_request(method, "/notice", json=body, headers={"X-Api-Key": keys[name]})
+
+    assert [ask("POST", name).status_code for name in ("ana", "bia")] == [204, 403]
+    assert ask("GET", "bia").json == {"text": "oi", "by": "ana"}
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_the_filter_of_the_page_changes_the_text_however_it_is_cut(streamed: bool) -> None:
     """Words are whole when they are looked at."""
     shown: dict[str, Any] = {}
-    exec(compile(codes("plugins.md")[5], "plugins.md", "exec"), shown)
+    exec(compile(codes("plugins.md")[6], "plugins.md", "exec"), shown)
     filtered = shown["SpelledOutText"]()
     assert "".join(map(filtered.feed, "art. 5 do CPC, CDCs e CDC")) + filtered.close() == (
         "art. 5 do Código de Processo Civil, CDCs e Código de Defesa do Consumidor"
@@ -199,7 +219,7 @@ def test_the_filter_of_the_page_changes_the_text_however_it_is_cut(streamed: boo
 def test_the_figure_of_the_page_is_scraped() -> None:
     """Tools that run are counted by their names, those that a model invents are not."""
     shown: dict[str, Any] = {}
-    exec(compile(codes("plugins.md")[6], "plugins.md", "exec"), shown)
+    exec(compile(codes("plugins.md")[7], "plugins.md", "exec"), shown)
     plugins = {"searches": shown["Searches"](), "kit": Toolkit(tool()), "metrics": Metrics()}
     runtime, _ = make_runtime(asks(("look", {}), ("invented", {})), says("ok"), plugins=plugins)
     runtime.start()

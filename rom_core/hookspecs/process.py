@@ -68,9 +68,10 @@ def rom_routes(app: PluginRoutes, runtime: Runtime) -> None:
 
     Called once at start, switched on or not; while the plugin is off its routes answer 404 `plugin_disabled`. The
     resource's `auth` says who may use it: "key" (the default), "open", "admin", or "token": who has the secret of the
-    setting that `token_setting` names, and everybody while it is empty. A HEAD request is answered by `on_get`; OPTIONS
-    passes without credentials. The return value is ignored. An exception, another `auth`, or a path that is served
-    already stops the start.
+    setting that `token_setting` names, and everybody while it is empty. `scope_setting` names a setting that lists the
+    names of the API keys or admin tokens that may ("*": all); the others get 403. Each may be a mapping by method. A
+    HEAD request is answered by `on_get`; OPTIONS passes without credentials. The return value is ignored. An exception,
+    another `auth`, or a path that is served already stops the start.
 
         @hookimpl
         def rom_routes(self, app, runtime):

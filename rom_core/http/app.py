@@ -108,7 +108,8 @@ def create_app(runtime: Runtime) -> App:
     app.add_route(OpenApiResource.route, OpenApiResource(app.resources, owners))
     for plugin in runtime.catalogue.plugins.values():
         try:
-            plugin.call("rom_routes", app=PluginRoutes(app, plugin.name, owners), runtime=runtime)
+            routes = PluginRoutes(app, plugin.name, owners, runtime.current.settings.declared)
+            plugin.call("rom_routes", app=routes, runtime=runtime)
         except PluginError:
             raise
         except Exception as error:

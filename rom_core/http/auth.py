@@ -16,8 +16,9 @@ import falcon
 import structlog
 
 from rom_core.concurrency.clock import Clock
-from rom_core.errors import AdminClosed, NotFound, Rejected, RomError, TooManyAttempts, Unauthorized
+from rom_core.errors import AdminClosed, Forbidden, NotFound, Rejected, RomError, TooManyAttempts, Unauthorized
 from rom_core.events import CredentialRefused, Event, RequestRejected
+from rom_core.http.access import EVERYBODY, auth_of, scope_setting_of, token_setting_of
 from rom_core.http.auth_throttle import AuthThrottle, Throttled
 from rom_core.http.canonical_path import is_canonical, not_served, raw_path
 from rom_core.http.environ import REFUSAL
@@ -52,7 +53,9 @@ class Authenticator:
     setting in `token_setting`; while that is empty the route is open. The credential comes as `Authorization: Bearer`,
     a key also as `X-Api-Key`, which wins where both are sent. With no keys configured everyone may chat, as the
     nameless key "", but for pages of strangers in somebody's browser; with no admin token configured nobody is an
-    admin. OPTIONS passes: it tells the methods of a route, and browsers send it without credentials.
+    admin. `scope_setting` names a setting that lists the names of the keys or admin tokens that may. Each of the three
+    may be a mapping by method. OPTIONS passes: it tells the methods of a route, and browsers send it without
+    credentials.
     """
 
     def __init__(
@@ -96,22 +99,27 @@ class Authenticator:
         return method not in _BODILESS and found is not None and hasattr(found[0], f"on_{method.lower()}")
 
     def identify(self, resource: object, method: str, header: Header, address: str) -> Identity:
-        """Who asks. Raises ForeignHost, Unauthorized, AdminClosed or TooManyAttempts unless the request may pass."""
+        """Who asks.
+
+        Raises ForeignHost, Unauthorized, Forbidden, AdminClosed or TooManyAttempts unless the request may pass.
+        """
         keys = self._secrets("key", "")
         if not keys:
             settings = self._settings()
             origin = header("Origin")
             named = None if origin in settings.CORS_ORIGINS else origin
             check_names(header("Host"), named, (*settings.ALLOWED_HOSTS, settings.HOST))
-        kind = getattr(resource, "auth", "key")
+        kind = auth_of(resource, method)
         if kind == "open" or method == "OPTIONS":
             return Identity()
         if kind not in _MISSING:
             raise Unauthorized("this route does not say who may use it, so nobody may")
-        secrets = self._secrets(kind, getattr(resource, "token_setting", ""))
+        secrets = self._secrets(kind, token_setting_of(resource, method))
         if not secrets and kind == "admin":
             raise AdminClosed("set ADMIN_TOKEN (one token, or name=token pairs) and restart to open the admin routes")
         if not secrets:
+            if kind == "key":
+                self._check_scope(resource, method, kind, "", address)
             return Identity()
         given = (header("X-Api-Key") or "").strip() if kind == "key" else ""
         given = given or _bearer(header("Authorization"))
@@ -127,7 +135,20 @@ class Authenticator:
             refusal = Unauthorized(_MISSING[kind])
             refusal.fault = "wrong"
             raise refusal
-        return Identity(admin_name=name) if kind == "admin" else Identity(key_name=name if kind == "key" else "")
+        if kind == "token":
+            return Identity()
+        self._check_scope(resource, method, kind, name, address)
+        return Identity(admin_name=name) if kind == "admin" else Identity(key_name=name)
+
+    def _check_scope(self, resource: object, method: str, kind: str, name: str, address: str) -> None:
+        """Raise Forbidden unless this key or admin token is among those that may use this method of the route."""
+        setting = scope_setting_of(resource, method)
+        if not setting:
+            return
+        names = getattr(self._settings(), setting)
+        if EVERYBODY not in names and not (name and name in names):
+            logger.warning("auth.refused", credential=kind, address=address, code=Forbidden.code)
+            raise Forbidden(f"{name or 'a server without API keys'} is not among the names of {setting}")
 
     def _secrets(self, kind: str, setting: str) -> _Secrets:
         """The secrets of this kind; hashed once for each snapshot of the settings."""
@@ -162,7 +183,7 @@ class Authentication:
             self._emit(RequestRejected(req.uri_template or req.path, error.code))
             raise
         except (Unauthorized, TooManyAttempts) as error:
-            self._emit(CredentialRefused(getattr(resource, "auth", "key"), error.fault))
+            self._emit(CredentialRefused(auth_of(resource, req.method), error.fault))
             raise
         req.context.key_name, req.context.admin_name = who.key_name, who.admin_name
 

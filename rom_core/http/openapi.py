@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -23,6 +23,7 @@ from rom_core.errors import (
     CircuitOpen,
     ConfigurationError,
     DeadlineExceeded,
+    Forbidden,
     ForeignHost,
     InternalError,
     InvalidOutput,
@@ -46,6 +47,7 @@ from rom_core.errors import (
     UnsupportedMediaType,
     family,
 )
+from rom_core.http.access import auth_of, scope_setting_of
 from rom_core.http.body import BodySchema
 from rom_core.http.error_styles import TYPES, ErrorStyle, style_of
 from rom_core.http.multipart import FORM
@@ -227,7 +229,9 @@ def _path(path: str, resource: object, plugin: str | None) -> dict[str, Any]:
         responder = getattr(resource, f"on_{method.lower()}", None)
         if responder is not None:
             operation = described.get(method) or _undescribed(responder)
-            item[method.lower()] = _operation(method, path, operation, getattr(resource, "auth", "key"), plugin)
+            if scope_setting_of(resource, method):
+                operation = replace(operation, errors=(*operation.errors, Forbidden))
+            item[method.lower()] = _operation(method, path, operation, auth_of(resource, method), plugin)
     return item
 
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from rom_core.errors import PluginDisabled, PluginError
+from rom_core.http.access import fault_of
 from rom_core.http.canonical_path import plain_template
-
-# Who may use a resource: whoever has an API key, everybody, an administrator, or whoever has the secret of a setting.
-AUTH_KINDS = ("key", "open", "admin", "token")
+from rom_core.settings import Setting
 
 
 class App(Protocol):
@@ -26,8 +25,10 @@ class App(Protocol):
 class PluginRoutes:
     """The Falcon app as one plugin sees it: its routes answer 404 `plugin_disabled` while it is off."""
 
-    def __init__(self, app: App, plugin: str, owners: dict[int, str]) -> None:
+    def __init__(self, app: App, plugin: str, owners: dict[int, str], declared: Mapping[str, Setting]) -> None:
+        """`declared` are all settings, by name."""
         self._app = app
+        self._declared = declared
         self._plugin = plugin
         self._owners = owners
 
@@ -40,15 +41,14 @@ class PluginRoutes:
         """As `falcon.App.add_route`; the resource's `auth` says who may use it.
 
         "key" is the default; then "open", "admin", and "token": who has the secret of the setting that `token_setting`
-        names, everybody while it is empty. A HEAD request is answered by `on_get` where there is no `on_head`. OPTIONS
-        reaches the resource without authentication. Raises PluginError for another `auth`, a "token" without
-        `token_setting`, or a path or resource that is served already.
+        names, everybody while it is empty. `scope_setting` names a setting, a list: only the API keys or admin tokens
+        of these names may, "*" is all of them; the others get 403 `forbidden`. Each of the three may be a mapping by
+        method: `auth = {"GET": "key", "POST": "admin"}`. A HEAD request is answered by `on_get` where there is no
+        `on_head`. OPTIONS reaches the resource without authentication. Raises PluginError for anything else, a method
+        that is not spoken for, a setting of another type, or a path or resource that is served already.
         """
-        auth = getattr(resource, "auth", "key")
-        if auth not in AUTH_KINDS:
-            raise PluginError(self._plugin, f"route {path}: auth is {auth!r}, not one of {', '.join(AUTH_KINDS)}")
-        if auth == "token" and not getattr(resource, "token_setting", ""):
-            raise PluginError(self._plugin, f"route {path}: auth is 'token', and no token_setting names its secret")
+        if fault := fault_of(resource, self._declared, options.get("suffix") or ""):
+            raise PluginError(self._plugin, f"route {path}: {fault}")
         for taken, other in self._app.resources.items():
             owner = self._owners.get(id(other), "the core")
             if taken == plain_template(path) or (other is resource and owner != self._plugin):

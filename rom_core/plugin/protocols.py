@@ -74,7 +74,9 @@ class PluginRoutes(Protocol):
         """As `falcon.App.add_route`; the resource's `auth` says who may use it.
 
         "key" is the default; then "open", "admin", and "token": who has the secret of the setting that `token_setting`
-        names, everybody while it is empty. A HEAD request is answered by `on_get` where there is no `on_head`. OPTIONS
-        reaches the resource without authentication. Raises PluginError for another `auth`, a "token" without
-        `token_setting`, or a path or resource that is served already.
+        names, everybody while it is empty. `scope_setting` names a setting, a list: only the API keys or admin tokens
+        of these names may, "*" is all of them; the others get 403 `forbidden`. Each of the three may be a mapping by
+        method: `auth = {"GET": "key", "POST": "admin"}`. A HEAD request is answered by `on_get` where there is no
+        `on_head`. OPTIONS reaches the resource without authentication. Raises PluginError for anything else, a method
+        that is not spoken for, a setting of another type, or a path or resource that is served already.
         """
