@@ -42,7 +42,7 @@ PENDING_RESULT: Mapping[str, Any] = {
 }
 WARNING: Mapping[str, Any] = {
     "type": "object",
-    "required": ["code", "attachment", "text"],
+    "required": ["code", "text"],
     "properties": {"code": _TEXT, "attachment": {**_TEXT, "description": "the file's name"}, "text": _TEXT},
 }
 CITATION: Mapping[str, Any] = {

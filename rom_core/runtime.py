@@ -260,10 +260,11 @@ class Runtime:
     ) -> Turn:
         """A turn for `request` on the snapshot in force for its cohort.
 
-        `accepted_at` (monotonic) is where its deadline starts. Raises UnknownModel, and as `check_client_tools`.
+        `accepted_at` (monotonic) is where its deadline starts. Raises UnknownModel, PluginDisabled, InvalidRequest.
         """
         snapshot, cohort = self.current.for_request(request)
         settings = snapshot.settings
+        snapshot.check_plugins(request.needs)
         model = request.model or settings.MODEL_PRIMARY
         if model not in settings.models:
             known = ", ".join(settings.models)

@@ -139,8 +139,8 @@ class ChatRequest:
     into. `warnings` are of its attachments, as in TurnResult. `client_timeout` (seconds) and `client_retries` are what
     the client itself states of its patience and of how often it has asked already. None means: as the settings say.
     `ignored` names the fields of the body that change nothing here, as the client wrote them. `fingerprint` is the same
-    for the same key, route and body, "" where repeats are not looked for; `repeated`: the very same question failed a
-    moment ago, so that a model call is one request on the wire.
+    for the same key, route and body, "" where repeats are not looked for; `repeated`: the same question failed a moment
+    ago, so a model call is one request. `stored`: a conversation is kept. `needs`: plugins it cannot do without.
     """
 
     messages: tuple[Message, ...]
@@ -168,6 +168,8 @@ class ChatRequest:
     client_retries: int = 0
     fingerprint: str = ""
     repeated: bool = False
+    stored: Literal["", "begin", "continue"] = ""
+    needs: tuple[str, ...] = ()
 
 
 def text_of(block: Mapping[str, Any]) -> str:
@@ -301,7 +303,7 @@ class TurnResult:
         metadata=described("array", "quotes from documents, each found in the document's own text", items=CITATION),
     )
     warnings: tuple[Mapping[str, Any], ...] = field(
-        default=(), metadata=described("array", "what to know of the attachments, for the person", items=WARNING)
+        default=(), metadata=described("array", "what the person has to know beside the answer", items=WARNING)
     )
     ignored: tuple[str, ...] = field(
         default=(),

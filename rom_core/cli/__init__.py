@@ -22,6 +22,7 @@ _COMMANDS = (
     "canary",
     "chat",
     "config",
+    "conversations",
     "cost",
     "deploy",
     "doctor",

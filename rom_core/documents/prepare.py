@@ -52,7 +52,7 @@ def placeholder(attachment: Attachment) -> Block:
 
 def attachments_of(request: ChatRequest) -> list[Attachment]:
     """The files that have not been looked at, in order."""
-    return [block[_PLACE] for message in request.messages for block in _inside(message["content"]) if _PLACE in block]
+    return [block[_PLACE] for message in request.messages for block in inside(message["content"]) if _PLACE in block]
 
 
 def look_at(attachments: Sequence[Attachment], examiner: Examiner) -> list[tuple[Kind, Verdict]]:
@@ -81,7 +81,7 @@ def prepare(
         attachments = [fetched(attachment) for attachment in attachments]
     kinds = _kinds(attachments)
     _check_readable([candidates[0] for candidates in kinds], attachments, model)
-    _check_numbers([candidates[0] for candidates in kinds], attachments)
+    check_numbers([candidates[0].block for candidates in kinds], attachments[-1].path)
     verdicts = _verdicts(attachments, kinds, examiner, texts=wanted)
     in_messages = [
         _PLACE in block for message in request.messages for block in message["content"] for _ in _files(block)
@@ -124,7 +124,7 @@ def _check_readable(kinds: Sequence[Kind], attachments: Sequence[Attachment], mo
             raise AttachmentNotReadByModel(text, param=attachment.path)
 
 
-def _inside(content: Sequence[Block]) -> Iterator[Block]:
+def inside(content: Sequence[Block]) -> Iterator[Block]:
     """The blocks of a message, and those in the results of tools."""
     for block in content:
         yield block
@@ -134,7 +134,7 @@ def _inside(content: Sequence[Block]) -> Iterator[Block]:
 
 def _files(block: Block) -> Iterator[Block]:
     """The places of files in a block of a message."""
-    return (one for one in _inside([block]) if _PLACE in one)
+    return (one for one in inside([block]) if _PLACE in one)
 
 
 def _filled(content: Sequence[Block], blocks: Callable[[], list[Block]]) -> list[Block]:
@@ -150,16 +150,16 @@ def _filled(content: Sequence[Block], blocks: Callable[[], list[Block]]) -> list
     return filled
 
 
-def _check_numbers(kinds: Sequence[Kind], attachments: Sequence[Attachment]) -> None:
-    documents = sum(kind.block == "document" for kind in kinds)
-    images = len(kinds) - documents
+def check_numbers(kinds: Sequence[str], path: str) -> None:
+    """Raise TooManyDocuments or TooManyImages, naming `path`, if a request with blocks of these kinds has too many."""
+    documents, images = kinds.count("document"), kinds.count("image")
     if documents > MAX_DOCUMENTS:
         text = f"the request has {documents} documents; the limit is {MAX_DOCUMENTS}, earlier messages included"
-        raise TooManyDocuments(text, param=attachments[-1].path)
+        raise TooManyDocuments(text, param=path)
     if images + documents > MAX_IMAGES:
         counted = f"{images} images and {documents} documents"
         text = f"the request has {counted}; the limit is {MAX_IMAGES} together, earlier messages included"
-        raise TooManyImages(text, param=attachments[-1].path)
+        raise TooManyImages(text, param=path)
 
 
 def _verdicts(

@@ -126,6 +126,13 @@ class CanaryConflict(RomError):
     should_retry = False
 
 
+class ConversationBusy(RomError):
+    """Another turn of this conversation runs."""
+
+    code, status, title = "conversation_busy", 409, "The conversation is busy"
+    should_retry = False
+
+
 class UnknownModel(InvalidRequest):
     """The model alias is not in the MODELS table."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rom_core.errors import RomError
+from rom_core.errors import PluginDisabled, RomError
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.plugin.pipeline import Pipeline
 from rom_core.settings import Settings
@@ -54,6 +54,12 @@ class Snapshot:
         if self.canary is not None and self.canary.takes(request):
             return self.canary.snapshot, "canary"
         return self, "stable"
+
+    def check_plugins(self, names: Sequence[str]) -> None:
+        """Raise PluginDisabled unless all of these are switched on."""
+        for name in names:
+            if name not in self.pipeline.plugins:
+                raise PluginDisabled(f"what was asked for needs plugin {name!r}, which is switched off")
 
     def refusal(self, route: str, key_name: str) -> RomError | None:
         """Why a request is refused of which nobody has read yet which cohort it belongs to: both would refuse it."""

@@ -214,6 +214,13 @@ _SERVER = (
     ),
     _process("ADMIN_TOKEN", str, "", "Keys of administrators, written alike; none closes /admin.", secret=True),
     _fixed(
+        "CONTENT_KEY",
+        str,
+        "",
+        "Keys that encrypt content in the store, with commas: the first one encrypts, all decrypt; none: as it is.",
+        secret=True,
+    ),
+    _fixed(
         "ALLOW_UNAUTHENTICATED",
         bool,
         False,

@@ -1,7 +1,8 @@
-"""Named keys: how API_KEYS and ADMIN_TOKEN hold one key or several."""
+"""Keys in settings: how API_KEYS and ADMIN_TOKEN hold one key or several by name, and CONTENT_KEY those of Fernet."""
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,6 +12,7 @@ OWN_NAMES = frozenset(("rom", "gate"))
 # As long as 128 random bits in hexadecimal, of which fewer than 8 different digits come once in ten million times.
 MIN_KEY_CHARS = 32
 _MIN_DISTINCT_CHARS = 8
+_CONTENT_KEY_BYTES = 32
 NO_PART_OF_IT = "which would be part of the secret: write the secret alone"
 _QUOTES = "\"'`"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
@@ -20,6 +22,22 @@ _GENERATED = re.compile(r"[A-Za-z0-9+/_-]{43}=")
 
 class InvalidKeys(ValueError):
     """The text holds no usable keys; the message says which entry, never what is in it."""
+
+
+def content_keys(setting: str) -> list[str]:
+    """The keys of CONTENT_KEY, such as Fernet takes. Raises InvalidKeys, which says nothing of the keys themselves."""
+    keys = [key.strip() for key in setting.split(",") if key.strip()]
+    for number, key in enumerate(keys, start=1):
+        try:
+            good = len(base64.urlsafe_b64decode(key)) == _CONTENT_KEY_BYTES
+        except ValueError:
+            good = False
+        if not good:
+            raise InvalidKeys(
+                f"key {number} is not {_CONTENT_KEY_BYTES} bytes in URL-safe base64: `rom conversations new-key` "
+                "makes one"
+            )
+    return keys
 
 
 def wrapping_of(text: str) -> str | None:

@@ -9,7 +9,7 @@ from rom_core.errors import RomError, family
 from rom_core.settings.addresses import address_problem, is_loopback, origin_problem
 from rom_core.settings.declared import Rule
 from rom_core.settings.files import suggestion
-from rom_core.settings.keys import OWN_NAMES, InvalidKeys, parse_api_keys, weakness_of
+from rom_core.settings.keys import OWN_NAMES, InvalidKeys, content_keys, parse_api_keys, weakness_of
 from rom_core.settings.residency import FORM, anywhere, endpoint_region, leaves_residency, residency_problem
 from rom_core.settings.settings import Settings
 
@@ -175,6 +175,14 @@ def _error_texts(settings: Settings) -> str | None:
     return None
 
 
+def _content_keys(settings: Settings) -> str | None:
+    try:
+        content_keys(settings.CONTENT_KEY)
+    except InvalidKeys as error:
+        return str(error)
+    return None
+
+
 def _origins(settings: Settings) -> str | None:
     for origin in settings.CORS_ORIGINS:
         reason = None if origin == "*" else origin_problem(origin)
@@ -221,6 +229,7 @@ CORE_RULES: tuple[Rule, ...] = (
     Rule(("TURN_DEADLINE_SECONDS", "EXHAUSTIVE_DEADLINE_SECONDS"), _deadlines_in_order),
     Rule(("PLUGINS",), _plugins_once),
     Rule(("TEXT_ERRORS",), _error_texts),
+    Rule(("CONTENT_KEY",), _content_keys),
     Rule(("CORS_ORIGINS", "API_KEYS"), _origins),
     *(Rule((name,), _not_blank(name)) for name in _TEXTS),
 )

@@ -76,6 +76,7 @@ ERRORS = {
     "cancelled": "O pedido foi cancelado antes do fim da resposta.",
     "circuit_open": "O assistente está com instabilidade. Aguarde cerca de um minuto e tente novamente.",
     "context_length_exceeded": CONTEXT_TOO_LONG,
+    "conversation_busy": "Esta conversa ainda está recebendo uma resposta. Aguarde o fim dela e tente novamente.",
     "deadline_exceeded": (
         "A resposta demorou mais do que o tempo permitido. "
         "Tente novamente, se possível com uma pergunta mais curta ou dividida em partes."

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import falcon
 
+from rom_core.errors import ConversationBusy, NotFound, PluginDisabled, StoreUnavailable
 from rom_core.http.answer import answer
 from rom_core.http.attachments import ATTACHMENT, attached, attachment_problems
 from rom_core.http.body import REFUSAL, BodySchema
@@ -29,6 +30,8 @@ from rom_core.turn_values import ChatRequest, ClientTools, TurnResult
 NEEDS_TEXT = "must be text, and not blank"
 # Far longer than any id of Bedrock: every alias that is listed may be asked for.
 MAX_ALIAS_CHARS = 2048
+# Of the ids of conversations that are kept; any other id is the client's own, or echoed to it.
+STORED_PREFIX = "conv_"
 OBJECT_SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "description": "a JSON Schema of type object",
@@ -90,7 +93,19 @@ def _contradictions(body: Mapping[str, Any], unsound: Collection[str]) -> Iterat
     if body.get("attachments") and "message" not in body and "message" not in unsound:
         yield "attachments", "belong to a message"
     yield from attachment_problems(body.get("attachments", ()))
+    yield from _store_contradictions(body)
     yield from contradictions(body, unsound, [tool["name"] for tool in body.get("tools", ())], "name", "any")
+
+
+def _store_contradictions(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What does not go together with a conversation that is kept."""
+    given = body.get("conversation_id", "")
+    if body.get("store") is True and given and not given.startswith(STORED_PREFIX):
+        yield "conversation_id", "is made by the server for a conversation that is kept; leave it out to begin one"
+    if body.get("store") is False and given.startswith(STORED_PREFIX):
+        yield "store", "a conversation that is kept goes on being kept"
+    if given.startswith(STORED_PREFIX) and any(not message.get("tool_results") for message in body.get("messages", ())):
+        yield "messages", "what was said before comes from the store; only tool_results belong here"
 
 
 CHAT_REQUEST = BodySchema(
@@ -140,6 +155,10 @@ CHAT_REQUEST = BodySchema(
                 "items": ATTACHMENT,
             },
             "conversation_id": {"type": "string", "pattern": r"^[A-Za-z0-9._:-]{1,128}$"},
+            "store": {
+                "type": "boolean",
+                "description": "begin a conversation that is kept; it goes on by its `conversation_id` alone",
+            },
             "user": {
                 "type": "string",
                 "minLength": 1,
@@ -190,9 +209,17 @@ def parse_chat(body: Mapping[str, Any], key_name: str) -> ChatRequest:
     messages = [*_conversation(body.get("messages", ()))]
     if "message" in body:
         messages.append({"role": "user", "content": [*attached(body), {"text": body["message"]}]})
+    given = body.get("conversation_id", "")
+    stored: Literal["", "begin", "continue"] = ""
+    if given.startswith(STORED_PREFIX):
+        stored = "continue"
+    elif body.get("store"):
+        stored = "begin"
     return ChatRequest(
         messages=tuple(messages),
-        conversation_id=body.get("conversation_id") or f"conv-{new_id()}",
+        conversation_id=given or f"{STORED_PREFIX if stored else 'conv-'}{new_id()}",
+        stored=stored,
+        needs=("conversations",) if stored else (),
         system=body.get("system", ""),
         model=body.get("model"),
         mode=body.get("mode", "standard"),
@@ -276,7 +303,7 @@ class ChatResource:
             "Answer one message.",
             CHAT_ANSWER,
             CHAT_REQUEST,
-            TURN_ERRORS,
+            (*TURN_ERRORS, NotFound, PluginDisabled, ConversationBusy, StoreUnavailable),
             stream="stream: true; start, warning, thinking, delta, citation, tool_call, tool_result, done or error",
         )
     }

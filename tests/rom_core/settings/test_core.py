@@ -235,7 +235,7 @@ def test_shipped_file_holds_no_secret() -> None:
 def test_only_secrets_are_called_tokens_or_keys() -> None:
     """A setting whose name says secret is declared as one."""
     named = {s.name for s in CORE_SETTINGS if s.name.endswith(("_KEYS", "_TOKEN", "_KEY", "_PASSWORD"))}
-    assert named == {"API_KEYS", "ADMIN_TOKEN"}
+    assert named == {"API_KEYS", "ADMIN_TOKEN", "CONTENT_KEY"}
     # The address of the database may hold its password.
     assert {s.name for s in CORE_SETTINGS if s.secret} == {*named, "STATE_URL"}
 

@@ -1,0 +1,250 @@
+"""The rows of conversations: claiming one for a turn, keeping what was said, and what their owner does with them.
+
+Every function is one transaction's action: it gets a connection, does nothing else, and may be carried out again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, and_, case, delete, func, insert, or_, select, update
+
+from plugins.conversations.tables import FILES, KEPT, TURNS
+from rom_core.errors import ConversationBusy, NotFound
+from rom_core.store.sealing import MARK_BYTES, OPEN
+
+LEASE_SECONDS = 20.0
+"""For how long a claim holds unless it is renewed."""
+State = Literal["whole", "cut", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose conversations: the name of the API key, and the `user` that its holder named ("" for none)."""
+
+    key_name: str
+    user: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRow:
+    """A turn as it is kept; `body` is sealed, `files` are by digest and sealed too."""
+
+    number: int
+    turn_id: str
+    at: float
+    state: State
+    basis: str
+    body: bytes
+    files: Mapping[str, bytes]
+
+
+def begin(connection: Connection, conversation_id: str, owner: Owner, title: bytes, row: TurnRow) -> None:
+    """A conversation with its first turn, which runs."""
+    now = time_of(connection, row.at)
+    connection.execute(
+        insert(KEPT).values(
+            id=conversation_id,
+            key_name=owner.key_name,
+            user=owner.user,
+            title=title,
+            created_at=now,
+            updated_at=now,
+            turns=1,
+            busy_with=row.turn_id,
+            busy_until=now + LEASE_SECONDS,
+        )
+    )
+    _add(connection, conversation_id, row, now)
+
+
+def claim(
+    connection: Connection, conversation_id: str, owner: Owner, make: Callable[[Sequence[TurnRow]], TurnRow], at: float
+) -> None:
+    """Claim a conversation for a turn that begins: `make` gets the turns before, and returns the row of the new one.
+
+    Raises NotFound unless it is the owner's, ConversationBusy while another turn runs in it, and what `make` raises.
+    """
+    row = connection.execute(_of(conversation_id, owner).with_for_update()).first()
+    if row is None:
+        raise unknown(conversation_id)
+    now = time_of(connection, at)
+    if row.busy_with and row.busy_until > now:
+        raise ConversationBusy("another turn of this conversation has not ended; wait for it, or cancel it")
+    made = make(turns(connection, conversation_id))
+    connection.execute(
+        update(KEPT)
+        .where(KEPT.c.id == conversation_id)
+        .values(busy_with=made.turn_id, busy_until=now + LEASE_SECONDS, turns=made.number, updated_at=now)
+    )
+    _add(connection, conversation_id, made, now)
+
+
+def finish(connection: Connection, conversation_id: str, row: TurnRow) -> None:
+    """Keep what became of a turn, and let the next one begin. A conversation that was erased meanwhile stays erased."""
+    now = time_of(connection, row.at)
+    kept = update(TURNS).where(TURNS.c.conversation_id == conversation_id, TURNS.c.turn_id == row.turn_id)
+    if connection.execute(kept.values(state=row.state, body=row.body, basis=row.basis)).rowcount:
+        _add_files(connection, conversation_id, row.files)
+    let_go = update(KEPT).where(KEPT.c.id == conversation_id, KEPT.c.busy_with == row.turn_id)
+    connection.execute(let_go.values(busy_with="", busy_until=0.0, updated_at=now))
+
+
+def withdraw(connection: Connection, conversation_id: str, turn_id: str) -> None:
+    """Forget a turn that never began; a conversation that has no other goes with it."""
+    connection.execute(delete(TURNS).where(TURNS.c.conversation_id == conversation_id, TURNS.c.turn_id == turn_id))
+    last = connection.execute(select(func.max(TURNS.c.number)).where(TURNS.c.conversation_id == conversation_id))
+    number = last.scalar()
+    if number is None:
+        remove(connection, [conversation_id])
+        return
+    let_go = update(KEPT).where(KEPT.c.id == conversation_id, KEPT.c.busy_with == turn_id)
+    connection.execute(let_go.values(busy_with="", busy_until=0.0, turns=number))
+
+
+def renew(connection: Connection, turn_ids: Sequence[str], at: float) -> None:
+    """Hold what these turns have claimed."""
+    until = time_of(connection, at) + LEASE_SECONDS
+    connection.execute(update(KEPT).where(KEPT.c.busy_with.in_(turn_ids)).values(busy_until=until))
+
+
+def turns(connection: Connection, conversation_id: str) -> list[TurnRow]:
+    """All turns of a conversation, oldest first, with all its files."""
+    rows = connection.execute(
+        select(FILES.c.digest, FILES.c.content).where(FILES.c.conversation_id == conversation_id)
+    ).all()
+    files = {row.digest: row.content for row in rows}
+    listed = select(TURNS).where(TURNS.c.conversation_id == conversation_id).order_by(TURNS.c.number)
+    return [
+        TurnRow(row.number, row.turn_id, row.at, row.state, row.basis, row.body, files)
+        for row in connection.execute(listed)
+    ]
+
+
+def found(connection: Connection, conversation_id: str, owner: Owner) -> Row[Any]:
+    """One conversation. Raises NotFound unless it is the owner's."""
+    row = connection.execute(_of(conversation_id, owner)).first()
+    if row is None:
+        raise unknown(conversation_id)
+    return row
+
+
+def page(connection: Connection, owner: Owner, before: tuple[float, str] | None, limit: int) -> Sequence[Row[Any]]:
+    """The owner's conversations, those changed last first, after the one that `before` names by time and id."""
+    listed = select(KEPT).where(_owned(owner)).order_by(KEPT.c.updated_at.desc(), KEPT.c.id.desc()).limit(limit)
+    if before is not None:
+        at, conversation_id = before
+        earlier = KEPT.c.updated_at < at
+        listed = listed.where(or_(earlier, and_(KEPT.c.updated_at == at, KEPT.c.id < conversation_id)))
+    return connection.execute(listed).all()
+
+
+def rename(connection: Connection, conversation_id: str, owner: Owner, title: bytes) -> None:
+    """Another title. Raises NotFound unless it is the owner's."""
+    found(connection, conversation_id, owner)
+    connection.execute(update(KEPT).where(KEPT.c.id == conversation_id).values(title=title))
+
+
+def erase(connection: Connection, conversation_id: str, owner: Owner) -> None:
+    """Erase one with everything in it, also while a turn runs in it. Raises NotFound unless it is the owner's."""
+    found(connection, conversation_id, owner)
+    remove(connection, [conversation_id])
+
+
+def owned_by(connection: Connection, user: str, key_name: str | None = None) -> list[str]:
+    """The ids of everything of a person, of one key or of all."""
+    whose = KEPT.c.user == user if key_name is None else _owned(Owner(key_name, user))
+    return list(connection.execute(select(KEPT.c.id).where(whose).order_by(KEPT.c.created_at)).scalars())
+
+
+def marks(connection: Connection) -> list[tuple[bytes, int]]:
+    """How everything that is kept was sealed, and how often."""
+    counted: list[tuple[bytes, int]] = []
+    for column in (KEPT.c.title, TURNS.c.body, FILES.c.content):
+        mark = func.substr(column, 1, MARK_BYTES)
+        # Of what is not encrypted the bytes that follow are content.
+        kind = case((func.substr(column, 1, 1) == OPEN, OPEN), else_=mark)
+        counted += [(bytes(row[0]), row[1]) for row in connection.execute(select(kind, func.count()).group_by(kind))]
+    return counted
+
+
+def anybodys(connection: Connection, conversation_id: str) -> Row[Any]:
+    """One conversation, whoever owns it. Raises NotFound."""
+    row = connection.execute(select(KEPT).where(KEPT.c.id == conversation_id)).first()
+    if row is None:
+        raise NotFound(f"there is no conversation {conversation_id[:64]!r}")
+    return row
+
+
+def erase_before(connection: Connection, before: float, limit: int) -> int:
+    """Erase conversations in which nothing happened since `before`, at most `limit`; how many they were."""
+    old = select(KEPT.c.id).where(KEPT.c.updated_at < before, KEPT.c.busy_until < before)
+    ids = list(connection.execute(old.order_by(KEPT.c.updated_at).limit(limit)).scalars())
+    remove(connection, ids)
+    return len(ids)
+
+
+def reseal(connection: Connection, mark: bytes, anew: Callable[[bytes], bytes], limit: int) -> int:
+    """Seal `anew` what begins with `mark`, at most `limit` entries; how many they were."""
+    count = 0
+    for table, column in ((KEPT, KEPT.c.title), (TURNS, TURNS.c.body), (FILES, FILES.c.content)):
+        key = list(table.primary_key.columns)
+        stale = select(*key, column.label("sealed")).where(func.substr(column, 1, len(mark)) == mark)
+        for row in connection.execute(stale.limit(limit - count).with_for_update()).all():
+            place = and_(*(each == value for each, value in zip(key, row, strict=False)))
+            connection.execute(update(table).where(place).values({column: anew(row.sealed)}))
+            count += 1
+        if count >= limit:
+            break
+    return count
+
+
+def remove(connection: Connection, conversation_ids: Iterable[str]) -> None:
+    """Erase these, whoever owns them."""
+    ids = list(conversation_ids)
+    for table, column in ((FILES, FILES.c.conversation_id), (TURNS, TURNS.c.conversation_id), (KEPT, KEPT.c.id)):
+        connection.execute(delete(table).where(column.in_(ids)))
+
+
+def unknown(conversation_id: str) -> NotFound:
+    """The same for one that is not there and one that is somebody else's: nobody learns which."""
+    return NotFound(f"there is no conversation {conversation_id[:64]!r} of this key and user")
+
+
+def time_of(connection: Connection, at: float) -> float:
+    """Seconds since the epoch by the store's clock, which a fleet shares; `at` where the store has none of its own."""
+    if connection.dialect.name != "postgresql":
+        return at
+    return float(connection.execute(select(func.date_part("epoch", func.clock_timestamp()))).scalar_one())
+
+
+def _owned(owner: Owner) -> Any:
+    return and_(KEPT.c.key_name == owner.key_name, KEPT.c.user == owner.user)
+
+
+def _of(conversation_id: str, owner: Owner) -> Any:
+    return select(KEPT).where(KEPT.c.id == conversation_id, _owned(owner))
+
+
+def _add(connection: Connection, conversation_id: str, row: TurnRow, at: float) -> None:
+    connection.execute(
+        insert(TURNS).values(
+            conversation_id=conversation_id,
+            number=row.number,
+            turn_id=row.turn_id,
+            at=at,
+            state=row.state,
+            basis=row.basis,
+            body=row.body,
+        )
+    )
+    _add_files(connection, conversation_id, row.files)
+
+
+def _add_files(connection: Connection, conversation_id: str, files: Mapping[str, bytes]) -> None:
+    known = set(connection.execute(select(FILES.c.digest).where(FILES.c.conversation_id == conversation_id)).scalars())
+    for digest, content in files.items():
+        if digest not in known:
+            connection.execute(insert(FILES).values(conversation_id=conversation_id, digest=digest, content=content))

@@ -1,0 +1,251 @@
+"""GET /api/conversations, and GET, PATCH and DELETE of one, for whoever owns it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import falcon
+
+from plugins.conversations.turns import TITLE_CHARS, Turns
+from rom_core.concurrency.clock import iso
+from rom_core.errors import InvalidRequest, NotFound, StoreUnavailable
+from rom_core.http.body import BodySchema
+from rom_core.http.openapi import Operation
+from rom_core.runtime import Runtime
+from rom_core.store import content
+
+if TYPE_CHECKING:
+    from plugins.conversations.keeping import Owner, TurnRow
+
+MAX_PAGE = 100
+_PAGE = 50
+# As many titles are opened for a search, the newest.
+MAX_SEARCHED = 1000
+_MAX_USER_CHARS = 256
+_TEXT: Mapping[str, Any] = {"type": "string"}
+_CONVERSATION: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["id", "title", "created_at", "updated_at", "turns"],
+    "properties": {
+        "id": _TEXT,
+        "title": _TEXT,
+        "created_at": {"type": "string", "format": "date-time"},
+        "updated_at": {"type": "string", "format": "date-time"},
+        "turns": {"type": "integer", "minimum": 0},
+    },
+}
+_MESSAGE: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["role", "text", "tool_calls", "attachments", "at", "state"],
+    "properties": {
+        "role": {"enum": ["user", "assistant"]},
+        "text": _TEXT,
+        "tool_calls": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "name", "status"],
+                "properties": {"id": _TEXT, "name": _TEXT, "status": {"enum": ["success", "error", "none"]}},
+            },
+        },
+        "attachments": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "kind", "format", "bytes"],
+                "properties": {
+                    "name": _TEXT,
+                    "kind": {"enum": ["document", "image"]},
+                    "format": _TEXT,
+                    "bytes": {"type": "integer", "minimum": 0},
+                },
+            },
+        },
+        "at": {"type": "string", "format": "date-time"},
+        "state": {"enum": ["whole", "cut", "failed"], "description": "of the turn that the message belongs to"},
+    },
+}
+PAGE: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["conversations", "next"],
+    "properties": {
+        "conversations": {"type": "array", "items": _CONVERSATION},
+        "next": {"type": ["string", "null"], "description": "`before` of the page that follows; null at the end"},
+    },
+}
+READABLE: Mapping[str, Any] = {
+    **_CONVERSATION,
+    "required": [*_CONVERSATION["required"], "messages"],
+    "properties": {**_CONVERSATION["properties"], "messages": {"type": "array", "items": _MESSAGE}},
+}
+RENAME = BodySchema(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["title"],
+        "properties": {
+            "title": {"type": "string", "minLength": 1, "maxLength": TITLE_CHARS, "pattern": r"\S"},
+            "user": {"type": "string", "minLength": 1, "maxLength": _MAX_USER_CHARS},
+        },
+    }
+)
+
+
+class ConversationsResource:
+    """The owner's conversations."""
+
+    auth = "key"
+    operations: Mapping[str, Operation] = {
+        "GET": Operation(
+            "The conversations of this key and `user`, those that changed last first; `limit`, `before`, and `q` for "
+            "words of the title.",
+            PAGE,
+            errors=(InvalidRequest, StoreUnavailable),
+        )
+    }
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """One page of them; a search looks at the newest MAX_SEARCHED."""
+        from plugins.conversations import keeping
+
+        owner, before = _owner(req), _before(req)
+        limit = req.get_param_as_int("limit", default=_PAGE, min_value=1, max_value=MAX_PAGE)
+        words = (req.get_param("q") or "").casefold().split()
+        most = MAX_SEARCHED if words else limit + 1
+        rows = self._turns.store.read(lambda connection: keeping.page(connection, owner, before, most))
+        shown = [(row, self._turns.shown(row)) for row in rows]
+        if words:
+            shown = [each for each in shown if all(word in each[1]["title"].casefold() for word in words)]
+        more = len(shown) > limit
+        shown = shown[:limit]
+        last = shown[-1][0] if more else None
+        _answer(
+            resp,
+            {
+                "conversations": [each for _, each in shown],
+                "next": f"{last.updated_at!r}~{last.id}" if last is not None else None,
+            },
+        )
+
+
+class ConversationResource:
+    """One conversation."""
+
+    auth = "key"
+    operations: Mapping[str, Operation] = {
+        "GET": Operation("What was said, in readable form.", READABLE, errors=(NotFound, StoreUnavailable)),
+        "PATCH": Operation("Another title.", _CONVERSATION, body=RENAME, errors=(NotFound, StoreUnavailable)),
+        "DELETE": Operation("Erases it for good.", statuses=(204,), errors=(NotFound, StoreUnavailable)),
+    }
+
+    def __init__(self, runtime: Runtime, turns: Turns) -> None:
+        self._runtime = runtime
+        self._turns = turns
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, conversation_id: str) -> None:
+        """All messages, oldest first."""
+        from plugins.conversations import keeping
+
+        owner = _owner(req)
+        row, kept = self._turns.store.read(
+            lambda connection: (
+                keeping.found(connection, conversation_id, owner),
+                keeping.turns(connection, conversation_id),
+            )
+        )
+        messages = [message for each in kept for message in readable(each, self._turns.messages_of(each))]
+        _answer(resp, {**self._turns.shown(row), "messages": messages})
+
+    def on_patch(self, req: falcon.Request, resp: falcon.Response, conversation_id: str) -> None:
+        """Give it another title."""
+        from plugins.conversations import keeping
+
+        body = RENAME.read(req, self._runtime.current.settings.MAX_BODY_BYTES)
+        owner = _owner(req, body.get("user"))
+        title = self._turns.sealed_title(body["title"])
+        self._turns.store.write(lambda connection: keeping.rename(connection, conversation_id, owner, title))
+        row = self._turns.store.read(lambda connection: keeping.found(connection, conversation_id, owner))
+        _answer(resp, self._turns.shown(row))
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, conversation_id: str) -> None:
+        """Erase it."""
+        from plugins.conversations import keeping
+
+        owner = _owner(req)
+        self._turns.store.write(lambda connection: keeping.erase(connection, conversation_id, owner))
+        resp.status = falcon.HTTP_204
+
+
+def readable(row: TurnRow, messages: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A turn as people read it: what the person said, and all that was answered, as one message each."""
+    results = {
+        block["toolResult"]["toolUseId"]: block["toolResult"].get("status", "success")
+        for message in messages
+        for block in message["content"]
+        if "toolResult" in block
+    }
+    asked = [m for m in messages if m["role"] == "user" and not any("toolResult" in b for b in m["content"])]
+    for message in asked[:1]:
+        yield _message("user", content.text_of(message), [], _attachments(message), row)
+    said = [message for message in messages if message["role"] == "assistant"]
+    if said:
+        uses = [block["toolUse"] for message in said for block in message["content"] if "toolUse" in block]
+        calls = [
+            {"id": use["toolUseId"], "name": use["name"], "status": results.get(use["toolUseId"], "none")}
+            for use in uses
+        ]
+        texts = (content.text_of(message) for message in said)
+        yield _message("assistant", "\n\n".join(text for text in texts if text.strip()), calls, [], row)
+
+
+def _message(
+    role: str, text: str, calls: list[dict[str, Any]], attachments: list[dict[str, Any]], row: TurnRow
+) -> dict[str, Any]:
+    return {
+        "role": role,
+        "text": text,
+        "tool_calls": calls,
+        "attachments": attachments,
+        "at": iso(row.at),
+        "state": row.state,
+    }
+
+
+def _attachments(message: Mapping[str, Any]) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = []
+    for block in message["content"]:
+        for kind in ("document", "image"):
+            if kind in block:
+                file = block[kind]
+                name = file.get("name") or f"imagem.{file['format']}"
+                size = len(file["source"].get("bytes", b""))
+                listed.append({"name": name, "kind": kind, "format": file["format"], "bytes": size})
+    return listed
+
+
+def _owner(req: falcon.Request, user: str | None = None) -> Owner:
+    from plugins.conversations.keeping import Owner
+
+    return Owner(req.context.key_name, user or req.get_param("user") or "")
+
+
+def _before(req: falcon.Request) -> tuple[float, str] | None:
+    given = req.get_param("before")
+    if not given:
+        return None
+    at, _, conversation_id = given.partition("~")
+    try:
+        return float(at), conversation_id
+    except ValueError:
+        raise InvalidRequest("before: send `next` of the page before, as it came", param="before") from None
+
+
+def _answer(resp: falcon.Response, body: dict[str, Any]) -> None:
+    resp.content_type = falcon.MEDIA_JSON
+    resp.set_header("Cache-Control", "no-store")
+    resp.data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

@@ -1,0 +1,47 @@
+"""Conversations in the store: what is known of each, its turns, and the files in them."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, Column, Double, Index, Integer, LargeBinary, MetaData, Table, Text
+
+METADATA = MetaData()
+KEPT = Table(
+    "conversations_kept",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("key_name", Text, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("title", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("updated_at", Double, nullable=False),
+    Column("turns", Integer, nullable=False),
+    Column("busy_with", Text, nullable=False),
+    Column("busy_until", Double, nullable=False),
+    Index("conversations_kept_by_owner", "key_name", "user", "updated_at"),
+    Index("conversations_kept_by_age", "updated_at"),
+)
+"""One row a conversation. `busy_with` is the id of the turn that runs in it ("" for none), which nobody waits for any
+more after `busy_until`; times are seconds since the epoch by the store's clock."""
+
+TURNS = Table(
+    "conversations_turns",
+    METADATA,
+    Column("conversation_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("turn_id", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("state", Text, CheckConstraint("state IN ('whole', 'cut', 'failed')"), nullable=False),
+    Column("basis", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""One row a turn: its messages as Converse has them (`content.py`). `basis` is the hash of what a model signs beside
+the messages: system texts and tools."""
+
+FILES = Table(
+    "conversations_files",
+    METADATA,
+    Column("conversation_id", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+"""The files in a conversation's messages, each once."""

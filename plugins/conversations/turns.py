@@ -1,0 +1,249 @@
+"""A turn in a conversation: what was said before comes from the store, and what is said now goes into it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from rom_core.concurrency.clock import iso
+from rom_core.conversation import author, without_reasoning
+from rom_core.documents.continuing import continued
+from rom_core.errors import StoreRefused, StoreUnavailable
+from rom_core.store import content
+from rom_core.turn import Turn
+
+if TYPE_CHECKING:
+    from sqlalchemy import Row
+
+    from plugins.conversations.keeping import Owner, State, TurnRow
+    from rom_core.plugin.protocols import PluginStore
+    from rom_core.runtime import Runtime
+    from rom_core.store.sealing import Sealer
+    from rom_core.turn_values import Message
+
+logger = structlog.get_logger("rom.conversations")
+TITLE_CHARS = 60
+RENEW_SECONDS = 5.0
+# Turns whose end could not be kept yet; one holds what was said in it.
+MAX_PENDING = 64
+
+
+@dataclass(eq=False)
+class Part:
+    """One turn's part in its conversation. `said` is how much of the answer's text its messages hold."""
+
+    conversation_id: str
+    number: int
+    past: tuple[Message, ...] = ()
+    said: int = 0
+    messages: tuple[Message, ...] = ()
+    basis: str = ""
+    known_files: frozenset[str] = field(default_factory=frozenset)
+
+
+class Turns:
+    """The turns of this process that run in conversations: begun, held, ended."""
+
+    def __init__(self, runtime: Runtime, sealer: Sealer) -> None:
+        self._runtime = runtime
+        self.sealer = sealer
+        self._lock = threading.Lock()
+        self._running: dict[str, Part] = {}
+        self._pending: list[tuple[str, TurnRow]] = []
+
+    def begin(self, turn: Turn) -> Part:
+        """Begin the conversation, or claim it and put what was said before into the turn's request.
+
+        Raises NotFound, ConversationBusy, StoreUnavailable, TooManyDocuments and TooManyImages.
+        """
+        from plugins.conversations import keeping
+
+        request = turn.request
+        owner = owner_of(turn)
+        basis = content.basis_of((turn.settings.SYSTEM_PROMPT, request.system), turn.tool_specs)
+        if request.stored == "begin":
+            part = Part(request.conversation_id, 1, messages=request.messages, basis=basis)
+            title = self.sealed_title(title_of(request.messages))
+            row = self._row(turn, part, "cut", part.messages)
+            self.store.write(lambda connection: keeping.begin(connection, part.conversation_id, owner, title, row))
+        else:
+            made: list[Part] = []
+
+            def make(rows: Sequence[TurnRow]) -> TurnRow:
+                past = tuple(self._history(rows, basis))
+                messages = continued(past, request.messages)
+                known = frozenset(rows[-1].files) if rows else frozenset()
+                number = rows[-1].number + 1 if rows else 1
+                part = Part(request.conversation_id, number, past, 0, messages, basis, known)
+                made[:] = [part]
+                return self._row(turn, part, "cut", messages)
+
+            now = self._runtime.clock.time()
+            self.store.write(lambda connection: keeping.claim(connection, request.conversation_id, owner, make, now))
+            part = made[-1]
+            turn.request = replace(request, messages=(*part.past, *part.messages))
+        with self._lock:
+            self._running[turn.id] = part
+        return part
+
+    def end(self, turn: Turn, part: Part, state: State) -> bool:
+        """Keep what became of the turn; False if the store could not take it now, and it will be tried again."""
+        from plugins.conversations import keeping
+
+        if not turn.iterations:
+            self._withdraw(turn, part)
+            return True
+        row = self._row(turn, part, state, self._messages(turn, part))
+        try:
+            self.store.write(lambda connection: keeping.finish(connection, part.conversation_id, row))
+        except StoreUnavailable as error:
+            logger.warning("conversation.not_kept", conversation_id=part.conversation_id, error=error.detail)
+            with self._lock:
+                self._pending.append((part.conversation_id, row))
+                lost = self._pending[:-MAX_PENDING]
+                del self._pending[:-MAX_PENDING]
+            for conversation_id, _ in lost:
+                logger.error("conversation.turn_lost", conversation_id=conversation_id)
+            return False
+        finally:
+            with self._lock:
+                self._running.pop(turn.id, None)
+        return True
+
+    def tend(self) -> None:
+        """Hold what runs, and keep what could not be kept before. Called every RENEW_SECONDS."""
+        from plugins.conversations import keeping
+
+        with self._lock:
+            held = [*self._running, *(row.turn_id for _, row in self._pending)]
+            pending = list(self._pending)
+        if not held:
+            return
+        now = self._runtime.clock.time()
+        try:
+            self.store.write(lambda connection: keeping.renew(connection, held, now))
+            for item in pending:
+                conversation_id, row = item
+                self.store.write(lambda connection: keeping.finish(connection, conversation_id, row))  # noqa: B023
+                with self._lock:
+                    self._pending.remove(item)
+        except StoreUnavailable as error:
+            logger.warning("conversations.not_held", turns=len(held), error=error.detail)
+
+    def check_keys(self) -> None:
+        """Raise StoreRefused if the store holds content that no key opens."""
+        from plugins.conversations import keeping
+
+        marks = self.store.read(keeping.marks)
+        unopened = sum(count for mark, count in marks if not self.sealer.opens(mark))
+        if unopened:
+            raise StoreRefused(
+                f"{unopened} entries of conversations were encrypted with a key that CONTENT_KEY does not hold: add "
+                "that key behind the others, or switch CONVERSATIONS_ENABLED off until they have expired"
+            )
+
+    def shown(self, row: Row[Any]) -> dict[str, Any]:
+        """A conversation in a list. Raises KeyMissing."""
+        return {
+            "id": row.id,
+            "title": self.sealer.open(row.title).decode("utf-8", "replace"),
+            "created_at": iso(row.created_at),
+            "updated_at": iso(row.updated_at),
+            "turns": row.turns,
+        }
+
+    def sealed_title(self, title: str) -> bytes:
+        """A title as it is kept."""
+        return self.sealer.seal(" ".join(title.split())[:TITLE_CHARS].encode("utf-8", "surrogatepass"))
+
+    @property
+    def running(self) -> int:
+        """Turns that run in conversations."""
+        return len(self._running)
+
+    @property
+    def pending(self) -> int:
+        """Turns whose end is still to be kept."""
+        return len(self._pending)
+
+    @property
+    def store(self) -> PluginStore:
+        """The store. Raises StoreUnavailable where there is none."""
+        if self._runtime.store is None:
+            raise StoreUnavailable("this process keeps nothing, so it keeps no conversations", retry_after=None)
+        return self._runtime.store
+
+    def _withdraw(self, turn: Turn, part: Part) -> None:
+        from plugins.conversations import keeping
+
+        try:
+            self.store.write(lambda connection: keeping.withdraw(connection, part.conversation_id, turn.id))
+        except StoreUnavailable as error:
+            # It stays behind as a question that was cut short, until its lease has run out.
+            logger.warning("conversation.not_withdrawn", conversation_id=part.conversation_id, error=error.detail)
+        finally:
+            with self._lock:
+                self._running.pop(turn.id, None)
+
+    def _row(self, turn: Turn, part: Part, state: State, messages: Sequence[Message]) -> TurnRow:
+        from plugins.conversations.keeping import TurnRow
+
+        body, files = content.encoded(messages)
+        sealed = {digest: self.sealer.seal(file) for digest, file in files.items() if digest not in part.known_files}
+        return TurnRow(
+            part.number, turn.id, self._runtime.clock.time(), state, part.basis, self.sealer.seal(body), sealed
+        )
+
+    def messages_of(self, row: TurnRow) -> list[Message]:
+        """The messages of a turn. Raises KeyMissing."""
+        return content.decoded(self.sealer.open(row.body), lambda digest: self.sealer.open(row.files[digest]))
+
+    def exported(self, row: TurnRow) -> dict[str, Any]:
+        """The messages of a turn as they are kept, and its files in base64 by their digests. Raises KeyMissing."""
+        body = self.sealer.open(row.body).decode("utf-8", "surrogatepass")
+        files = {
+            digest: base64.b64encode(self.sealer.open(file)).decode("ascii")
+            for digest, file in row.files.items()
+            if digest in body
+        }
+        return {"messages": json.loads(body), "files": files}
+
+    def _history(self, rows: Sequence[TurnRow], basis: str) -> Iterator[Message]:
+        """What was said before, as the model gets it again.
+
+        What a model thought was signed together with system texts and tools: once those are others, it is left out.
+        """
+        for row in rows:
+            for message in self.messages_of(row):
+                signed_here = row.basis == basis or author(message) is None
+                yield message if signed_here else without_reasoning(message)
+
+    @staticmethod
+    def _messages(turn: Turn, part: Part) -> list[Message]:
+        """What the turn has added, with text of an answer that broke off as the last message."""
+        if not turn.messages:
+            return list(part.messages)
+        messages = list(turn.messages[len(part.past) :])
+        rest = turn.text[part.said :].strip() if turn.sink is not None else ""
+        if rest:
+            messages.append({"role": "assistant", "content": [{"text": rest}]})
+        return messages
+
+
+def owner_of(turn: Turn) -> Owner:
+    """Whose turn it is."""
+    from plugins.conversations.keeping import Owner
+
+    return Owner(turn.request.key_name, turn.request.user or "")
+
+
+def title_of(messages: Sequence[Message]) -> str:
+    """What the person wrote, of which the beginning becomes the title."""
+    said = content.text_of(messages[-1]) if messages else ""
+    return said.strip()[: 10 * TITLE_CHARS] or "(sem texto)"

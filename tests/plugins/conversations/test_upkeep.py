@@ -1,0 +1,99 @@
+"""What happens to conversations while nobody asks: they expire, and old keys are left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import store_support
+from cryptography.fernet import Fernet
+from sqlalchemy import select
+
+from plugins.conversations import keeping
+from plugins.conversations.keeping import Owner, TurnRow
+from plugins.conversations.plugin import Conversations
+from plugins.conversations.tables import FILES, KEPT, METADATA, TURNS
+from plugins.conversations.turns import Turns
+from plugins.conversations.upkeep import Upkeep
+from rom_core.concurrency.clock import FakeClock
+from rom_core.store.opening import open_store
+from rom_core.store.owners import owners_of
+from rom_core.store.sealing import Sealer
+
+DAY = 86_400.0
+OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+WHO = Owner("ana", "")
+
+
+class FakeRuntime:
+    """As much of a runtime as the upkeep asks."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.clock = FakeClock()
+        self.current = self
+        self.settings = self
+        self.CONVERSATION_RETENTION_DAYS = 90
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Iterator[Any]:
+    """A runtime whose store has the tables."""
+    owners = owners_of("0.1.0", [("conversations", "0.1.0", Conversations().rom_tables())])
+    store = open_store(store_support.address(tmp_path), owners, lambda: 0.0)
+    yield FakeRuntime(store)
+    store.close()
+
+
+def keep(runtime: Any, conversation_id: str, sealer: Sealer, files: int = 0) -> None:
+    """A conversation of one turn that has ended."""
+    at = runtime.clock.time()
+    sealed = {str(number): sealer.seal(b"file") for number in range(files)}
+    row = TurnRow(1, f"turn of {conversation_id}", at, "whole", "", sealer.seal(b"[]"), sealed)
+    title = sealer.seal(b"title")
+    runtime.store.write(lambda connection: keeping.begin(connection, conversation_id, WHO, title, row))
+    runtime.store.write(lambda connection: keeping.finish(connection, conversation_id, row))
+
+
+def ids(runtime: Any) -> list[str]:
+    """Of all conversations."""
+    return sorted(runtime.store.read(lambda connection: connection.execute(select(KEPT.c.id)).scalars().all()))
+
+
+def test_a_conversation_is_erased_when_its_days_are_over(runtime: Any) -> None:
+    """With its turns and files; one in which something happened later stays."""
+    upkeep = Upkeep(runtime, Turns(runtime, Sealer()))
+    for number in range(120):
+        keep(runtime, f"old {number}", Sealer(), files=1)
+    runtime.clock.advance(89 * DAY)
+    keep(runtime, "young", Sealer())
+    upkeep.look()
+    assert len(ids(runtime)) == 121
+    runtime.clock.advance(DAY + 1)
+    upkeep.look()
+    assert ids(runtime) == ["young"]
+    counted = runtime.store.read(
+        lambda connection: [len(connection.execute(select(table)).all()) for table in (TURNS, FILES)]
+    )
+    assert counted == [1, 0]
+
+
+def test_what_an_old_key_encrypted_is_encrypted_anew(runtime: Any) -> None:
+    """Titles, turns and files, also what was not encrypted at all; then the old key is needed no more."""
+    keep(runtime, "plain", Sealer(), files=2)
+    for number in range(60):
+        keep(runtime, f"sealed {number}", Sealer([OLD]), files=1)
+    turns = Turns(runtime, Sealer([NEW, OLD]))
+    Upkeep(runtime, turns).look()
+    marks = runtime.store.read(keeping.marks)
+    assert sum(count for _, count in marks) == 3 * 61 + 1
+    assert all(Sealer([NEW]).is_current(mark) for mark, _ in marks)
+    row = runtime.store.read(lambda connection: keeping.turns(connection, "sealed 7"))[0]
+    assert Sealer([NEW]).open(row.body) == b"[]"
+
+
+def test_every_table_has_its_migration(runtime: Any) -> None:
+    """What the migrations make is what the code expects."""
+    runtime.store.read(lambda connection: [connection.execute(select(table)).all() for table in METADATA.sorted_tables])
