@@ -35,7 +35,9 @@ def serve(host: str | None, port: int | None, root: Path) -> None:
     from rom_core.http.server.server import serve as serve_app
     from rom_core.store.setup import where
     from rom_core.telemetry import log, output
+    from rom_core.telemetry.memory import give_back_large_blocks
 
+    give_back_large_blocks()
     output.take_over()
     # What this process and its plugins write is for this user alone.
     os.umask(0o077)

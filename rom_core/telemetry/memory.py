@@ -6,6 +6,8 @@ cgroup-v1 `memory.limit_in_bytes`. Elsewhere nothing is known, and nothing is li
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 from collections.abc import Iterator
 from functools import cached_property
@@ -16,6 +18,22 @@ _MB = 1024 * 1024
 _UNLIMITED = 1 << 60
 _V2 = PurePosixPath("sys/fs/cgroup")
 _V1 = PurePosixPath("sys/fs/cgroup/memory")
+
+
+# glibc's mallopt(3).
+_M_MMAP_THRESHOLD = -3
+_LARGE_BLOCK_BYTES = 256 * 1024
+
+
+def give_back_large_blocks() -> None:
+    """From now on a block of 256 KiB or more goes back to the system as soon as it is freed.
+
+    glibc learns from the first large block that is freed to keep such blocks for itself, in each thread's own arena: a
+    server that reads files then stays as large as all of them together ever were (measured: 268 MB instead of 125).
+    Nothing happens with another C library.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
 
 
 class MemoryGauge:
