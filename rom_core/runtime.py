@@ -34,11 +34,13 @@ from rom_core.plugin.catalogue import Catalogue, Plugin
 from rom_core.plugin.snapshot import Snapshot, build_snapshot
 from rom_core.resilience.repeats import Repeats
 from rom_core.settings import Settings
+from rom_core.store.watching import tell
 from rom_core.telemetry import log
 from rom_core.telemetry.health_watch import HealthWatch
 from rom_core.telemetry.ids import new_id, new_span
 from rom_core.telemetry.plugin_figures import add_plugin_figures
 from rom_core.telemetry.registry import IsolatingRegistry
+from rom_core.telemetry.tracing import working_for_turn
 from rom_core.turn import Turn
 from rom_core.turn_speech import Sink
 from rom_core.turn_values import ChatRequest, TurnResult
@@ -110,6 +112,7 @@ class Runtime:
             self.swap(self.build(settings))
         else:
             flags.open(build=self.build, swap=self.swap, emit=self.emit, time=lambda: self.clock.time())
+        tell(self.store, self.emit)
         self.fleet = fleet_of(flags, self.clock, lambda: self.current.version, self.draining.is_set)
 
     @property
@@ -267,8 +270,7 @@ class Runtime:
         snapshot.check_plugins(request.needs)
         model = request.model or settings.MODEL_PRIMARY
         if model not in settings.models:
-            known = ", ".join(settings.models)
-            raise UnknownModel(f"unknown model {model[:100]!r}; known: {known}", param="model")
+            raise UnknownModel(f"unknown model {model[:100]!r}; known: {', '.join(settings.models)}", param="model")
         check_client_tools(request, settings.models[model], snapshot.tools.names)
         limit = "EXHAUSTIVE_DEADLINE_SECONDS" if request.mode == "exhaustive" else "TURN_DEADLINE_SECONDS"
         seconds = float(getattr(settings, limit))
@@ -296,7 +298,7 @@ class Runtime:
         """
         result: TurnResult | None = None
         failure: RomError | None = None
-        with self._running(turn, disconnected), log.bound_to(turn):
+        with self._running(turn, disconnected), working_for_turn(turn):
             turn.emit(TurnStarted(turn))
             try:
                 turn.check()

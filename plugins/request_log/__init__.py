@@ -42,6 +42,7 @@ LEVELS: Mapping[str, int] = {
     "tool.finished": logging.DEBUG,
     "server.draining": logging.DEBUG,
     "flags.changing": logging.DEBUG,
+    "store.used": logging.DEBUG,
     "flags.store_troubled": logging.DEBUG,
     "alert.sent": logging.DEBUG,
     "queue.entered": logging.DEBUG,

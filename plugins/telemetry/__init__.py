@@ -94,12 +94,10 @@ class Telemetry:
         snapshots = [current, *([current.canary.snapshot] if current.canary is not None else [])]
         return any(getattr(snapshot.settings, SWITCH) for snapshot in snapshots)
 
-    def _wanted_still(self) -> bool:
-        """As `_wanted`; if not, what is open is closed: the end of a canary is told only to those who are on."""
-        wanted = self._wanted()
-        if not wanted and not self._stopped:
+    def _look(self) -> None:
+        """Close what nobody wants any more: the end of a canary is told only to those who are on."""
+        if self._export is not None and not self._wanted():
             self._in_background(self._close, "telemetry-close")
-        return wanted
 
     def _follow(self, event: SettingsChanged) -> None:
         self._refused = False
@@ -129,7 +127,7 @@ class Telemetry:
                 from plugins.telemetry.observer import Observer
                 from plugins.telemetry.spans import Spans
 
-                export = Export(settings, runtime.fleet.id, losses, self._wanted_still)
+                export = Export(settings, runtime.fleet.id, losses, self._look)
             except (ValueError, ImportError) as error:
                 # One of the standard variables that only the library reads: telemetry must not stop a server.
                 self._refused = True

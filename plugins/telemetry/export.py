@@ -78,18 +78,17 @@ class CountedSpans(OTLPSpanExporter):
 
 
 class CountedMetrics(OTLPMetricExporter):
-    """Sends metrics, and tells what became of them; `wanted` is asked each time whether anybody still wants them."""
+    """Sends metrics, and tells what became of them; `look` is called each time before."""
 
-    def __init__(self, losses: Losses, wanted: Callable[[], bool], session: Session, **options: Any) -> None:
+    def __init__(self, losses: Losses, look: Callable[[], None], session: Session, **options: Any) -> None:
         super().__init__(session=session, **options)
-        self._losses, self._wanted, self._last = losses, wanted, session
+        self._losses, self._look, self._last = losses, look, session
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float | None = 10000, **kwargs: Any
     ) -> MetricExportResult:
         """As in the SDK."""
-        if not self._wanted():
-            return MetricExportResult.SUCCESS
+        self._look()
         result = super().export(metrics_data, timeout_millis, **kwargs)
         if result is not MetricExportResult.SUCCESS:
             self._losses.failed("metrics", self._last.last or "not sent")
@@ -138,10 +137,11 @@ class Queue(SpanProcessor):
 class Export:
     """Everything that is open while telemetry is on; `traces` and `meters` are the SDK's providers.
 
+    `look` is called now and then, from a thread of the SDK.
     Raises ValueError where a standard variable says something that cannot be.
     """
 
-    def __init__(self, settings: Settings, instance: str, losses: Losses, wanted: Callable[[], bool]) -> None:
+    def __init__(self, settings: Settings, instance: str, losses: Losses, look: Callable[[], None]) -> None:
         # One line a minute of ours says what its many would (Losses).
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         given = OTELResourceDetector().detect().attributes
@@ -172,7 +172,7 @@ class Export:
         readers = []
         if _sends("metrics"):
             metrics = CountedMetrics(
-                losses, wanted, session := Session(), endpoint=self.addresses["metrics"], headers=headers
+                losses, look, session := Session(), endpoint=self.addresses["metrics"], headers=headers
             )
             _trust(session)
             readers.append(PeriodicExportingMetricReader(metrics))

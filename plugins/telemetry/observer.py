@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.trace import SpanKind
 
 from plugins.telemetry import conventions
+from plugins.telemetry.around import SPAN_OF
 from plugins.telemetry.content import call_content, tool_content
 from plugins.telemetry.settings import OLD_NAMES
 from plugins.telemetry.spans import Finished, Happening
@@ -21,15 +22,12 @@ from rom_core.events import (
     LoopStopped,
     ModelCallFinished,
     ModelCallStarted,
-    QueueLeft,
-    RequestFinished,
     RetryDeclined,
     RetryScheduled,
     ToolFinished,
     TurnFinished,
     TurnStarted,
 )
-from rom_core.http.requests import UNMATCHED
 from rom_core.telemetry.outcome import status_of
 from rom_core.turn import ModelCall, ToolCall, Turn
 
@@ -39,10 +37,6 @@ if TYPE_CHECKING:
     from rom_core.concurrency.clock import Clock
 
 OWN = "telemetry"
-# Asked for every few seconds by machines: a span each would say nothing.
-PROBES = ("/health", "/ready", "/metrics")
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"))
-_WENT_WELL_IN_LINE = ("started", "released", "client_gone")
 
 
 @dataclass(slots=True)
@@ -60,9 +54,7 @@ class Observer:
     def __init__(self, spans: Spans, meters: Meters, clock: Clock, setting: Callable[[str], Any]) -> None:
         self._spans, self._meters, self._clock, self._setting = spans, meters, clock, setting
         self._steps: dict[type[Event], Callable[[Any], None]] = {
-            RequestFinished: self._request_finished,
             TurnStarted: self._turn_started,
-            QueueLeft: self._queue_left,
             ModelCallStarted: self._model_call_started,
             AttemptFinished: self._attempt_finished,
             RetryScheduled: self._retry_scheduled,
@@ -80,63 +72,15 @@ class Observer:
         step = self._steps.get(type(event))
         if step is not None:
             step(event)
-
-    # -- requests ----------------------------------------------------------------------------------------------------
-
-    def _request_finished(self, event: RequestFinished) -> None:
-        if event.span is None or event.route in PROBES:
-            return
-        now = self._clock.monotonic()
-        method = event.method if event.method in _METHODS else "_OTHER"
-        said: dict[str, Any] = {
-            "http.request.method": method,
-            "http.response.status_code": event.http_status,
-            "url.scheme": "http",
-            "rom.request.id": event.request_id,
-            "rom.status": event.status,
-            "rom.cohort": event.cohort,
-        }
-        matched = event.route != UNMATCHED
-        if matched:
-            said["http.route"] = event.route
-            if "{" not in event.route:
-                # What a stranger asked for in other paths may be anything.
-                said["url.path"] = event.route
-        failed = event.status in ("error", "rejected")
-        if failed or event.code:
-            said["error.type"] = event.code or str(event.http_status)
-        verb = method if method in _METHODS else "HTTP"
-        self._spans.record(
-            Finished(
-                name=f"{verb} {event.route}" if matched else verb,
-                trace_id=event.trace_id,
-                span_id=event.span.id,
-                parent_id=event.span.parent_id,
-                place=event.span,
-                began=now - event.duration,
-                ended=now,
-                attributes=said,
-                kind=SpanKind.SERVER,
-                error=said["error.type"] if failed else None,
-                remote=True,
-            )
-        )
+        elif (make := SPAN_OF.get(type(event))) is not None:
+            span = make(event, self._clock.monotonic())
+            if span is not None:
+                self._spans.record(span)
 
     # -- turns -------------------------------------------------------------------------------------------------------
 
     def _turn_started(self, event: TurnStarted) -> None:
         event.turn.stash[OWN] = _TurnSoFar(self._clock.monotonic())
-
-    def _queue_left(self, event: QueueLeft) -> None:
-        turn, now = event.turn, self._clock.monotonic()
-        waited_for_nothing = event.outcome not in _WENT_WELL_IN_LINE
-        said = {"rom.queue.outcome": event.outcome, "rom.queue.depth": event.depth, "rom.queue.running": event.running}
-        if waited_for_nothing:
-            said["error.type"] = event.outcome
-        error = event.outcome if waited_for_nothing else None
-        self._spans.record(
-            Finished("queue", turn.trace_id, "", turn.span.id, turn.span, now - event.waited, now, said, error=error)
-        )
 
     def _loop_stopped(self, event: LoopStopped) -> None:
         self._note(event.iteration.turn, "rom.loop.stopped", {"rom.reason": event.stop.reason})

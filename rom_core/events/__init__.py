@@ -23,6 +23,7 @@ from rom_core.events.process import (
     ServerDraining,
     SettingsChanged,
     SettingsChanging,
+    StoreUsed,
 )
 from rom_core.events.turns import (
     AttemptAnswered,
@@ -83,6 +84,7 @@ __all__ = [
     "ServerDraining",
     "SettingsChanged",
     "SettingsChanging",
+    "StoreUsed",
     "ToolFinished",
     "ToolStarted",
     "TurnFinished",

@@ -85,6 +85,22 @@ class FlagsStoreTroubled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StoreUsed(Event):
+    """A transaction in the store ended. `kind`: sqlite, postgresql; `operation`: read, write; `code` is its failure's.
+
+    `trace_id` and `span` are of the request or turn that it was done for, "" and None of the process's own work.
+    """
+
+    name: ClassVar[str] = "store.used"
+    kind: str
+    operation: str
+    duration: float
+    code: str = ""
+    trace_id: str = ""
+    span: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ServerDraining(Event):
     """The process takes no new turns; whoever makes one wait lets it go."""
 

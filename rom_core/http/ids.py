@@ -11,7 +11,7 @@ import structlog
 from rom_core.concurrency.clock import Clock
 from rom_core.span import NOWHERE
 from rom_core.telemetry.ids import new_id, new_span
-from rom_core.telemetry.tracing import caller_of, tracestate
+from rom_core.telemetry.tracing import caller_of, tracestate, work_for
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -37,6 +37,7 @@ class RequestIds:
         req.context.tracestate = tracestate(req.get_header("tracestate") or "") if caller else ""
         given = req.get_header("X-Request-Id") or ""
         req.context.request_id = given if _REQUEST_ID.fullmatch(given) else f"req-{new_id()}"
+        work_for(req.context.trace_id, req.context.span)
         # At the start, not at the end: threads are reused, and the end of a streamed answer is logged after this.
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(trace_id=req.context.trace_id, request_id=req.context.request_id)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
 
+from rom_core.errors import StoreUnavailable
 from rom_core.store.overrides import State, Trouble, Version
 
 if TYPE_CHECKING:
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SYSTEM = "rom"
 """The author of the versions that the store itself makes."""
+Watcher: TypeAlias = Callable[[str, float, StoreUnavailable | None], None]
+"""Is told of each transaction: read or write, seconds, and why the store could not carry it out."""
 
 
 class Store(Protocol):
@@ -24,6 +27,7 @@ class Store(Protocol):
 
     kind: Literal["sqlite", "postgresql"]
     known: State | None
+    watcher: Watcher | None
 
     @property
     def trouble(self) -> Trouble | None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 from rom_core.span import Span
 from rom_core.telemetry.ids import new_span_id
+from rom_core.telemetry.log import bound_to
+from rom_core.turn import Turn
 
 # https://www.w3.org/TR/trace-context/#tracestate-header: members between commas, a lower-case key and a value without
 # comma and equals sign that does not end in a space; members may be empty.
@@ -24,21 +29,45 @@ _TRACEPARENT = re.compile(
 _SAMPLED = 1
 
 
-class Caller(NamedTuple):
-    """Whoever sent a request that belongs to a trace: the trace's id, and where in it the caller stands."""
+class Place(NamedTuple):
+    """A trace, and where in it somebody stands: a caller, or the request or turn that a thread works for."""
 
     trace_id: str
     span: Span
 
 
-def caller_of(header: str) -> Caller | None:
+_working_for: ContextVar[Place | None] = ContextVar("working_for", default=None)
+
+
+def work_for(trace_id: str, span: Span) -> None:
+    """From now on this thread, and threads that it hands work to, work for the request of this span."""
+    _working_for.set(Place(trace_id, span))
+
+
+def working_for() -> Place | None:
+    """What this thread works for; None for the process itself."""
+    return _working_for.get()
+
+
+@contextmanager
+def working_for_turn(turn: Turn) -> Iterator[None]:
+    """In this thread, and in those that it hands work to, log lines carry the ids of the turn, and work is its."""
+    token = _working_for.set(Place(turn.trace_id, turn.span))
+    try:
+        with bound_to(turn):
+            yield
+    finally:
+        _working_for.reset(token)
+
+
+def caller_of(header: str) -> Place | None:
     """What an incoming `traceparent` says, None if it is not valid."""
     match = _TRACEPARENT.fullmatch(header)
     return None if match is None else _caller(match)
 
 
-def _caller(match: re.Match[str]) -> Caller:
-    return Caller(match[1], Span(match[2], from_caller=True, sampled=bool(int(match[3], 16) & _SAMPLED)))
+def _caller(match: re.Match[str]) -> Place:
+    return Place(match[1], Span(match[2], from_caller=True, sampled=bool(int(match[3], 16) & _SAMPLED)))
 
 
 def traceparent(trace_id: str, span_id: str = "") -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
+import requests
 from e2e.serving import RomServer, serving, until
 from telemetry_support import Receiver, SpanSeen, receiving
 
@@ -110,3 +112,117 @@ def test_a_turn_with_a_tool_is_one_tree(
             "rom.iterations": 2,
         }.items()
     )
+
+
+def test_a_turn_that_fails_after_retries_and_fallback(
+    server: RomServer, bedrock: LocalBedrock, traced: Callable[[str], list[SpanSeen]]
+) -> None:
+    """Request, turn and model call are failed spans; what was tried is told by the events of the call."""
+    bedrock.reset()
+    trace = "a" * 32
+    answer = server.chat("[[fault=500]] conte", headers={"traceparent": f"00-{trace}-{CALLER}-01"})
+    assert answer.status_code >= 500
+    code = answer.json()["code"]
+    spans = {span.name.split()[0]: span for span in traced(trace)}
+    assert {name: s.status for name, s in spans.items()} == dict.fromkeys(("POST", "invoke_agent", "chat"), "ERROR")
+    assert (spans["POST"].description, spans["POST"].attributes["http.response.status_code"]) == (
+        code,
+        answer.status_code,
+    )
+    kind = spans["chat"].attributes["error.type"]
+    assert spans["chat"].description == spans["invoke_agent"].description == kind
+    events = spans["chat"].events
+    attempts = [said for name, said in events if name == "rom.attempt.finished"]
+    assert len(attempts) == len(bedrock.requests)
+    assert {said["rom.attempt.outcome"] for said in attempts} >= {"server_error"}
+    assert [said["rom.attempt.number"] for said in attempts] == list(range(1, len(attempts) + 1))
+    assert "rom.retry.scheduled" in dict(events)
+    assert "rom.fallback.used" in dict(events)
+
+
+def test_a_retried_turn_went_well(
+    server: RomServer, bedrock: LocalBedrock, traced: Callable[[str], list[SpanSeen]]
+) -> None:
+    """One chat span, whose events say what the first request came to; streamed, too."""
+    bedrock.reset()
+    trace = "b" * 32
+    stream = server.chat(
+        "[[fault=429]] [[times=1]] [[say=pronto]] conte",
+        headers={"traceparent": f"00-{trace}-{CALLER}-01"},
+        stream=True,
+    )
+    assert "event: done" in stream.text
+    (chat,) = [span for span in traced(trace) if span.name.startswith("chat")]
+    assert (chat.status, chat.attributes["gen_ai.request.stream"]) == ("UNSET", True)
+    outcomes = [said["rom.attempt.outcome"] for name, said in chat.events if name == "rom.attempt.finished"]
+    assert outcomes == ["throttled", "ok"]
+
+
+def test_metrics_arrive_too(server: RomServer, receiver: Receiver) -> None:
+    """Under the names of v0.1.0, and no older one."""
+    assert server.chat("[[say=um]] oi").ok
+    assert until(lambda: "gen_ai.invoke_agent.duration" in receiver.metrics())
+    names = receiver.metrics().keys()
+    assert names >= {"gen_ai.client.inference.duration", "gen_ai.client.inference.usage.input_tokens"}
+    assert not names & {"gen_ai.client.operation.duration", "gen_ai.client.token.usage"}
+    assert all(name.startswith("gen_ai.") for name in names)
+
+
+def test_an_administrators_request_shows_what_it_did_in_the_store(bedrock: LocalBedrock, receiver: Receiver) -> None:
+    """And telemetry that is switched on while the server runs needs no restart."""
+    admin = {"Authorization": f"Bearer {'a' * 24}"}
+    with serving(
+        BEDROCK_ENDPOINT_URL=bedrock.url,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.url,
+        ADMIN_TOKEN=f"ops={'a' * 24}",
+        **SOON,
+    ) as running:
+        for data in ({"TELEMETRY_ENABLED": "on"}, {"MAX_TOKENS": "1000"}):
+            answer = requests.post(f"{running.url}/admin/reload-flags", data=data, headers=admin, timeout=10)
+            assert answer.ok, answer.text
+        trace = answer.headers["X-Trace-Id"]
+        assert until(lambda: any(s.trace_id == trace and s.kind == "SERVER" for s in receiver.spans()))
+        spans = [span for span in receiver.spans() if span.trace_id == trace]
+        children = tree(spans)["POST /admin/reload-flags"]
+        assert "store write" in children
+        assert set(children) <= {"store read", "store write"}
+        assert {span.attributes["db.system.name"] for span in spans if span.name == "store write"} == {"sqlite"}
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "refuses", "fails"])
+def test_a_backend_in_trouble_costs_nobody_a_turn(bedrock: LocalBedrock, trouble: str) -> None:
+    """Turns are answered, what is lost is counted and logged, and the server stops all the same."""
+    with receiving() as backend:
+        url = backend.url
+        if trouble == "hangs":
+            backend.open.clear()
+        elif trouble == "fails":
+            backend.answers[:] = [500]
+        else:
+            with socket.socket() as taken:
+                taken.bind(("127.0.0.1", 0))
+                url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with serving(
+            BEDROCK_ENDPOINT_URL=bedrock.url,
+            TELEMETRY_ENABLED="true",
+            OTEL_EXPORTER_OTLP_ENDPOINT=url,
+            OTEL_EXPORTER_OTLP_TIMEOUT="1",
+            OTEL_BSP_MAX_QUEUE_SIZE="4",
+            OTEL_BSP_MAX_EXPORT_BATCH_SIZE="2",
+            **SOON,
+        ) as running:
+            assert all(running.chat(f"[[say=um]] oi {number}").ok for number in range(10))
+
+            def lost() -> float:
+                return sum(
+                    float(line.split()[-1])
+                    for line in running.get("/metrics").text.splitlines()
+                    if line.startswith("rom_telemetry_spans_dropped_total")
+                )
+
+            assert until(lambda: lost() > 0)
+            assert 'rom_observer_errors_total{hook="rom_event",plugin="telemetry"} 0.0' in running.get("/metrics").text
+            running.signal()
+            assert running.wait(60) == 0
+        assert [line for line in running.lines if '"telemetry.' in line and '"warning"' in line]
+        assert backend.spans() == []

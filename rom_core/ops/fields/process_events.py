@@ -41,6 +41,14 @@ PROCESS_EVENTS: Mapping[str, Mapping[str, str]] = {
         "reason": "What went wrong.",
     },
     "ServerDraining": {},
+    "StoreUsed": {
+        "kind": "sqlite or postgresql.",
+        "operation": "read or write.",
+        "duration": "Seconds.",
+        "code": 'The code of the failure of the store; "" if there was none.',
+        "trace_id": 'Of the request or turn that it was done for; "" for the work of the process itself.',
+        "span": "Where that stands in its trace; None for the work of the process itself.",
+    },
     "CredentialRefused": {
         "credential": "key, admin or token.",
         "reason": "missing, wrong or throttled (not compared).",

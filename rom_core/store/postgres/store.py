@@ -18,11 +18,13 @@ from rom_core.concurrency.watchdog import Watchdog
 from rom_core.errors import StoreRefused, StoreUnavailable
 from rom_core.store import rows
 from rom_core.store.address import shown
+from rom_core.store.base import Watcher
 from rom_core.store.causes import cause_of
 from rom_core.store.migrate import due, migrate
 from rom_core.store.overrides import FIRST_START, State, Trouble, Version
 from rom_core.store.owners import Owner
 from rom_core.store.postgres.refusals import refusal_of, without_password
+from rom_core.store.watching import watched
 
 # Seconds: to reach the server, for a connection of the pool, for a lock, for a statement, and for a whole transaction,
 # after which the connection is cut, since only that ends the wait for a server that is frozen.
@@ -55,6 +57,7 @@ class PostgresStore:
         self._now = now
         self._failing: Trouble | None = None
         self._watchdog = Watchdog()
+        self.watcher: Watcher | None = None
         self.known: State | None = None
         self._engine = create_engine(
             url,
@@ -82,11 +85,13 @@ class PostgresStore:
 
     def read(self, action: Callable[[Connection], T]) -> T:
         """In one transaction that sees one moment."""
-        return self._do(action, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; ")
+        with watched(self, "read"):
+            return self._do(action, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; ")
 
     def write(self, action: Callable[[Connection], T], *, copied: bool = False) -> T:  # noqa: ARG002 - no copy is kept
         """In one transaction; a copy is what the server's own backups are for."""
-        return self._do(action, "SET LOCAL synchronous_commit = on; ")
+        with watched(self, "write"):
+            return self._do(action, "SET LOCAL synchronous_commit = on; ")
 
     def versions(self, connection: Connection) -> list[Version]:
         """All versions."""

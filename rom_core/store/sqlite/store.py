@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from rom_core.errors import StoreRefused, StoreUnavailable
 from rom_core.store import rows
-from rom_core.store.base import SYSTEM
+from rom_core.store.base import SYSTEM, Watcher
 from rom_core.store.causes import cause_of
 from rom_core.store.files import beside, make_file, publish, temporary
 from rom_core.store.overrides import Change, State, Trouble, Version, replay
@@ -38,6 +38,7 @@ from rom_core.store.sqlite.connections import (
 )
 from rom_core.store.sqlite.files import COPY_SUFFIX, check_header, make_private, put_aside
 from rom_core.store.sqlite.in_use import share
+from rom_core.store.watching import watched
 
 # BUSY_SECONDS once a call has failed, so that a store in trouble does not hold up one change after the other.
 TROUBLED_SECONDS = 0.25
@@ -78,6 +79,7 @@ class SqliteStore:
         self.known: State | None = None
         self._engine = engine_of(path, busy_seconds=self._busy_seconds)
         self._use: int | None = None
+        self.watcher: Watcher | None = None
         try:
             self._open()
         except BaseException:
@@ -96,11 +98,13 @@ class SqliteStore:
 
     def read(self, action: Callable[[Connection], T]) -> T:
         """In one transaction; whoever writes waits for its end."""
-        return self._do(action, writes=False)
+        with watched(self, "read"):
+            return self._do(action, writes=False)
 
     def write(self, action: Callable[[Connection], T], *, copied: bool = False) -> T:
         """Commit, then renew the copy; a copy that fails is logged, the commit stands."""
-        done = self._do(action, writes=True)
+        with watched(self, "write"):
+            done = self._do(action, writes=True)
         self._failing = None
         if copied:
             try:
