@@ -50,6 +50,11 @@ def test_no_test_is_lost_or_doubled(workers: int, short: int) -> None:
     assert sorted(dealt(items, workers), key=items.index) == items
 
 
+def test_auto_means_our_number(pytestconfig: pytest.Config) -> None:
+    """`-n auto` asks here."""
+    assert pytestconfig.hook.pytest_xdist_auto_num_workers(config=pytestconfig) == number_of_workers()
+
+
 def test_more_workers_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """Twice as many, on a large machine four more: memory is no less scarce there."""
     for cores, workers in ((1, 2), (2, 4), (4, 8), (16, 20)):

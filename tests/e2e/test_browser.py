@@ -7,14 +7,13 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browser_support import SCRIPT
 from documents_support import docx, pdf
-from e2e.serving import BARE, RomServer, serving
+from e2e.serving import RomServer
 from playwright.sync_api import FilePayload, Page
 
 from local_bedrock import LocalBedrock
@@ -30,13 +29,6 @@ FILES: list[FilePayload] = [
     {"name": "Petição inicial.pdf", "mimeType": "application/pdf", "buffer": pdf()},
     {"name": 'contrato "final".docx', "mimeType": "", "buffer": docx()},
 ]
-
-
-@pytest.fixture(scope="module")
-def server(bedrock: LocalBedrock) -> Iterator[RomServer]:
-    """One server; a failure of the model shows as it is."""
-    with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **BARE) as running:
-        yield running
 
 
 @pytest.fixture
