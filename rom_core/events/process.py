@@ -133,7 +133,7 @@ class CapacityChanged(Event):
     """The process came nearer to its limits, or got away from them: levels as in capacity.py.
 
     Ratios are from 0 to 1, None where nothing is known; `attempts` is how many requests to the model
-    `throttled_ratio` is of. `failed` of `turns` failed: those of the last minute, or with none in it of the last five.
+    `throttled_ratio` is of. `failed` of `turns` failed: those of the last minute (see `Reading`).
     """
 
     name: ClassVar[str] = "capacity.changed"

@@ -40,7 +40,7 @@ class Reading:
 
     `memory_ratio`: resident memory by the limit. `throttled_ratio`: requests to the model that were answered 429, by
     `attempts`, all requests. `p95_seconds`: 95 of 100 good turns took no longer, estimated as the gate does. `failed`
-    of `turns`: those of the last minute; with none in the last minute, of the last five.
+    of `turns`: those of the last minute; if none ended in it and the ones before it failed, those of the last five.
     """
 
     memory_ratio: float | None = None

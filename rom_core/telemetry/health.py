@@ -32,8 +32,11 @@ REASONS = (
 """Every reason there is, by what a person looks at first."""
 DOWN_ONE_IN = 2
 """From this share of failed turns on most people get no answer."""
-DOWN_IN_A_ROW = 5
-"""So many failed turns without a good one in between are surely more than a half, by the statistics of the gate."""
+SURE_IN_A_ROW = 5
+"""So many failed turns without a good one in between, or good ones without a failed one, are surely more than a half.
+
+By the statistics of the gate.
+"""
 SLOW_SECONDS = 45.0
 """Where the owner's trigger for the latency stands (`RomUpgradeLatency`)."""
 
@@ -78,8 +81,8 @@ class Signs:
     """What was measured. `buckets` is the histogram of good turns of five minutes, as Prometheus has it.
 
     `circuits` are the models without requests at this moment, by "open", or "forced" if an administrator holds it so.
-    `store` says what is wrong with it, "" if nothing is. `waiting` turns wait for a slot. `in_a_row` turns failed since
-    one went well.
+    `store` says what is wrong with it, "" if nothing is. `waiting` turns wait for a slot. `row`: so many turns in a row
+    went well until now, or failed if it is negative.
     """
 
     minute: Span = Span()
@@ -92,15 +95,15 @@ class Signs:
     draining: bool = False
     store: str = ""
     waiting: int = 0
-    in_a_row: int = 0
+    row: int = 0
 
     @property
     def recent(self) -> tuple[Span, str]:
         """The span by which failed turns are judged, and its name.
 
-        The last minute. A minute in which no turn ended says nothing, so then it is the last five.
+        The last minute. One in which no turn ended says nothing: if the turns before it failed, it is the last five.
         """
-        return (self.minute, "minute") if self.minute.turns else (self.five, "5 minutes")
+        return (self.five, "5 minutes") if not self.minute.turns and self.row < 0 else (self.minute, "minute")
 
     @property
     def reading(self) -> Reading:
@@ -170,10 +173,15 @@ def _failed_turns(signs: Signs) -> Reason | None:
     """As capacity does; beyond that more than 1 % of five minutes, three at least, unless the last minute is clean."""
     recent, name = signs.recent
     if signs.reading.failures != "normal":
-        row = min(signs.in_a_row, recent.failures)
-        down = recent.failures * DOWN_ONE_IN >= recent.turns or row >= DOWN_IN_A_ROW
-        since = f", the last {row} in a row" if DOWN_IN_A_ROW <= row < recent.turns else ""
-        return Reason("failed_turns", "down" if down else "degraded", f"{_failed_text(recent, name)}{since}")
+        text, failed, well = _failed_text(recent, name), min(-signs.row, recent.failures), signs.row
+        if failed >= SURE_IN_A_ROW:
+            since = f", the last {failed} in a row" if failed < recent.turns else ""
+            return Reason("failed_turns", "down", f"{text}{since}")
+        if recent.failures * DOWN_ONE_IN < recent.turns:
+            return Reason("failed_turns", "degraded", text)
+        if well >= SURE_IN_A_ROW:
+            return Reason("failed_turns", "degraded", f"{text}, the last {well} went well")
+        return Reason("failed_turns", "down", text)
     five = signs.five
     if recent.failures and five.failures >= _SLOW_BURN_FAILED and five.failures > _SLOW_BURN_SHARE * five.turns:
         return Reason("failed_turns", "degraded", _failed_text(five, "5 minutes"))

@@ -39,7 +39,7 @@ class HealthCounts:
         self._circuits: dict[str, float | None] = {}
         self._lock = threading.Lock()
         self.waiting = 0
-        self.in_a_row = 0
+        self._rows: dict[str, int] = {}
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
             TurnFinished: self._turn_finished,
             RequestRejected: self._rejected,
@@ -75,6 +75,10 @@ class HealthCounts:
         all_ = attempts.total()
         return Span(ok, failed, refused, all_, all_ - attempts["ok"], attempts["throttled"])
 
+    def row(self, cohort: str = "") -> int:
+        """So many turns in a row went well until now, or failed if it is negative; of a cohort only those."""
+        return self._rows.get(cohort, 0)
+
     def buckets(self) -> Mapping[float, float]:
         """The histogram of the good turns of five minutes, cumulative by upper edge."""
         return self._durations.buckets(self._clock.monotonic())
@@ -98,13 +102,19 @@ class HealthCounts:
         status = status_of(200, event.error)
         if status not in _COUNTED:
             return
-        if status != "rejected":
-            self.in_a_row = 0 if status == "ok" else self.in_a_row + 1
         now, turn = self._clock.monotonic(), event.turn
+        if status != "rejected":
+            self._count_row(turn.cohort, well=status == "ok")
         self._turns.add(now, f"{status} {turn.cohort} {event.error.code if event.error is not None else ''}")
         # An exhaustive turn takes its time by design.
         if status == "ok" and turn.request.mode != "exhaustive":
             self._durations.add(now, event.duration)
+
+    def _count_row(self, cohort: str, *, well: bool) -> None:
+        with self._lock:
+            for of in ("", cohort):
+                row = self._rows.get(of, 0)
+                self._rows[of] = max(row, 0) + 1 if well else min(row, 0) - 1
 
     def _rejected(self, event: RequestRejected) -> None:
         """Before it became a turn; nobody knows which cohort it would have been of."""

@@ -108,7 +108,10 @@ class HealthWatch:
 
     def failing(self, cohort: str = "") -> str:
         """How many turns, or of a cohort, failed lately, if they are as many as make capacity `alert`; else ""."""
-        signs = Signs(minute=self._counts.span(MINUTE_SECONDS, cohort), five=self._counts.span(cohort=cohort))
+        counts = self._counts
+        signs = Signs(
+            minute=counts.span(MINUTE_SECONDS, cohort), five=counts.span(cohort=cohort), row=counts.row(cohort)
+        )
         span, name = signs.recent
         if signs.reading.failures == "normal":
             return ""
@@ -147,7 +150,7 @@ class HealthWatch:
             draining=process.draining.is_set(),
             store=trouble_of_store(process),
             waiting=counts.waiting,
-            in_a_row=counts.in_a_row,
+            row=counts.row(),
         )
 
     def look(self) -> Signs:

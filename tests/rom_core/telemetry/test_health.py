@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rom_core.gate.verdict import DOUBT, chance_of
-from rom_core.telemetry.health import DOWN_IN_A_ROW, REASONS, Reason, Signs, Span, judge, worst
+from rom_core.telemetry.health import REASONS, SURE_IN_A_ROW, Reason, Signs, Span, judge, worst
 
 DOCS = Path(__file__).parents[3]
 GOOD = Span(ok=30, attempts=40)
@@ -34,11 +34,14 @@ def spans(ok: int, failed: int, *, later: int = 0) -> dict[str, Any]:
         (spans(8, 2), "degraded", ["failed_turns"]),
         (spans(3, 2), "degraded", ["failed_turns"]),
         (spans(2, 2), "down", ["failed_turns"]),
-        (spans(30, 4) | {"in_a_row": 4}, "degraded", ["failed_turns"]),
-        (spans(30, 5) | {"in_a_row": 5}, "down", ["failed_turns"]),
-        (spans(30, 4) | {"in_a_row": 9}, "degraded", ["failed_turns"]),
+        (spans(30, 4) | {"row": -4}, "degraded", ["failed_turns"]),
+        (spans(30, 5) | {"row": -5}, "down", ["failed_turns"]),
+        (spans(30, 4) | {"row": -9}, "degraded", ["failed_turns"]),
+        (spans(4, 40) | {"row": 4}, "down", ["failed_turns"]),
+        (spans(5, 40) | {"row": 5}, "degraded", ["failed_turns"]),
         (spans(0, 6), "down", ["failed_turns"]),
-        ({"minute": Span(), "five": Span(2, {"upstream_timeout": 4})}, "down", ["failed_turns"]),
+        ({"minute": Span(), "five": Span(2, {"upstream_timeout": 4}), "row": -1}, "down", ["failed_turns"]),
+        ({"minute": Span(), "five": Span(2, {"upstream_timeout": 4}), "row": 1}, "well", []),
         ({"minute": Span(1), "five": Span(2, {"upstream_timeout": 4})}, "well", []),
         ({"minute": Span(30, {"x": 1}), "five": Span(200, {"x": 3})}, "degraded", ["failed_turns"]),
         ({"minute": Span(30, {"x": 1}), "five": Span(200, {"x": 2})}, "well", []),
@@ -95,11 +98,13 @@ def test_a_reason_says_how_much_and_of_what_kind() -> None:
 
 def test_five_in_a_row_are_surely_more_than_a_half() -> None:
     """By the statistics of the gate; so an outage is down although most turns of the minute went well before it."""
-    assert chance_of(DOWN_IN_A_ROW, DOWN_IN_A_ROW, 0.5) < DOUBT <= chance_of(DOWN_IN_A_ROW - 1, DOWN_IN_A_ROW - 1, 0.5)
-    [reason] = judge(Signs(minute=Span(30, {"x": 6}), in_a_row=6))
+    assert chance_of(SURE_IN_A_ROW, SURE_IN_A_ROW, 0.5) < DOUBT <= chance_of(SURE_IN_A_ROW - 1, SURE_IN_A_ROW - 1, 0.5)
+    [reason] = judge(Signs(minute=Span(30, {"x": 6}), row=-6))
     assert reason.text == "6 of 36 turns of the last minute failed (x), the last 6 in a row"
-    [alone] = judge(Signs(minute=Span(0, {"x": 6}), in_a_row=6))
+    [alone] = judge(Signs(minute=Span(0, {"x": 6}), row=-6))
     assert alone.text == "6 of 6 turns of the last minute failed (x)"
+    [over] = judge(Signs(minute=Span(7, {"x": 50}), row=7))
+    assert over.text == "50 of 57 turns of the last minute failed (x), the last 7 went well"
 
 
 def test_a_person_has_to_act_unless_it_passes_by_itself_or_is_meant() -> None:

@@ -80,6 +80,7 @@ def test_what_nobody_asks_about_stays_as_it_was_seen_last() -> None:
     """Without a turn in the last minute the last five count: an outage is not over because everybody has left."""
     runtime, _, clock = watched(failure(ModelRefused))
     run(runtime, 6)
+    runtime.health.look()
     clock.advance(200)
     assert health_of(runtime.health)["why"][0]["text"].startswith("6 of 6 turns of the last 5 minutes failed")
     assert runtime.health.state == "down"
@@ -87,17 +88,33 @@ def test_what_nobody_asks_about_stays_as_it_was_seen_last() -> None:
     assert health_of(runtime.health)["state"] == "well"
 
 
+def test_an_outage_that_is_over_does_not_come_back_when_everybody_leaves() -> None:
+    """Failed turns of some minutes ago, good ones since, and nobody who asks any more."""
+    runtime, recorder, clock = watched(*[failure(ModelRefused)] * 6, says("ok"))
+    run(runtime, 6)
+    runtime.health.look()
+    for _ in range(13):
+        clock.advance(10)
+        run(runtime, 1)
+        runtime.health.look()
+    assert runtime.health.state == "well"
+    for _ in range(10):
+        clock.advance(10)
+        runtime.health.look()
+    assert changes(recorder) == [("well", "down"), ("down", "degraded"), ("degraded", "well")]
+
+
 def test_a_share_that_swings_around_a_threshold_is_one_change() -> None:
-    """Two failures a minute, now of 38 turns and now of 41, for ten minutes."""
+    """Two failures every eighty seconds, now of 38 turns and now of 30, for a quarter of an hour."""
     runtime, recorder, clock = watched(says("ok"))
     steps: list[Any] = []
     runtime.transport.steps = steps  # type: ignore[attr-defined]
-    for minute in range(10):
+    for time in range(10):
         steps[:] = [*[failure(ModelRefused)] * 2, *[says("ok")] * 60]
-        run(runtime, 38 if minute % 2 else 41)
-        runtime.health.look()
-        clock.advance(61 if minute % 2 else 45)
-        runtime.health.look()
+        run(runtime, 38 if time % 2 else 30)
+        for _ in range(8):
+            runtime.health.look()
+            clock.advance(10)
     assert changes(recorder) == [("well", "degraded")]
 
 
