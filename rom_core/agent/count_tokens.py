@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, runtime_checkable
 
-from rom_core.agent.model_call import build_request, capabilities
+from rom_core.agent.model_call import amended_request, capabilities
 from rom_core.concurrency.cancel import Deadline
 from rom_core.conversation import normalise
 from rom_core.errors import ModelError
@@ -40,12 +40,14 @@ class Count:
 def count_tokens(turn: Turn, transport: object, *, ask: bool = True) -> Count:
     """What the first request of `turn`, which is not run, would have: with the server's own system text and tools.
 
+    As plugins amend it (`rom_model_request`): what they keep from a model does not go out to be counted either.
+
     Without `ask`, or where the service cannot say it, an estimate. Raises the turn's own error if that has ended.
     """
     turn.messages = list(turn.request.messages)
     model = turn.settings.models[turn.model]
     call = ModelCall(turn, 1, turn.cancel, Deadline(turn.clock, min(COUNT_SECONDS, turn.deadline.remaining())))
-    request = normalise(build_request(Attempt(call, 1, model)), model=capabilities(model))
+    request = normalise(amended_request(Attempt(call, 1, model)), model=capabilities(model))
     conversation: dict[str, Any] = {name: request[name] for name in _COUNTED if name in request}
     error: ModelError | None = None
     if ask and isinstance(transport, Counter):

@@ -103,15 +103,11 @@ class ModelCalls:
         call, turn = attempt.call, attempt.turn
         call.check()
         self._check_enabled()
-        request = build_request(attempt)
+        before = amended_request(attempt)
         if turn.normalised is None:
             turn.normalised = Memo()
-        memo: Memo | None = turn.normalised
-        if turn.snapshot.pipeline.amends_requests:
-            # A copy for this attempt alone: what plugins change in it must not be remembered.
-            request, memo = copy.deepcopy(request), None
-            turn.snapshot.pipeline.hook.rom_model_request(attempt=attempt, request=request)
-        before = request
+        # What plugins change in a copy for this attempt alone must not be remembered.
+        memo: Memo | None = None if turn.snapshot.pipeline.amends_requests else turn.normalised
         request = normalise(before, model=capabilities(attempt.model), memo=memo)
         attempt.left_out = left_out(before, request)
         request["modelId"] = attempt.model.id
@@ -241,6 +237,16 @@ def _in_another_way(turn: Turn, error: ModelRefused) -> bool:
     """Whether the model refused the way in which it was asked for a structured answer, and there is another."""
     sought = turn.structured
     return isinstance(sought, StructuredAnswer) and sought.refused(turn.model, error.upstream_message)
+
+
+def amended_request(attempt: Attempt) -> dict[str, Any]:
+    """The arguments of `converse_stream` as plugins want them, before the normaliser; a copy if any has a say."""
+    request = build_request(attempt)
+    pipeline = attempt.turn.snapshot.pipeline
+    if pipeline.amends_requests:
+        request = copy.deepcopy(request)
+        pipeline.hook.rom_model_request(attempt=attempt, request=request)
+    return request
 
 
 def build_request(attempt: Attempt) -> dict[str, Any]:

@@ -109,9 +109,9 @@ def rom_model_attempt(attempt: Attempt) -> ModelReply | None:
 def rom_model_request(attempt: Attempt, request: dict[str, Any]) -> None:
     """Amend the Converse request of this attempt, in place. Kind: call all.
 
-    Called before every request on the wire, with a fresh copy made for the model it goes to (`attempt.model`); what
-    is changed here does not reach the next attempt. The normaliser runs afterwards. The return value is ignored. An
-    exception fails the turn.
+    Called before every request on the wire, one whose tokens are counted included, with a fresh copy made for the
+    model it goes to (`attempt.model`); what is changed here does not reach the next attempt. The normaliser runs
+    afterwards. The return value is ignored. An exception fails the turn.
 
         @hookimpl
         def rom_model_request(self, attempt, request):

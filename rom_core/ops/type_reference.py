@@ -114,7 +114,10 @@ def _rows(type_: type, fields: Mapping[str, tuple[str, str]]) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for field, (kind, default) in fields.items():
         may = MAY_CHANGE.get(name, {}).get(field, "set" if type_ in _MADE else "read")
-        cells = (f"`{field}`", _code(kind), _code(default), FIELDS[name][field], may)
+        text = FIELDS.get(name, {}).get(field)
+        if text is None:
+            raise LookupError(f"{name}.{field} is new: say in rom_core/ops/fields what it is, a number with its unit")
+        cells = (f"`{field}`", _code(kind), _code(default), text, may)
         yield f"| {' | '.join(_cell(cell) for cell in cells)} |"
 
 

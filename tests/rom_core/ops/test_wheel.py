@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from contextlib import closing
@@ -22,7 +23,7 @@ from e2e.serving import RomServer
 from rom_core import __version__
 
 ROOT = Path(__file__).parents[3]
-SOURCES = ("rom_core", "plugins", "local_bedrock", "docs", "requirements")
+SOURCES = ("rom_core", "plugins", "local_bedrock", "docs", "examples", "requirements")
 FILES = (
     "setup.cfg",
     "pyproject.toml",
@@ -59,7 +60,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheel and the source distribution, built as `make dist` does from a copy of the sources."""
     tree = tmp_path_factory.mktemp("sources")
     for name in SOURCES:
-        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", ".venv", ".mypy_cache"))
     for name in FILES:
         shutil.copy(ROOT / name, tree / name)
     run(sys.executable, "-m", "build", "--quiet", "--no-isolation", cwd=tree)
@@ -102,7 +103,9 @@ def test_both_distributions_are_fit_for_an_index(built: Path) -> None:
     shipped = {f"{package}/py.typed" for package in ("rom_core", "plugins", "local_bedrock")}
     assert shipped | {"rom_core/settings/defaults.toml"} <= names
     assert f"rom_agent-{__version__}.dist-info/licenses/LICENSE" in names
-    assert not [name for name in names if name.startswith(("tests/", "bench/"))]
+    assert not [name for name in names if name.startswith(("tests/", "bench/", "examples/"))]
+    with tarfile.open(files[1]) as sources:
+        assert f"rom_agent-{__version__}/examples/masking/pyproject.toml" in sources.getnames()
 
 
 @pytest.mark.timeout(300)

@@ -33,7 +33,9 @@ def _plain(value: object) -> Any:
 
 def may_be_kept(reply: ModelReply) -> bool:
     """A whole answer of text alone: to repeat a request for a tool would run the tool again, with its effects."""
-    return reply.stop_reason in _LASTING and bool(reply.content) and all(set(block) == {"text"} for block in reply.content)
+    return (
+        reply.stop_reason in _LASTING and bool(reply.content) and all(set(block) == {"text"} for block in reply.content)
+    )
 
 
 class Cache:

@@ -31,7 +31,13 @@ class Masking:
         """The switch, and the key of the masks."""
         return [
             Setting("MASKING_ENABLED", bool, False, "Masks CPF and CNPJ on their way to the model.", switch=True),
-            Setting("MASKING_KEY", str, "", "Key of the masks, the same on all instances; empty: another at each start.", secret=True),
+            Setting(
+                "MASKING_KEY",
+                str,
+                "",
+                "Key of the masks, the same on all instances; empty: another at each start.",
+                secret=True,
+            ),
         ]
 
     @hookimpl

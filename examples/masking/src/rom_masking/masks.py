@@ -17,8 +17,10 @@ _CNPJ = rf"\d{{2}}{_GAP}\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{4}}{_GAP}\d{{2}}"
 # Since July 2026 the first twelve places of a CNPJ may be letters.
 _LETTERED = rf"[0-9A-Z]{{2}}{_GAP}[0-9A-Z]{{3}}{_GAP}[0-9A-Z]{{3}}{_GAP}[0-9A-Z]{{4}}{_GAP}[0-9]{{2}}"
 _CPF = rf"\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{3}}{_GAP}\d{{2}}"
-_CANDIDATE = re.compile(
-    rf"(?<!\d)(?:{_CNPJ}|{_CPF})(?!\d)|(?<![0-9A-Za-z]){_LETTERED}(?![0-9A-Za-z])", re.IGNORECASE
+# The lettered ones first: a mask that is made of letters and digits must not be taken for the beginning of one.
+_CANDIDATES = (
+    re.compile(rf"(?<![0-9A-Z]){_LETTERED}(?![0-9A-Z])", re.IGNORECASE),
+    re.compile(rf"(?<!\d)(?:{_CNPJ}|{_CPF})(?!\d)"),
 )
 # Of requests: what must not change (ids, names of tools, what a model has signed), and what is not read (files).
 _KEPT = frozenset({"toolUseId", "name", "reasoningContent", "document", "image", "video", "modelId"})
@@ -59,7 +61,9 @@ class Masks:
 
     def hide(self, text: str) -> str:
         """`text` with a mask in the place of every number."""
-        return _CANDIDATE.sub(self._masked, text)
+        for candidate in _CANDIDATES:
+            text = candidate.sub(self._masked, text)
+        return text
 
     def _masked(self, match: re.Match[str]) -> str:
         found = number_in(match[0])
@@ -88,7 +92,7 @@ class Masks:
     def show(self, text: str) -> str:
         """`text` with the numbers in the place of their masks, as they were first written."""
         # All at once: a tool that was given up may still begin while the next request is masked.
-        for mask, written in tuple(self._written.items()):
+        for mask, written in reversed(tuple(self._written.items())):
             text = text.replace(mask, written)
         return text
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from prometheus_client import Counter
 from prometheus_client.registry import Collector
-
 from rom_core.markers import hookimpl
 from rom_core.settings import Rule, Setting
 from rom_core.tools import Tool, ToolContext, ToolError
@@ -73,7 +72,9 @@ class OfficeCases:
             cases = read(Path(context.settings.OFFICE_CASES_FILE))
         except Unreadable:
             self._lookups.labels("failed").inc()
-            raise ToolError("A lista de processos do escritório não pode ser lida agora; avise o responsável.") from None
+            raise ToolError(
+                "A lista de processos do escritório não pode ser lida agora; avise o responsável."
+            ) from None
         found = find(cases, arguments["busca"])
         self._lookups.labels("found" if found else "nothing").inc()
         return {"encontrados": len(found), "processos": found[:MOST_SHOWN]}
