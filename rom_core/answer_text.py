@@ -19,6 +19,9 @@ class TextFilter(Protocol):
         """What is still held back; called once, after the last piece of a text that is complete."""
 
 
+Mark = tuple[int, bool]
+
+
 class Paragraphs:
     """Text that grows, with a blank line between paragraphs."""
 
@@ -34,6 +37,15 @@ class Paragraphs:
     def begin(self) -> None:
         """The next piece begins a paragraph, if there was one before."""
         self._blank_line_due = bool(self._pieces)
+
+    def mark(self) -> Mark:
+        """Where it stands, for `back_to`."""
+        return len(self._pieces), self._blank_line_due
+
+    def back_to(self, mark: Mark) -> None:
+        """Forget what was added since."""
+        count, self._blank_line_due = mark
+        del self._pieces[count:]
 
     def add(self, piece: str) -> str:
         """Add a piece that is not empty; what was added, with the blank line before it."""

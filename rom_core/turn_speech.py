@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rom_core.answer_text import AnswerText, Paragraphs, Passage
+from rom_core.answer_text import AnswerText, Mark, Paragraphs, Passage
 from rom_core.turn_snapshot import Snapshot
 from rom_core.unicode import encodable
 
 Sink = Callable[[str, dict[str, Any]], None]
+AnswerMark = tuple[Mark, Mark | None, int]
 
 
 class Speech:
@@ -19,6 +20,7 @@ class Speech:
 
     snapshot: Snapshot
     sink: Sink | None
+    citations: list[dict[str, Any]]
     _answer: AnswerText
 
     @property
@@ -74,6 +76,23 @@ class Speech:
             self._answer.unfiltered.add(encodable(unfiltered))
         if text:
             self.hand_on(text)
+
+    def mark(self) -> AnswerMark:
+        """For the core: where the answer stands, for `take_back`."""
+        unfiltered = self._answer.unfiltered
+        return self._answer.said.mark(), None if unfiltered is None else unfiltered.mark(), len(self.citations)
+
+    def take_back(self, mark: AnswerMark, reason: str) -> None:
+        """For the core: what was said since the mark was not said; the client of a stream hears how much stays."""
+        said, unfiltered, citations = mark
+        self._answer.said.back_to(said)
+        if unfiltered is None:
+            self._answer.unfiltered = None
+        elif self._answer.unfiltered is not None:
+            self._answer.unfiltered.back_to(unfiltered)
+        del self.citations[citations:]
+        if self.sink is not None:
+            self.sink("restart", {"reason": reason, "length": len(self.text)})
 
     def hold(self) -> None:
         """Keep a client who asked for a stream waiting: there is text that is not handed out yet."""

@@ -1,7 +1,4 @@
-"""The values of a turn: what is asked, answered, decided and returned. None of them changes once it is made.
-
-What lives while a turn runs is in `rom_core.turn`.
-"""
+"""The values of a turn: what is asked, answered, decided and returned. None of them changes once it is made."""
 
 from __future__ import annotations
 
@@ -134,10 +131,10 @@ class ChatRequest:
 
     `messages` are Converse messages, the last one the person's new question. `key_name` names the API key, never the
     key itself. `show_thinking`: what a model thinks is shown. `thinking` and `effort` are settings in the words of
-    Anthropic's API; a model takes them as far as its row says. `response_format`: what the answer is to be, None for
-    text. `citations`: they are asked for on its documents, of which `sources` holds the texts once they were looked
-    into. `warnings` are of its attachments, as in TurnResult. `client_timeout` (seconds) and `client_retries` are what
-    the client itself states of its patience and of how often it has asked already. None means: as the settings say.
+    Anthropic's API, taken as far as the model's row says. `response_format`: what the answer is to be, None for text.
+    `citations`: they are asked for on its documents, whose texts `sources` holds once they were looked into. `warnings`
+    are of its attachments. `client_timeout` (seconds) and `client_retries`: what the client states of its patience and
+    of how often it has asked. None means: as the settings say.
     `ignored` names the fields of the body that change nothing here, as the client wrote them. `fingerprint` is the same
     for the same key, route and body, "" where repeats are not looked for; `repeated`: the same question failed a moment
     ago, so a model call is one request. `stored`: a conversation is kept. `needs`: plugins it cannot do without.
@@ -168,6 +165,7 @@ class ChatRequest:
     client_retries: int = 0
     fingerprint: str = ""
     repeated: bool = False
+    restart: bool = False
     stored: Literal["", "begin", "continue"] = ""
     needs: tuple[str, ...] = ()
 

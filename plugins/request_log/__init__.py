@@ -48,6 +48,7 @@ LEVELS: Mapping[str, int] = {
     "queue.entered": logging.DEBUG,
     "queue.left": logging.DEBUG,
     "retry.scheduled": logging.INFO,
+    "answer.restarted": logging.WARNING,
     "fallback.used": logging.WARNING,
     "loop.stopped": logging.WARNING,
     "retry.declined": logging.WARNING,

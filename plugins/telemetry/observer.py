@@ -15,6 +15,7 @@ from plugins.telemetry.settings import OLD_NAMES
 from plugins.telemetry.spans import Finished, Happening
 from rom_core.errors import RomError
 from rom_core.events import (
+    AnswerRestarted,
     AttemptFinished,
     Event,
     FallbackUsed,
@@ -59,6 +60,7 @@ class Observer:
             AttemptFinished: self._attempt_finished,
             RetryScheduled: self._retry_scheduled,
             RetryDeclined: self._retry_declined,
+            AnswerRestarted: self._answer_restarted,
             FallbackUsed: self._fallback_used,
             ModelCallFinished: self._model_call_finished,
             ToolFinished: self._tool_finished,
@@ -148,6 +150,9 @@ class Observer:
     def _retry_scheduled(self, event: RetryScheduled) -> None:
         said = {"rom.model": event.model, "rom.retry.after": event.after_seconds}
         self._in_call(event.call, "rom.retry.scheduled", said, event.error)
+
+    def _answer_restarted(self, event: AnswerRestarted) -> None:
+        self._in_call(event.call, "rom.answer.restarted", {}, event.error)
 
     def _retry_declined(self, event: RetryDeclined) -> None:
         said = {"rom.model": event.model, "rom.reason": event.reason}

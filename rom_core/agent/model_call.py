@@ -2,7 +2,7 @@
 
 The same loop serves streamed and unstreamed turns, retry and fallback. The core holds the ceilings whatever a plugin
 answers: MAX_MODEL_REQUESTS on the wire, a bounded number of refusals before it, the deadline, and that nothing is
-tried again once text of the attempt has reached the client.
+tried again once text of the attempt has reached the client, unless the client agreed to have it taken back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ from rom_core.conversation import (
     without_reasoning,
 )
 from rom_core.errors import ModelError, ModelRefused, RomError, WireSaturated
-from rom_core.events import AttemptAnswered, AttemptFinished, AttemptStarted, FallbackUsed, RetryScheduled
+from rom_core.events import (
+    AnswerRestarted,
+    AttemptAnswered,
+    AttemptFinished,
+    AttemptStarted,
+    FallbackUsed,
+    RetryScheduled,
+)
 from rom_core.markers import hookimpl
 from rom_core.plugin.answers import opinion_of, reply_of
 from rom_core.settings import Model
@@ -71,6 +78,7 @@ class ModelCalls:
         turn = call.turn
         hook = turn.snapshot.pipeline.hook
         limit = 1 if turn.request.repeated else turn.settings.MAX_MODEL_REQUESTS
+        mark = turn.mark()
         while True:
             call.check()
             # Before the plugins: an open circuit must not answer in its place.
@@ -85,7 +93,7 @@ class ModelCalls:
                 attempt.error = error
                 error.emitted = attempt.emitted
                 spent = call.requests >= limit or len(call.attempts) >= limit * _REFUSALS_PER_REQUEST
-                if attempt.emitted or spent or call.cancel.cancelled:
+                if (attempt.emitted and not turn.request.restart) or spent or call.cancel.cancelled:
                     raise
                 if isinstance(error, ModelRefused) and (_forget_thinking(turn, error) or _in_another_way(turn, error)):
                     continue
@@ -93,6 +101,10 @@ class ModelCalls:
                 decision = opinion_of("rom_model_failed", opinion, TryAgain)
                 if decision is None or not self._carry_out(call, error, decision):
                     raise
+                if attempt.emitted:
+                    attempt.emitted = False
+                    turn.take_back(mark, error.code)
+                    turn.emit(AnswerRestarted(call, error))
             else:
                 turn.ignore(attempt.left_out)
                 return reply

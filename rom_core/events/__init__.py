@@ -26,6 +26,7 @@ from rom_core.events.process import (
     StoreUsed,
 )
 from rom_core.events.turns import (
+    AnswerRestarted,
     AttemptAnswered,
     AttemptFinished,
     AttemptStarted,
@@ -51,6 +52,7 @@ from rom_core.turn_values import Event
 
 __all__ = [
     "AlertSent",
+    "AnswerRestarted",
     "AttemptAnswered",
     "AttemptFinished",
     "AttemptStarted",

@@ -116,6 +116,15 @@ class RetryScheduled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerRestarted(Event):
+    """What the client had seen of this model call was taken back, for another attempt; it had agreed to that."""
+
+    name: ClassVar[str] = "answer.restarted"
+    call: ModelCall
+    error: RomError
+
+
+@dataclass(frozen=True, slots=True)
 class FallbackUsed(Event):
     """The turn goes on with another model."""
 

@@ -195,10 +195,10 @@ def rom_delta(turn: Turn, text: str) -> None:
 def rom_model_failed(call: ModelCall, attempt: Attempt, error: RomError) -> TryAgain | None:
     """This attempt failed: what now? Kind: first answer.
 
-    Called after every attempt that raised a `ModelError`, unless text of it has reached the client, the turn was
-    cancelled, or MAX_MODEL_REQUESTS is used up. `TryAgain` makes the core try again; None has no opinion; if nobody
-    answers, the error ends the call. A `TryAgain` that the deadline would cut short is not carried out. An exception
-    fails the turn.
+    Called after every attempt that raised a `ModelError`, unless text of it has reached a client that did not agree to
+    have it taken back (`restart`), the turn was cancelled, or MAX_MODEL_REQUESTS is used up. `TryAgain` makes the core
+    try again; None has no opinion; if nobody answers, the error ends the call. A `TryAgain` that the deadline would cut
+    short is not carried out. An exception fails the turn.
 
         @hookimpl
         def rom_model_failed(self, call, attempt, error):

@@ -172,6 +172,10 @@ CHAT_REQUEST = BodySchema(
                 "maxLength": MAX_ALIAS_CHARS,
                 "description": "an alias of MODELS",
             },
+            "restart": {
+                "type": "boolean",
+                "description": "agree to the event `restart`: a broken stream may be begun again",
+            },
             "mode": {"enum": ["standard", "exhaustive"]},
             "stream": {"type": "boolean"},
             "max_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
@@ -219,6 +223,7 @@ def parse_chat(body: Mapping[str, Any], key_name: str) -> ChatRequest:
         messages=tuple(messages),
         conversation_id=given or f"{STORED_PREFIX if stored else 'conv-'}{new_id()}",
         stored=stored,
+        restart=body.get("restart", False) and body.get("stream", False),
         needs=("conversations",) if stored else (),
         system=body.get("system", ""),
         model=body.get("model"),
@@ -227,7 +232,10 @@ def parse_chat(body: Mapping[str, Any], key_name: str) -> ChatRequest:
         max_tokens=whole_number(body.get("max_tokens")),
         temperature=body.get("temperature"),
         client_tools=_client_tools(body),
-        ignored=tuple(name for name in ONLY_WITH_TOOLS if name in body and not body.get("tools")),
+        ignored=(
+            *(name for name in ONLY_WITH_TOOLS if name in body and not body.get("tools")),
+            *(("restart",) if body.get("restart") and not body.get("stream") else ()),
+        ),
         user=body.get("user"),
         show_thinking=body.get("show_thinking", False),
         citations=body.get("citations", False),
@@ -304,7 +312,7 @@ class ChatResource:
             CHAT_ANSWER,
             CHAT_REQUEST,
             (*TURN_ERRORS, NotFound, PluginDisabled, ConversationBusy, StoreUnavailable),
-            stream="stream: true; start, warning, thinking, delta, citation, tool_call, tool_result, done or error",
+            stream="start, warning, thinking, delta, citation, restart, tool_call, tool_result; done or error",
         )
     }
 

@@ -22,6 +22,7 @@ TURN_EVENTS: Mapping[str, Mapping[str, str]] = {
         "result": "What it came to; None if it raised.",
         "duration": _SECONDS,
     },
+    "AnswerRestarted": {"call": _CALL, "error": "What the attempt before failed of."},
     "ModelCallStarted": {"call": _CALL},
     "ModelCallFinished": {
         "call": _CALL,

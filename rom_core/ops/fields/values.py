@@ -37,6 +37,7 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "client_timeout": "Seconds that the client says it waits; None if it does not say.",
         "client_retries": "A count: how often the client says it has asked this before.",
         "fingerprint": 'The same for the same key, route and body; "" where repeats are not looked for.',
+        "restart": "The client agrees to have text of a stream taken back, so that a broken answer is begun again.",
         "stored": '"begin" or "continue" for a conversation that is kept; "" for one that is the client\'s own affair.',
         "needs": "Names of plugins without which it cannot be served as it was meant.",
         "repeated": "The very same question failed a moment ago: a model call is one request on the wire.",
