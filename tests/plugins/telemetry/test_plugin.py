@@ -205,3 +205,15 @@ def test_a_stop_sends_what_is_left(tmp_path: Path, receiver: Receiver) -> None:
     assert {span.name.split()[0] for span in receiver.spans()} == {"chat", "invoke_agent"}
     assert "gen_ai.invoke_agent.duration" in receiver.metrics()
     assert sending() == set()
+
+
+def test_the_lock_for_telemetry_is_that_for_serving_and_the_libraries() -> None:
+    """Whoever installs it gets the same versions of everything else."""
+    folder = Path(__file__).parents[3] / "requirements"
+    serving, with_telemetry = (
+        {line.split()[0] for line in (folder / name).read_text().splitlines() if "==" in line}
+        for name in ("run.lock", "otel.lock")
+    )
+    assert serving <= with_telemetry
+    added = {line.partition("==")[0] for line in with_telemetry - serving}
+    assert {"opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"} <= added
