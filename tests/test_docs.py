@@ -6,7 +6,7 @@ import re
 import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from local_bedrock import LocalBedrock
 from plugins.metrics import Metrics
 from plugins.request_log.fields import describe
 from rom_core import hookspecs
+from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import RomError, TurnCancelled, family
 from rom_core.http.app import create_app
 from rom_core.http.routes.chat import CHAT_REQUEST
@@ -216,10 +217,33 @@ def test_the_filter_of_the_page_changes_the_text_however_it_is_cut(streamed: boo
     assert runtime.run(make_turn(runtime, sink=sink)).reply == "o Código de Processo Civil"
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_cache_of_the_page_answers_the_same_request_once_more(streamed: bool) -> None:
+    """Until it is too old; another question, and a file that differs, is another request."""
+    module = ModuleType("call_cache")
+    exec(compile(codes("plugins.md")[7], "plugins.md", "exec"), vars(module))
+    clock = FakeClock()
+    runtime, transport = make_runtime(says("um"), says("dois"), plugins={"call-cache": module.CallCache()}, clock=clock)
+
+    def ask(question: str) -> str:
+        heard: list[str] = []
+        sink = (lambda name, data: heard.append(data.get("text", ""))) if streamed else None
+        reply = runtime.run(make_turn(runtime, question, sink=sink)).reply
+        assert "".join(heard) == (reply if streamed else "")
+        return reply
+
+    assert [ask("a"), ask("a"), ask("b"), ask("a")] == ["um", "um", "dois", "um"]
+    assert len(transport.requests) == 2
+    files = [SimpleNamespace(request={"file": data}) for data in (b"1", b"1", b"2")]
+    assert [module.digest(one) == module.digest(files[0]) for one in files] == [True, True, False]
+    clock.advance(61)
+    assert ask("a") == "dois"
+
+
 def test_the_figure_of_the_page_is_scraped() -> None:
     """Tools that run are counted by their names, those that a model invents are not."""
     shown: dict[str, Any] = {}
-    exec(compile(codes("plugins.md")[7], "plugins.md", "exec"), shown)
+    exec(compile(codes("plugins.md")[8], "plugins.md", "exec"), shown)
     plugins = {"searches": shown["Searches"](), "kit": Toolkit(tool()), "metrics": Metrics()}
     runtime, _ = make_runtime(asks(("look", {}), ("invented", {})), says("ok"), plugins=plugins)
     runtime.start()

@@ -181,10 +181,10 @@ class ModelCalls:
             attempt.passage = attempt.first_delta_at = None
         if attempt.first_delta_at is None:
             for block in reply.content:
-                if "text" in block:
-                    attempt.text(block["text"])
                 for piece in _thought(block.get("reasoningContent", {})):
                     attempt.thinking(piece)
+            # The text itself is said with the reply, its citations beside it.
+            attempt.first_delta_at = attempt.turn.clock.monotonic() if reply.text else None
         attempt.turn.emit(AttemptAnswered(attempt))
 
     def _carry_out(self, call: ModelCall, error: ModelError, decision: TryAgain) -> bool:

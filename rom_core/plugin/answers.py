@@ -39,7 +39,8 @@ def _lack(reply: ModelReply) -> str:
         if not isinstance(block, dict) or not block:
             return "a block of content is no object"
         use = block.get("toolUse", _ANY_USE)
-        if not isinstance(block.get("text", ""), str) or not isinstance(use, dict):
+        kinds = isinstance(block.get("text", ""), str), isinstance(block.get("citationsContent", {}), dict)
+        if not all(kinds) or not isinstance(use, dict):
             return "a block of content is of the wrong type"
         if not all(isinstance(use.get(name), str) for name in ("toolUseId", "name")) or "input" not in use:
             return "a toolUse without toolUseId, name or input"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -173,6 +174,20 @@ def test_tools_that_a_known_answer_asks_for_run(streamed: bool) -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
+def test_citations_of_a_known_answer_are_shown_with_its_text(streamed: bool) -> None:
+    """Checked as those of the model are, and each after the text that it belongs to."""
+    cited = {"citationsContent": {"content": [{"text": "art. 5"}], "citations": [{"title": "lei"}]}}
+    known = ModelReply(({"text": "Veja: "}, cited), "end_turn", "anthropic.first")
+    sources: Any = SimpleNamespace(check=lambda given: SimpleNamespace(block=given, shown={"quote": "5"}, name="lei"))
+    runtime, _ = make_runtime(plugins={"cache": answering(lambda _: known)})
+    turn, heard = run(runtime, streamed, sources=sources)
+    citation = {"quote": "5", "reply": {"start": 6, "end": 12}}
+    assert (turn.text, turn.citations) == ("Veja: art. 5", [citation])
+    if streamed:
+        assert heard == [("delta", {"text": "Veja: "}), ("delta", {"text": "art. 5"}), ("citation", citation)]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
 def test_a_structured_answer_may_be_known(streamed: bool) -> None:
     """It is looked for in what the plugin gave, and handed out once it is valid."""
     known = says('{"a": 1}')
@@ -232,6 +247,7 @@ def test_a_plugin_that_waits_does_not_send_after_the_kill() -> None:
         (ModelReply([{"text": "x"}], "end_turn", "m"), "no tuple"),  # type: ignore[arg-type]
         (ModelReply("x", "end_turn", "m"), "no tuple"),  # type: ignore[arg-type]
         (ModelReply(({"text": 7},), "end_turn", "m"), "wrong type"),
+        (ModelReply(({"citationsContent": "x"},), "end_turn", "m"), "wrong type"),
         (ModelReply(({},), "end_turn", "m"), "no object"),
         (ModelReply(({"toolUse": {"name": "look"}},), "tool_use", "m"), "without toolUseId"),
         (ModelReply((), "end_turn", "m", {"inputTokens": 1}), "usage"),  # type: ignore[arg-type]
