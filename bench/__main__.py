@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("chat", "loops", "footprint", "observability", "limiter", "flags", "outages", "workload", "fleet")
+NAMES = ("chat", "loops", "footprint", "observability", "limiter", "flags", "outages", "workload", "fleet", "documents")
 
 
 def main() -> None:

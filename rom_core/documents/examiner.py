@@ -31,8 +31,8 @@ LOOK_SECONDS: Final = 6.0
 # No look begins with less.
 MIN_LOOK_SECONDS: Final = 2.5
 # The process stops by itself before that, file by file; the later it began, the less it looks through.
-_WORK_SECONDS: Final = 3.0
-_WORK_SHARE: Final = 0.4
+_WORK_SECONDS: Final = 2.5
+_WORK_SHARE: Final = 0.35
 AT_ONCE: Final = 2
 _REMEMBERED: Final = 256
 # Of one request, and of those remembered: a thousand pages have two to three million characters.

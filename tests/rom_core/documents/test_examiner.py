@@ -163,7 +163,7 @@ def test_waiting_and_looking_together_end_within_ten_seconds() -> None:
     examiner = Examiner(clock, run)
     waiting(examiner, clock, 6.0)
     examiner.examine([(b"1", ("pdf",))])
-    assert run.work == pytest.approx([1.2])
+    assert run.work == pytest.approx([1.05])
     assert run.allowed == pytest.approx([3.0])
     assert clock.monotonic() - began <= 9.5
 
