@@ -7,7 +7,6 @@ rom_stop, rom_status, rom_event. A pure observer; messages go out from a thread 
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from rom_core.events import (
     SettingsChanged,
     SettingsChanging,
 )
+from rom_core.fleet import instance_name
 from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
 from rom_core.settings import Rule, Setting, Settings, address_problem
@@ -48,7 +48,7 @@ class Alerts:
         self._outcomes: Counter[str] = Counter()
         self._states: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
-        self._instance = os.environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
+        self._instance = instance_name(os.environ)
         self._url = ""
         self._announced_version = -1
         self._runtime: Runtime | None = None

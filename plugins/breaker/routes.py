@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -14,6 +13,7 @@ from rom_core.flags import Author
 from rom_core.http.author import MAX_REASON_CHARS, REASON, author_of
 from rom_core.http.body import BodySchema
 from rom_core.http.forms import read_fields
+from rom_core.http.json_answer import answer_json
 from rom_core.http.openapi import Operation
 from rom_core.runtime import Runtime
 
@@ -82,6 +82,4 @@ class BreakerResource:
         if model not in settings.models:
             raise InvalidRequest(f"unknown model; known: {', '.join(settings.models)}", param="model")
         self._circuits.force(model, body["state"], author)
-        resp.content_type = falcon.MEDIA_JSON
-        resp.set_header("Cache-Control", "no-store")
-        resp.data = json.dumps({"model": model, **self._circuits.status_of(model)}, ensure_ascii=False).encode()
+        answer_json(resp, {"model": model, **self._circuits.status_of(model)})

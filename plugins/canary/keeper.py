@@ -15,7 +15,7 @@ import structlog
 
 from plugins.canary.beginning import METRICS_SWITCH, block_to_approve, metrics_enabled, needs_second_person, plan_of
 from plugins.canary.earlier import take_over
-from plugins.canary.keeping import MEANWHILE, Keeping
+from plugins.canary.keeping import DAMAGE, MEANWHILE, Keeping
 from plugins.canary.kept import TOPIC, DecidedMeanwhile, KeptRollout
 from plugins.canary.looking import Looking, scrape_of
 from plugins.canary.rollout import GATE, Rollout
@@ -59,9 +59,8 @@ class Keeper(Keeping):
             self._load()
         except StoreUnavailable:
             self._withdraw_unwatched("the record of the rollout could not be read")
-        except (KeyError, TypeError, ValueError) as error:
-            logger.error("canary.record_lost", reason=str(error))
-            self._withdraw_unwatched("the record of the rollout was damaged")
+        except DAMAGE as error:
+            self._lose(error)
         self._publish()
         runtime.fleet.on(TOPIC, self.refresh)
         runtime.fleet.on(LEADER, self._looking.wake)

@@ -23,6 +23,8 @@ from rom_core.store.sharing import NotLeader
 _TURN_SECONDS = 15.0
 _NO_FLAGS = "this runtime was given its settings, not where to change them"
 MEANWHILE = "another instance has just decided something; look where the rollout stands and decide again"
+DAMAGE = (KeyError, TypeError, ValueError)
+"""What reading something that is no rollout raises."""
 _NOTHING: Mapping[str, Any] = {"rollout": None, "durable": True}
 logger = structlog.get_logger("rom.canary")
 
@@ -64,11 +66,15 @@ class Keeping:
         """Read what is kept; where that is no rollout any more, no canary stays in force. Raises StoreUnavailable."""
         try:
             self._rollout = self._known().load()
-        except (KeyError, TypeError, ValueError) as error:
-            logger.error("canary.record_lost", reason=str(error))
-            self._rollout = None
-            self._withdraw_unwatched("the record of the rollout was damaged")
+        except DAMAGE as error:
+            self._lose(error)
         self._publish()
+
+    def _lose(self, error: Exception) -> None:
+        """What was kept is no rollout any more."""
+        logger.error("canary.record_lost", reason=str(error))
+        self._rollout = None
+        self._withdraw_unwatched("the record of the rollout was damaged")
 
     def _done(self, *entries: Entry, lead: bool = False) -> None:
         """Something happened: keep it, show it, tell it."""

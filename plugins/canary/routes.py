@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from rom_core.flags import Author
 from rom_core.flags.approval import NEEDS_NAME
 from rom_core.http.author import MAX_REASON_CHARS, author_of
 from rom_core.http.body import BodySchema
+from rom_core.http.json_answer import answer_json
 from rom_core.http.openapi import Operation
 from rom_core.runtime import Runtime
 
@@ -88,7 +88,7 @@ class CanaryResource:
             trail = {"trail": self._keeper.trail(limit)}
         except StoreUnavailable as error:
             trail = {"trail": None, "trail_problem": error.detail}
-        _answer(resp, {**self._keeper.view, **trail})
+        answer_json(resp, {**self._keeper.view, **trail})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """One decision."""
@@ -110,7 +110,7 @@ class CanaryResource:
                 self._keeper.hold(author, held=action == "hold")
         if pending:
             resp.status = falcon.HTTP_202
-        _answer(resp, {**self._keeper.view, **({"pending": pending} if pending else {})})
+        answer_json(resp, {**self._keeper.view, **({"pending": pending} if pending else {})})
 
 
 def _named(author: Author) -> Author:
@@ -118,9 +118,3 @@ def _named(author: Author) -> Author:
     if not author.named:
         raise Forbidden(NEEDS_NAME)
     return author
-
-
-def _answer(resp: falcon.Response, body: dict[str, Any]) -> None:
-    resp.content_type = falcon.MEDIA_JSON
-    resp.set_header("Cache-Control", "no-store")
-    resp.data = json.dumps(body, ensure_ascii=False).encode()

@@ -5,7 +5,6 @@ Setting: COST_REPORT_ENABLED (switch). Hooks: rom_settings, rom_routes, rom_even
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ import falcon
 
 from rom_core.errors import InvalidRequest
 from rom_core.events import AttemptFinished, Event, TurnFinished
+from rom_core.http.json_answer import answer_json
 from rom_core.http.openapi import Operation
 from rom_core.markers import hookimpl
 from rom_core.plugin.protocols import PluginRoutes
@@ -107,9 +107,7 @@ class CostResource:
         since = req.get_param("since")
         turns, forgotten = self._plugin.turns(_time(since) if since else float("-inf"))
         body = {"since": since, **report(turns, self._runtime.current.settings.models, forgotten)}
-        resp.content_type = falcon.MEDIA_JSON
-        resp.set_header("Cache-Control", "no-store")
-        resp.data = json.dumps(body, ensure_ascii=False).encode()
+        answer_json(resp, body)
 
 
 def _turn_cost(turn: Turn, attempts: Sequence[AttemptFinished]) -> TurnCost:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +24,7 @@ from rom_core.errors import (
     UnsupportedMediaType,
 )
 from rom_core.events import RequestRejected
+from rom_core.http.json_answer import answer_json
 from rom_core.http.multipart import FORM, FormFile, is_form, read_form
 from rom_core.http.openapi import Operation
 from rom_core.runtime import Runtime
@@ -160,6 +160,4 @@ def _unknown() -> FileNotFound:
 
 def _write(resp: falcon.Response, file: Description) -> None:
     body = {"id": file.id, "name": file.name, "media_type": file.media_type, "bytes": file.bytes}
-    resp.content_type = falcon.MEDIA_JSON
-    resp.set_header("Cache-Control", "no-store")
-    resp.data = json.dumps({**body, **file.facts, "expires_at": iso(file.expires)}, ensure_ascii=False).encode()
+    answer_json(resp, {**body, **file.facts, "expires_at": iso(file.expires)})

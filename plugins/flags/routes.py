@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +24,7 @@ from rom_core.flags import Applied, Author, Flags
 from rom_core.http.author import REASON, author_of
 from rom_core.http.body import BodySchema
 from rom_core.http.forms import read_fields
+from rom_core.http.json_answer import answer_json
 from rom_core.http.openapi import Operation
 from rom_core.runtime import Runtime
 
@@ -171,8 +171,6 @@ class StatusResource(_Resource):
 
 
 def _answer(resp: falcon.Response, body: dict[str, Any], version: int | None = None) -> None:
-    resp.content_type = falcon.MEDIA_JSON
-    resp.set_header("Cache-Control", "no-store")
     if version is not None:
         resp.etag = str(version)
-    resp.data = json.dumps(body, ensure_ascii=False).encode()
+    answer_json(resp, body)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -44,6 +43,7 @@ from rom_core.events import (
     ToolFinished,
     TurnFinished,
 )
+from rom_core.fleet import instance_name
 from rom_core.markers import hookimpl
 from rom_core.plugin.protocols import PluginRoutes
 from rom_core.runtime import Runtime
@@ -125,8 +125,7 @@ class Metrics:
         for collector in (RuntimeState(runtime, self._paths, self._expect), *self.figures.all):
             runtime.registry.register(collector)
         ProcessCollector(registry=runtime.registry)
-        instance = os.environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
-        self.figures.instance(instance, __version__).set(1)
+        self.figures.instance(instance_name(os.environ), __version__).set(1)
         self.figures.build(__version__, platform.python_version()).set(1)
 
     @hookimpl

@@ -62,20 +62,16 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A beginning that the service should have kept, and the kind of point that wrote it."""
-
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
 class Decided:
-    """A plan, what it may lose at most (USD, reserved), and what is needed to settle it."""
+    """A plan, what it may lose at most (USD, reserved), and what is needed to settle it.
+
+    `source` is the kind of point that wrote the beginning which the service should have kept, None if it has none.
+    """
 
     ask: Ask
     plan: CachePlan
     reserved: float = 0.0
-    source: Source | None = None
+    source: str | None = None
 
 
 class Planner:
@@ -198,20 +194,20 @@ class Planner:
         known = (self._memory.get(end.digest) for end in reversed(reading.ends[:-1]))
         return any(one is not None and now - one.last_use < LIVES["5m"] for one in known)
 
-    def _source(self, reading: Reading, now: float) -> Source | None:
-        """The longest beginning that the service should still have, within the reach of a point at the end."""
+    def _source(self, reading: Reading, now: float) -> str | None:
+        """What wrote the longest beginning that the service should still have, within reach of a point at the end."""
         last = reading.ends[-1].blocks
         for end in reversed(reading.ends):
             if last - end.blocks > LOOKBACK_BLOCKS:
                 return None
             known = self._memory.get(end.digest)
             if known is not None and known.kept_until > now:
-                return Source(known.kind)
+                return known.kind
         return None
 
-    def _static_source(self, reading: Reading, now: float) -> Source | None:
+    def _static_source(self, reading: Reading, now: float) -> str | None:
         known = self._memory.get(reading.static.digest)
-        return Source(known.kind) if known is not None and known.kept_until > now else None
+        return known.kind if known is not None and known.kept_until > now else None
 
     def _record(self, ask: Ask, plan: CachePlan) -> Record:
         return self._records.setdefault((ask.model.alias, _kind(ask, plan)), Record())
@@ -229,8 +225,7 @@ class Planner:
             self._records.setdefault((model.alias, kind), Record()).wrote(premium)
         if usage.cache_read_tokens:
             saved = usage.cache_read_tokens * (prices.price_input - prices.price_cache_read) / 1_000_000
-            wrote = decided.source.kind if decided.source is not None else "static"
-            self._records.setdefault((model.alias, wrote or "static"), Record()).was_read(saved)
+            self._records.setdefault((model.alias, decided.source or "static"), Record()).was_read(saved)
         if usage.cache_write_tokens or usage.cache_read_tokens:
             if plan.static:
                 self._kept(reading.static, now, LIVES[plan.static], "static")

@@ -41,13 +41,12 @@ class RequestFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class SettingsChanging(Event):
-    """A new snapshot is checked and about to be in force; the one before still is, and its plugins are told.
+class _SettingsChange(Event):
+    """From one snapshot to the next. `changes` maps names to (before, after), secrets masked.
 
-    The members are those of SettingsChanged, which follows.
+    `adopted`: another instance has made the change, and has told of it there.
     """
 
-    name: ClassVar[str] = "flags.changing"
     version: int
     changes: Mapping[str, tuple[Any, Any]]
     by: str
@@ -57,19 +56,17 @@ class SettingsChanging(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class SettingsChanged(Event):
-    """A new snapshot is in force. `changes` maps names to (before, after), secrets masked.
+class SettingsChanging(_SettingsChange):
+    """A new snapshot is checked and about to be in force; the one before still is, and its plugins are told."""
 
-    `adopted`: another instance has made the change, and has told of it there.
-    """
+    name: ClassVar[str] = "flags.changing"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChanged(_SettingsChange):
+    """A new snapshot is in force. `changes` maps names to (before, after), secrets masked."""
 
     name: ClassVar[str] = "flags.changed"
-    version: int
-    changes: Mapping[str, tuple[Any, Any]]
-    by: str
-    why: str
-    trace_id: str
-    adopted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,6 @@
 `SingleInstance` is the fleet of a process that shares its store with nobody, `Member` a process's part in a larger one.
 """
 
-from rom_core.fleet.instances import Fleet, InForceAt, Instance, SingleInstance, instance_id
+from rom_core.fleet.instances import Fleet, InForceAt, Instance, SingleInstance, instance_id, instance_name
 
-__all__ = ["Fleet", "InForceAt", "Instance", "SingleInstance", "instance_id"]
+__all__ = ["Fleet", "InForceAt", "Instance", "SingleInstance", "instance_id", "instance_name"]

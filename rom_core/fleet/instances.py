@@ -107,6 +107,11 @@ class SingleInstance:
         """Nothing to leave."""
 
 
+def instance_name(environ: Mapping[str, str]) -> str:
+    """RENDER_INSTANCE_ID or the host name: it outlives the process, and two on one host have the same."""
+    return environ.get("RENDER_INSTANCE_ID") or socket.gethostname()
+
+
 def instance_id(environ: Mapping[str, str]) -> str:
-    """RENDER_INSTANCE_ID or the host name, with a random suffix: two processes never have the same."""
-    return f"{environ.get('RENDER_INSTANCE_ID') or socket.gethostname()}-{secrets.token_hex(3)}"
+    """`instance_name` with a random suffix: two processes never have the same."""
+    return f"{instance_name(environ)}-{secrets.token_hex(3)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ import falcon
 from rom_core.http.attachments import take_attachments
 from rom_core.http.client_timeouts import with_client_timeouts, with_fingerprint
 from rom_core.http.environ import ADMITTED, HANG_UP
+from rom_core.http.json_answer import answer_json
 from rom_core.http.stream import TurnStream
 from rom_core.runtime import Runtime
 from rom_core.telemetry.ids import new_span
@@ -94,8 +94,7 @@ def answer(
     release()
     if result.ignored:
         resp.set_header(IGNORED_HEADER, ", ".join(result.ignored))
-    resp.content_type = falcon.MEDIA_JSON
-    resp.data = json.dumps(dialect.whole(turn, result), ensure_ascii=False).encode()
+    answer_json(resp, dialect.whole(turn, result))
 
 
 def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:

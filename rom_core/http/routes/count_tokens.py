@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import falcon
@@ -11,6 +10,7 @@ import structlog
 from rom_core.agent.count_tokens import count_tokens
 from rom_core.errors import ModelRefused
 from rom_core.http.attachments import take_attachments
+from rom_core.http.json_answer import answer_json
 from rom_core.http.openapi import TURN_ERRORS, Operation
 from rom_core.http.routes.messages_request import read_request
 from rom_core.http.routes.messages_shapes import COUNT, COUNT_REQUEST
@@ -57,5 +57,4 @@ class CountTokensResource:
         if count.error is not None:
             logger.warning("count_tokens.estimated", model=turn.model, kind=count.error.kind)
         resp.set_header(ESTIMATED_HEADER, str(count.estimated).lower())
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = json.dumps({"input_tokens": count.tokens, "rom": {"estimated": count.estimated}}).encode()
+        answer_json(resp, {"input_tokens": count.tokens, "rom": {"estimated": count.estimated}})

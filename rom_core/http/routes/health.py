@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import falcon
 
 from rom_core import __version__
+from rom_core.http.json_answer import answer_json
 from rom_core.http.openapi import Operation
 from rom_core.runtime import Runtime
 
@@ -36,8 +36,7 @@ class HealthResource:
 
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """Nothing is looked up: a slow dependency must not get the process killed."""
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = json.dumps({"status": "ok", "version": __version__}).encode()
+        answer_json(resp, {"status": "ok", "version": __version__})
 
 
 class ReadyResource:
@@ -59,12 +58,12 @@ class ReadyResource:
         draining = self._runtime.draining.is_set()
         trouble = self._runtime.flags.trouble if self._runtime.flags is not None else None
         resp.status = 503 if draining else 200
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = json.dumps(
+        answer_json(
+            resp,
             {
                 "status": "draining" if draining else "ready",
                 "environment": self._runtime.current.settings.environment,
                 "bedrock_enabled": self._runtime.bedrock_enabled(),
                 "flags_store": trouble.state if trouble is not None else "ok",
-            }
-        ).encode()
+            },
+        )

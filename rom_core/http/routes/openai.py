@@ -15,6 +15,7 @@ import falcon
 
 from rom_core.errors import NotFound
 from rom_core.http.answer import answer
+from rom_core.http.json_answer import answer_json
 from rom_core.http.openapi import TURN_ERRORS, Operation
 from rom_core.http.routes.openai_request import parse_completion
 from rom_core.http.routes.openai_shapes import BESIDES, COMPLETION, COMPLETION_REQUEST, MODEL, MODELS_ANSWER
@@ -173,8 +174,7 @@ class ModelsResource:
         """All of them, in the order of MODELS, on one page."""
         models = list(self._models.by_alias().values())
         ends = {"first_id": models[0]["id"], "last_id": models[-1]["id"]}
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = json.dumps({"object": "list", "data": models, "has_more": False, **ends}).encode()
+        answer_json(resp, {"object": "list", "data": models, "has_more": False, **ends})
 
 
 class ModelResource:
@@ -195,8 +195,7 @@ class ModelResource:
             model += "/"
         if model not in models:
             raise NotFound(f"unknown model {model[:100]!r}; known: {', '.join(models)}", param="model")
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = json.dumps(models[model]).encode()
+        answer_json(resp, models[model])
 
 
 class _Models:
