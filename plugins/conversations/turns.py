@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rom_core.plugin.protocols import PluginStore
     from rom_core.runtime import Runtime
     from rom_core.store.sealing import Sealer
-    from rom_core.turn_values import Message
+    from rom_core.turn_values import ChatRequest, Message
 
 logger = structlog.get_logger("rom.conversations")
 TITLE_CHARS = 60
@@ -73,21 +73,20 @@ class Turns:
             row = self._row(turn, part, "cut", part.messages)
             self.store.write(lambda connection: keeping.begin(connection, part.conversation_id, owner, title, row))
         else:
-            made: list[Part] = []
+            made: list[tuple[Part, ChatRequest]] = []
 
             def make(rows: Sequence[TurnRow]) -> TurnRow:
-                past = tuple(self._history(rows, basis))
-                messages = continued(past, request.messages)
+                past, joined = continued(tuple(self._history(rows, basis)), request)
                 known = frozenset(rows[-1].files) if rows else frozenset()
                 number = rows[-1].number + 1 if rows else 1
-                part = Part(request.conversation_id, number, past, 0, messages, basis, known)
-                made[:] = [part]
-                return self._row(turn, part, "cut", messages)
+                part = Part(request.conversation_id, number, past, 0, joined.messages, basis, known)
+                made[:] = [(part, joined)]
+                return self._row(turn, part, "cut", joined.messages)
 
             now = self._runtime.clock.time()
             self.store.write(lambda connection: keeping.claim(connection, request.conversation_id, owner, make, now))
-            part = made[-1]
-            turn.request = replace(request, messages=(*part.past, *part.messages))
+            part, joined = made[-1]
+            turn.request = replace(joined, messages=(*part.past, *part.messages))
         with self._lock:
             self._running[turn.id] = part
         return part

@@ -315,6 +315,22 @@ def test_documents_come_back_with_their_names_and_bytes(server: RomServer, bedro
     assert messages[0]["attachments"] == [{"name": "peticao", "kind": "document", "format": "txt", "bytes": 15}]
 
 
+def test_documents_that_come_later_are_not_cited_and_the_answer_says_so(
+    server: RomServer, bedrock: LocalBedrock
+) -> None:
+    """A model takes citations on all documents or on none, and refuses a mixture."""
+    one, two = ({"name": f"{n}.txt", "data": "data:text/plain;base64,UHJpbWVpcm8gdGV4dG8u"} for n in "ab")
+    first = ask(server, "leia", store=True, attachments=[one], citations=True)
+    assert first["citations"]
+    again = ask(server, "[[say=ok]] e?", conversation_id=first["conversation_id"])
+    assert "warnings" not in again
+    for asked in (True, False):
+        answer = ask(server, "e este", conversation_id=first["conversation_id"], attachments=[two], citations=asked)
+        assert "citations" not in answer
+        assert ["citations_not_possible"] * asked == [each["code"] for each in answer.get("warnings", ())]
+    assert not any("citations" in each for each in documents(bedrock.requests[-1].body["messages"]))
+
+
 def documents(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The documents in a request."""
     return [block["document"] for message in messages for block in message["content"] if "document" in block]
