@@ -20,7 +20,7 @@ from rom_core import hookspecs
 from rom_core.flags import Author
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.runtime import Runtime
-from rom_core.settings import InvalidSettings
+from rom_core.settings import InvalidSettings, load_settings
 from rom_core.span import Span
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -109,6 +109,15 @@ def test_while_it_is_off_nothing_of_the_libraries_is_loaded() -> None:
     root = Path(__file__).parents[3]
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "OTEL_SDK_DISABLED", "OTEL_PYTHON_X_ENABLED"])
+def test_other_standard_variables_in_the_dotenv_file_are_left_alone(tmp_path: Path, name: str) -> None:
+    """They resemble ours, and belong to the library or to another program."""
+    (tmp_path / ".env").write_text(f"{name}=1\n{ENDPOINT}=https://otlp.example.com\n")
+    declared = Catalogue.of(hookspecs, telemetry=Telemetry())
+    settings = load_settings(declared.settings, declared.rules, root=tmp_path, environ={"ROM_ENV": "testing"})
+    assert getattr(settings, ENDPOINT) == "https://otlp.example.com"
 
 
 @pytest.mark.usefixtures("soon")
