@@ -10,7 +10,8 @@ from local_bedrock import LocalBedrock, fault, reply, tool_use
 from rom_core.markers import hookimpl
 from rom_core.testing import MakeApp
 from rom_core.tools import Tool
-from rom_core.turn_values import ModelReply, Usage
+from rom_core.turn import Attempt
+from rom_core.turn_values import CachePlan, ModelReply, Usage
 
 from rom_call_cache import CallCache
 from rom_call_cache.cache import Cache, digest, may_be_kept
@@ -32,6 +33,28 @@ def test_the_same_question_is_asked_once(rom_app: MakeApp, bedrock_local: LocalB
     assert app.stream("Posso?")[-1][1]["reply"] == "Sim."
     assert len(bedrock_local.requests) == 1
     assert 'rom_model_answered_total{model="anthropic.claude-sonnet-4-5"} 2.0' in app.metrics()
+
+
+class Points:
+    """Another plugin: from the second request on it has the service cache the prompt."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    @hookimpl
+    def rom_cache_points(self, attempt: Attempt, request: dict[str, Any]) -> CachePlan | None:
+        """A point behind the system prompt."""
+        self.asked += 1
+        return CachePlan("again", static="5m", moving=True) if self.asked > 1 else None
+
+
+def test_cache_points_do_not_make_it_another_question(rom_app: MakeApp, bedrock_local: LocalBedrock) -> None:
+    """They come and go from call to call, and no model sees them."""
+    bedrock_local.script(reply("Sim."), reply("Não."))
+    plugins = {"call_cache": CallCache(), "points": Points()}
+    app = rom_app(plugins=plugins, CALL_CACHE_ENABLED=True, POINTS_ENABLED=True)
+    assert [app.chat(question)["reply"] for question in ("Posso?", "Devo?", "Posso?")] == ["Sim.", "Não.", "Sim."]
+    assert ["cachePoint" in str(recorded.body) for recorded in bedrock_local.requests] == [False, True]
 
 
 @pytest.mark.parametrize("fields", [{"temperature": 0.5}, {"system": "Fale inglês."}, {"max_tokens": 50}])
@@ -153,5 +176,7 @@ def test_only_a_whole_answer_of_text_is_kept(reply: ModelReply, kept: bool) -> N
 def test_the_order_of_fields_does_not_matter_and_bytes_do() -> None:
     """The key is of what is said."""
     key: Callable[..., str] = digest
+    points = {"system": [{"text": "a"}, {"cachePoint": {}}], "toolConfig": {"tools": [{"cachePoint": {}}]}}
+    assert key(points, "me") == key({"system": [{"text": "a"}], "toolConfig": {"tools": []}}, "me")
     assert key({"a": 1, "b": [b"x"]}, "me") == key({"b": [b"x"], "a": 1}, "me")
     assert len({key({"a": b"x"}, "me"), key({"a": b"y"}, "me"), key({"a": b"x"}, "you")}) == 3

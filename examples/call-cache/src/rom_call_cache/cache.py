@@ -9,7 +9,7 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rom_core.turn_values import ModelReply
@@ -18,9 +18,22 @@ _LASTING = frozenset({"end_turn", "stop_sequence"})
 
 
 def digest(request: Mapping[str, Any], whose: str) -> str:
-    """The same for the same request of the same API key, however its fields are ordered."""
-    text = json.dumps([whose, dict(request)], sort_keys=True, ensure_ascii=False, default=_plain)
+    """The same for what a model would answer alike, of the same API key, however its fields are ordered."""
+    text = json.dumps([whose, _without_cache_points(request)], sort_keys=True, ensure_ascii=False, default=_plain)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _without_cache_points(request: Mapping[str, Any]) -> dict[str, Any]:
+    """They say what the service is to remember, and change from call to call; the model does not see them."""
+    messages = [{**message, "content": _without(message["content"])} for message in request.get("messages", ())]
+    plain = {**request, "messages": messages, "system": _without(request.get("system", ()))}
+    if "toolConfig" in request:
+        plain["toolConfig"] = {**request["toolConfig"], "tools": _without(request["toolConfig"]["tools"])}
+    return plain
+
+
+def _without(blocks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [block for block in blocks if "cachePoint" not in block]
 
 
 def _plain(value: object) -> Any:
