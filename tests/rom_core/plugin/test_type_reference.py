@@ -31,7 +31,7 @@ ELSEWHERE = {
     *("Kind", "Scope", "Check", "Waitable"),
 }
 # Fields of these types are for the core, and their texts say so.
-FOR_THE_CORE = {"Sink", "Structured", "Passage", "Pipeline", "Canary", "AnswerText", "Watching", "Calling"}
+FOR_THE_CORE = {"Sink", "Structured", "Passage", "Pipeline", "Canary", "AnswerText", "Watching", "Calling", "Sources"}
 UNITS = re.compile(
     r"[Ss]econds|[Tt]okens|[Mm]illiseconds|[Pp]ercent|[Ff]rom 0 to 1|A count: |[Nn]umber|USD|in the setting's own unit"
 )
