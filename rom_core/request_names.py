@@ -14,7 +14,11 @@ _NAMES: Final[Mapping[str, str]] = {
 }
 _ON_ROUTES: Final[Mapping[str, Mapping[str, str]]] = {
     "/v1/chat/completions": {"effort": "reasoning_effort", "thinking": "reasoning_effort"},
-    "/v1/messages": {"effort": "output_config.effort", "stop": "stop_sequences"},
+    "/v1/messages": {
+        "citations": "messages.content.citations",
+        "effort": "output_config.effort",
+        "stop": "stop_sequences",
+    },
 }
 
 

@@ -43,7 +43,8 @@ class CitedBlocks:
         """Those of a block's citations that hold, as Converse has them; `text` is that of the block."""
         checked = _held(self._turn, citations)
         if self._streams and text:
-            _show(self._turn, checked, len(text))
+            end = len(self._turn.text)
+            _show(self._turn, checked, end - len(text), end)
         return [block for block, _ in checked]
 
 
@@ -55,21 +56,20 @@ def verified(turn: Turn, reply: ModelReply) -> ModelReply:
 
 
 def say(call: ModelCall, reply: ModelReply) -> None:
-    """Take what was not said yet of a verified reply into the answer, and its citations.
+    """Take what was not said yet of a verified reply into the answer, and those of its citations that were not shown.
 
     Of a text that plugins filter nobody knows which part became what: its citations are for the whole answer.
     """
     turn = call.turn
-    if turn.snapshot.pipeline.filters_text:
-        call.say(reply.text)
-        for block in reply.content:
-            _show(turn, _unfiltered(turn, _citations(turn, block)), len(turn.text))
-    elif call.emitted:
-        call.say(reply.text)
-    else:
-        for block in reply.content:
-            turn.say(text_of(block))
-            _show(turn, _citations(turn, block), len(text_of(block)))
+    call.say(reply.text)
+    place = max(0, len(turn.text) - len(reply.text))
+    for block in reply.content:
+        held, length = _citations(turn, block), len(text_of(block))
+        if turn.snapshot.pipeline.filters_text:
+            _show(turn, _unfiltered(turn, held), 0, len(turn.text))
+        else:
+            _show(turn, held, place, place + length)
+        place += length
 
 
 def _citations(turn: Turn, block: Mapping[str, Any]) -> Held:
@@ -119,11 +119,12 @@ def _warn(turn: Turn, name: str) -> None:
         turn.sink("warning", dict(warning))
 
 
-def _show(turn: Turn, held: Held, length: int) -> None:
-    """Note what the last `length` characters of the answer rest on."""
-    end = len(turn.text)
+def _show(turn: Turn, held: Held, start: int, end: int) -> None:
+    """Note what these characters of the answer rest on, once."""
     for _, shown in held:
-        citation = {**shown, "reply": {"start": end - length, "end": end}}
+        citation = {**shown, "reply": {"start": start, "end": end}}
+        if citation in turn.citations:
+            continue
         turn.citations.append(citation)
         if turn.sink is not None:
             turn.sink("citation", dict(citation))

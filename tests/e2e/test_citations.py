@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
+import anthropic
 import pytest
 from documents_support import attached, docx, image, pdf, scanned_pdf, xlsx
 from e2e.serving import RomServer, Stream
@@ -12,6 +14,7 @@ from local_bedrock import LocalBedrock
 
 CONTRACT = "Contrato de locação.\nO fiador responde por todas as obrigações.\nO aluguel é de R$ 1.200,00."
 TEXT = attached(CONTRACT.encode(), "contrato.txt")
+MODEL = "anthropic.claude-sonnet-4-5"
 FALSE = "O fiador não responde por nada."
 
 
@@ -125,3 +128,105 @@ def test_where_citations_cannot_be_had_they_are_named_as_ignored(server: RomServ
         assert answer.headers["X-Rom-Ignored"] == "citations"
         assert answer.json()["ignored"] == ["citations"]
     assert not any("citations" in str(request.body) for request in bedrock.requests)
+
+
+def claude_document(data: bytes | str, title: str, *, cite: bool = True) -> dict[str, Any]:
+    """A document as Anthropic's client sends it, a text or a PDF."""
+    source: dict[str, Any] = {"type": "text", "media_type": "text/plain", "data": data}
+    if isinstance(data, bytes):
+        source = {"type": "base64", "media_type": "application/pdf", "data": base64.b64encode(data).decode()}
+    return {"type": "document", "source": source, "title": title, "citations": {"enabled": cite}}
+
+
+def test_the_official_anthropic_client_reads_citations_and_sends_them_back(
+    server: RomServer, bedrock: LocalBedrock, anthropic_client: Any
+) -> None:
+    """Text blocks with char_location and page_location, whole and streamed; the next turn stays valid."""
+    files: Any = [claude_document(CONTRACT, "contrato.txt"), claude_document(pdf(pages=2), "petição.pdf")]
+    question: Any = {"role": "user", "content": [*files, {"type": "text", "text": "Resuma."}]}
+    given: Any = {"model": MODEL, "max_tokens": 500}
+    whole = anthropic_client.messages.create(messages=[question], **given)
+    cited = [block for block in whole.content if block.type == "text" and block.citations]
+    (block,) = cited
+    (citation,) = block.citations
+    assert isinstance(citation, anthropic.types.CitationCharLocation)
+    assert (citation.document_index, citation.document_title) == (0, "contrato.txt")
+    assert CONTRACT[citation.start_char_index : citation.end_char_index] == citation.cited_text
+    with anthropic_client.messages.stream(messages=[question], **given) as stream:
+        kinds = [event.delta.type for event in stream if event.type == "content_block_delta"]
+        streamed_message = stream.get_final_message()
+    assert kinds.count("citations_delta") == 1
+    texts: list[Any] = list(streamed_message.content)
+    assert [(one.text, one.citations) for one in texts if one.citations] == [(block.text, block.citations)]
+    assert "".join(one.text for one in texts) == "".join(getattr(one, "text", "") for one in whole.content)
+    back: Any = [block.model_dump() for block in whole.content]
+    again: Any = {"role": "user", "content": "E o aluguel?"}
+    anthropic_client.messages.create(messages=[question, {"role": "assistant", "content": back}, again], **given)
+    sent = bedrock.requests[-1].body["messages"][1]["content"]
+    assert [next(iter(one)) for one in sent].count("citationsContent") == 1
+    lonely: Any = [{"role": "user", "content": "Oi"}, {"role": "assistant", "content": back}, again]
+    anthropic_client.messages.create(messages=lonely, **given)
+    assert "citationsContent" not in str(bedrock.requests[-1].body)
+
+
+def test_a_page_on_messages_and_a_false_quote(server: RomServer, bedrock: LocalBedrock, anthropic_client: Any) -> None:
+    """The end of a page_location is excluded, as Anthropic has it; what is not there is plain text."""
+    file: Any = claude_document(pdf(pages=3), "petição.pdf")
+    given: Any = {"model": MODEL, "max_tokens": 500}
+    content: Any = [file, {"type": "text", "text": "Resuma. [[quote=folha 3]]"}]
+    answer = anthropic_client.messages.create(messages=[{"role": "user", "content": content}], **given)
+    (citation,) = next(block.citations for block in answer.content if block.citations)
+    assert (citation.type, citation.start_page_number, citation.end_page_number) == ("page_location", 3, 4)
+    content = [file, {"type": "text", "text": "Resuma. [[quote=folha 9]]"}]
+    with anthropic_client.messages.stream(messages=[{"role": "user", "content": content}], **given) as stream:
+        message = stream.get_final_message()
+    assert not any(block.citations for block in message.content)
+    assert "folha 9" in "".join(block.text for block in message.content)
+
+
+def test_on_messages_all_documents_are_cited_or_none(server: RomServer, anthropic_client: Any) -> None:
+    """As Anthropic's API refuses it, with the place; without documents of which they can be had they are ignored."""
+    files = [claude_document(CONTRACT, "a.txt"), claude_document(CONTRACT, "b.txt", cite=False)]
+    content: Any = [*files, {"type": "text", "text": "Resuma."}]
+    with pytest.raises(anthropic.BadRequestError, match=r"messages\.0\.content\.1\.citations"):
+        anthropic_client.messages.create(model=MODEL, max_tokens=100, messages=[{"role": "user", "content": content}])
+    schema: Any = {"type": "json_schema", "schema": {"type": "object", "properties": {}, "additionalProperties": False}}
+    raw = anthropic_client.messages.with_raw_response.create(
+        model=MODEL,
+        max_tokens=100,
+        messages=[{"role": "user", "content": [files[0], {"type": "text", "text": "Resuma."}]}],
+        output_config={"format": schema},
+    )
+    assert raw.headers["X-Rom-Ignored"] == "messages.content.citations"
+
+
+def test_the_official_openai_client_reads_annotations(
+    server: RomServer, bedrock: LocalBedrock, openai_client: Any
+) -> None:
+    """Of the one kind that it knows, with a place in the address; in full in `rom`; the message may be sent back."""
+    uri = f"data:text/plain;base64,{base64.b64encode(CONTRACT.encode()).decode()}"
+    parts: Any = [
+        {"type": "file", "file": {"filename": "contrato novo.txt", "file_data": uri}},
+        {"type": "text", "text": "Resuma."},
+    ]
+    question: Any = {"role": "user", "content": parts}
+    given: Any = {"model": MODEL, "extra_body": {"citations": True}}
+    answer = openai_client.chat.completions.create(messages=[question], **given)
+    message = answer.choices[0].message
+    assert message.annotations is not None
+    (annotation,) = message.annotations
+    cited = annotation.url_citation
+    assert message.content is not None
+    assert message.content[cited.start_index : cited.end_index] == 'O documento diz: "Contrato de locação."'
+    assert (cited.title, cited.url) == ("contrato novo.txt", "attachment:contrato%20novo.txt#char=0,20")
+    assert answer.rom["citations"][0]["quote"] == "Contrato de locação."
+    chunks = list(openai_client.chat.completions.create(messages=[question], stream=True, **given))
+    deltas = [chunk.choices[0].delta.model_dump().get("annotations") for chunk in chunks if chunk.choices]
+    assert [one for one in deltas if one] == [[annotation.model_dump()]]
+    assert chunks[-1].rom["citations"] == answer.rom["citations"]
+    back: Any = message.model_dump()
+    openai_client.chat.completions.create(messages=[question, back, {"role": "user", "content": "E?"}], **given)
+    false: Any = [parts[0], {"type": "text", "text": f"Resuma. [[quote={FALSE}]]"}]
+    refused = openai_client.chat.completions.create(messages=[{"role": "user", "content": false}], **given)
+    assert refused.choices[0].message.annotations is None
+    assert [one["code"] for one in refused.rom["warnings"]] == ["quote_not_in_document"]

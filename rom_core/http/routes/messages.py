@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import falcon
@@ -17,6 +17,7 @@ import falcon
 from rom_core.http.answer import answer
 from rom_core.http.error_styles import envelope_of
 from rom_core.http.openapi import TURN_ERRORS, Operation
+from rom_core.http.routes.cited import anthropic_citation, cited_texts
 from rom_core.http.routes.messages_request import read_request
 from rom_core.http.routes.messages_shapes import MESSAGE, MESSAGE_REQUEST
 from rom_core.http.routes.openai_shapes import BESIDES
@@ -60,7 +61,7 @@ class MessagesDialect:
             "model": result.model,
             "content": [
                 *_thoughts(turn),
-                *([{"type": "text", "text": result.reply, "citations": None}] if result.reply else ()),
+                *(_text(text, citations) for text, citations in cited_texts(result.reply, result.citations)),
                 *({"type": "tool_use", **use, "caller": _DIRECT} for use in result.tool_uses),
             ],
             **_stop(turn, result.stop_reason),
@@ -69,13 +70,17 @@ class MessagesDialect:
         }
 
     def event(self, turn: Turn, name: str, data: dict[str, Any]) -> bytes:
-        """Events for start, thinking, delta, done and error; the server's tools run unseen."""
+        """Events for start, thinking, delta, citation, done and error; the server's tools run unseen."""
         if name == "start":
             return self._start(turn) + PING
         if name == "thinking":
             return self._thinking(turn, data)
         if name == "delta":
             return self._begin("text", text="", citations=None) + self._delta("text_delta", text=data["text"])
+        if name == "citation" and self._open == "text":
+            return self._delta("citations_delta", citation=anthropic_citation(data))
+        if name == "block" and self._open == "text":
+            return self._end()
         if name == "error":
             return sse_event(envelope_of(data), "error")
         return self._done(turn, data) if name == "done" else b""
@@ -142,6 +147,10 @@ class MessagesDialect:
             return b""
         self._open = ""
         return _event("content_block_stop", index=self._index)
+
+
+def _text(text: str, citations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {"type": "text", "text": text, "citations": [anthropic_citation(one) for one in citations] or None}
 
 
 def _thoughts(turn: Turn) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ import falcon
 from rom_core.errors import InvalidRequest
 from rom_core.http.body import BodySchema, invalid, read_json
 from rom_core.http.routes.chat import NEEDS_TEXT, whole_number
+from rom_core.http.routes.cited import converse_citations
 from rom_core.http.routes.client_tools import client_tools, saying, tool_result, tool_spec, tool_use, twice
 from rom_core.http.routes.messages_shapes import IGNORED, IGNORED_OF_BLOCK, IGNORED_OF_TOOL
 from rom_core.http.routes.openai import DEFAULT_MODEL
@@ -80,7 +81,7 @@ def parse_message(body: Body, key_name: str, unknown: Iterable[str] = ()) -> Cha
         role, blocks = message["role"], _blocks(message["content"])
         if role == "system":
             system += [block["text"] for block in blocks if block.get("text", "").strip()]
-        elif content := [*_content(blocks, f"messages.{index}.content")]:
+        elif content := [*_content(blocks, f"messages.{index}.content", cited=role == "assistant")]:
             messages.append({"role": role, "content": content})
         elif role == "user" and index == last:
             problems.append((f"messages.{index}.content", NEEDS_TEXT))
@@ -104,6 +105,7 @@ def parse_message(body: Body, key_name: str, unknown: Iterable[str] = ()) -> Cha
         thinking=thinking or None,
         effort=(given.get("output_config") or {}).get("effort"),
         response_format=_format(given),
+        citations=any(cites for _, cites in _asked_to_cite(given)),
         show_thinking=thinking.get("type", "disabled") != "disabled" and thinking.get("display") != "omitted",
         ignored=tuple(dict.fromkeys((*unknown, *_ignored(given)))),
         user=(given.get("metadata") or {}).get("user_id") or None,
@@ -122,6 +124,9 @@ def _contradictions(given: Body) -> Iterator[tuple[str, str]]:
             belongs = _ROLES.get(block["type"])
             if belongs is not None and belongs != message["role"]:
                 yield f"messages.{index}.content.{number}.type", f"{block['type']} belongs to the role {belongs}"
+    asked = [*_asked_to_cite(given)]
+    if any(cites for _, cites in asked):
+        yield from ((f"{path}.citations", _ALL_OR_NONE) for path, cites in asked if not cites)
     names = [tool["name"] for tool in given.get("tools", ())]
     yield from twice(names, "name")
     choice = given.get("tool_choice", {"type": "auto"})
@@ -131,6 +136,16 @@ def _contradictions(given: Body) -> Iterator[tuple[str, str]]:
         yield "tool_choice", "needs tools"
 
 
+def _asked_to_cite(given: Body) -> Iterator[tuple[str, bool]]:
+    """Where each document of a message stands, and whether citations are asked for on it."""
+    for index, message in enumerate(given["messages"]):
+        for number, block in enumerate(_blocks(message["content"])):
+            if block["type"] == "document":
+                path = f"messages.{index}.content.{number}"
+                yield path, bool((block.get("citations") or {}).get("enabled"))
+
+
+_ALL_OR_NONE = "must be enabled on all documents of the messages, or on none"
 _ROLES = {
     "image": "user",
     "document": "user",
@@ -141,10 +156,13 @@ _ROLES = {
 }
 
 
-def _content(blocks: Iterable[Body], path: str) -> Iterator[dict[str, Any]]:
-    """Blocks as Converse has them, those that say something."""
+def _content(blocks: Iterable[Body], path: str, *, cited: bool = False) -> Iterator[dict[str, Any]]:
+    """Blocks as Converse has them, those that say something; texts keep their citations if they may be `cited`."""
     for number, block in enumerate(blocks):
-        if (made := _converse(block, f"{path}.{number}")) is not None:
+        citations = converse_citations(block.get("citations") or ()) if cited and block["type"] == "text" else []
+        if citations and block["text"].strip():
+            yield {"citationsContent": {"content": [{"text": block["text"]}], "citations": citations}}
+        elif (made := _converse(block, f"{path}.{number}")) is not None:
             yield made
 
 
@@ -201,7 +219,7 @@ def _ignored(given: Body) -> Iterator[str]:
     for name, content in parts.items():
         before = "system." if name == "system" else "messages.content."
         for block in _blocks(content):
-            media = ("context", "citations") if block["type"] == "document" else ()
+            media = ("context",) if block["type"] == "document" else ()
             yield from saying(block, (*IGNORED_OF_BLOCK, *media), before)
     for tool in given.get("tools", ()):
         yield from saying(tool, IGNORED_OF_TOOL, "tools.")

@@ -61,7 +61,7 @@ def _content(kinds: Kinds) -> dict[str, Any]:
     return {"type": ["string", "array"], "items": _block(kinds), REFUSAL: "must be text, or a list of blocks"}
 
 
-_CITATIONS = nullable({"type": "array", "description": "of an answer that is sent back; passed over"})
+_CITATIONS = nullable({"type": "array", "description": "of an answer that is sent back"})
 _TEXT_KINDS: Kinds = {"text": ({"text": _TEXT, "citations": _CITATIONS}, ("text",))}
 _TEXTS = _content(_TEXT_KINDS)
 _RESULTS = _content({**_TEXT_KINDS, **ANTHROPIC_MEDIA})

@@ -17,6 +17,7 @@ from rom_core.errors import NotFound
 from rom_core.http.answer import answer
 from rom_core.http.json_answer import answer_json
 from rom_core.http.openapi import TURN_ERRORS, Operation
+from rom_core.http.routes.cited import openai_annotation
 from rom_core.http.routes.openai_request import parse_completion
 from rom_core.http.routes.openai_shapes import BESIDES, COMPLETION, COMPLETION_REQUEST, MODEL, MODELS_ANSWER
 from rom_core.http.sse import sse_event
@@ -50,6 +51,8 @@ class OpenAIDialect:
     def whole(self, _turn: Turn, result: TurnResult) -> dict[str, Any]:
         """The chat.completion object."""
         message: dict[str, Any] = {"role": "assistant", "content": result.reply, "refusal": None}
+        if result.citations:
+            message["annotations"] = [openai_annotation(one) for one in result.citations]
         reason = finish_reason(result.stop_reason)
         if result.tool_uses:
             reason = "tool_calls"
@@ -67,13 +70,15 @@ class OpenAIDialect:
         }
 
     def event(self, turn: Turn, name: str, data: dict[str, Any]) -> bytes:
-        """Chunks for start, delta and done; an object with `error`; a comment for thinking; the tools run unseen."""
+        """Chunks for start, delta, citation, done; an object with `error`; a comment for thinking; tools run unseen."""
         if name == "start":
             # Null, as in a message that only calls tools, until there is a text.
             content = None if turn.request.client_tools is not None else ""
             return self._chunk(turn, {"role": "assistant", "content": content, "refusal": None})
         if name == "delta":
             return self._chunk(turn, {"content": data["text"]})
+        if name == "citation":
+            return self._chunk(turn, {"annotations": [openai_annotation(data)]})
         if name == "error":
             return sse_event(data)
         if name == "thinking":

@@ -63,6 +63,7 @@ def parse_completion(body: Body, key_name: str) -> ChatRequest:
         thinking={"type": "disabled"} if given.get("reasoning_effort") == "none" else None,
         effort=_EFFORTS.get(given.get("reasoning_effort", ""), given.get("reasoning_effort")),
         response_format=read_format(given.get("response_format")),
+        citations=given.get("citations", False),
         user=given.get("user") or given.get("safety_identifier") or None,
         key_name=key_name,
     )

@@ -1,8 +1,8 @@
 """The shapes of OpenAI's API as far as it is served here: requests, completions, models.
 
 What cannot be honoured is in the schema with the reason for its refusal; a value that asks for nothing (`n: 1`,
-`logprobs: false`, null) may stand; so may what changes nothing here, and the answer names it. Two fields are ours:
-`conversation_id` and `mode`.
+`logprobs: false`, null) may stand; so may what changes nothing here, and the answer names it. Three fields are
+ours: `conversation_id`, `mode` and `citations`.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ _MESSAGE = {
         "tool_call_id": nullable({"type": "string", "description": "of a tool: which call its content answers"}),
         # A client that sends our own message back sends these with it.
         "refusal": {"type": ["string", "null"], "description": "what an assistant said in the place of its content"},
-        "annotations": _only(_EMPTY_LIST, _UNSUPPORTED),
+        "annotations": nullable({"type": "array", "description": "of an answer that is sent back; passed over"}),
         "audio": {**_NOTHING, REFUSAL: _UNSUPPORTED},
         "function_call": {**_NOTHING, REFUSAL: _USE_TOOLS},
         **_ignored(IGNORED_OF_MESSAGE),
@@ -231,6 +231,7 @@ COMPLETION_REQUEST = BodySchema(
             ),
             "response_format": nullable(RESPONSE_FORMAT),
             "mode": nullable(_OURS["mode"]),
+            "citations": nullable(_OURS["citations"]),
             **_REFUSED,
         },
     },
@@ -251,6 +252,7 @@ BESIDES = (
     "stand_in",
     "structured",
     "thinking",
+    "citations",
     "warnings",
     "ignored",
 )
@@ -291,6 +293,7 @@ COMPLETION: Mapping[str, Any] = {
                             "role": {"enum": ["assistant"]},
                             "content": {"type": ["string", "null"]},
                             "refusal": {"type": "null"},
+                            "annotations": {"type": "array", "description": "as in `rom.citations`, with places"},
                             "tool_calls": {"type": "array", "items": _CALLED},
                         },
                     },

@@ -86,7 +86,13 @@ ANTHROPIC_MEDIA: Mapping[str, tuple[Mapping[str, Any], tuple[str, ...]]] = {
             "source": _SOURCE,
             "title": nullable(_TEXT),
             "context": nullable({**_TEXT, "description": "changes nothing here"}),
-            "citations": nullable({"type": "object", "description": "changes nothing here"}),
+            "citations": nullable(
+                {
+                    "type": "object",
+                    "properties": {"enabled": {"type": "boolean"}},
+                    "description": "on all documents of the messages or on none; changes nothing in results of tools",
+                }
+            ),
         },
         ("source",),
     ),

@@ -31,6 +31,15 @@ OPTIONAL: dict[str, Any] = {
     "stand_in": True,
     "structured": "native",
     "thinking": "hm",
+    "citations": (
+        {
+            "document": 0,
+            "name": "a.txt",
+            "range": {"start": 0, "end": 2},
+            "quote": "um",
+            "reply": {"start": 0, "end": 3},
+        },
+    ),
     "warnings": ({"code": "hidden_text", "attachment": "a.pdf", "text": "Há texto oculto."},),
     "ignored": ("temperature",),
     "tool_uses": ({"id": "t2", "name": "weather", "input": {}},),
