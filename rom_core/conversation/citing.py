@@ -60,16 +60,21 @@ def say(call: ModelCall, reply: ModelReply) -> None:
 
     Of a text that plugins filter nobody knows which part became what: its citations are for the whole answer.
     """
-    turn = call.turn
-    call.say(reply.text)
-    place = max(0, len(turn.text) - len(reply.text))
+    turn, filtered = call.turn, call.turn.snapshot.pipeline.filters_text
+    unsaid = not filtered and not call.emitted
+    if not unsaid:
+        call.say(reply.text)
+    end = len(turn.text) - len(reply.text)
     for block in reply.content:
-        held, length = _citations(turn, block), len(text_of(block))
-        if turn.snapshot.pipeline.filters_text:
+        text = text_of(block)
+        if unsaid:
+            turn.say(text)
+        end = len(turn.text) if unsaid else end + len(text)
+        held = _citations(turn, block)
+        if filtered:
             _show(turn, _unfiltered(turn, held), 0, len(turn.text))
         else:
-            _show(turn, held, place, place + length)
-        place += length
+            _show(turn, held, max(0, end - len(text)), end)
 
 
 def _citations(turn: Turn, block: Mapping[str, Any]) -> Held:
