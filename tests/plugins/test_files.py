@@ -156,6 +156,19 @@ def test_what_is_hidden_is_told_at_once_and_with_each_answer(make: Make) -> None
     assert process.chat({"file_id": kept["id"]}).json["warnings"] == kept["warnings"]
 
 
+def test_other_instances_have_it_where_they_share_a_store(make: Make) -> None:
+    """In memory it is this process's alone; a deletion holds everywhere."""
+    one, other = make(), make()
+    file_id = one.upload(("file", ("a.pdf", PDF))).json["id"]
+    if isinstance(one.plugin.keeper, keeping.InMemory):
+        assert other.chat({"file_id": file_id}).status_code == 404
+        return
+    assert other.chat({"file_id": file_id}).status_code == 200
+    assert other.transport.requests[0]["messages"][-1]["content"][0]["document"]["source"]["bytes"] == PDF
+    assert other.ask("DELETE", f"/api/files/{file_id}").status_code == 204
+    assert one.chat({"file_id": file_id}).status_code == 404
+
+
 def test_for_other_keys_it_does_not_exist(make: Make) -> None:
     """404 wherever it is named, as for an id that nobody has; the owner still has it."""
     process = make()
