@@ -8,6 +8,7 @@ from typing import Any
 
 from rom_core.errors import ModelError, RomError
 from rom_core.events import Event, ToolFinished, TurnFinished
+from rom_core.files import without_files
 from rom_core.telemetry.accounts import TurnAccount, turn_of
 from rom_core.telemetry.outcome import status_of
 from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
@@ -35,7 +36,7 @@ def describe(event: Event) -> dict[str, Any]:
     if content and isinstance(event, ToolFinished):
         result = event.tool_call.result
         line["input"] = event.tool_call.input
-        line["output"] = list(result.content) if result is not None else None
+        line["output"] = without_files(result.content) if result is not None else None
     return line
 
 
@@ -157,7 +158,7 @@ def closing(event: TurnFinished, account: TurnAccount) -> dict[str, Any]:
     if error is not None:
         line |= _error(error, content)
     if content:
-        line |= {"question": request.messages[-1]["content"], "answer": turn.text}
+        line |= {"question": without_files(request.messages[-1]["content"]), "answer": turn.text}
     return line
 
 

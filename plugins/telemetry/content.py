@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rom_core.files import without_files
 from rom_core.turn import ModelCall, ToolCall, Turn
 from rom_core.turn_values import ModelReply
 
@@ -62,7 +63,11 @@ def _parts(block: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         yield {"type": "tool_call", "id": use["toolUseId"], "name": use["name"], "arguments": _short(use["input"])}
     elif "toolResult" in block:
         result = block["toolResult"]
-        yield {"type": "tool_call_response", "id": result["toolUseId"], "response": _short(result["content"])}
+        yield {
+            "type": "tool_call_response",
+            "id": result["toolUseId"],
+            "response": _short(without_files(result["content"])),
+        }
     elif "reasoningContent" in block:
         text = block["reasoningContent"].get("reasoningText", {}).get("text", "")
         yield {"type": "reasoning", "content": _cut(text)}

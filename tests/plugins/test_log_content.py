@@ -18,6 +18,7 @@ from rom_core import hookspecs
 from rom_core.errors import ModelThrottled
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import InvalidSettings, load_settings
+from rom_core.tools import ToolResult
 
 
 @at_debug
@@ -59,6 +60,24 @@ def test_log_content_adds_what_was_said(written: Lines) -> None:
     assert by_name["turn.finished"]["answer"] == "answer"
     assert (by_name["tool.finished"]["input"], by_name["tool.finished"]["output"]) == ({"q": "in"}, [{"text": "out"}])
     assert by_name["attempt.failed"]["upstream_message"] == "slow down"
+
+
+@at_debug
+def test_log_content_says_of_files_what_they_are_and_how_large(written: Lines) -> None:
+    """Neither their names nor what is in them, whether a person attached them or a tool returned them."""
+    document = {"document": {"name": SECRET, "format": "txt", "source": {"bytes": SECRET.encode()}}}
+    runtime, _ = make_runtime(
+        asks(("look", {})),
+        says("answer"),
+        plugins={"request_log": RequestLog(), "kit": Toolkit(tool(run=lambda *_: ToolResult((document,))))},
+        LOG_CONTENT=True,
+    )
+    runtime.run(make_turn(runtime, messages=({"role": "user", "content": [document, {"text": "question"}]},)))
+    by_name = {line["event"]: line for line in written()}
+    shown = {"document": {"format": "txt", "bytes": len(SECRET.encode())}}
+    assert by_name["turn.finished"]["question"] == [shown, {"text": "question"}]
+    assert by_name["tool.finished"]["output"] == [shown]
+    assert "confessou" not in json.dumps(written())
 
 
 def test_log_content_is_refused_in_production() -> None:
