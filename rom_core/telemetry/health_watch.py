@@ -218,7 +218,7 @@ class HealthWatch:
         for reason, seen in (self._found[name] for name in self._names()):
             over = self._looked - seen
             if over:
-                text = f"{reason.text}; not any more for {over:.0f} s"
+                text = f"{reason.text} (over for {over:.0f} s)"
                 standing.append(replace(reason, state="degraded", text=text, act=False))
             else:
                 standing.append(reason)

@@ -54,7 +54,7 @@ def test_an_outage_is_told_at_the_next_look_and_is_over_a_minute_after_the_last_
     run(runtime, 1)
     shown = health_of(runtime.health)
     assert shown["state"] == "degraded"
-    assert shown["why"][0]["text"].endswith("not any more for 50 s")
+    assert shown["why"][0]["text"].endswith(" (over for 50 s)")
     assert not any(why["act"] for why in shown["why"])
     clock.advance(11)
     shown = health_of(runtime.health)
