@@ -67,8 +67,22 @@ def test_every_route_is_documented(served: Served) -> None:
     assert set(paths) == set(served.app.resources)
     assert set(paths["/api/chat"]) == {"post"}
     responses = paths["/api/chat"]["post"]["responses"]
-    assert set(responses) == {"200", "400", "401", "403", "413", "415", "422", "429", "500", "502", "503", "504"}
+    expected = {"200", "400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "502", "503", "504"}
+    assert set(responses) == expected
     assert "queue_full" in responses["503"]["description"]
+    assert "file_not_found" in responses["404"]["description"]
+
+
+def test_a_form_with_files_is_documented(served: Served) -> None:
+    """Beside JSON on /api/chat, alone on /api/files, whose answer is 201."""
+    paths = served.schema.raw_schema["paths"]
+    content = paths["/api/chat"]["post"]["requestBody"]["content"]
+    assert set(content) == {"application/json", "multipart/form-data"}
+    assert content["multipart/form-data"]["schema"]["properties"]["attachments"]["type"] == "array"
+    upload = paths["/api/files"]["post"]
+    assert list(upload["requestBody"]["content"]) == ["multipart/form-data"]
+    assert {"201", "413", "415", "422", "503"} <= set(upload["responses"])
+    assert {"get", "delete"} <= set(paths["/api/files/{file_id}"])
 
 
 @pytest.mark.parametrize("mode", MODES, ids=["valid", "invalid"])
