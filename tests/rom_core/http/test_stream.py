@@ -22,6 +22,7 @@ from rom_core.http.ids import RequestIds
 from rom_core.http.requests import Outcome
 from rom_core.http.stream import ENDING_SECONDS, READING_SECONDS, TurnStream
 from rom_core.markers import hookimpl
+from rom_core.span import NOWHERE
 from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply
 
@@ -40,7 +41,7 @@ class Bench:
         self.recorder = Recorder()
         self.runtime, _ = make_runtime(model, clock=self.clock, plugins={"recorder": self.recorder, **plugins})
         self.turn = make_turn(self.runtime, stream=True)
-        context = SimpleNamespace(accepted_at=self.clock.monotonic(), trace_id="trace", request_id="req")
+        context = SimpleNamespace(accepted_at=self.clock.monotonic(), trace_id="trace", request_id="req", span=NOWHERE)
         self.outcome = Outcome(self.runtime, SimpleNamespace(context=context, method="POST"))  # type: ignore[arg-type]
         self.outcome.begin("/api/chat")
         self.hung_up: list[str] = []
