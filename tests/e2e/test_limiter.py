@@ -102,7 +102,7 @@ def test_one_person_does_not_take_the_slots_of_others(small: RomServer, visitors
 
 def test_a_stream_holds_its_slot_until_its_last_event(small: RomServer, visitors: Visitors) -> None:
     """Two streams run: a third turn waits, and begins when one of them has said `done`."""
-    short = visitors.come("ana", "[[length=8]] [[delay=0.1]] conte")
+    short = visitors.come("ana", "[[length=8]] [[delay=0.5]] conte")
     visitors.come("bia")
     assert visitors.active(2)
     third = visitors.come("caio")

@@ -16,7 +16,7 @@ def test_sigterm_refuses_who_waits_and_loses_nothing(bedrock: LocalBedrock) -> N
     """/ready 503, waiting and new turns get `draining`, the running one ends whole and is in the log, exit 0."""
     one: dict[str, Any] = {"MAX_CONCURRENT_REQUESTS": 1, "MAX_QUEUE_SIZE": 2, "ADMIN_TOKEN": ADMIN}
     with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **one) as server:
-        running = server.stream("[[length=30]] [[delay=0.1]] conte")
+        running = server.stream("[[length=20]] [[delay=0.5]] conte")
         events = running.events()
         next(events)
         waiters = [server.stream("oi", stream=streamed) for streamed in (True, False)]
