@@ -93,7 +93,7 @@ class PersonResource:
         from plugins.conversations import keeping
 
         user, key_name = req.get_param("user"), req.get_param("key_name")
-        if not user:
+        if not user or "\0" in user + (key_name or ""):
             raise InvalidRequest("user: name the person as the application does", param="user")
         ids = self._turns.store.read(lambda connection: keeping.owned_by(connection, user, key_name))
         _answer(resp, {"user": user, "ids": ids})
@@ -104,6 +104,8 @@ class PersonResource:
 
         body = ERASE.read(req, self._runtime.current.settings.MAX_BODY_BYTES)
         author, user, key_name = author_of(req, body.get("reason")), body["user"], body.get("key_name")
+        if "\0" in user + (key_name or ""):
+            raise InvalidRequest("user: name the person as the application does", param="user")
         ids = self._turns.store.read(lambda connection: keeping.owned_by(connection, user, key_name))
         self._turns.store.write(lambda connection: keeping.remove(connection, ids))
         left = self._turns.store.read(lambda connection: keeping.owned_by(connection, user, key_name))

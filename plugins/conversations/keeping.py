@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, and_, case, delete, func, insert, or_, select, update
 
 from plugins.conversations.tables import FILES, KEPT, TURNS
-from rom_core.errors import ConversationBusy, NotFound
+from rom_core.errors import ConversationBusy, InvalidRequest, NotFound
 from rom_core.store.sealing import MARK_BYTES, OPEN
 
 LEASE_SECONDS = 20.0
@@ -26,6 +26,11 @@ class Owner:
 
     key_name: str
     user: str
+
+    def __post_init__(self) -> None:
+        """Raises InvalidRequest for a name that PostgreSQL cannot keep."""
+        if "\0" in self.user:
+            raise InvalidRequest("user: must not hold the character NUL", param="user")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,7 @@ def turns(connection: Connection, conversation_id: str) -> list[TurnRow]:
 
 def found(connection: Connection, conversation_id: str, owner: Owner) -> Row[Any]:
     """One conversation. Raises NotFound unless it is the owner's."""
+    _check(conversation_id)
     row = connection.execute(_of(conversation_id, owner)).first()
     if row is None:
         raise unknown(conversation_id)
@@ -172,6 +178,7 @@ def marks(connection: Connection) -> list[tuple[bytes, int]]:
 
 def anybodys(connection: Connection, conversation_id: str) -> Row[Any]:
     """One conversation, whoever owns it. Raises NotFound."""
+    _check(conversation_id)
     row = connection.execute(select(KEPT).where(KEPT.c.id == conversation_id)).first()
     if row is None:
         raise NotFound(f"there is no conversation {conversation_id[:64]!r}")
@@ -218,6 +225,12 @@ def time_of(connection: Connection, at: float) -> float:
     if connection.dialect.name != "postgresql":
         return at
     return float(connection.execute(select(func.date_part("epoch", func.clock_timestamp()))).scalar_one())
+
+
+def _check(conversation_id: str) -> None:
+    """PostgreSQL would refuse to look for a text with a NUL."""
+    if "\0" in conversation_id:
+        raise unknown(conversation_id)
 
 
 def _owned(owner: Owner) -> Any:

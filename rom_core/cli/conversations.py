@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from rom_core.cli.admin_client import CLIENT, AdminClient, ServerGroup
+from rom_core.cli.terminal import say
 
 PATH = "/admin/conversations"
 USER = click.option("--user", required=True, help="The person, as the applications name them in `user`.")
@@ -73,7 +74,7 @@ def new_key() -> None:
     """Print a new key for CONTENT_KEY; put it in front of the others, and take the old one away once none needs it."""
     from cryptography.fernet import Fernet
 
-    click.echo(Fernet.generate_key().decode())
+    say(Fernet.generate_key().decode())
 
 
 # Of no server: without --url.

@@ -406,6 +406,14 @@ def test_what_contradicts_itself_is_refused_with_every_problem(server: RomServer
         assert {each["name"] for each in refused.json()["errors"]} == names
 
 
+def test_a_name_or_an_id_that_a_database_refuses_is_no_fault_of_the_store(server: RomServer) -> None:
+    """A NUL in `user` is 422, in an id 404; neither is 503."""
+    refused = server.chat("um", headers=as_("ana"), store=True, user="a\0b")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (422, "user")
+    assert read(server, "conv_%00").status_code == 404
+    assert read(server, "conv_1", user="a\0").status_code == 422
+
+
 def test_earlier_messages_may_come_along_when_a_conversation_begins(server: RomServer, bedrock: LocalBedrock) -> None:
     """They are kept with it."""
     past = [{"role": "user", "content": "meu nome é Ana"}, {"role": "assistant", "content": "olá, Ana"}]

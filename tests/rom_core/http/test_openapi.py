@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import schemathesis
+import store_support
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 from support import ScriptedTransport, make_settings, says
 
 from rom_core.concurrency.clock import SystemClock
@@ -21,6 +22,8 @@ from rom_core.http.error_styles import style_of
 from rom_core.http.openapi import TURN_ERRORS
 from rom_core.ops.reference import built_in
 from rom_core.runtime import Runtime
+from rom_core.store.opening import open_store
+from rom_core.store.setup import owners
 
 KEY, TOKEN = "client-key-0123456789", "admin-token-0123456789"
 # A question may be well-formed and name a model that there is not: no schema can say that.
@@ -34,7 +37,8 @@ class Served:
 
     def __init__(self) -> None:
         catalogue = built_in()
-        switches = {plugin.switch: True for plugin in catalogue.plugins.values()}
+        # The exporter of `telemetry`, which has no route, draws lots in a thread: hypothesis allows nobody to.
+        switches = {plugin.switch: plugin.name != "telemetry" for plugin in catalogue.plugins.values()}
         self.transport = ScriptedTransport(says("hello there"))
         values = make_settings(
             catalogue, **switches, API_KEYS=KEY, ADMIN_TOKEN=TOKEN, RETRY_MAX_RETRIES=0, BREAKER_FAILURES=1000
@@ -49,16 +53,21 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    """One app for all tests; the threads of plugins run."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One app for all tests; the threads of plugins run, and what they keep has a store."""
     made = Served()
     made.runtime.start()
+    store = open_store(
+        store_support.address(tmp_path_factory.mktemp("store")), owners(made.runtime.catalogue), lambda: 0.0
+    )
+    made.runtime.store = store
     with pytest.MonkeyPatch.context() as patch:
         # Each admin route is asked without a token too, all from one address, which would soon be told to wait.
         patch.setattr(auth_throttle, "MAX_WRONG", 10_000)
         patch.setattr(auth_throttle, "MAX_WRONG_IN_ALL", 10_000)
         yield made
     made.runtime.stop()
+    store.close()
 
 
 def test_every_route_is_documented(served: Served) -> None:
@@ -110,7 +119,13 @@ def _ask(served: Served, operation: Any, mode: GenerationMode) -> None:
         response = case.call(headers=headers)
         # The model here says the same to everybody, whatever form was asked for.
         unable = response.status_code == 502 and response.json()["code"] == "invalid_output"
-        excluded = [*UNCHECKED, *([not_a_server_error] if unable else [])]
+        # A list that is too long may make the body too large, which is a refusal as good as another.
+        too_large = response.status_code == 413
+        excluded = [
+            *UNCHECKED,
+            *([not_a_server_error] if unable else []),
+            *([negative_data_rejection] if too_large else []),
+        ]
         case.validate_response(response, excluded_checks=excluded, headers=headers)
 
     ask()
