@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import rom_core
 from rom_core.ops.scaffold import PLUGIN, CannotCreate, names, refuse_taken
@@ -102,6 +105,8 @@ the environment), or switch it on while the server runs: `rom flags set {switch}
 {commands}
 ```
 
+The second line is for an index that has rom-agent; else name its wheel, or `--editable` and a clone.
+
 The fixtures `rom_app` (the whole app) and `bedrock_local` (the model service it asks) come with rom-agent. What hooks
 there are, what they are given and what they may change is in its documentation: docs/plugins.md, docs/hooks.md and
 docs/reference.md.
@@ -115,11 +120,12 @@ dist/
 """
 
 
-def commands() -> list[str]:
-    """What makes the new distribution run, as shell commands in its folder, in order."""
-    clone = Path(rom_core.__file__).parents[1]
-    editable = (clone / "setup.cfg").is_file()
-    ours = f"--editable {shlex.quote(str(clone))}" if editable else f"rom-agent=={rom_core.__version__}"
+def commands(ours: str | None = None) -> list[str]:
+    """What makes the new distribution run, as shell commands in its folder, in order.
+
+    `ours` is what pip is to install as rom-agent; None: what is installed here, from where it was.
+    """
+    ours = _installed_from() if ours is None else ours
     return [
         "python3 -m venv .venv",
         f".venv/bin/python -m pip install {ours}",
@@ -128,6 +134,19 @@ def commands() -> list[str]:
         ".venv/bin/python -m mypy",
         ".venv/bin/rom plugins",
     ]
+
+
+def _installed_from() -> str:
+    """As pip has written it down (PEP 610): a clone, a wheel or an address; else the release, from an index."""
+    try:
+        noted = json.loads(distribution("rom-agent").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        noted = {}
+    address = noted.get("url", "")
+    if not address:
+        return f"rom-agent=={rom_core.__version__}"
+    place = unquote(urlsplit(address).path) if address.startswith("file:") else address
+    return ("--editable " if noted.get("dir_info", {}).get("editable") else "") + shlex.quote(place)
 
 
 def new_distribution(name: str, folder: Path) -> list[Path]:
@@ -141,7 +160,8 @@ def new_distribution(name: str, folder: Path) -> list[Path]:
         "distribution": package.replace("_", "-"),
         "package": package,
         "release": rom_core.__version__,
-        "commands": "\n".join(commands()),
+        # The page goes to others: it does not say where rom-agent is on this machine.
+        "commands": "\n".join(commands("rom-agent")),
     }
     try:
         if folder.exists() and any(folder.iterdir()):

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from rom_core import __version__
 from rom_core.cli import main
+from rom_core.ops import scaffold_distribution
 
 ROOT = Path(__file__).parents[3]
 
@@ -163,8 +165,34 @@ def test_a_distribution_is_written_wherever_one_is(tmp_path: Path, monkeypatch: 
         "rom.plugins": {"a_name_of_24_characters": "rom_a_name_of_24_characters:ANameOf24Characters"}
     }
     assert f".venv/bin/python -m pip install --editable {ROOT}" in result.output
+    # What others read says nothing of this machine.
+    assert not [path for path in folder.rglob("*") if path.is_file() and str(ROOT) in path.read_text()]
     for command in (["ruff", "check"], ["ruff", "format", "--check"]):
         subprocess.run([sys.executable, "-m", *command], cwd=folder, check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("noted", "told"),
+    [
+        (None, f"rom-agent=={__version__}"),
+        ("", f"rom-agent=={__version__}"),
+        ('{"url": "file:///a%20clone", "dir_info": {"editable": true}}', "--editable '/a clone'"),
+        ('{"url": "file:///w/rom.whl", "archive_info": {}}', "/w/rom.whl"),
+        ('{"url": "https://example.com/rom.whl", "archive_info": {}}', "https://example.com/rom.whl"),
+    ],
+)
+def test_rom_agent_is_installed_from_where_it_came(
+    monkeypatch: pytest.MonkeyPatch, noted: str | None, told: str
+) -> None:
+    """A clone, a wheel, an address, or an index where pip has noted nothing."""
+
+    class Installed:
+        def read_text(self, name: str) -> str | None:
+            assert name == "direct_url.json"
+            return noted
+
+    monkeypatch.setattr(scaffold_distribution, "distribution", lambda name: Installed())
+    assert scaffold_distribution.commands()[1] == f".venv/bin/python -m pip install {told}"
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,8 @@ def test_a_distribution_of_ones_own_works_beside_the_wheel(built: Path, tmp_path
     rom = environment(tmp_path / "with_wheel", built).parent / "rom"
     printed = run(rom, "new-plugin", "house_style", "--distribution", folder, cwd=tmp_path).partition("next, in ")[2]
     make, ours, *commands = [line.strip() for line in printed.splitlines()[1:]]
-    assert (make, ours) == ("python3 -m venv .venv", f".venv/bin/python -m pip install rom-agent=={__version__}")
+    (wheel,) = built.glob("*.whl")
+    assert (make, ours) == ("python3 -m venv .venv", f".venv/bin/python -m pip install {wheel}")
     environment(folder / ".venv", built)
 
     # Nothing is fetched: what the build needs is there as well.
