@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from rom_core.store.files import beside
@@ -32,8 +33,10 @@ def make_private(folder: Path, prefix: str) -> None:
     if files and all(".db" in file.name for file in files) and folder.stat().st_uid == os.geteuid():
         folder.chmod(0o700)
     for file in ours:
-        if file.stat().st_mode & 0o077 and file.stat().st_uid == os.geteuid():
-            file.chmod(0o600)
+        # A journal is gone as soon as whoever else uses the database has written.
+        with suppress(FileNotFoundError):
+            if file.stat().st_mode & 0o077 and file.stat().st_uid == os.geteuid():
+                file.chmod(0o600)
 
 
 def put_aside(path: Path) -> None:

@@ -14,7 +14,7 @@ from rom_core.store.address import DATABASE
 from rom_core.store.overrides import Version
 from rom_core.store.sqlite.connections import FAILURES, engine_of, is_damage
 from rom_core.store.sqlite.contents import check
-from rom_core.store.sqlite.files import check_header
+from rom_core.store.sqlite.files import check_header, make_private
 from rom_core.store.sqlite.store import read_state
 
 
@@ -119,3 +119,24 @@ def _versions(file: Path) -> list[Version] | None:
         if not is_damage(error):
             raise
         return None
+
+
+def test_a_journal_that_goes_while_files_are_made_private_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process writes while this one starts; the files that stay are for this user alone all the same."""
+    database, journal = tmp_path / "rom.db", tmp_path / "rom.db-journal"
+    for file in (database, journal):
+        file.touch()
+        file.chmod(0o644)
+    is_symlink = Path.is_symlink
+
+    def last_look(file: Path) -> bool:
+        found = is_symlink(file)
+        if file == journal:
+            file.unlink()
+        return found
+
+    monkeypatch.setattr(Path, "is_symlink", last_look)
+    make_private(tmp_path, "rom.db")
+    assert database.stat().st_mode & 0o777 == 0o600
