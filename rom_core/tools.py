@@ -17,6 +17,7 @@ from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.errors import PluginError
 from rom_core.json_schema import first_errors
 
+MAX_LABEL_CHARS = 60
 _MAX_PROBLEMS = 5
 _MAX_PROBLEM_CHARS = 500
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -51,10 +52,11 @@ class Tool:
     """Something the model may ask for.
 
     `name` matches [a-zA-Z0-9_-]{1,64}; `input_schema` is a JSON Schema (2020-12) of type object.
-    `run(input, context)` returns a str, or anything that JSON can carry, or a ToolResult; an exception becomes an
+    `label` says to people what the tool does while it runs, in their language ("consultando DataJud"); "" leaves it to
+    the name. `run(input, context)` returns a str, or anything that JSON can carry, or a ToolResult; an exception becomes an
     error result, with its text if it is a ToolError and without it otherwise. `timeout` is in seconds,
     None = TOOL_TIMEOUT_SECONDS. `repeatable` says that asking again with other input is normal (search, paging).
-    Raises ValueError if name or schema are unusable.
+    Raises ValueError if name, schema or label are unusable.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Tool:
     run: Callable[[dict[str, Any], ToolContext], Any]
     timeout: float | None = None
     repeatable: bool = False
+    label: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -73,6 +76,8 @@ class Tool:
             raise ValueError(f"tool {self.name!r}: input_schema must be of type object")
         if self.timeout is not None and self.timeout <= 0:
             raise ValueError(f"tool {self.name!r}: timeout must be positive")
+        if len(self.label) > MAX_LABEL_CHARS or not (self.label.isprintable() and self.label == self.label.strip()):
+            raise ValueError(f"tool {self.name!r}: label must be one line of at most {MAX_LABEL_CHARS} characters")
 
     @cached_property
     def _validator(self) -> Any:

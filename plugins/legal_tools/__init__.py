@@ -100,8 +100,22 @@ class LegalTools:
     def __init__(self, today: Callable[[], date] | None = None) -> None:
         self._today = today or (lambda: datetime.now(_BRASILIA).date())
         self._tools = (
-            Tool("numero_processo", _NUMBER_DESCRIPTION, _NUMBER_INPUT, self._number, repeatable=True),
-            Tool("prazo_processual", _DEADLINE_DESCRIPTION, _DEADLINE_INPUT, self._deadline, repeatable=True),
+            Tool(
+                "numero_processo",
+                _NUMBER_DESCRIPTION,
+                _NUMBER_INPUT,
+                self._number,
+                repeatable=True,
+                label="conferindo o número do processo",
+            ),
+            Tool(
+                "prazo_processual",
+                _DEADLINE_DESCRIPTION,
+                _DEADLINE_INPUT,
+                self._deadline,
+                repeatable=True,
+                label="contando o prazo",
+            ),
             Tool(
                 "consulta_processo",
                 _LOOK_UP_DESCRIPTION,
@@ -109,6 +123,7 @@ class LegalTools:
                 self._look_up,
                 timeout=_LOOK_UP_SECONDS,
                 repeatable=True,
+                label="consultando DataJud",
             ),
         )
 

@@ -88,7 +88,8 @@ class ToolRuns:
         )
         turn.tool_calls.append(call)
         if turn.sink is not None:
-            turn.sink("tool_call", {"id": call.id, "name": call.name})
+            label = {"label": tool.label} if tool is not None and tool.label else {}
+            turn.sink("tool_call", {"id": call.id, "name": call.name, **label})
         return call
 
     def _start(self, call: ToolCall) -> Job[Any] | None:

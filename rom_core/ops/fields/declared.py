@@ -35,6 +35,8 @@ DECLARED: Mapping[str, Mapping[str, str]] = {
         "run": "Gets the validated input and a ToolContext; returns a str, what JSON carries, or a ToolResult.",
         "timeout": "Seconds; None: TOOL_TIMEOUT_SECONDS.",
         "repeatable": "To ask again with other input is normal (search, paging).",
+        "label": 'What it does, for people to read while it runs, as "consultando DataJud": one line of at most 60 '
+        "characters, the event `tool_call` has it.",
     },
     "ToolContext": {
         "deadline": "The earlier of the tool's time-out and the turn's deadline.",

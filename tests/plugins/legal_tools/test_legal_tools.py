@@ -35,7 +35,7 @@ def run(name: str, arguments: dict[str, Any], **values: Any) -> tuple[str, Any]:
 
 
 def test_the_plugin_keeps_the_contract() -> None:
-    """It is switched by LEGAL_TOOLS_ENABLED, on by default; its three tools are valid and repeatable."""
+    """It is switched by LEGAL_TOOLS_ENABLED, on by default; its three tools are valid, repeatable, and labelled."""
     plugin = inspect_plugin(hookspecs, "legal_tools", LegalTools())
     assert plugin.hooks == ("rom_settings", "rom_tools")
     assert plugin.switch == "LEGAL_TOOLS_ENABLED"
@@ -45,6 +45,7 @@ def test_the_plugin_keeps_the_contract() -> None:
     for tool in tools:
         tool.check()
         assert tool.repeatable
+        assert tool.label
 
 
 def test_the_model_reads_what_deadlines_the_tool_is_not_for() -> None:

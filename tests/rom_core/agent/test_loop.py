@@ -65,6 +65,20 @@ def test_a_blank_line_separates_the_text_of_iterations() -> None:
     assert [name for name, _ in heard if name != "delta"] == ["tool_call", "tool_result"]
 
 
+def test_whoever_waits_is_told_what_a_tool_does() -> None:
+    """`tool_call` has the tool's label; without one, and for a tool that does not exist, the name alone."""
+    kit = Toolkit(tool("look", label="consultando o índice"), tool("plain"))
+    heard: list[dict[str, Any]] = []
+    steps = (asks(("look", {}), ("plain", {}), ("nobody", {})), says("here"))
+    runtime, _ = make_runtime(*steps, plugins={"kit": kit})
+    runtime.run(make_turn(runtime, sink=lambda name, data: heard.append(data) if name == "tool_call" else None))
+    assert heard == [
+        {"id": "t1", "name": "look", "label": "consultando o índice"},
+        {"id": "t2", "name": "plain"},
+        {"id": "t3", "name": "nobody"},
+    ]
+
+
 STOP_REASONS = {
     "end_turn": "TEXT_EMPTY_REPLY",
     "stop_sequence": "TEXT_EMPTY_REPLY",
