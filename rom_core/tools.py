@@ -52,10 +52,10 @@ class Tool:
     """Something the model may ask for.
 
     `name` matches [a-zA-Z0-9_-]{1,64}; `input_schema` is a JSON Schema (2020-12) of type object.
-    `label` says to people what the tool does while it runs, in their language ("consultando DataJud"); "" leaves it to
-    the name. `run(input, context)` returns a str, or anything that JSON can carry, or a ToolResult; an exception becomes an
+    `run(input, context)` returns a str, or anything that JSON can carry, or a ToolResult; an exception becomes an
     error result, with its text if it is a ToolError and without it otherwise. `timeout` is in seconds,
     None = TOOL_TIMEOUT_SECONDS. `repeatable` says that asking again with other input is normal (search, paging).
+    `label` says to people what the tool does while it runs ("consultando DataJud"); "" leaves it to the name.
     Raises ValueError if name, schema or label are unusable.
     """
 

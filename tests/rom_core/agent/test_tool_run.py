@@ -211,7 +211,7 @@ def test_a_plugin_may_answer_in_the_place_of_a_tool_or_change_its_result() -> No
     ],
 )
 def test_a_tool_that_cannot_be_offered_is_refused_when_made(wrong: dict[str, Any]) -> None:
-    """Names, descriptions and schemas that Bedrock or a model could not use, and unreadable labels, raise ValueError."""
+    """Names, descriptions and schemas that Bedrock or a model could not use raise ValueError; labels too."""
     fields: dict[str, Any] = {"name": "ok", "description": "d", "input_schema": {"type": "object"}, "run": print}
     with pytest.raises(ValueError, match="tool"):
         Tool(**(fields | wrong))
