@@ -21,6 +21,7 @@ from rom_core.http.ids import RequestIds
 from rom_core.http.openapi import OpenApiResource
 from rom_core.http.plugin_routes import PluginRouteGuard, PluginRoutes
 from rom_core.http.requests import RequestEvents
+from rom_core.http.routes.capabilities import CapabilitiesResource
 from rom_core.http.routes.chat import ChatResource
 from rom_core.http.routes.count_tokens import CountTokensResource
 from rom_core.http.routes.health import HealthResource, ReadyResource
@@ -99,6 +100,7 @@ def create_app(runtime: Runtime) -> App:
     problems.install(app, lambda: runtime.current.settings)
     app.add_route("/health", HealthResource())
     app.add_route("/ready", ReadyResource(runtime))
+    app.add_route(CapabilitiesResource.route, CapabilitiesResource(runtime))
     app.add_route(ChatResource.route, ChatResource(runtime))
     app.add_route(CompletionsResource.route, CompletionsResource(runtime))
     app.add_route(MessagesResource.route, MessagesResource(runtime))

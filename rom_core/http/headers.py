@@ -1,4 +1,4 @@
-"""What every answer carries: nobody guesses at its type, nobody keeps it, and over https nobody leaves https."""
+"""What every answer carries: nobody guesses at its type, frames or keeps it, and over https nobody leaves https."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 import falcon
 
-COMMON: Mapping[str, str] = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+COMMON: Mapping[str, str] = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 _HTTPS: Mapping[str, str] = {"Strict-Transport-Security": "max-age=31536000"}
 
 

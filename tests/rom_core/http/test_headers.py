@@ -82,6 +82,9 @@ def test_every_answer_carries_them(proxies: int) -> None:
             answer = requests.request(method, server.url + path, **{**options, "headers": headers}, timeout=60)
             assert answer.status_code == status, path
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["X-Frame-Options"] == "DENY"
+            assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
             assert answer.headers["Cache-Control"] == "no-store"
             assert ("Strict-Transport-Security" in answer.headers) == bool(proxies), path
         assert "Strict-Transport-Security" not in requests.get(server.url + "/health", timeout=60).headers
@@ -103,6 +106,7 @@ def test_what_the_listener_refuses_carries_them_too() -> None:
     assert head.startswith(b"http/1.")
     assert b" 400 " in head.splitlines()[0]
     assert b"x-content-type-options: nosniff" in head
+    assert b"x-frame-options: deny" in head
     assert b"cache-control: no-store" in head
 
 

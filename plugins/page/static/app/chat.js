@@ -1,0 +1,193 @@
+// Turns: a question goes out, its events come in and are shown. At most one runs at a time.
+import { AnswerView } from "./answer.js";
+import { errorOf } from "./api.js";
+import { emit, on } from "./bus.js";
+import { began, context, conversation, forgetLast, keep } from "./conversation.js";
+import { $, announce } from "./dom.js";
+import { session } from "./session.js";
+import { cutError, transport } from "./stream.js";
+import { S } from "./strings.js";
+
+const NEAR_PX = 120;
+
+// The turn that runs, or null: {view, body, controller, citations}.
+let running = null;
+
+export const isRunning = () => running !== null;
+
+// `attachments` are {name, file_id}. Resolves when the turn has ended; never rejects.
+export async function ask(text, attachments = []) {
+  if (running || !text.trim()) return;
+  const body = { message: text, stream: true, restart: true, ...context() };
+  if (session.name) body.user = session.name;
+  const model = session.capabilities.models.find((one) => one.alias === session.capabilities.default_model);
+  if (model?.thinking === "always") body.show_thinking = true;
+  if (attachments.length) {
+    body.attachments = attachments.map(({ file_id: id, name }) => ({ file_id: id, name }));
+    body.citations = true;
+  }
+  emit("turn:prepare", { body });
+  const view = new AnswerView({ text, attachments }, session.name);
+  $("#welcome").hidden = true;
+  $("#turns").append(view.element);
+  view.state("sending");
+  announce(S.announce.started);
+  scrollToEnd(true);
+  await follow({ view, body, controller: new AbortController(), citations: [] });
+}
+
+export function stop() {
+  if (!running) return;
+  running.stopped = true;
+  transport.stop(running);
+  running.controller.abort();
+}
+
+// Shows the events of a turn until it has ended. `turn.events`, where given, are in the place of a new request's.
+export async function follow(turn) {
+  running = turn;
+  const { view } = turn;
+  emit("turn:started", turn);
+  let error = null;
+  try {
+    for await (const { event, data } of turn.events ?? transport.send(turn.body, turn.controller.signal, turn)) {
+      const nearEnd = isNearEnd();
+      HANDLERS[event]?.(turn, data);
+      emit("turn:event", { turn, event, data });
+      if (nearEnd) scrollToEnd();
+      if (event === "done" || event === "error") break;
+    }
+    if (!turn.result && !turn.error) throw cutError(turn.requestId);
+    error = turn.error ?? null;
+  } catch (raised) {
+    error = raised.name === "AbortError" ? null : raised;
+    if (error && !error.code) console.error(error);
+    if (error && !error.code) error = errorOf({ user_message: S.errors.unforeseen, code: "page", request_id: turn.requestId });
+    if (!error && !turn.stopped) return forget(turn);
+  }
+  finish(turn, error);
+}
+
+function finish(turn, error) {
+  const { view } = turn;
+  const nearEnd = isNearEnd();
+  running = null;
+  if (!view.element.isConnected) return emit("turn:ended", turn);
+  view.cite(turn.citations);
+  const state = turn.result ? "done" : turn.stopped ? "stopped" : "failed";
+  if (state === "stopped") view.note(S.stopped, S.notes.attention);
+  if (state === "failed") view.fail(error);
+  view.end(state, () => again(turn));
+  if (turn.result) remark(view, turn.result);
+  for (const old of document.querySelectorAll(".turn:not(:last-child) .again")) old.remove();
+  keep(turn.body.message, view.text);
+  emit("turn:ended", turn);
+  if (nearEnd) scrollToEnd();
+}
+
+// A conversation was left, or the session closed, while its turn ran.
+function forget(turn) {
+  running = null;
+  emit("turn:ended", turn);
+}
+
+function again(turn) {
+  if (running) return;
+  const { text, attachments } = turn.view.question;
+  if (!conversation.id) {
+    forgetLast();
+    turn.view.element.remove();
+  }
+  ask(text, attachments);
+}
+
+const HANDLERS = {
+  start(turn, data) {
+    turn.requestId = data.request_id;
+    turn.view.model = data.model;
+    turn.view.state("thinking");
+    began(data.conversation_id);
+  },
+  thinking({ view }, { text }) {
+    view.state("thinking");
+    if (text) view.think(text);
+  },
+  delta({ view }, { text }) {
+    view.state("writing");
+    view.say(text);
+  },
+  tool_call({ view }, data) {
+    view.state("searching");
+    view.toolCall(data);
+  },
+  tool_result({ view }, data) {
+    view.toolResult(data);
+    view.state("thinking");
+  },
+  warning({ view }, { text }) {
+    view.note(text);
+  },
+  citation(turn, data) {
+    turn.citations.push(data);
+  },
+  restart(turn, { length }) {
+    turn.view.takeBack(length);
+    turn.citations = turn.citations.filter((one) => !one.reply || one.reply.end <= length);
+    turn.view.state("again");
+  },
+  done(turn, data) {
+    turn.result = data;
+    if (data.stand_in) turn.view.standIn();
+  },
+  error(turn, data) {
+    turn.error = errorOf(data);
+  },
+};
+
+// What a person has to know of an answer that is not simply an answer.
+function remark(view, { degraded, stop_reason: reason, model }) {
+  if (S.ended[reason]) view.note(S.ended[reason]);
+  if (!degraded) return;
+  const stopped = reason.startsWith("guardrail_") || reason === "loop_cap";
+  const other = model !== view.model || model !== session.capabilities?.default_model;
+  const text = stopped && reason !== "guardrail_intervened" ? S.degraded.stopped : other ? S.degraded.model(model) : S.degraded.other;
+  view.note(text, S.notes.caveat);
+}
+
+const log = () => $("#log");
+
+function isNearEnd() {
+  const { scrollTop, clientHeight, scrollHeight } = log();
+  return scrollHeight - scrollTop - clientHeight < NEAR_PX;
+}
+
+function scrollToEnd() {
+  requestAnimationFrame(() => (log().scrollTop = log().scrollHeight));
+}
+
+// A conversation of earlier days: [{role, text, attachments, state}], as GET /api/conversations/{id} has them.
+export function showPast(messages) {
+  clear();
+  $("#welcome").hidden = messages.length > 0;
+  let view = null;
+  for (const message of messages) {
+    if (message.role === "user") {
+      view = new AnswerView({ text: message.text, attachments: message.attachments ?? [] }, session.name);
+      $("#turns").append(view.element);
+    } else if (view) {
+      view.whole(message.text, message.state === "whole" || !message.state ? "done" : "stopped");
+      emit("answer:past", { view, message });
+    }
+  }
+  scrollToEnd();
+}
+
+function clear() {
+  $("#turns").replaceChildren();
+  $("#welcome").hidden = false;
+  running?.controller.abort();
+  running = null;
+}
+
+on("conversation:fresh", clear);
+on("session:closed", clear);

@@ -1,0 +1,83 @@
+// Everything that scripts of the team's page say, in one place. Fixed texts of the page are in index.html.
+
+export const S = {
+  assistant: "Assistente",
+  you: "Você",
+  question: "Pergunta",
+  answer: "Resposta",
+  examples: [
+    "Sentença publicada no DJEN em 02/03/2026: qual o prazo para apelar?",
+    "O número 0001234-08.2023.8.26.0100 é válido?",
+    "Atualize R$ 10.000,00 com juros de 1% ao mês por 18 meses.",
+  ],
+  signIn: {
+    keyMissing: "Informe a chave de acesso.",
+    wrong: "Chave incorreta. Confira se foi copiada por inteiro ou peça outra ao responsável.",
+    ended: "A sessão terminou: a chave não é mais aceita. Entre de novo.",
+    working: "Entrando…",
+    enter: "Entrar",
+  },
+  theme: { auto: "Tema: automático", light: "Tema: claro", dark: "Tema: escuro" },
+  status: {
+    sending: "enviando…",
+    thinking: "pensando…",
+    writing: "escrevendo…",
+    searching: "consultando…",
+    again: "recomeçando o trecho…",
+    resuming: "reconectando…",
+    background: "em andamento…",
+    stopped: "interrompida",
+    failed: "não concluída",
+    done: "",
+  },
+  announce: {
+    started: "O assistente está respondendo.",
+    done: "Resposta concluída.",
+    stopped: "Resposta interrompida.",
+    failed: "Não foi possível responder.",
+    copied: "Copiado.",
+    copyFailed: "O navegador não permitiu copiar.",
+    fresh: "Nova conversa.",
+  },
+  thoughts: "Raciocínio do modelo",
+  tool: {
+    unnamed: (name) => `Usando a ferramenta ${name.replaceAll("_", " ")}`,
+    running: "em andamento",
+    success: "concluído",
+    error: "não funcionou",
+  },
+  actions: {
+    copy: "Copiar",
+    copied: "Copiado",
+    again: "Perguntar de novo",
+    copyCode: "Copiar código",
+  },
+  sources: {
+    title: "Fontes citadas",
+    page: (page, last) => (last && last !== page ? `p. ${page}–${last}` : `p. ${page}`),
+    checked: "Cada trecho foi encontrado no próprio documento.",
+  },
+  notes: { attention: "Atenção", caveat: "Resposta com ressalvas", failed: "Sem resposta" },
+  standInTag: "Simulação",
+  requestCode: "Código do pedido",
+  degraded: {
+    stopped: "A pesquisa foi interrompida antes do fim, porque passou do limite de etapas. Confira o que ficou sem verificar.",
+    model: (model) =>
+      `O modelo principal não estava disponível; quem respondeu foi um modelo de reserva (${model}). Revise com mais cuidado.`,
+    other: "Esta resposta não saiu como deveria. Revise com mais cuidado ou pergunte de novo.",
+  },
+  ended: {
+    max_tokens: "A resposta chegou ao tamanho máximo e pode estar incompleta. Peça a continuação.",
+    content_filtered: "A resposta foi interrompida pelo filtro de conteúdo.",
+    guardrail_intervened: "A resposta foi interrompida pelo filtro de conteúdo.",
+    model_context_window_exceeded: "A conversa ficou longa demais e a resposta foi cortada. Comece uma nova conversa.",
+  },
+  errors: {
+    network: "Não foi possível falar com o servidor. Confira a sua conexão e tente de novo.",
+    cut: "A conexão caiu antes do fim da resposta. O texto acima está incompleto.",
+    http: "O serviço não pôde atender agora. Tente de novo em alguns instantes.",
+    unforeseen: "Algo falhou nesta página. Recarregue-a e tente de novo.",
+  },
+  stopped: "Você interrompeu a resposta. O texto acima está incompleto.",
+  ignored: "O servidor não levou em conta",
+};
