@@ -1,4 +1,4 @@
-"""Tables that the core or a plugin keeps in the store, and where their migrations are."""
+"""Tables that the core or a plugin keeps in the store, where their migrations are, and what is erased from them."""
 
 from __future__ import annotations
 
@@ -23,3 +23,15 @@ class Tables:
     metadata: MetaData
     migrations: str
     copied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What is erased: conversations by their ids, and with `user` everything of that person besides.
+
+    `user` is None where it is about conversations alone; `key_name` None means: under whichever API key.
+    """
+
+    conversation_ids: tuple[str, ...]
+    user: str | None = None
+    key_name: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import falcon
 import structlog
@@ -16,6 +16,9 @@ from rom_core.http.author import MAX_REASON_CHARS, author_of
 from rom_core.http.body import BodySchema
 from rom_core.http.openapi import Operation
 from rom_core.runtime import Runtime
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 logger = structlog.get_logger("rom.conversations")
 _TEXT: Mapping[str, Any] = {"type": "string"}
@@ -64,7 +67,7 @@ ERASED: Mapping[str, Any] = {
     "required": ["erased", "left"],
     "properties": {
         "erased": {"type": "integer", "minimum": 0},
-        "left": {"type": "integer", "minimum": 0, "description": "found when looking again afterwards"},
+        "left": {"type": "integer", "minimum": 0, "description": "found, and erased, when looking again afterwards"},
     },
 }
 
@@ -106,11 +109,15 @@ class PersonResource:
         author, user, key_name = author_of(req, body.get("reason")), body["user"], body.get("key_name")
         if "\0" in user + (key_name or ""):
             raise InvalidRequest("user: name the person as the application does", param="user")
-        ids = self._turns.store.read(lambda connection: keeping.owned_by(connection, user, key_name))
-        self._turns.store.write(lambda connection: keeping.remove(connection, ids))
-        left = self._turns.store.read(lambda connection: keeping.owned_by(connection, user, key_name))
-        logger.warning("conversations.erased", by=author.by, why=author.why, erased=len(ids), left=len(left))
-        _answer(resp, {"erased": len(ids), "left": len(left)})
+
+        def erase(connection: Connection) -> tuple[int, int]:
+            ids = keeping.owned_by(connection, user, key_name)
+            return len(ids), self._turns.erase(connection, ids, user, key_name)
+
+        erased, _ = self._turns.store.write(erase)
+        left = sum(self._turns.store.write(erase))
+        logger.warning("conversations.erased", by=author.by, why=author.why, erased=erased, left=left)
+        _answer(resp, {"erased": erased, "left": left})
 
 
 class WholeResource:

@@ -5,15 +5,14 @@ Every function is one transaction's action: it gets a connection, does nothing e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
 from plugins.conversations.tables import FILES, KEPT, TURNS
 from rom_core.errors import ConversationBusy, InvalidRequest, NotFound
-from rom_core.store.sealing import MARK_BYTES, OPEN
 
 LEASE_SECONDS = 20.0
 """For how long a claim holds unless it is renewed."""
@@ -35,10 +34,14 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class TurnRow:
-    """A turn as it is kept; `body` is sealed, `files` are by digest and sealed too."""
+    """A turn as it is kept; `body` is sealed, `files` are by digest and sealed too.
+
+    `claim` is the turn's id, and behind a colon what tells one claim of it from another: a turn that is begun again
+    elsewhere, since its instance seemed dead, is no longer its first claim's to write.
+    """
 
     number: int
-    turn_id: str
+    claim: str
     at: float
     state: State
     basis: str
@@ -46,8 +49,13 @@ class TurnRow:
     files: Mapping[str, bytes]
 
 
-def begin(connection: Connection, conversation_id: str, owner: Owner, title: bytes, row: TurnRow) -> None:
-    """A conversation with its first turn, which runs."""
+def begin(connection: Connection, conversation_id: str, owner: Owner, title: bytes, row: TurnRow) -> bool:
+    """A conversation with its first turn, which runs; whether that turn had begun it before, and now begins again.
+
+    Raises ConversationBusy if another turn runs in it.
+    """
+    if connection.execute(_of(conversation_id, owner)).first() is not None:
+        return claim(connection, conversation_id, owner, turn_of(row.claim), lambda _: row, row.at)
     now = time_of(connection, row.at)
     connection.execute(
         insert(KEPT).values(
@@ -58,61 +66,92 @@ def begin(connection: Connection, conversation_id: str, owner: Owner, title: byt
             created_at=now,
             updated_at=now,
             turns=1,
-            busy_with=row.turn_id,
+            busy_with=row.claim,
             busy_until=now + LEASE_SECONDS,
         )
     )
     _add(connection, conversation_id, row, now)
+    return False
 
 
 def claim(
-    connection: Connection, conversation_id: str, owner: Owner, make: Callable[[Sequence[TurnRow]], TurnRow], at: float
-) -> None:
+    connection: Connection,
+    conversation_id: str,
+    owner: Owner,
+    turn_id: str,
+    make: Callable[[Sequence[TurnRow]], TurnRow],
+    at: float,
+) -> bool:
     """Claim a conversation for a turn that begins: `make` gets the turns before, and returns the row of the new one.
 
-    Raises NotFound unless it is the owner's, ConversationBusy while another turn runs in it, and what `make` raises.
+    A turn that has claimed it before, on an instance that died say, claims it again, and its earlier row is replaced;
+    whether that was so. Raises NotFound unless it is the owner's, ConversationBusy while another turn runs in it, and
+    what `make` raises.
     """
     row = connection.execute(_of(conversation_id, owner).with_for_update()).first()
     if row is None:
         raise unknown(conversation_id)
     now = time_of(connection, at)
-    if row.busy_with and row.busy_until > now:
+    if row.busy_with and row.busy_until > now and turn_of(row.busy_with) != turn_id:
         raise ConversationBusy("another turn of this conversation has not ended; wait for it, or cancel it")
-    made = make(turns(connection, conversation_id))
+    kept = turns(connection, conversation_id)
+    earlier = [each for each in kept if turn_of(each.claim) == turn_id]
+    for each in earlier:
+        connection.execute(_delete_turn(conversation_id, each.claim))
+    made = make([each for each in kept if each not in earlier])
     connection.execute(
         update(KEPT)
         .where(KEPT.c.id == conversation_id)
-        .values(busy_with=made.turn_id, busy_until=now + LEASE_SECONDS, turns=made.number, updated_at=now)
+        .values(busy_with=made.claim, busy_until=now + LEASE_SECONDS, turns=made.number, updated_at=now)
     )
     _add(connection, conversation_id, made, now)
+    return bool(earlier)
+
+
+def note(connection: Connection, conversation_id: str, row: TurnRow) -> bool:
+    """Keep how far a turn has come; whether it could: not in a conversation that was erased, nor for another claim."""
+    if not _locked(connection, conversation_id):
+        return False
+    own = update(TURNS).where(TURNS.c.conversation_id == conversation_id, TURNS.c.turn_id == row.claim)
+    kept = connection.execute(own.values(state=row.state, body=row.body, basis=row.basis)).rowcount > 0
+    if kept:
+        _add_files(connection, conversation_id, row.files)
+    return kept
 
 
 def finish(connection: Connection, conversation_id: str, row: TurnRow) -> None:
-    """Keep what became of a turn, and let the next one begin. A conversation that was erased meanwhile stays erased."""
-    now = time_of(connection, row.at)
-    kept = update(TURNS).where(TURNS.c.conversation_id == conversation_id, TURNS.c.turn_id == row.turn_id)
-    if connection.execute(kept.values(state=row.state, body=row.body, basis=row.basis)).rowcount:
-        _add_files(connection, conversation_id, row.files)
-    let_go = update(KEPT).where(KEPT.c.id == conversation_id, KEPT.c.busy_with == row.turn_id)
-    connection.execute(let_go.values(busy_with="", busy_until=0.0, updated_at=now))
+    """Keep what became of a turn, and let the next one begin.
+
+    A conversation that was erased meanwhile stays erased; what another claim has written stays.
+    """
+    if note(connection, conversation_id, row):
+        now = time_of(connection, row.at)
+        let_go = update(KEPT).where(KEPT.c.id == conversation_id, KEPT.c.busy_with == row.claim)
+        connection.execute(let_go.values(busy_with="", busy_until=0.0, updated_at=now))
 
 
-def withdraw(connection: Connection, conversation_id: str, turn_id: str) -> None:
-    """Forget a turn that never began; a conversation that has no other goes with it."""
-    connection.execute(delete(TURNS).where(TURNS.c.conversation_id == conversation_id, TURNS.c.turn_id == turn_id))
+def withdraw(connection: Connection, conversation_id: str, claim: str, files: Collection[str]) -> None:
+    """Forget a turn that never began, and the `files` that came with it; a conversation without any other goes too."""
+    if not _locked(connection, conversation_id):
+        return
+    if not connection.execute(_delete_turn(conversation_id, claim)).rowcount:
+        return
+    if files:
+        came = delete(FILES).where(FILES.c.conversation_id == conversation_id, FILES.c.digest.in_(files))
+        connection.execute(came)
     last = connection.execute(select(func.max(TURNS.c.number)).where(TURNS.c.conversation_id == conversation_id))
     number = last.scalar()
     if number is None:
         remove(connection, [conversation_id])
         return
-    let_go = update(KEPT).where(KEPT.c.id == conversation_id, KEPT.c.busy_with == turn_id)
+    let_go = update(KEPT).where(KEPT.c.id == conversation_id, KEPT.c.busy_with == claim)
     connection.execute(let_go.values(busy_with="", busy_until=0.0, turns=number))
 
 
-def renew(connection: Connection, turn_ids: Sequence[str], at: float) -> None:
-    """Hold what these turns have claimed."""
+def renew(connection: Connection, claims: Sequence[str], at: float) -> None:
+    """Hold what these have claimed."""
     until = time_of(connection, at) + LEASE_SECONDS
-    connection.execute(update(KEPT).where(KEPT.c.busy_with.in_(turn_ids)).values(busy_until=until))
+    connection.execute(update(KEPT).where(KEPT.c.busy_with.in_(claims)).values(busy_until=until))
 
 
 def turns(connection: Connection, conversation_id: str) -> list[TurnRow]:
@@ -153,27 +192,10 @@ def rename(connection: Connection, conversation_id: str, owner: Owner, title: by
     connection.execute(update(KEPT).where(KEPT.c.id == conversation_id).values(title=title))
 
 
-def erase(connection: Connection, conversation_id: str, owner: Owner) -> None:
-    """Erase one with everything in it, also while a turn runs in it. Raises NotFound unless it is the owner's."""
-    found(connection, conversation_id, owner)
-    remove(connection, [conversation_id])
-
-
 def owned_by(connection: Connection, user: str, key_name: str | None = None) -> list[str]:
     """The ids of everything of a person, of one key or of all."""
     whose = KEPT.c.user == user if key_name is None else _owned(Owner(key_name, user))
     return list(connection.execute(select(KEPT.c.id).where(whose).order_by(KEPT.c.created_at)).scalars())
-
-
-def marks(connection: Connection) -> list[tuple[bytes, int]]:
-    """How everything that is kept was sealed, and how often."""
-    counted: list[tuple[bytes, int]] = []
-    for column in (KEPT.c.title, TURNS.c.body, FILES.c.content):
-        mark = func.substr(column, 1, MARK_BYTES)
-        # Of what is not encrypted the bytes that follow are content.
-        kind = case((func.substr(column, 1, 1) == OPEN, OPEN), else_=mark)
-        counted += [(bytes(row[0]), row[1]) for row in connection.execute(select(kind, func.count()).group_by(kind))]
-    return counted
 
 
 def anybodys(connection: Connection, conversation_id: str) -> Row[Any]:
@@ -185,33 +207,11 @@ def anybodys(connection: Connection, conversation_id: str) -> Row[Any]:
     return row
 
 
-def erase_before(connection: Connection, before: float, limit: int) -> int:
-    """Erase conversations in which nothing happened since `before`, at most `limit`; how many they were."""
-    old = select(KEPT.c.id).where(KEPT.c.updated_at < before, KEPT.c.busy_until < before)
-    ids = list(connection.execute(old.order_by(KEPT.c.updated_at).limit(limit)).scalars())
-    remove(connection, ids)
-    return len(ids)
-
-
-def reseal(connection: Connection, mark: bytes, anew: Callable[[bytes], bytes], limit: int) -> int:
-    """Seal `anew` what begins with `mark`, at most `limit` entries; how many they were."""
-    count = 0
-    for table, column in ((KEPT, KEPT.c.title), (TURNS, TURNS.c.body), (FILES, FILES.c.content)):
-        key = list(table.primary_key.columns)
-        stale = select(*key, column.label("sealed")).where(func.substr(column, 1, len(mark)) == mark)
-        for row in connection.execute(stale.limit(limit - count).with_for_update()).all():
-            place = and_(*(each == value for each, value in zip(key, row, strict=False)))
-            connection.execute(update(table).where(place).values({column: anew(row.sealed)}))
-            count += 1
-        if count >= limit:
-            break
-    return count
-
-
 def remove(connection: Connection, conversation_ids: Iterable[str]) -> None:
-    """Erase these, whoever owns them."""
+    """Erase these with everything in them, whoever owns them, also while a turn runs there."""
     ids = list(conversation_ids)
-    for table, column in ((FILES, FILES.c.conversation_id), (TURNS, TURNS.c.conversation_id), (KEPT, KEPT.c.id)):
+    # First the row that whoever writes into a conversation locks: what they write then is erased with the rest.
+    for table, column in ((KEPT, KEPT.c.id), (TURNS, TURNS.c.conversation_id), (FILES, FILES.c.conversation_id)):
         connection.execute(delete(table).where(column.in_(ids)))
 
 
@@ -225,6 +225,22 @@ def time_of(connection: Connection, at: float) -> float:
     if connection.dialect.name != "postgresql":
         return at
     return float(connection.execute(select(func.date_part("epoch", func.clock_timestamp()))).scalar_one())
+
+
+def turn_of(claim: str) -> str:
+    """The id of the turn that has claimed a conversation."""
+    return claim.partition(":")[0]
+
+
+def _locked(connection: Connection, conversation_id: str) -> bool:
+    """Whether the conversation is there; nobody else writes into it until the end of the transaction."""
+    return (
+        connection.execute(select(KEPT.c.id).where(KEPT.c.id == conversation_id).with_for_update()).first() is not None
+    )
+
+
+def _delete_turn(conversation_id: str, claim: str) -> Any:
+    return delete(TURNS).where(TURNS.c.conversation_id == conversation_id, TURNS.c.turn_id == claim)
 
 
 def _check(conversation_id: str) -> None:
@@ -246,7 +262,7 @@ def _add(connection: Connection, conversation_id: str, row: TurnRow, at: float) 
         insert(TURNS).values(
             conversation_id=conversation_id,
             number=row.number,
-            turn_id=row.turn_id,
+            turn_id=row.claim,
             at=at,
             state=row.state,
             basis=row.basis,

@@ -17,6 +17,8 @@ from rom_core.runtime import Runtime
 from rom_core.store import content
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from plugins.conversations.keeping import Owner, TurnRow
 
 MAX_PAGE = 100
@@ -177,7 +179,12 @@ class ConversationResource:
         from plugins.conversations import keeping
 
         owner = _owner(req)
-        self._turns.store.write(lambda connection: keeping.erase(connection, conversation_id, owner))
+
+        def erase(connection: Connection) -> None:
+            keeping.found(connection, conversation_id, owner)
+            self._turns.erase(connection, [conversation_id])
+
+        self._turns.store.write(erase)
         resp.status = falcon.HTTP_204
 
 

@@ -16,10 +16,12 @@ from rom_core.conversation import author, without_reasoning
 from rom_core.documents.continuing import continued
 from rom_core.errors import StoreRefused, StoreUnavailable
 from rom_core.store import content
+from rom_core.tables import Erasure
+from rom_core.telemetry.ids import new_id
 from rom_core.turn import Turn
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
+    from sqlalchemy import Connection, Row
 
     from plugins.conversations.keeping import Owner, State, TurnRow
     from rom_core.plugin.protocols import PluginStore
@@ -36,15 +38,20 @@ MAX_PENDING = 64
 
 @dataclass(eq=False)
 class Part:
-    """One turn's part in its conversation. `said` is how much of the answer's text its messages hold."""
+    """One turn's part in its conversation. `said` is how much of the answer's text its messages hold.
+
+    `again`: the turn had begun before, on an instance that seemed dead.
+    """
 
     conversation_id: str
+    claim: str
     number: int
     past: tuple[Message, ...] = ()
     said: int = 0
     messages: tuple[Message, ...] = ()
     basis: str = ""
     known_files: frozenset[str] = field(default_factory=frozenset)
+    again: bool = False
 
 
 class Turns:
@@ -64,14 +71,16 @@ class Turns:
         """
         from plugins.conversations import keeping
 
-        request = turn.request
+        request, claim = turn.request, f"{turn.id}:{new_id()}"
         owner = owner_of(turn)
         basis = content.basis_of((turn.settings.SYSTEM_PROMPT, request.system), turn.tool_specs)
         if request.stored == "begin":
-            part = Part(request.conversation_id, 1, messages=request.messages, basis=basis)
+            part = Part(request.conversation_id, claim, 1, messages=request.messages, basis=basis)
             title = self.sealed_title(title_of(request.messages))
-            row = self._row(turn, part, "cut", part.messages)
-            self.store.write(lambda connection: keeping.begin(connection, part.conversation_id, owner, title, row))
+            row = self._row(part, "cut", part.messages)
+            part.again = self.store.write(
+                lambda connection: keeping.begin(connection, part.conversation_id, owner, title, row)
+            )
         else:
             made: list[tuple[Part, ChatRequest]] = []
 
@@ -79,13 +88,16 @@ class Turns:
                 past, joined = continued(tuple(self._history(rows, basis)), request)
                 known = frozenset(rows[-1].files) if rows else frozenset()
                 number = rows[-1].number + 1 if rows else 1
-                part = Part(request.conversation_id, number, past, 0, joined.messages, basis, known)
+                part = Part(request.conversation_id, claim, number, past, 0, joined.messages, basis, known)
                 made[:] = [(part, joined)]
-                return self._row(turn, part, "cut", joined.messages)
+                return self._row(part, "cut", joined.messages)
 
             now = self._runtime.clock.time()
-            self.store.write(lambda connection: keeping.claim(connection, request.conversation_id, owner, make, now))
+            again = self.store.write(
+                lambda connection: keeping.claim(connection, request.conversation_id, owner, turn.id, make, now)
+            )
             part, joined = made[-1]
+            part.again = again
             turn.request = replace(joined, messages=(*part.past, *part.messages))
         with self._lock:
             self._running[turn.id] = part
@@ -95,10 +107,10 @@ class Turns:
         """Keep what became of the turn; False if the store could not take it now, and it will be tried again."""
         from plugins.conversations import keeping
 
-        if not turn.iterations:
+        if not turn.iterations and not part.again:
             self._withdraw(turn, part)
             return True
-        row = self._row(turn, part, state, self._messages(turn, part))
+        row = self._row(part, state, self._messages(turn, part))
         try:
             self.store.write(lambda connection: keeping.finish(connection, part.conversation_id, row))
         except StoreUnavailable as error:
@@ -120,7 +132,7 @@ class Turns:
         from plugins.conversations import keeping
 
         with self._lock:
-            held = [*self._running, *(row.turn_id for _, row in self._pending)]
+            held = [*(part.claim for part in self._running.values()), *(row.claim for _, row in self._pending)]
             pending = list(self._pending)
         if not held:
             return
@@ -131,15 +143,27 @@ class Turns:
                 conversation_id, row = item
                 self.store.write(lambda connection: keeping.finish(connection, conversation_id, row))  # noqa: B023
                 with self._lock:
-                    self._pending.remove(item)
+                    # It may have been given up meanwhile, for want of room.
+                    self._pending = [each for each in self._pending if each is not item]
         except StoreUnavailable as error:
             logger.warning("conversations.not_held", turns=len(held), error=error.detail)
 
-    def check_keys(self) -> None:
-        """Raise StoreRefused if the store holds content that no key opens."""
+    def erase(
+        self, connection: Connection, ids: Sequence[str], user: str | None = None, key_name: str | None = None
+    ) -> int:
+        """Erase conversations, and what other plugins keep of them, or of `user`; how much that was. One transaction's
+        action.
+        """
         from plugins.conversations import keeping
 
-        marks = self.store.read(keeping.marks)
+        keeping.remove(connection, ids)
+        return self._runtime.catalogue.erase(connection, Erasure(tuple(ids), user, key_name))
+
+    def check_keys(self) -> None:
+        """Raise StoreRefused if the store holds content that no key opens."""
+        from plugins.conversations import ageing
+
+        marks = self.store.read(ageing.marks)
         unopened = sum(count for mark, count in marks if not self.sealer.opens(mark))
         if unopened:
             raise StoreRefused(
@@ -182,7 +206,9 @@ class Turns:
         from plugins.conversations import keeping
 
         try:
-            self.store.write(lambda connection: keeping.withdraw(connection, part.conversation_id, turn.id))
+            _, files = content.encoded(part.messages)
+            came = files.keys() - part.known_files
+            self.store.write(lambda connection: keeping.withdraw(connection, part.conversation_id, part.claim, came))
         except StoreUnavailable as error:
             # It stays behind as a question that was cut short, until its lease has run out.
             logger.warning("conversation.not_withdrawn", conversation_id=part.conversation_id, error=error.detail)
@@ -190,13 +216,13 @@ class Turns:
             with self._lock:
                 self._running.pop(turn.id, None)
 
-    def _row(self, turn: Turn, part: Part, state: State, messages: Sequence[Message]) -> TurnRow:
+    def _row(self, part: Part, state: State, messages: Sequence[Message]) -> TurnRow:
         from plugins.conversations.keeping import TurnRow
 
         body, files = content.encoded(messages)
         sealed = {digest: self.sealer.seal(file) for digest, file in files.items() if digest not in part.known_files}
         return TurnRow(
-            part.number, turn.id, self._runtime.clock.time(), state, part.basis, self.sealer.seal(body), sealed
+            part.number, part.claim, self._runtime.clock.time(), state, part.basis, self.sealer.seal(body), sealed
         )
 
     def messages_of(self, row: TurnRow) -> list[Message]:

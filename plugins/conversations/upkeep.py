@@ -11,6 +11,8 @@ from plugins.conversations.turns import RENEW_SECONDS, Turns
 from rom_core.errors import RomError, StoreUnavailable
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from rom_core.runtime import Runtime
 
 logger = structlog.get_logger("rom.conversations")
@@ -70,33 +72,34 @@ class Upkeep:
             logger.error("conversations.not_tended", error=error.detail)
 
     def _erase_old(self) -> int:
-        from plugins.conversations import keeping
+        from plugins.conversations import ageing, keeping
 
         erased, now = 0, self._runtime.clock.time()
         while not self._ended.is_set():
             days = self._runtime.current.settings.CONVERSATION_RETENTION_DAYS
-            count = self._turns.store.write(
-                lambda connection: keeping.erase_before(
-                    connection,
-                    keeping.time_of(connection, now) - days * _DAY,  # noqa: B023 - called at once
-                    _BATCH,
-                )
-            )
+
+            def erase(connection: Connection) -> int:
+                before = keeping.time_of(connection, now) - days * _DAY  # noqa: B023 - called at once
+                ids = ageing.unused_since(connection, before, _BATCH)
+                self._turns.erase(connection, ids)
+                return len(ids)
+
+            count = self._turns.store.write(erase)
             erased += count
             if count < _BATCH:
                 break
         return erased
 
     def _reseal(self) -> int:
-        from plugins.conversations import keeping
+        from plugins.conversations import ageing
 
         sealer, resealed = self._turns.sealer, 0
-        stale = [mark for mark, _ in self._turns.store.read(keeping.marks) if not sealer.is_current(mark)]
+        stale = [mark for mark, _ in self._turns.store.read(ageing.marks) if not sealer.is_current(mark)]
         for mark in stale:
             count = _BATCH
             while count == _BATCH and not self._ended.is_set():
                 count = self._turns.store.write(
-                    lambda connection: keeping.reseal(connection, mark, sealer.anew, _BATCH)  # noqa: B023
+                    lambda connection: ageing.reseal(connection, mark, sealer.anew, _BATCH)  # noqa: B023
                 )
                 resealed += count
         return resealed

@@ -9,10 +9,11 @@ from rom_core.markers import hookspec
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
+    from sqlalchemy import Connection
 
     from rom_core.plugin.protocols import PluginRoutes, Runtime
     from rom_core.settings import Rule, Setting
-    from rom_core.tables import Tables
+    from rom_core.tables import Erasure, Tables
     from rom_core.tools import Tool
 
 # == the process =====================================================================================================
@@ -59,6 +60,21 @@ def rom_tables() -> Tables | None:
             from greeting.tables import METADATA
 
             return Tables(METADATA, migrations="greeting.migrations")
+    """
+
+
+@hookspec
+def rom_erase(connection: Connection, erasure: Erasure) -> int | None:
+    """Conversations, or everything of a person, are erased: erase what the plugin keeps of them. Kind: call all.
+
+    Called in the transaction that erases, switched on or not; may be called again with the same. Return how much was
+    erased; a person's erasure is called a second time, which must find nothing. An exception undoes the erasure, and
+    whoever asked for it gets an error.
+
+        @hookimpl
+        def rom_erase(self, connection, erasure):
+            gone = delete(NOTES).where(NOTES.c.conversation_id.in_(erasure.conversation_ids))
+            return connection.execute(gone).rowcount
     """
 
 

@@ -20,7 +20,7 @@ from rom_core.plugin.protocols import PluginRoutes, PluginStore, Runtime
 from rom_core.settings import Model, Rule, Setting, Settings
 from rom_core.settings.models import PriceBand
 from rom_core.span import Span
-from rom_core.tables import Tables
+from rom_core.tables import Erasure, Tables
 from rom_core.tools import Tool, ToolBox, ToolContext, ToolError, ToolResult
 from rom_core.turn import Attempt, Iteration, ModelCall, ToolCall, Turn
 from rom_core.turn_snapshot import Snapshot
@@ -42,7 +42,7 @@ Types = Mapping[str, Sequence[type]]
 
 TYPES: Types = {
     "What a turn is made of": (Turn, Iteration, ModelCall, Attempt, ToolCall, Deadline, CancelToken, Span),
-    "What is asked": (ChatRequest, ClientTools, ResponseFormat),
+    "What is asked": (ChatRequest, ClientTools, ResponseFormat, Erasure),
     "What is answered": (ModelReply, ToolResult, IterationResult, TurnResult, Usage, RomError),
     "Decisions": (TryAgain, StopLoop, CachePlan, KeptFile, TextFilter),
     "What a plugin declares": (Setting, Rule, Tool, ToolContext, ToolError, Tables),

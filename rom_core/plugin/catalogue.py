@@ -22,14 +22,14 @@ from rom_core.errors import PluginError
 from rom_core.markers import PROJECT
 from rom_core.settings import CORE_RULES, CORE_SETTINGS, Rule, Setting, Settings, load_settings
 from rom_core.settings.files import suggestion
-from rom_core.tables import Tables
+from rom_core.tables import Erasure, Tables
 
 GROUP = "rom.plugins"
 OBSERVERS = ("rom_event", "rom_delta")
 # Called for each plugin by itself, so a wrapper would have nothing to go around.
 _EACH_BY_ITSELF = (
     *("rom_settings", "rom_tools", "rom_tables", "rom_routes", "rom_start", "rom_collectors", "rom_stop", "rom_status"),
-    "rom_text",
+    *("rom_erase", "rom_text"),
     *OBSERVERS,
 )
 # What these give is gone through one by one, so they may yield it.
@@ -130,6 +130,14 @@ class Catalogue:
                 raise PluginError(plugin.name, "rom_tables may return Tables only")
             found += ((plugin.name, plugin.release, each) for each in given)
         return found
+
+    def erase(self, connection: Any, erasure: Erasure) -> int:
+        """Have every plugin erase in this transaction, switched on or not; how much they erased.
+
+        Raises what a plugin raises: then the transaction must not stand.
+        """
+        relays = [plugin.relay for plugin in self.plugins.values() if "rom_erase" in plugin.hooks]
+        return sum(sum(relay.rom_erase(connection=connection, erasure=erasure)) for relay in relays)
 
     def start(self, runtime: Any) -> None:
         """Have every plugin start for this runtime, switched on or not. Raises PluginError."""

@@ -52,6 +52,11 @@ DECLARED: Mapping[str, Mapping[str, str]] = {
         "migrations": "The package whose modules make them, `r0001_….py` and so on, each an Alembic migration.",
         "copied": "The tables are small and hold no content: they are part of the good copy of a SQLite store.",
     },
+    "Erasure": {
+        "conversation_ids": "Of the conversations that are erased.",
+        "user": "With it everything of this person; None where it is about conversations alone.",
+        "key_name": "The API key under which it was said; None: whichever.",
+    },
     "Runtime": {
         "clock": "Time, waiting and chance; never `time` or `random` themselves.",
         "watchdog": "Calls a function ten times a second while something runs.",

@@ -7,42 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import store_support
 from cryptography.fernet import Fernet
+from kept_support import WHO, FakeRuntime, new_store
 from sqlalchemy import select
 
-from plugins.conversations import keeping
-from plugins.conversations.keeping import Owner, TurnRow
-from plugins.conversations.plugin import Conversations
+from plugins.conversations import ageing, keeping
+from plugins.conversations.keeping import TurnRow
 from plugins.conversations.tables import FILES, KEPT, METADATA, TURNS
 from plugins.conversations.turns import Turns
 from plugins.conversations.upkeep import Upkeep
-from rom_core.concurrency.clock import FakeClock
-from rom_core.store.opening import open_store
-from rom_core.store.owners import owners_of
 from rom_core.store.sealing import Sealer
 
 DAY = 86_400.0
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
-WHO = Owner("ana", "")
-
-
-class FakeRuntime:
-    """As much of a runtime as the upkeep asks."""
-
-    def __init__(self, store: Any) -> None:
-        self.store = store
-        self.clock = FakeClock()
-        self.current = self
-        self.settings = self
-        self.CONVERSATION_RETENTION_DAYS = 90
 
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Iterator[Any]:
     """A runtime whose store has the tables."""
-    owners = owners_of("0.1.0", [("conversations", "0.1.0", Conversations().rom_tables())])
-    store = open_store(store_support.address(tmp_path), owners, lambda: 0.0)
+    store = new_store(tmp_path)
     yield FakeRuntime(store)
     store.close()
 
@@ -87,7 +70,7 @@ def test_what_an_old_key_encrypted_is_encrypted_anew(runtime: Any) -> None:
         keep(runtime, f"sealed {number}", Sealer([OLD]), files=1)
     turns = Turns(runtime, Sealer([NEW, OLD]))
     Upkeep(runtime, turns).look()
-    marks = runtime.store.read(keeping.marks)
+    marks = runtime.store.read(ageing.marks)
     assert sum(count for _, count in marks) == 3 * 61 + 1
     assert all(Sealer([NEW]).is_current(mark) for mark, _ in marks)
     row = runtime.store.read(lambda connection: keeping.turns(connection, "sealed 7"))[0]

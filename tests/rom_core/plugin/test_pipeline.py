@@ -273,6 +273,7 @@ EXPECTED_HOOKS: dict[str, tuple[str, ...]] = {
     "rom_settings": (),
     "rom_tools": (),
     "rom_tables": (),
+    "rom_erase": ("connection", "erasure"),
     "rom_routes": ("app", "runtime"),
     "rom_start": ("runtime",),
     "rom_collectors": (),
