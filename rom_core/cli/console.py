@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console as RichConsole
-from rich.console import ConsoleOptions, RenderableType
+from rich.console import ConsoleOptions
+from rich.console import Group as Group
+from rich.console import RenderableType as RenderableType
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text

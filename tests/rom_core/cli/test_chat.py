@@ -83,17 +83,20 @@ def test_a_key_that_cannot_be_sent_is_named_and_not_shown() -> None:
 
 
 def test_a_conversation_keeps_its_id_and_what_was_said(network: responses.RequestsMock) -> None:
-    """The server tells the id with the first answer; a question that failed leaves no trace in the next one."""
+    """The server tells the id with the first answer; a question that failed is told, counts at the end, and leaves no
+    trace in the next one.
+    """
     network.get(f"{URL}/v1/models", json={"data": []})
     answers(network, event("done", DONE))
     network.post(f"{URL}/api/chat", body=json.dumps(PROBLEM), status=503)
     answers(network, event("done", DONE | {"reply": "certo"}))
     result = CliRunner().invoke(main, ["chat", "--url", URL], input="um\n\n dois\ntrês\n")
-    assert (result.exit_code, "A fila está cheia." in result.stdout) == (0, True), result.output
+    assert (result.exit_code, result.stdout) == (1, "sim\ncerto\n"), result.output
+    assert "A fila está cheia." in result.stderr
     sent = [json.loads(call.request.body or "") for call in network.calls if call.request.method == "POST"]
     said = [{"role": "user", "content": "um"}, {"role": "assistant", "content": "sim"}]
-    assert [(body.get("conversation_id"), body["message"], body["messages"]) for body in sent] == [
-        (None, "um", []),
+    assert [(body.get("conversation_id"), body["message"], body.get("messages")) for body in sent] == [
+        (None, "um", None),
         ("conv-1", "dois", said),
         ("conv-1", "três", said),
     ]
@@ -111,7 +114,7 @@ def test_an_interrupt_ends_the_answer_and_not_the_conversation(network: response
     answers(network, event("done", DONE))
     network.add_callback("POST", f"{URL}/api/chat", interrupted)
     result = CliRunner().invoke(main, ["chat", "--url", URL], input="um\ndois\ntrês\n")
-    assert result.exit_code == 0
+    assert (result.exit_code, "[aviso: interrompida]" in result.stderr) == (1, True)
     last = json.loads(network.calls[-1].request.body or "")
     assert [message["content"] for message in last["messages"]] == ["um", "sim"]
     assert rom_chat().exit_code == 130
@@ -140,7 +143,9 @@ def test_an_error_is_told_in_the_persons_words(network: responses.RequestsMock, 
         answers(network, json.dumps(PROBLEM), status=503, content_type="application/problem+json")
     result = rom_chat()
     assert result.exit_code == 1
-    assert result.stderr == ("Error: A fila está cheia.\nqueue_full (HTTP 503, request req-1): every place is taken\n")
+    said = "Error: A fila está cheia.\nqueue_full (HTTP 503, request req-1): every place is taken\n"
+    assert result.stderr == ("[aviso: a resposta parou aqui]\n" if streamed else "") + said
+    assert result.stdout == ("um\n" if streamed else "")
 
 
 @pytest.mark.parametrize(
@@ -187,13 +192,13 @@ def test_an_interrupt_at_the_prompt_ends_its_line(
 ) -> None:
     """The shell's prompt comes on a line of its own."""
 
-    def interrupted(_prompt: str) -> str:
+    def interrupted() -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("builtins.input", interrupted)
     network.get(f"{URL}/v1/models", status=404)
     result = CliRunner().invoke(main, ["chat", "--url", URL])
-    assert (result.exit_code, result.stdout) == (130, "\n")
+    assert (result.exit_code, result.stderr) == (130, "\n")
 
 
 def test_the_help_names_the_variables() -> None:
