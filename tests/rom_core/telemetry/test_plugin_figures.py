@@ -24,6 +24,14 @@ from rom_core.telemetry import plugin_figures
 from rom_core.telemetry.plugin_figures import MAX_SAMPLES
 
 
+@pytest.fixture(autouse=True)
+def patient() -> Iterator[None]:
+    """A collector has all the time that a busy machine may need; the one that hangs has a wait of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plugin_figures, "WAIT_SECONDS", 60)
+        yield
+
+
 class Figures:
     """A plugin that gives these collectors."""
 
