@@ -1,7 +1,8 @@
-"""The walk of one message from socket to Bedrock and back: which files of ours run, in the order in which each begins.
+"""The walk of one message from socket to Bedrock and back: the files of ours through which it passes.
 
-A real server and a local Bedrock, both over sockets, in this process. The second of two equal turns is watched, by a
-profile function in the threads that serve it; what looks after itself in threads of its own is left out.
+A real server and a local Bedrock, both over sockets, in this process, with every plugin switched on. A turn is watched
+by a profile function in the threads that serve it. At each station (a call that every message makes) the stack says
+who handed the message on, and that is the walk; what these files ask for help, and who only observes, is not in it.
 
     python -m bench.walk           print the list
     python -m bench.walk --write   put it into docs/architecture.md
@@ -26,30 +27,60 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/architecture.md"
 BEGIN, END = "<!-- walk -->", "<!-- end of the walk -->"
 _WATCHED = ("rom_core/", "plugins/")
+# Of each station the end of the file's path and the function that is called.
+STATIONS = {
+    ("http/server/dispatcher.py", "add_task"): "its bytes have become a request, which waits for a thread",
+    ("http/body.py", "read"): "its body is read and validated",
+    ("conversation/__init__.py", "normalise"): "a request is made of it that Bedrock accepts",
+    ("urllib3/connection.py", "request"): "it goes out to Bedrock",
+    ("bedrock/reply.py", "feed"): "an event of the answer comes in",
+    ("http/server/channel.py", "write_soon"): "the answer goes to the client",
+    ("waitress/channel.py", "write_soon"): "the answer goes to the client",
+}
 
 
 class Walk:
-    """Notes the files of ours in which a function is called while `on` is set."""
+    """Notes the stack of each station when it is first called while `on` is set."""
 
     def __init__(self) -> None:
         self.on = False
-        self.files: dict[str, None] = {}
-        self.calls = 0
+        self.steps: dict[str, list[tuple[str, str]]] = {}
         self._known: dict[str, str | None] = {}
 
     def __call__(self, frame: FrameType, event: str, _argument: Any) -> None:
         """As `threading.setprofile` calls it."""
         if event != "call" or not self.on:
             return
-        name = frame.f_code.co_filename
-        if name not in self._known:
-            path = Path(name)
+        for (path, function), station in STATIONS.items():
+            if frame.f_code.co_name == function and frame.f_code.co_filename.endswith(path):
+                self.steps.setdefault(station, self._ours(frame))
+
+    @property
+    def files(self) -> dict[str, list[str]]:
+        """The files in the order in which the message reaches them, each with the functions that hand it on."""
+        found: dict[str, list[str]] = {}
+        for station in dict.fromkeys(STATIONS.values()):
+            for name, function in self.steps.get(station, ()):
+                functions = found.setdefault(name, [])
+                if function not in functions:
+                    functions.append(function)
+        return found
+
+    def _ours(self, frame: FrameType | None) -> list[tuple[str, str]]:
+        stack = []
+        while frame is not None:
+            name = self._name(frame.f_code.co_filename)
+            if name is not None:
+                stack.append((name, frame.f_code.co_name))
+            frame = frame.f_back
+        return stack[::-1]
+
+    def _name(self, filename: str) -> str | None:
+        if filename not in self._known:
+            path = Path(filename)
             inside = path.is_relative_to(ROOT) and str(path.relative_to(ROOT)).startswith(_WATCHED)
-            self._known[name] = str(path.relative_to(ROOT)) if inside else None
-        known = self._known[name]
-        if known is not None:
-            self.calls += 1
-            self.files.setdefault(known)
+            self._known[filename] = str(path.relative_to(ROOT)) if inside else None
+        return self._known[filename]
 
 
 def walk() -> Walk:
@@ -106,9 +137,11 @@ def _ask(url: str) -> None:
 
 
 def listed(watched: Walk) -> str:
-    """The list as it stands on the page: number, file, and the first sentence of what the file says of itself."""
-    lines = [f"{number}. `{name}`: {_first_sentence(ROOT / name)}" for number, name in enumerate(watched.files, 1)]
-    return "\n".join(lines)
+    """The list as it stands on the page: number, file, what the file says of itself first, the functions."""
+    return "\n".join(
+        f"{number}. `{name}`: {_first_sentence(ROOT / name)} ({', '.join(f'`{one}`' for one in functions)})"
+        for number, (name, functions) in enumerate(watched.files.items(), 1)
+    )
 
 
 def _first_sentence(path: Path) -> str:
@@ -124,7 +157,7 @@ def main() -> None:
         page = PAGE.read_text(encoding="utf-8")
         head, rest = page.split(BEGIN)
         PAGE.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}", encoding="utf-8")
-    sys.stdout.write(f"{text}\n{len(watched.files)} files, {watched.calls} calls\n")
+    sys.stdout.write(f"{text}\n{len(watched.files)} files\n")
 
 
 if __name__ == "__main__":

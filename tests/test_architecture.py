@@ -32,12 +32,9 @@ def test_the_direction_of_imports_is_that_of_the_contract() -> None:
 
 
 def test_the_walk_is_that_of_a_real_turn() -> None:
-    """Every file that is listed runs for a turn, and at most a few more do, where this machine was slow."""
+    """The files and functions that hand a message on, in their order."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.walk"], cwd=ROOT, capture_output=True, text=True, timeout=100, check=True
     )
-    pattern = re.compile(r"^\d+\. `([^`]+)`", re.MULTILINE)
-    written, walked = set(pattern.findall(TEXT)), set(pattern.findall(done.stdout))
-    assert written, "python -m bench.walk --write"
-    assert written <= walked, f"python -m bench.walk --write: {sorted(written - walked)} do not run any more"
-    assert len(walked - written) <= 3, f"python -m bench.walk --write: {sorted(walked - written)} run too"
+    written = TEXT.split("<!-- walk -->\n")[1].split("\n<!-- end")[0]
+    assert done.stdout.startswith(written + "\n"), "python -m bench.walk --write"
