@@ -7,9 +7,16 @@ from collections.abc import Iterator
 import anthropic
 import openai
 import pytest
-from e2e.serving import BARE, KEY, RomServer, serving
+from e2e.serving import BARE, KEY, RomServer, Stream, serving
 
 from local_bedrock import LocalBedrock
+
+
+@pytest.fixture(autouse=True)
+def _no_stream_stays_open() -> Iterator[None]:
+    """A socket that is left to the garbage collector warns in whatever test runs then."""
+    yield
+    Stream.close_all()
 
 
 @pytest.fixture(scope="module")

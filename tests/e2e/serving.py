@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import requests
 from waiting import until as until
@@ -119,18 +119,24 @@ def serving(root: Path = ROOT, /, **settings: Any) -> Iterator[RomServer]:
 
 
 class Stream:
-    """One streamed answer over a socket of its own, so that a test can leave when it likes."""
+    """One streamed answer over a socket of its own, so that a test can leave when it likes.
+
+    One that a test has neither read to its end nor left is closed after it.
+    """
+
+    _open: ClassVar[set[Stream]] = set()
 
     def __init__(self, url: str, body: dict[str, Any], path: str = "/api/chat", timeout: float = 60) -> None:
         host, port = url.removeprefix("http://").split(":")
         self.socket = socket.create_connection((host, int(port)), timeout=timeout)
+        self._file = self.socket.makefile("rb")
+        self._open.add(self)
         payload = json.dumps(body).encode()
         self.socket.sendall(
             f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(payload)}\r\n\r\n".encode()
             + payload
         )
-        self._file = self.socket.makefile("rb")
         self._head: tuple[int, dict[str, str]] | None = None
         self.comments = 0
 
@@ -160,8 +166,15 @@ class Stream:
 
     def close(self) -> None:
         """Leave."""
+        self._open.discard(self)
         self._file.close()
         self.socket.close()
+
+    @classmethod
+    def close_all(cls) -> None:
+        """Leave all that are still open."""
+        for stream in tuple(cls._open):
+            stream.close()
 
     def _lines(self) -> Iterator[str]:
         rest = b""
