@@ -8,13 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import structlog
+
 from rom_core.errors import FilesFull
 from rom_core.files import KeptFile
 from rom_core.plugin.protocols import PluginStore
+from rom_core.store.sealing import KeyMissing, Sealer
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+
+logger = structlog.get_logger("rom.files")
 MAX_MEMORY_BYTES: Final = 64 * 1024 * 1024
 # Nobody can say when a file will be deleted.
 _AGAIN_SECONDS: Final = 60.0
@@ -100,10 +105,14 @@ class InMemory:
 
 
 class InStore:
-    """Files of all processes that use this store."""
+    """Files of all processes that use this store, sealed with the keys of CONTENT_KEY.
 
-    def __init__(self, store: PluginStore) -> None:
+    One that no key opens any more is as good as expired: it is logged, and erased in its time.
+    """
+
+    def __init__(self, store: PluginStore, sealer: Sealer) -> None:
         self._store = store
+        self._sealer = sealer
 
     def keep(self, file: Description, data: bytes, now: float, max_bytes: int) -> None:
         """As Keeper says."""
@@ -111,15 +120,14 @@ class InStore:
 
         from plugins.files.tables import KEPT
 
+        about = {"name": file.name, "media_type": file.media_type, "facts": dict(file.facts)}
         row = {
             "id": file.id,
             "owner": file.owner,
-            "name": file.name,
-            "media_type": file.media_type,
             "bytes": file.bytes,
-            "facts": json.dumps(file.facts, ensure_ascii=False),
+            "about": self._sealer.seal(json.dumps(about).encode()),
             "expires": file.expires,
-            "data": data,
+            "data": self._sealer.seal(data),
         }
 
         def write(connection: Connection) -> bool:
@@ -137,19 +145,25 @@ class InStore:
         """As Keeper says."""
         from plugins.files.tables import KEPT
 
-        known = [column for column in KEPT.c if column.name != "data"]
-        row = self._row(known, file_id, owner, now)
-        if row is None:
+        row = self._row([KEPT.c.bytes, KEPT.c.about, KEPT.c.expires], file_id, owner, now)
+        about = None if row is None else self._opened(file_id, row.about)
+        if about is None:
             return None
-        facts = json.loads(row.facts)
-        return Description(row.id, row.owner, row.name, row.media_type, row.bytes, facts, row.expires)
+        known = json.loads(about)
+        return Description(file_id, owner, known["name"], known["media_type"], row.bytes, known["facts"], row.expires)
 
     def read(self, file_id: str, owner: str, now: float) -> KeptFile | None:
         """As Keeper says."""
         from plugins.files.tables import KEPT
 
-        row = self._row([KEPT.c.name, KEPT.c.media_type, KEPT.c.data], file_id, owner, now)
-        return None if row is None else KeptFile(row.name, row.media_type, bytes(row.data))
+        row = self._row([KEPT.c.about, KEPT.c.data], file_id, owner, now)
+        if row is None:
+            return None
+        about, data = self._opened(file_id, row.about), self._opened(file_id, row.data)
+        if about is None or data is None:
+            return None
+        known = json.loads(about)
+        return KeptFile(known["name"], known["media_type"], data)
 
     def remove(self, file_id: str, owner: str, now: float) -> bool:
         """As Keeper says."""
@@ -172,6 +186,13 @@ class InStore:
         if not self._store.read(lambda connection: connection.execute(count).scalar_one()):
             return 0
         return self._store.write(lambda connection: connection.execute(delete(KEPT).where(expired)).rowcount)
+
+    def _opened(self, file_id: str, sealed: bytes) -> bytes | None:
+        try:
+            return self._sealer.open(bytes(sealed))
+        except KeyMissing as error:
+            logger.error("files.key_missing", file_id=file_id, reason=error.detail)
+            return None
 
     def _row(self, columns: list[Any], file_id: str, owner: str, now: float) -> Any:
         from sqlalchemy import select

@@ -21,6 +21,8 @@ from rom_core.markers import hookimpl
 from rom_core.plugin.protocols import PluginRoutes
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting
+from rom_core.settings.keys import content_keys
+from rom_core.store.sealing import Sealer
 from rom_core.tables import Tables
 
 ERASE_EVERY_SECONDS: Final = 60.0
@@ -79,7 +81,7 @@ class Files:
         """Keep files in the store, if there is one, and erase what has expired from time to time."""
         self._clock = runtime.clock
         if runtime.store is not None:
-            self._keeper = InStore(runtime.store)
+            self._keeper = InStore(runtime.store, Sealer(content_keys(runtime.current.settings.CONTENT_KEY)))
         self._stop.clear()
         self._eraser = threading.Thread(target=self._erase, name="rom-files", daemon=True)
         self._eraser.start()

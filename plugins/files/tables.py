@@ -11,11 +11,9 @@ KEPT = Table(
     Column("id", Text, primary_key=True),
     # The name of the API key.
     Column("owner", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("media_type", Text, nullable=False),
     Column("bytes", BigInteger, nullable=False),
-    # What is told of it besides, as JSON.
-    Column("facts", Text, nullable=False),
+    # Name, media type and what is told of it besides: JSON, sealed as the content is.
+    Column("about", LargeBinary, nullable=False),
     # Seconds since the epoch.
     Column("expires", Double, nullable=False),
     # Last, so that the others are read without it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -419,3 +420,22 @@ def test_files_that_are_read_for_a_turn_count_as_bodies(in_memory: Process) -> N
         assert in_memory.room.share().grow_to(SMALL_BYTES)
     answer = in_memory.ask("POST", "/api/chat", json=named)
     assert (answer.status_code, answer.json["code"], answer.headers["retry-after"]) == (503, "overloaded", "10")
+
+
+def test_in_the_store_it_is_encrypted(make: Make, tmp_path: Path) -> None:
+    """Neither its name nor its content is in a file; once its key was taken away, it does not exist."""
+    old, new = (base64.urlsafe_b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+    process = make(CONTENT_KEY=old)
+    if isinstance(process.plugin.keeper, keeping.InMemory):
+        return
+    kept = process.upload(("file", ("nome-de-fulano.txt", SECRET))).json
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert SECRET not in written
+    assert b"nome-de-fulano" not in written
+    path = f"/api/files/{kept['id']}"
+    rotated = make(CONTENT_KEY=f"{new},{old}")
+    assert rotated.ask("GET", path).json == kept
+    assert rotated.chat({"file_id": kept["id"]}).status_code == 200
+    with capture_logs() as logs:
+        assert make(CONTENT_KEY=new).ask("GET", path).json["code"] == "file_not_found"
+    assert [line["file_id"] for line in logs if line["event"] == "files.key_missing"] == [kept["id"]]

@@ -14,10 +14,8 @@ def upgrade() -> None:
         "files_kept",
         sa.Column("id", sa.Text(), primary_key=True),
         sa.Column("owner", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("media_type", sa.Text(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
-        sa.Column("facts", sa.Text(), nullable=False),
+        sa.Column("about", sa.LargeBinary(), nullable=False),
         sa.Column("expires", sa.Double(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
     )
