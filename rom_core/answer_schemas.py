@@ -21,10 +21,22 @@ _RANGE: Mapping[str, Any] = {
     "required": ["start", "end"],
     "properties": {"start": _COUNT, "end": _COUNT},
 }
+CARD: Mapping[str, Any] = {
+    "type": "object",
+    "description": "what the tool found, to be shown to a person; `kind` says how `data` is to be read",
+    "required": ["kind", "data"],
+    "properties": {"kind": _TEXT, "data": {"type": "object"}},
+}
 TOOL_CALL: Mapping[str, Any] = {
     "type": "object",
     "required": ["id", "name", "status", "duration_ms"],
-    "properties": {"id": _TEXT, "name": _TEXT, "status": {"enum": ["success", "error"]}, "duration_ms": _COUNT},
+    "properties": {
+        "id": _TEXT,
+        "name": _TEXT,
+        "status": {"enum": ["success", "error"]},
+        "duration_ms": _COUNT,
+        "card": CARD,
+    },
 }
 TOOL_USE: Mapping[str, Any] = {
     "type": "object",

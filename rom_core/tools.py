@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -18,9 +18,12 @@ from rom_core.errors import PluginError
 from rom_core.json_schema import first_errors
 
 MAX_LABEL_CHARS = 60
+# Of the JSON of a card; what has more is no card.
+MAX_CARD_CHARS = 16_000
 _MAX_PROBLEMS = 5
 _MAX_PROBLEM_CHARS = 500
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_CARD = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Tool:
     error result, with its text if it is a ToolError and without it otherwise. `timeout` is in seconds,
     None = TOOL_TIMEOUT_SECONDS. `repeatable` says that asking again with other input is normal (search, paging).
     `label` says to people what the tool does while it runs ("consultando DataJud"); "" leaves it to the name.
-    Raises ValueError if name, schema or label are unusable.
+    `card` names the kind of card that a client may show of a result, [a-z][a-z0-9_-]{0,39}; "" shows none.
+    Raises ValueError if name, schema, label or card are unusable.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Tool:
     timeout: float | None = None
     repeatable: bool = False
     label: str = ""
+    card: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -78,6 +83,8 @@ class Tool:
             raise ValueError(f"tool {self.name!r}: timeout must be positive")
         if len(self.label) > MAX_LABEL_CHARS or not (self.label.isprintable() and self.label == self.label.strip()):
             raise ValueError(f"tool {self.name!r}: label must be one line of at most {MAX_LABEL_CHARS} characters")
+        if self.card and not _CARD.fullmatch(self.card):
+            raise ValueError(f"tool {self.name!r}: card {self.card!r} does not match {_CARD.pattern}")
 
     @cached_property
     def _validator(self) -> Any:
@@ -96,6 +103,18 @@ class Tool:
                 "inputSchema": {"json": dict(self.input_schema)},
             }
         }
+
+    def card_of(self, status: str, content: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+        """What a client may show of a result, `{kind, data}`; `content` is that of a Converse toolResult.
+
+        None unless the tool declares a card and has succeeded with one JSON object of at most MAX_CARD_CHARS.
+        """
+        if not self.card or status != "success" or len(content) != 1:
+            return None
+        data = _plain(content[0]).get("json")
+        if not isinstance(data, dict) or len(json.dumps(data, ensure_ascii=False)) > MAX_CARD_CHARS:
+            return None
+        return {"kind": self.card, "data": data}
 
     def problems(self, value: Any) -> list[str]:
         """What is wrong with an input, one line for each field, empty if nothing is."""

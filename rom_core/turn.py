@@ -314,9 +314,12 @@ class ToolCall:
 
     def as_dict(self) -> dict[str, Any]:
         """The entry in an answer's `tool_calls`."""
+        status = self.result.status if self.result else "error"
+        card = self.tool.card_of(status, self.result.content) if self.tool and self.result else None
         return {
             "id": self.id,
             "name": self.name,
-            "status": self.result.status if self.result else "error",
+            "status": status,
             "duration_ms": round(self.duration * 1000),
+            **({"card": card} if card else {}),
         }

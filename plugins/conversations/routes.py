@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import falcon
 
+from plugins.conversations.readable import MESSAGE, readable
 from plugins.conversations.turns import TITLE_CHARS, Turns
-from rom_core.concurrency.clock import iso
 from rom_core.errors import InvalidRequest, NotFound, StoreUnavailable
 from rom_core.http.body import BodySchema
 from rom_core.http.openapi import Operation
 from rom_core.runtime import Runtime
-from rom_core.store import content
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from plugins.conversations.keeping import Owner, TurnRow
+    from plugins.conversations.keeping import Owner
 
 MAX_PAGE = 100
 _PAGE = 50
@@ -38,37 +37,6 @@ _CONVERSATION: Mapping[str, Any] = {
         "turns": {"type": "integer", "minimum": 0},
     },
 }
-_MESSAGE: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["role", "text", "tool_calls", "attachments", "at", "state"],
-    "properties": {
-        "role": {"enum": ["user", "assistant"]},
-        "text": _TEXT,
-        "tool_calls": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["id", "name", "status"],
-                "properties": {"id": _TEXT, "name": _TEXT, "status": {"enum": ["success", "error", "none"]}},
-            },
-        },
-        "attachments": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["name", "kind", "format", "bytes"],
-                "properties": {
-                    "name": _TEXT,
-                    "kind": {"enum": ["document", "image"]},
-                    "format": _TEXT,
-                    "bytes": {"type": "integer", "minimum": 0},
-                },
-            },
-        },
-        "at": {"type": "string", "format": "date-time"},
-        "state": {"enum": ["whole", "cut", "failed"], "description": "of the turn that the message belongs to"},
-    },
-}
 PAGE: Mapping[str, Any] = {
     "type": "object",
     "required": ["conversations", "next"],
@@ -80,7 +48,7 @@ PAGE: Mapping[str, Any] = {
 READABLE: Mapping[str, Any] = {
     **_CONVERSATION,
     "required": [*_CONVERSATION["required"], "messages"],
-    "properties": {**_CONVERSATION["properties"], "messages": {"type": "array", "items": _MESSAGE}},
+    "properties": {**_CONVERSATION["properties"], "messages": {"type": "array", "items": MESSAGE}},
 }
 RENAME = BodySchema(
     {
@@ -160,7 +128,8 @@ class ConversationResource:
                 keeping.turns(connection, conversation_id),
             )
         )
-        messages = [message for each in kept for message in readable(each, self._turns.messages_of(each))]
+        tools = self._runtime.current.tools
+        messages = [message for each in kept for message in readable(each, self._turns.messages_of(each), tools)]
         _answer(resp, {**self._turns.shown(row), "messages": messages})
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, conversation_id: str) -> None:
@@ -186,53 +155,6 @@ class ConversationResource:
 
         self._turns.store.write(erase)
         resp.status = falcon.HTTP_204
-
-
-def readable(row: TurnRow, messages: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """A turn as people read it: what the person said, and all that was answered, as one message each."""
-    results = {
-        block["toolResult"]["toolUseId"]: block["toolResult"].get("status", "success")
-        for message in messages
-        for block in message["content"]
-        if "toolResult" in block
-    }
-    asked = [m for m in messages if m["role"] == "user" and not any("toolResult" in b for b in m["content"])]
-    for message in asked[:1]:
-        yield _message("user", content.text_of(message), [], _attachments(message), row)
-    said = [message for message in messages if message["role"] == "assistant"]
-    if said:
-        uses = [block["toolUse"] for message in said for block in message["content"] if "toolUse" in block]
-        calls = [
-            {"id": use["toolUseId"], "name": use["name"], "status": results.get(use["toolUseId"], "none")}
-            for use in uses
-        ]
-        texts = (content.text_of(message) for message in said)
-        yield _message("assistant", "\n\n".join(text for text in texts if text.strip()), calls, [], row)
-
-
-def _message(
-    role: str, text: str, calls: list[dict[str, Any]], attachments: list[dict[str, Any]], row: TurnRow
-) -> dict[str, Any]:
-    return {
-        "role": role,
-        "text": text,
-        "tool_calls": calls,
-        "attachments": attachments,
-        "at": iso(row.at),
-        "state": row.state,
-    }
-
-
-def _attachments(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    listed: list[dict[str, Any]] = []
-    for block in message["content"]:
-        for kind in ("document", "image"):
-            if kind in block:
-                file = block[kind]
-                name = file.get("name") or f"imagem.{file['format']}"
-                size = len(file["source"].get("bytes", b""))
-                listed.append({"name": name, "kind": kind, "format": file["format"], "bytes": size})
-    return listed
 
 
 def _owner(req: falcon.Request, user: str | None = None) -> Owner:

@@ -115,6 +115,7 @@ class LegalTools:
                 self._deadline,
                 repeatable=True,
                 label="contando o prazo",
+                card="deadline",
             ),
             Tool(
                 "consulta_processo",

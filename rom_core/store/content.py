@@ -12,6 +12,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from rom_core.turn_values import text_of as block_text
+
 Message = dict[str, Any]
 _FILE: Final = "$file"
 _BYTES: Final = "$bytes"
@@ -76,5 +78,5 @@ def basis_of(system: Sequence[str], tool_specs: Sequence[Mapping[str, Any]]) -> 
 
 def text_of(message: Mapping[str, Any]) -> str:
     """What a message says to a reader; of a person's only the last text, which is what was typed."""
-    texts = [block["text"] for block in message["content"] if "text" in block]
+    texts = [text for text in map(block_text, message["content"]) if text]
     return texts[-1] if message["role"] == "user" and texts else "".join(texts)

@@ -125,6 +125,16 @@ def without_marks(value: Any) -> Any:
     return {name: without_marks(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
+def test_what_a_tool_found_is_there_when_a_conversation_is_read_again(server: RomServer) -> None:
+    """The card of the answer, in the same form."""
+    given = '{"data":"2026-03-02","evento":"disponibilizacao","dias":15}'
+    first = ask(server, f"[[tools=1]] [[tool=prazo_processual]] [[input={given}]] [[say=ok]]", store=True)
+    card = first["tool_calls"][0]["card"]
+    assert (card["kind"], card["data"]["deadline"]) == ("deadline", "2026-03-24")
+    (call,) = read(server, first["conversation_id"]).json()["messages"][1]["tool_calls"]
+    assert call["card"] == card
+
+
 @BOTH
 def test_a_conversation_survives_the_process(kept: dict[str, str], bedrock: LocalBedrock) -> None:
     """kill -9 as well: what was acknowledged is there."""
@@ -322,6 +332,9 @@ def test_documents_that_come_later_are_not_cited_and_the_answer_says_so(
     one, two = ({"name": f"{n}.txt", "data": "data:text/plain;base64,UHJpbWVpcm8gdGV4dG8u"} for n in "ab")
     first = ask(server, "leia", store=True, attachments=[one], citations=True)
     assert first["citations"]
+    asked_for, said = read(server, first["conversation_id"]).json()["messages"]
+    assert [(each["name"], each["quote"]) for each in said["citations"]] == [("a", first["citations"][0]["quote"])]
+    assert (said["text"], asked_for["citations"]) == (first["reply"], [])
     again = ask(server, "[[say=ok]] e?", conversation_id=first["conversation_id"])
     assert "warnings" not in again
     for asked in (True, False):

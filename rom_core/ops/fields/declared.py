@@ -37,6 +37,8 @@ DECLARED: Mapping[str, Mapping[str, str]] = {
         "repeatable": "To ask again with other input is normal (search, paging).",
         "label": 'What it does, for people to read while it runs, as "consultando DataJud": one line of at most 60 '
         "characters, the event `tool_call` has it.",
+        "card": "The kind of card that a client may show of a result, `deadline` say: what the tool returns goes out "
+        "with `tool_result` then, if it is a JSON object of at most 16,000 characters.",
     },
     "ToolContext": {
         "deadline": "The earlier of the tool's time-out and the turn's deadline.",

@@ -13,7 +13,7 @@ from waiting import until
 from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import TurnCancelled
 from rom_core.markers import hookimpl
-from rom_core.tools import Tool, ToolContext, ToolError, ToolResult, cut
+from rom_core.tools import MAX_CARD_CHARS, Tool, ToolContext, ToolError, ToolResult, cut
 from rom_core.turn import ToolCall
 
 SCHEMA = {
@@ -208,10 +208,35 @@ def test_a_plugin_may_answer_in_the_place_of_a_tool_or_change_its_result() -> No
         {"label": "x" * 61},
         {"label": "two\nlines"},
         {"label": " "},
+        {"card": "Not A Kind"},
     ],
 )
 def test_a_tool_that_cannot_be_offered_is_refused_when_made(wrong: dict[str, Any]) -> None:
-    """Names, descriptions and schemas that Bedrock or a model could not use raise ValueError; labels too."""
+    """Names, descriptions and schemas that Bedrock or a model could not use raise ValueError; labels and cards too."""
     fields: dict[str, Any] = {"name": "ok", "description": "d", "input_schema": {"type": "object"}, "run": print}
     with pytest.raises(ValueError, match="tool"):
         Tool(**(fields | wrong))
+
+
+@pytest.mark.parametrize(
+    ("returned", "card"),
+    [
+        ({"day": "2026-03-23"}, {"kind": "deadline", "data": {"day": "2026-03-23"}}),
+        ("a text", None),
+        ({"long": "x" * MAX_CARD_CHARS}, None),
+        (ToolResult(({"json": {"a": 1}}, {"text": "b"})), None),
+        (ToolResult(({"json": {"a": object}},), "error"), None),
+        (ToolResult(({"json": {"a": float("nan")}},)), None),
+    ],
+)
+def test_a_client_gets_what_a_tool_with_a_card_found(returned: Any, card: dict[str, Any] | None) -> None:
+    """One JSON object of a bounded size, of a run that succeeded; else no card, and the turn goes on."""
+    heard: list[tuple[str, dict[str, Any]]] = []
+    kit = Toolkit(tool(run=lambda value, context: returned, card="deadline"))
+    runtime, _ = make_runtime(asks(("look", {})), says("ok"), plugins={"kit": kit}, clock=SystemClock())
+    turn = make_turn(runtime, sink=lambda name, data: heard.append((name, data)))
+    answered = runtime.run(turn)
+    runtime.tool_pool.stop()
+    (told,) = [data for name, data in heard if name == "tool_result"]
+    assert told.get("card") == answered.tool_calls[0].get("card") == card
+    assert ("card" in told) == (card is not None)
