@@ -5,7 +5,6 @@ It owns the catalogue, the snapshot in force, the wire, the pools and the watchd
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from rom_core.concurrency.body_room import BodyRoom
 from rom_core.concurrency.bounded import finished_within
 from rom_core.concurrency.cancel import Deadline
 from rom_core.concurrency.clock import Clock, SystemClock
+from rom_core.concurrency.intake import Intake
 from rom_core.concurrency.places import Places
 from rom_core.concurrency.watchdog import Watchdog
 from rom_core.concurrency.workers import WorkerPool
@@ -89,7 +89,8 @@ class Runtime:
         self.tool_pool = WorkerPool("tools", settings.TOOL_THREADS, waiting=2 * settings.TOOL_THREADS)
         self.turn_pool = WorkerPool("turns", self.max_turns)
         self.examiner, self.body_room = Examiner(self.clock), BodyRoom()
-        self.draining = threading.Event()
+        self.intake = Intake()
+        self.draining = self.intake.draining
         self._closers: list[Callable[[], None]] = []
         self._places = Places(self.max_turns)
         self._repeats = Repeats(self.clock)
@@ -113,7 +114,7 @@ class Runtime:
         else:
             flags.open(build=self.build, swap=self.swap, emit=self.emit, time=lambda: self.clock.time())
         tell(self.store, self.emit)
-        self.fleet = fleet_of(flags, self.clock, lambda: self.current.version, self.draining.is_set)
+        self.fleet = fleet_of(flags, self.clock, lambda: self.current.version, lambda: not self.intake.open)
 
     @property
     def current(self) -> Snapshot:
@@ -156,6 +157,7 @@ class Runtime:
     def stop(self) -> None:
         """Stop everything that `start` started; no plugin is waited for longer than 30 seconds."""
         self.draining.set()
+        self.intake.ending.set()
         if self._stopped:
             return
         self._stopped = True
@@ -215,9 +217,7 @@ class Runtime:
         """Why no turn of anybody is taken at this moment; None while turns are taken."""
         if not self.bedrock_enabled():
             return BedrockDisabled("BEDROCK_ENABLED is off")
-        if self.draining.is_set():
-            return Draining("the server is shutting down", retry_after=10)
-        return None
+        return self.intake.refusal()
 
     @property
     def active_turns(self) -> int:

@@ -9,13 +9,27 @@ from rom_core import __version__
 from rom_core.concurrency.clock import iso
 from rom_core.flags import Applied, Flags
 from rom_core.flags.proposals import KILL_SWITCH
-from rom_core.fleet import Fleet, InForceAt
+from rom_core.fleet import InForceAt
+from rom_core.http.process_shapes import (
+    CANARY_SHAPE,
+    DRAINED,
+    INSTANCES,
+    PENDING_SHAPE,
+    STORE_SHAPE,
+    canary_of,
+    drained_of,
+    instances_of,
+    list_of,
+    map_of,
+    object_of,
+    pending_of,
+    store_of,
+)
 from rom_core.plugin.catalogue import describe
-from rom_core.plugin.snapshot import Snapshot
 from rom_core.runtime import Runtime
 from rom_core.settings import Problem, Setting, Settings, thaw
 from rom_core.settings.layers import OVERRIDE
-from rom_core.store.overrides import CANARY, PENDING, Trouble, Version
+from rom_core.store.overrides import CANARY, PENDING, Version
 from rom_core.telemetry.health_shape import HEALTH, health_of
 
 _ACTIONS = {"set": "set", "clear": "cleared"}
@@ -89,7 +103,8 @@ def status_of(runtime: Runtime) -> dict[str, Any]:
         "environment": snapshot.settings.environment,
         "release": __version__,
         "bedrock_enabled": runtime.bedrock_enabled(),
-        "draining": runtime.draining.is_set(),
+        "draining": not runtime.intake.open,
+        "drained": drained_of(runtime),
         "admitted": runtime.admitted,
         "max_admitted": runtime.max_turns,
         "active_turns": runtime.active_turns,
@@ -111,50 +126,6 @@ def status_of(runtime: Runtime) -> dict[str, Any]:
         "fleet_away": runtime.fleet.away,
         "store": None if flags is None else store_of(flags.trouble, durable=flags.durable),
     }
-
-
-def canary_of(snapshot: Snapshot) -> dict[str, Any] | None:
-    """{percent, flags, include, salt} of the canary in force, None without one."""
-    canary = snapshot.canary
-    return None if canary is None else {"percent": canary.percent, **canary.as_dict()}
-
-
-def instances_of(fleet: Fleet) -> list[dict[str, Any]]:
-    """[{id, release, version, since, seen, draining, self}] of the instances that share the store, this one first."""
-    return [
-        {
-            "id": each.id,
-            "release": each.release,
-            "version": each.version,
-            "since": iso(each.since),
-            "seen": iso(each.seen),
-            "draining": each.draining,
-            "self": each.id == fleet.id,
-        }
-        for each in fleet.instances
-    ]
-
-
-def pending_of(flags: Flags) -> list[dict[str, Any]]:
-    """[{id, edits, names, by, why, at, expires_at}] of the changes that wait for a second person."""
-    return [
-        {
-            "id": each.id,
-            "edits": thaw(each.edits),
-            "names": list(each.names),
-            "by": each.by,
-            "why": each.why,
-            "at": iso(each.at),
-            "expires_at": iso(each.expires_at),
-        }
-        for each in flags.pending
-    ]
-
-
-def store_of(trouble: Trouble | None, *, durable: bool) -> dict[str, Any]:
-    """{state: ok|restored|lost|unwritable, detail, durable: whether all that is in force survives a restart}."""
-    state, detail = ("ok", "") if trouble is None else (trouble.state, trouble.detail)
-    return {"state": state, "detail": detail, "durable": durable}
 
 
 def _flag(settings: Settings, setting: Setting) -> dict[str, Any]:
@@ -186,49 +157,12 @@ def _masked(settings: Settings, values: Mapping[str, Any]) -> dict[str, Any]:
 # -- schemas ---------------------------------------------------------------------------------------------------------
 
 
-def _object(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "required": list(required),
-        "properties": {**required, **optional},
-    }
-
-
-def _map(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": schema}
-
-
-def _list(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": schema}
-
-
 _ANY: dict[str, Any] = {}
 _TEXT, _BOOL = {"type": "string"}, {"type": "boolean"}
 _COUNT = {"type": "integer", "minimum": 0}
 _VERSION = {"type": "integer", "minimum": 1}
-_PROBLEMS = _list(_object({"name": _TEXT, "message": _TEXT}))
-_CANARY = {
-    "anyOf": [
-        {"type": "null"},
-        _object({"percent": _COUNT, "flags": _map(_ANY), "include": _list(_TEXT), "salt": _TEXT}),
-    ]
-}
-_PENDING = _list(
-    _object(
-        {
-            "id": _TEXT,
-            "edits": _map(_ANY),
-            "names": _list(_TEXT),
-            "by": _TEXT,
-            "why": _TEXT,
-            "at": _TEXT,
-            "expires_at": _TEXT,
-        }
-    )
-)
-_STORE = _object({"state": {"enum": ["ok", "restored", "lost", "unwritable"]}, "detail": _TEXT, "durable": _BOOL})
-_FLAG = _object(
+_PROBLEMS = list_of(object_of({"name": _TEXT, "message": _TEXT}))
+_FLAG = object_of(
     {
         "value": _ANY,
         "type": {"enum": ["bool", "int", "float", "str", "list", "dict"]},
@@ -243,39 +177,39 @@ _FLAG = _object(
     },
     minimum=_ANY,
     maximum=_ANY,
-    choices=_list(_ANY),
+    choices=list_of(_ANY),
     by=_TEXT,
     at=_TEXT,
     why=_TEXT,
 )
-FLAGS_ANSWER = _object(
+FLAGS_ANSWER = object_of(
     {
         "version": _VERSION,
         "environment": _TEXT,
-        "flags": _map(_FLAG),
-        CANARY: _CANARY,
-        PENDING: _PENDING,
+        "flags": map_of(_FLAG),
+        CANARY: CANARY_SHAPE,
+        PENDING: PENDING_SHAPE,
         "skipped": _PROBLEMS,
-        "awaiting_restart": _map(_ANY),
-        "store": _STORE,
+        "awaiting_restart": map_of(_ANY),
+        "store": STORE_SHAPE,
     }
 )
-APPLIED_ANSWER = _object(
+APPLIED_ANSWER = object_of(
     {
         "version": _VERSION,
-        "in_force": _object({"instances": _COUNT, "of": _COUNT, "unconfirmed": _list(_TEXT)}),
-        "changed": _map(_object({"from": _ANY, "to": _ANY})),
+        "in_force": object_of({"instances": _COUNT, "of": _COUNT, "unconfirmed": list_of(_TEXT)}),
+        "changed": map_of(object_of({"from": _ANY, "to": _ANY})),
         "durable": _BOOL,
         "skipped": _PROBLEMS,
-        "awaiting_restart": _map(_ANY),
+        "awaiting_restart": map_of(_ANY),
     },
     not_reloaded=_PROBLEMS,
     pending={"type": "string", "description": "with 202: the id under which it waits for a second person"},
 )
-HISTORY_ANSWER = _object(
+HISTORY_ANSWER = object_of(
     {
-        "versions": _list(
-            _object(
+        "versions": list_of(
+            object_of(
                 {
                     "version": _VERSION,
                     "at": _TEXT,
@@ -283,13 +217,13 @@ HISTORY_ANSWER = _object(
                     "why": _TEXT,
                     "trace_id": _TEXT,
                     "durable": _BOOL,
-                    "changes": _map(_object({"from": _ANY, "to": _ANY}, override={"enum": ["set", "cleared"]})),
+                    "changes": map_of(object_of({"from": _ANY, "to": _ANY}, override={"enum": ["set", "cleared"]})),
                 }
             )
         )
     }
 )
-STATUS_ANSWER = _object(
+STATUS_ANSWER = object_of(
     {
         "health": HEALTH,
         "version": _VERSION,
@@ -297,29 +231,18 @@ STATUS_ANSWER = _object(
         "release": _TEXT,
         "bedrock_enabled": _BOOL,
         "draining": _BOOL,
+        "drained": DRAINED,
         "admitted": _COUNT,
         "max_admitted": _COUNT,
         "active_turns": _COUNT,
-        "pools": _map(_object({"size": _COUNT, "outstanding": _COUNT, "abandoned": _COUNT})),
-        "plugins": _list({"type": "object", "required": ["name", "enabled", "switch", "hooks", "origin", "error"]}),
-        "observer_errors": _list(_object({"plugin": _TEXT, "hook": _TEXT, "count": _COUNT})),
-        CANARY: _CANARY,
-        PENDING: _PENDING,
-        "instances": _list(
-            _object(
-                {
-                    "id": _TEXT,
-                    "release": _TEXT,
-                    "version": _VERSION,
-                    "since": {"type": "string", "description": "when it joined, by the clock of the store"},
-                    "seen": {"type": "string", "description": "its last heartbeat; unseen for 15 s it leaves the list"},
-                    "draining": _BOOL,
-                    "self": {"type": "boolean", "description": "the one that answers"},
-                }
-            )
-        ),
+        "pools": map_of(object_of({"size": _COUNT, "outstanding": _COUNT, "abandoned": _COUNT})),
+        "plugins": list_of({"type": "object", "required": ["name", "enabled", "switch", "hooks", "origin", "error"]}),
+        "observer_errors": list_of(object_of({"plugin": _TEXT, "hook": _TEXT, "count": _COUNT})),
+        CANARY: CANARY_SHAPE,
+        PENDING: PENDING_SHAPE,
+        "instances": INSTANCES,
         "fleet_away": {"type": "string", "description": "why the others cannot be reached, or empty"},
-        "store": {"anyOf": [{"type": "null"}, _STORE]},
+        "store": {"anyOf": [{"type": "null"}, STORE_SHAPE]},
     }
 )
 RELOAD_BODY = {

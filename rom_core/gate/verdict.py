@@ -154,15 +154,20 @@ def chance_of(bad: int, cases: int, share: float) -> float:
 
 
 def p95(buckets: Mapping[float, float]) -> float | None:
-    """The 95th percentile by interpolation within its bucket, as Prometheus does; inf beyond the last finite edge.
+    """The 95th percentile, as `quantile` estimates it."""
+    return quantile(buckets, 1 - P95_SHARE)
 
-    `buckets` are cumulative counts by upper edge. None without any case.
+
+def quantile(buckets: Mapping[float, float], share: float) -> float | None:
+    """Where this share of the cases lies, by interpolation within its bucket, as Prometheus does.
+
+    `buckets` are cumulative counts by upper edge. inf beyond the last finite edge; None without any case.
     """
     edges = sorted(buckets)
     total = buckets.get(math.inf, 0.0)
     if total <= 0:
         return None
-    rank = (1 - P95_SHARE) * total
+    rank = share * total
     lower, below = 0.0, 0.0
     for edge in edges:
         count = buckets[edge]

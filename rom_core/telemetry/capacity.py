@@ -29,8 +29,11 @@ ALERT_ONE_IN, CRITICAL_ONE_IN = 20, 5
 TURN_SECONDS = (0.1, 1, 2.5, 5, 10, 20, 30, 45, 120)
 """Upper edges of the histograms of turns: with +Inf ten buckets, each a line of a scrape for every set of labels."""
 
-_MEMORY = {"alert": 0.75, "critical": 0.90}
-_THROTTLED = {"alert": 0.05, "critical": 0.10}
+MEMORY_LEVELS: Mapping[str, float] = {"alert": 0.75, "critical": 0.90}
+"""Of the memory limit, exclusive."""
+THROTTLED_LEVELS: Mapping[str, float] = {"alert": 0.05, "critical": 0.10}
+"""Shares of requests that were answered 429, exclusive."""
+
 _SLOT_SECONDS = 2.0
 
 
@@ -53,12 +56,12 @@ class Reading:
     @property
     def memory(self) -> Level:
         """What memory says; "above" a threshold excludes the threshold itself, here and for throttling."""
-        return _level(self.memory_ratio, _MEMORY)
+        return _level(self.memory_ratio, MEMORY_LEVELS)
 
     @property
     def throttling(self) -> Level:
         """What the share of 429s says."""
-        return _level(self.throttled_ratio if self.attempts >= MIN_ATTEMPTS else None, _THROTTLED)
+        return _level(self.throttled_ratio if self.attempts >= MIN_ATTEMPTS else None, THROTTLED_LEVELS)
 
     @property
     def failures(self) -> Level:

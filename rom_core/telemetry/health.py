@@ -37,6 +37,8 @@ SURE_IN_A_ROW = 5
 
 By the statistics of the gate.
 """
+REFUSED_ONE_IN = 20
+"""From this share of refused turns on it is worth a look."""
 SLOW_SECONDS = 45.0
 """Where the owner's trigger for the latency stands (`RomUpgradeLatency`)."""
 
@@ -81,8 +83,8 @@ class Signs:
     """What was measured. `buckets` is the histogram of good turns of five minutes, as Prometheus has it.
 
     `circuits` are the models without requests at this moment, by "open", or "forced" if an administrator holds it so.
-    `store` says what is wrong with it, "" if nothing is. `waiting` turns wait for a slot. `row`: so many turns in a row
-    went well until now, or failed if it is negative.
+    `store` says what is wrong with it, "" if nothing is; `drained` who has drained it and why, "" if nobody has.
+    `waiting` turns wait for a slot. `row`: so many turns in a row went well until now, or failed if it is negative.
     """
 
     minute: Span = Span()
@@ -93,6 +95,7 @@ class Signs:
     circuits: Mapping[str, str] = field(default_factory=dict)
     bedrock_enabled: bool = True
     draining: bool = False
+    drained: str = ""
     store: str = ""
     waiting: int = 0
     row: int = 0
@@ -156,11 +159,7 @@ def _reasons(signs: Signs) -> Iterator[Reason | None]:
     yield _circuit(signs.circuits)
     yield _failed_requests(signs.minute)
     yield _slow_turns(signs)
-    yield (
-        Reason("draining", "degraded", "it is shutting down and takes no new turns", act=False)
-        if (signs.draining)
-        else None
-    )
+    yield _draining(signs)
 
 
 def _bedrock_off(signs: Signs) -> Reason | None:
@@ -196,7 +195,7 @@ def _refused_turns(signs: Signs) -> Reason | None:
     """Refusing some is what the limiter is for; refusing a twentieth is worth a look, as at the gate."""
     span = signs.minute
     asked = span.turns + span.refusals
-    if span.refusals < FEWEST_FAILED or span.refusals * 20 < asked:
+    if span.refusals < FEWEST_FAILED or span.refusals * REFUSED_ONE_IN < asked:
         return None
     state: State = "degraded" if span.ok else "down"
     waiting = f", {signs.waiting} wait" if signs.waiting else ""
@@ -245,6 +244,14 @@ def _slow_turns(signs: Signs) -> Reason | None:
     if not beyond or chance_of(beyond, total, P95_SHARE) >= DOUBT:
         return None
     return Reason("slow_turns", "degraded", f"{beyond} of {total} turns of 5 minutes took over {SLOW_SECONDS:g} s")
+
+
+def _draining(signs: Signs) -> Reason | None:
+    if signs.draining:
+        return Reason("draining", "degraded", "it is shutting down and takes no new turns", act=False)
+    if signs.drained:
+        return Reason("draining", "degraded", f"it is drained and takes no new turns ({signs.drained})", act=False)
+    return None
 
 
 def _codes(counts: Mapping[str, int]) -> str:

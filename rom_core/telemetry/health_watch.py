@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from rom_core.concurrency.clock import iso
+from rom_core.concurrency.intake import Drained
 from rom_core.events import CapacityChanged, Event, HealthChanged
 from rom_core.gate.verdict import p95
 from rom_core.markers import hookimpl
@@ -147,7 +148,8 @@ class HealthWatch:
             memory_ratio=self.memory.ratio(),
             circuits=counts.circuits(),
             bedrock_enabled=process.bedrock_enabled(),
-            draining=process.draining.is_set(),
+            draining=process.intake.draining.is_set(),
+            drained=_said(process.intake.drained),
             store=trouble_of_store(process),
             waiting=counts.waiting,
             row=counts.row(),
@@ -223,3 +225,9 @@ class HealthWatch:
             else:
                 standing.append(reason)
         return ordered(standing)
+
+
+def _said(drained: Drained | None) -> str:
+    if drained is None:
+        return ""
+    return f"{drained.by or 'an administrator'}: {drained.why}" if drained.why else drained.by or "an administrator"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Protocol
 
 from rom_core.concurrency.clock import Clock
+from rom_core.concurrency.intake import Intake
 from rom_core.plugin.snapshot import Snapshot
 from rom_core.turn_values import Event
 
@@ -46,7 +46,7 @@ class Process(Protocol):
     """The runtime, as far as it is watched."""
 
     clock: Clock
-    draining: threading.Event
+    intake: Intake
 
     @property
     def current(self) -> Snapshot:

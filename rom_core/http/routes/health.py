@@ -40,7 +40,7 @@ class HealthResource:
 
 
 class ReadyResource:
-    """200 while new turns are taken, 503 once the server is draining."""
+    """200 while new turns are taken, 503 while the server drains, to shut down or because an administrator said so."""
 
     auth = "open"
     operations: Mapping[str, Operation] = {
@@ -55,7 +55,7 @@ class ReadyResource:
 
         A damaged store does not make the service unready: it answers, on settings that an administrator must look at.
         """
-        draining = self._runtime.draining.is_set()
+        draining = not self._runtime.intake.open
         trouble = self._runtime.flags.trouble if self._runtime.flags is not None else None
         resp.status = 503 if draining else 200
         answer_json(

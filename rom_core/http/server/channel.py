@@ -19,7 +19,7 @@ from waitress.task import ErrorTask, WSGITask
 
 from rom_core.errors import HttpError, InternalError, MalformedRequest, PayloadTooLarge, RomError
 from rom_core.http.addresses import scheme
-from rom_core.http.environ import ADMITTED, HANG_UP, REFUSAL
+from rom_core.http.environ import ADMITTED, HANG_UP, REFUSAL, STAYS
 from rom_core.http.error_styles import style_of
 from rom_core.http.headers import common_headers
 from rom_core.http.problems import encoded, headers_of, problem
@@ -82,7 +82,7 @@ class ProblemTask(ErrorTask):
 
 
 class AppTask(WSGITask):
-    """Runs the app, which finds ADMITTED, HANG_UP and perhaps REFUSAL in its environment."""
+    """Runs the app, which finds ADMITTED, HANG_UP, STAYS and perhaps REFUSAL in its environment."""
 
     def get_environment(self) -> Any:
         """As WSGI says, and our own."""
@@ -91,6 +91,7 @@ class AppTask(WSGITask):
         request: Any = self.request
         environ[HANG_UP] = channel.hang_up
         environ[ADMITTED] = channel.mark_admitted
+        environ[STAYS] = channel.mark_staying
         if request.refusal is not None:
             environ[REFUSAL] = request.refusal
         return environ
@@ -263,6 +264,11 @@ class Channel(HTTPChannel):
         """The request that is being answered has its place."""
         server: Any = self.server
         server.task_dispatcher.mark_admitted(self)
+
+    def mark_staying(self) -> None:
+        """The request that is being answered keeps its thread for long."""
+        server: Any = self.server
+        server.task_dispatcher.mark_staying(self)
 
     @property
     def rests(self) -> bool:

@@ -118,6 +118,7 @@ class Server:
         self.last_scrape.settled.set()
         linger = min(linger_seconds, end - time.monotonic())
         _until(lambda: self.last_scrape.done.is_set() or hurry.is_set(), linger)
+        self._runtime.intake.ending.set()
         self._server.trigger.pull_trigger(self._stop_listening)
         _until(lambda: not self._busy(), _FLUSH_SECONDS)
         self._dispatcher.shutdown(timeout=0.5)

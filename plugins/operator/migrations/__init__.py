@@ -1,0 +1,1 @@
+"""Migrations of the operator's tables, oldest first; each only adds."""
