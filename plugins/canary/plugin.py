@@ -108,7 +108,9 @@ class CanaryPlugin:
         rollout = self.keeper.view["rollout"]
         if rollout is None:
             return {"status": "none"}
-        return {name: rollout[name] for name in ("status", "percent", "phase", "held", "gate", "approvable")}
+        names = ("status", "by", "percent", "phase", "held", "gate", "approvable", "why_not")
+        times = {name: rollout[name] for name in ("watched_seconds", "window_seconds")}
+        return {name: rollout[name] for name in names} | {"phases": len(rollout["phases"])} | times
 
 
 def _limit(name: str, default: float, help_: str, maximum: float) -> Setting:

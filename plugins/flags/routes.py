@@ -20,7 +20,7 @@ from rom_core.errors import (
     StoreUnavailable,
     VersionConflict,
 )
-from rom_core.flags import Applied, Author, Flags
+from rom_core.flags import Applied, Author, Flags, Preview
 from rom_core.http.author import REASON, author_of
 from rom_core.http.body import BodySchema
 from rom_core.http.forms import read_fields
@@ -50,13 +50,20 @@ class _ChangeResource(_Resource, ABC):
     """A POST that changes the settings, and answers what changed."""
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """All or nothing; the ETag is the new version. Waits up to 5 s until it is in force everywhere."""
+        """All or nothing; the ETag is the new version. Waits up to 5 s until it is in force everywhere.
+
+        With `dry_run=true` in the address nothing is changed, and the answer is what would be.
+        """
         try:
             fields = read_fields(req, self._runtime.current.settings.MAX_BODY_BYTES)
         except RomError as error:
             error.explain(f"Nothing was changed: Bedrock is {'on' if self._runtime.bedrock_enabled() else 'off'}.")
             raise
         author = author_of(req, fields.pop(REASON, None))
+        if req.get_param_as_bool("dry_run"):
+            found = self._preview(req, fields, author)
+            _answer(resp, shapes.preview_of(found, self._runtime.current.settings), found.version)
+            return
         applied = self._apply(req, fields, author)
         if applied.pending:
             resp.status = falcon.HTTP_202
@@ -68,13 +75,17 @@ class _ChangeResource(_Resource, ABC):
     def _apply(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Applied:
         """`fields` are those of the body, without the reason."""
 
+    @abstractmethod
+    def _preview(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Preview:
+        """The same with nothing changed."""
+
 
 def _change_operations(
     summary: str, body: Mapping[str, Any], statuses: tuple[int, ...] = (200,)
 ) -> Mapping[str, Operation]:
-    operation = Operation(
-        summary, shapes.APPLIED_ANSWER, body=BodySchema(body), errors=_CHANGE_ERRORS, statuses=statuses
-    )
+    tried = "With `?dry_run=true` it answers what that would change, and changes nothing."
+    answer = shapes.APPLIED_OR_PREVIEW
+    operation = Operation(f"{summary} {tried}", answer, body=BodySchema(body), errors=_CHANGE_ERRORS, statuses=statuses)
     return {"POST": operation}
 
 
@@ -102,6 +113,9 @@ class ReloadResource(_ChangeResource):
 
     def _apply(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Applied:
         return self._flags.change(fields, author, required_version(req))
+
+    def _preview(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Preview:
+        return self._flags.preview(fields, author, required_version(req))
 
 
 class HistoryResource(_Resource):
@@ -134,28 +148,29 @@ class RollbackResource(_ChangeResource):
     )
 
     def _apply(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Applied:
-        version = version_number(fields.pop("version", None))
-        if fields:
-            raise InvalidRequest(f"unknown field {sorted(fields)[0][:100]!r}; give version and reason")
-        if version is None:
-            raise InvalidRequest("version: the number of a version of the history is needed", param="version")
-        return self._flags.rollback(version, author, required_version(req))
+        return self._flags.rollback(_version(fields), author, required_version(req))
+
+    def _preview(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Preview:
+        return self._flags.preview_rollback(_version(fields), author, required_version(req))
 
 
 class ApproveResource(_ChangeResource):
     """POST /admin/flags/approve."""
 
     operations = _change_operations(
-        "Carries out a change that waits for a second named person; takes a form or JSON.", shapes.APPROVE_BODY
+        "Carries out a change that waits for a second named person; takes a form or JSON.",
+        shapes.APPROVE_BODY,
     )
 
     def _apply(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Applied:
-        id_ = fields.pop("id", None)
-        if fields:
-            raise InvalidRequest(f"unknown field {sorted(fields)[0][:100]!r}; give id and reason")
-        if not isinstance(id_, str) or not id_:
-            raise InvalidRequest("id: what the proposal was answered with is needed", param="id")
-        return self._flags.approve(id_, author, required_version(req))
+        return self._flags.approve(_id(fields), author, required_version(req))
+
+    def _preview(self, req: falcon.Request, fields: dict[str, Any], author: Author) -> Preview:
+        id_ = _id(fields)
+        waits = next((pending for pending in self._flags.pending if pending.id == id_), None)
+        if waits is None:
+            raise NotFound(f"no change waits under {id_[:40]!r}")
+        return self._flags.preview(waits.edits, author, required_version(req))
 
 
 class StatusResource(_Resource):
@@ -168,6 +183,26 @@ class StatusResource(_Resource):
     def on_get(self, _req: falcon.Request, resp: falcon.Response) -> None:
         """What the process is doing at this moment."""
         _answer(resp, shapes.status_of(self._runtime))
+
+
+def _version(fields: dict[str, Any]) -> int:
+    """The version to go back to. Raises InvalidRequest."""
+    version = version_number(fields.pop("version", None))
+    if fields:
+        raise InvalidRequest(f"unknown field {sorted(fields)[0][:100]!r}; give version and reason")
+    if version is None:
+        raise InvalidRequest("version: the number of a version of the history is needed", param="version")
+    return version
+
+
+def _id(fields: dict[str, Any]) -> str:
+    """The id of a change that waits. Raises InvalidRequest."""
+    id_ = fields.pop("id", None)
+    if fields:
+        raise InvalidRequest(f"unknown field {sorted(fields)[0][:100]!r}; give id and reason")
+    if not isinstance(id_, str) or not id_:
+        raise InvalidRequest("id: what the proposal was answered with is needed", param="id")
+    return id_
 
 
 def _answer(resp: falcon.Response, body: dict[str, Any], version: int | None = None) -> None:

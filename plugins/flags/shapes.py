@@ -7,7 +7,7 @@ from typing import Any
 
 from rom_core import __version__
 from rom_core.concurrency.clock import iso
-from rom_core.flags import Applied, Flags
+from rom_core.flags import Applied, Flags, Preview
 from rom_core.flags.proposals import KILL_SWITCH
 from rom_core.fleet import InForceAt
 from rom_core.http.process_shapes import (
@@ -70,6 +70,19 @@ def applied_of(applied: Applied, settings: Settings, reached: InForceAt) -> dict
         "awaiting_restart": _masked(settings, applied.awaiting_restart),
         **({"pending": applied.pending} if applied.pending else {}),
         **({"not_reloaded": _problems(applied.not_reloaded)} if applied.not_reloaded else {}),
+    }
+
+
+def preview_of(preview: Preview, settings: Settings) -> dict[str, Any]:
+    """The answer to a change that was only tried; `settings` mask what is a secret."""
+    return {
+        "dry_run": True,
+        "version": preview.version,
+        "changed": {name: {"from": old, "to": new} for name, (old, new) in preview.changed.items()},
+        "overrides": {name: _ACTIONS[action] for name, action in preview.overrides.items()},
+        "skipped": _problems(preview.skipped),
+        "awaiting_restart": _masked(settings, preview.awaiting_restart),
+        "needs_approval": list(preview.needs_approval),
     }
 
 
@@ -206,6 +219,21 @@ APPLIED_ANSWER = object_of(
     not_reloaded=_PROBLEMS,
     pending={"type": "string", "description": "with 202: the id under which it waits for a second person"},
 )
+PREVIEW_ANSWER = object_of(
+    {
+        "dry_run": {"const": True},
+        "version": {**_VERSION, "description": "that is in force"},
+        "changed": map_of(object_of({"from": _ANY, "to": _ANY})),
+        "overrides": {
+            **map_of({"enum": ["set", "cleared"]}),
+            "description": "overrides that would be set or cleared, whether that changes a value or not",
+        },
+        "skipped": _PROBLEMS,
+        "awaiting_restart": map_of(_ANY),
+        "needs_approval": {**list_of(_TEXT), "description": "settings for which it would wait for a second person"},
+    }
+)
+APPLIED_OR_PREVIEW = {"oneOf": [APPLIED_ANSWER, PREVIEW_ANSWER]}
 HISTORY_ANSWER = object_of(
     {
         "versions": list_of(

@@ -26,6 +26,7 @@ _COMMANDS = (
     "cost",
     "deploy",
     "doctor",
+    "drain",
     "flags",
     "gate",
     "load",
@@ -35,6 +36,7 @@ _COMMANDS = (
     "serve",
     "status",
     "store",
+    "undrain",
 )
 
 

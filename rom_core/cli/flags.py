@@ -13,7 +13,9 @@ from rom_core.cli.status_view import health_lines, status_lines
 from rom_core.cli.terminal import print_json, say
 
 _MAX_CELL = 60
+_RELOAD, _ROLLBACK = "/admin/reload-flags", "/admin/flags/rollback"
 _REASON = click.option("--reason", default="", help="Why, for the history.")
+_DRY_RUN = click.option("--dry-run", is_flag=True, help="Show what it would change, and change nothing.")
 _IF_VERSION = click.option("--if-version", type=click.IntRange(min=1), help="Only if this version is in force.")
 
 
@@ -79,10 +81,16 @@ def _worth_a_row(name: str, flag: Mapping[str, Any]) -> bool:
 @click.argument("assignments", nargs=-1, required=True, metavar="NAME=VALUE...")
 @_REASON
 @_IF_VERSION
+@_DRY_RUN
 @JSON
 @CLIENT
-def set_(client: AdminClient, assignments: Sequence[str], reason: str, if_version: int | None, as_json: bool) -> None:
+def set_(
+    client: AdminClient, assignments: Sequence[str], reason: str, if_version: int | None, dry_run: bool, as_json: bool
+) -> None:
     """Override settings, all or none: `rom flags set RETRY_ENABLED=true MAX_TOKENS=2048`."""
+    if dry_run:
+        _try(client, _RELOAD, assigned(assignments), reason, if_version, as_json)
+        return
     _change(client, assigned(assignments), reason, if_version, as_json)
 
 
@@ -90,10 +98,16 @@ def set_(client: AdminClient, assignments: Sequence[str], reason: str, if_versio
 @click.argument("names", nargs=-1, required=True)
 @_REASON
 @_IF_VERSION
+@_DRY_RUN
 @JSON
 @CLIENT
-def clear(client: AdminClient, names: Sequence[str], reason: str, if_version: int | None, as_json: bool) -> None:
+def clear(
+    client: AdminClient, names: Sequence[str], reason: str, if_version: int | None, dry_run: bool, as_json: bool
+) -> None:
     """Remove overrides: the layers below count again. `canary` names the canary."""
+    if dry_run:
+        _try(client, _RELOAD, dict.fromkeys(names), reason, if_version, as_json)
+        return
     _change(client, dict.fromkeys(names), reason, if_version, as_json)
 
 
@@ -156,11 +170,17 @@ def history(client: AdminClient, limit: int, as_json: bool) -> None:
 @click.argument("version", type=click.IntRange(min=1))
 @_REASON
 @_IF_VERSION
+@_DRY_RUN
 @JSON
 @CLIENT
-def rollback(client: AdminClient, version: int, reason: str, if_version: int | None, as_json: bool) -> None:
+def rollback(
+    client: AdminClient, version: int, reason: str, if_version: int | None, dry_run: bool, as_json: bool
+) -> None:
     """Put the overrides of VERSION in force again."""
-    answer = client.post("/admin/flags/rollback", {"version": version}, reason, if_version)
+    if dry_run:
+        _try(client, _ROLLBACK, {"version": version}, reason, if_version, as_json)
+        return
+    answer = client.post(_ROLLBACK, {"version": version}, reason, if_version)
     _print_change(client, answer, as_json)
 
 
@@ -194,7 +214,37 @@ def status(client: AdminClient, as_json: bool) -> None:
 
 
 def _change(client: AdminClient, edits: Mapping[str, Any], reason: str, if_version: int | None, as_json: bool) -> None:
-    _print_change(client, client.post("/admin/reload-flags", edits, reason, if_version), as_json)
+    _print_change(client, client.post(_RELOAD, edits, reason, if_version), as_json)
+
+
+def _try(
+    client: AdminClient, path: str, body: Mapping[str, Any], reason: str, if_version: int | None, as_json: bool
+) -> None:
+    """Print what a change would come to."""
+    answer = client.post(f"{path}?dry_run=true", body, reason, if_version)
+    # A server of an older release does not know of it, and has made the change.
+    if not answer.get("dry_run"):
+        client.say("this server is of an older release: it knows no --dry-run, and has made the change", "bold red")
+        _print_change(client, answer, as_json)
+        raise SystemExit(1)
+    if as_json:
+        print_json(answer)
+        return
+    changed, overrides = answer["changed"], answer["overrides"]
+    client.say(
+        f"version {answer['version']} is in force; " + ("this would change" if changed else "nothing would change")
+    )
+    for name, change in changed.items():
+        client.say(f"  {_change_line(name, change | _override_of(overrides, name))}")
+    for name in sorted(set(overrides) - set(changed)):
+        client.say(f"  {name}: the value stays, the override would be {overrides[name]}")
+    if answer["needs_approval"]:
+        client.say(f"it would wait for a second named person: {', '.join(answer['needs_approval'])}", style="yellow")
+    _print_notes(client, answer)
+
+
+def _override_of(overrides: Mapping[str, str], name: str) -> dict[str, str]:
+    return {"override": overrides[name]} if name in overrides else {}
 
 
 def _print_change(client: AdminClient, answer: Mapping[str, Any], as_json: bool) -> None:

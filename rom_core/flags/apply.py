@@ -43,6 +43,20 @@ class Applied:
     pending: str = ""
 
 
+@dataclass(eq=False, slots=True)
+class Kill:
+    """One request to switch Bedrock off, which counts from the moment it is made.
+
+    `applied` is what it came to, None until it is part of a snapshot. `left` tells that whoever asked has been answered
+    without waiting any longer: the next who may change the settings carries it out.
+    """
+
+    edits: Mapping[str, Any]
+    author: Author
+    applied: Applied | None = None
+    left: bool = False
+
+
 class Applier:
     """Puts proposals in force, one at a time: whoever calls `apply` sees to that. `now` is what is in force."""
 
@@ -168,6 +182,10 @@ class Applier:
         if not changes and not changed:
             return applied, None
         return applied, SettingsChanged(after.version, for_events(changed), author.by, author.why, author.trace_id)
+
+    def resolve(self, proposal: Proposal, target: Target) -> Resolved:
+        """What would be put in force. Raises InvalidSettings."""
+        return self._resolve_or_fall_back(proposal, target)[0]
 
     def _resolve_or_fall_back(self, proposal: Proposal, target: Target) -> tuple[Resolved, tuple[Problem, ...]]:
         """What to put in force, and the reasons why that is not what the layers say now."""
@@ -305,3 +323,13 @@ def _built(catalogue: Catalogue, build: Build, settings: Settings) -> Snapshot:
         plugin = catalogue.plugins.get(error.plugin)
         name = plugin.switch if plugin is not None else error.plugin
         raise InvalidSettings([Problem(name, f"plugin {error.plugin!r}: {error.reason}")]) from error
+
+
+def each_by_itself(layers: Layers) -> Settings:
+    """The layers without overrides, each setting judged by itself. Raises InvalidSettings."""
+    try:
+        return layers.load(relations=False)
+    except InvalidSettings:
+        # Whoever has to put something right should hear of everything.
+        layers.load()
+        raise

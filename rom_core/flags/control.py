@@ -10,7 +10,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import structlog
@@ -19,15 +18,16 @@ from rom_core.concurrency.locks import timed_lock
 from rom_core.errors import Forbidden, InvalidRequest, Overloaded, RomError
 from rom_core.events import FlagsStoreTroubled, SettingsChanged
 from rom_core.flags import approval, proposals
-from rom_core.flags.apply import Applied, Applier, Build
+from rom_core.flags.apply import Applied, Applier, Build, Kill, each_by_itself
 from rom_core.flags.approval import NEEDS_NAME, NeedsApproval, Pending, pending_of
+from rom_core.flags.preview import Preview, preview
 from rom_core.flags.proposals import KILL_SWITCH, Author, InForce, Proposal
 from rom_core.plugin.catalogue import Layers
 from rom_core.plugin.pipeline import Pipeline
 from rom_core.plugin.snapshot import Snapshot
-from rom_core.settings import InvalidSettings, Settings, thaw
+from rom_core.settings import Settings, thaw
 from rom_core.store.base import Store
-from rom_core.store.overrides import OverrideStore, Trouble, Version
+from rom_core.store.overrides import OverrideStore, State, Trouble, Version
 from rom_core.turn_values import Event
 
 # A change takes some tens of milliseconds, and a store may be busy for two seconds.
@@ -40,20 +40,6 @@ logger = structlog.get_logger("rom.flags")
 _AUDIT = "rom.audit"
 audit = structlog.get_logger(_AUDIT)
 logging.getLogger(_AUDIT).setLevel(logging.WARNING)
-
-
-@dataclass(eq=False, slots=True)
-class Kill:
-    """One request to switch Bedrock off, which counts from the moment it is made.
-
-    `applied` is what it came to, None until it is part of a snapshot. `left` tells that whoever asked has been answered
-    without waiting any longer: the next who may change the settings carries it out.
-    """
-
-    edits: Mapping[str, Any]
-    author: Author
-    applied: Applied | None = None
-    left: bool = False
 
 
 class Flags:
@@ -201,13 +187,24 @@ class Flags:
         force now stays ended, and CANARY_PERCENT with it. Raises InvalidRequest for a version that is not in the
         history, and as `change`.
         """
+        try:
+            return self._change(proposals.restore(self._past(version), author, if_version))
+        except NeedsApproval as error:
+            raise Forbidden(f"{error}: {NEEDS_NAME}") from None
+
+    def preview(self, edits: Mapping[str, Any], author: Author, if_version: int | None = None) -> Preview:
+        """What `change` would come to; nothing is changed. Raises as it does."""
+        return preview(self._applier, proposals.edit(edits, author, if_version))
+
+    def preview_rollback(self, version: int, author: Author, if_version: int | None = None) -> Preview:
+        """What `rollback` would come to; nothing is changed. Raises as it does."""
+        return preview(self._applier, proposals.restore(self._past(version), author, if_version))
+
+    def _past(self, version: int) -> State:
         past = self._store.state_at(version)
         if past is None:
             raise InvalidRequest(f"there is no version {version} in the history", param="version")
-        try:
-            return self._change(proposals.restore(past, author, if_version))
-        except NeedsApproval as error:
-            raise Forbidden(f"{error}: {NEEDS_NAME}") from None
+        return past
 
     def withdraw_canary(self, author: Author, if_version: int | None = None) -> Applied:
         """End the canary: clear its block and the override of CANARY_PERCENT, even if the store or layers are broken.
@@ -337,13 +334,3 @@ def _short(value: Any) -> Any:
     value = thaw(value)
     text = value if isinstance(value, str) else repr(value)
     return value if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
-
-
-def each_by_itself(layers: Layers) -> Settings:
-    """The layers without overrides, each setting judged by itself. Raises InvalidSettings."""
-    try:
-        return layers.load(relations=False)
-    except InvalidSettings:
-        # Whoever has to put something right should hear of everything.
-        layers.load()
-        raise

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rom_core.concurrency.clock import SystemClock
-from rom_core.flags.control import Flags, each_by_itself
+from rom_core.flags.apply import each_by_itself
+from rom_core.flags.control import Flags
 from rom_core.plugin.catalogue import Catalogue, Layers
 from rom_core.store.history import StoredOverrides
 from rom_core.store.setup import store_of

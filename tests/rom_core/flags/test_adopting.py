@@ -123,6 +123,6 @@ def test_a_kill_nobody_waited_for_is_carried_out(site: Site, monkeypatch: pytest
 
 
 def _kill() -> Any:
-    from rom_core.flags.control import Kill
+    from rom_core.flags.apply import Kill
 
     return Kill({"BEDROCK_ENABLED": False}, ANA, left=True)
