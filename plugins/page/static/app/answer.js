@@ -9,6 +9,8 @@ const COPY = "M9 9h11v11H9zM5 15H4V4h11v1";
 const AGAIN = "M4 12a8 8 0 1 0 2.3-5.7M4 4v5h5";
 const SPOKEN_CHARS = 1500;
 
+const capitalised = (text) => text.charAt(0).toLocaleUpperCase("pt-BR") + text.slice(1);
+
 export class AnswerView {
   #running = new Map();
   #said = false;
@@ -28,8 +30,8 @@ export class AnswerView {
     this.actions = h("div", { class: "actions" });
     this.files = h("ul", { class: "files" }, ...(question.attachments ?? []).map((file) => h("li", {}, file.name)));
     this.body = h(
-      "section",
-      { class: "answer", "aria-label": S.answer },
+      "div",
+      { class: "answer" },
       h("div", { class: "answer-head" }, h("h2", { class: "author" }, S.assistant), this.status, this.tags),
       this.flow,
       this.cards,
@@ -41,8 +43,8 @@ export class AnswerView {
       "article",
       { class: "turn" },
       h(
-        "section",
-        { class: "asked", "aria-label": S.question },
+        "div",
+        { class: "asked" },
         h("h2", { class: "author" }, name || S.you),
         h("p", { class: "asked-text" }, question.text),
         this.files.children.length ? this.files : null,
@@ -87,7 +89,7 @@ export class AnswerView {
   }
 
   toolCall({ id, name, label }) {
-    const text = label || S.tool.unnamed(name);
+    const text = capitalised(label || S.tool.unnamed(name));
     const outcome = h("span", { class: "step-outcome" }, S.tool.running);
     const step = h("li", { class: "step", "data-state": "running" }, h("span", { class: "step-mark", "aria-hidden": "true" }), text, " ", outcome);
     let steps = this.segments.at(-1)?.steps;
@@ -160,9 +162,9 @@ export class AnswerView {
     this.late = [];
     this.state(state);
     if (this.text.trim()) this.actions.append(this.#copyButton(S.actions.copy, () => this.text.trim(), true));
-    if (again) this.actions.append(h("button", { class: "button quiet", type: "button", onclick: again }, glyph(AGAIN), S.actions.again));
+    if (again) this.actions.append(h("button", { class: "button quiet again", type: "button", onclick: again }, glyph(AGAIN), S.actions.again));
     emit("answer:ended", { view: this, state });
-    announce(state === "done" ? `${S.announce.done} ${this.flow.textContent.slice(0, SPOKEN_CHARS)}` : S.announce[state]);
+    announce(state === "done" ? `${S.announce.done} ${this.flow.innerText.slice(0, SPOKEN_CHARS)}` : S.announce[state]);
   }
 
   // An answer of an earlier day, whole.

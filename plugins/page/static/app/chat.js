@@ -29,6 +29,7 @@ export async function ask(text, attachments = []) {
   emit("turn:prepare", { body });
   const view = new AnswerView({ text, attachments }, session.name);
   $("#welcome").hidden = true;
+  for (const old of document.querySelectorAll(".again")) old.remove();
   $("#turns").append(view.element);
   view.state("sending");
   announce(S.announce.started);
@@ -79,8 +80,7 @@ function finish(turn, error) {
   if (state === "failed") view.fail(error);
   view.end(state, () => again(turn));
   if (turn.result) remark(view, turn.result);
-  for (const old of document.querySelectorAll(".turn:not(:last-child) .again")) old.remove();
-  keep(turn.body.message, view.text);
+  if (view.text.trim()) keep(turn.body.message, view.text);
   emit("turn:ended", turn);
   if (nearEnd) scrollToEnd();
 }

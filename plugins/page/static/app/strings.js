@@ -3,12 +3,10 @@
 export const S = {
   assistant: "Assistente",
   you: "Você",
-  question: "Pergunta",
-  answer: "Resposta",
   examples: [
     "Sentença publicada no DJEN em 02/03/2026: qual o prazo para apelar?",
     "O número 0001234-08.2023.8.26.0100 é válido?",
-    "Atualize R$ 10.000,00 com juros de 1% ao mês por 18 meses.",
+    "Quais são os requisitos da tutela de urgência?",
   ],
   signIn: {
     keyMissing: "Informe a chave de acesso.",

@@ -1,0 +1,110 @@
+"""Draw the pages as people see them: docs/img/<view>-<width>-<scheme>.png, from a server against the local Bedrock.
+
+    python scripts/screenshots.py [view …]
+
+A view is a function that brings a page to what it shows; `VIEWS` names them all.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
+
+from browser_support import started  # noqa: E402
+from e2e.serving import KEY, WITH_KEY, serving  # noqa: E402
+from page_support import Seat  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from local_bedrock import LocalBedrock, fault, reply, tool_use  # noqa: E402
+
+IMAGES = ROOT / "docs/img"
+SIZES = ((360, 740), (1280, 800))
+COLOURS = 128
+ANSWER = """O prazo para apelar é de **15 dias úteis** (CPC, art. 1.003, § 5º), contados do primeiro dia útil seguinte à
+publicação.
+
+| Marco | Data | Base |
+|---|---|---|
+| Disponibilização no DJEN | 02/03/2026 | art. 224, § 2º |
+| Publicação | 03/03/2026 | art. 224, § 2º |
+| Início da contagem | 04/03/2026 | art. 224, § 3º |
+| **Último dia** | **24/03/2026** | art. 1.003, § 5º |
+
+### O que conferir
+
+1. Feriados locais e suspensões no tribunal de origem.
+2. Prazo em dobro, se a parte for a Fazenda Pública (art. 183).
+
+> Prazo fatal: protocole com antecedência.
+"""
+
+
+def sign_in(seat: Seat, _bedrock: LocalBedrock) -> None:
+    """The form."""
+    seat.open()
+    seat.page.fill("#name", "Ana Souza")
+    seat.page.focus("#key")
+
+
+def welcome(seat: Seat, _bedrock: LocalBedrock) -> None:
+    """Signed in, nothing asked yet."""
+    seat.sign_in(KEY, "Ana Souza")
+
+
+def answer(seat: Seat, bedrock: LocalBedrock) -> None:
+    """An answer with a tool, a table and a list."""
+    seat.sign_in(KEY, "Ana Souza")
+    use = tool_use("prazo_processual", {"data": "2026-03-02", "evento": "disponibilizacao", "dias": 15})
+    bedrock.script(use, reply(ANSWER))
+    seat.ask("Sentença disponibilizada no DJEN em 02/03/2026: qual o prazo para apelar?")
+
+
+def trouble(seat: Seat, bedrock: LocalBedrock) -> None:
+    """An answer that was cut by its length, and a refusal."""
+    seat.sign_in(KEY, "Ana Souza")
+    bedrock.script(reply("O contrato prevê multa de dez por cento sobre o aluguel, devida desde", stop="max_tokens"))
+    seat.ask("Resuma as cláusulas penais do contrato.")
+    bedrock.script(fault(403))
+    seat.ask("E quem responde pela multa?", "failed")
+
+
+View = Callable[[Seat, LocalBedrock], None]
+VIEWS: dict[str, View] = {"sign-in": sign_in, "welcome": welcome, "answer": answer, "trouble": trouble}
+
+
+def draw(name: str, view: View, seat: Seat, bedrock: LocalBedrock) -> None:
+    """One view, in each width and scheme; dark is the same page, drawn again."""
+    bedrock.reset()
+    view(seat, bedrock)
+    width = seat.page.viewport_size["width"] if seat.page.viewport_size else 0
+    for scheme in ("light", "dark"):
+        seat.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        picture = Image.open(io.BytesIO(seat.page.screenshot()))
+        small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        small.save(IMAGES / f"{name}-{width}-{scheme}.png", optimize=True)
+
+
+def main(names: list[str]) -> int:
+    """Draw the views of these names, or all."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    settings = WITH_KEY | {"PAGE_ENABLED": True, "CONVERSATIONS_ENABLED": False}
+    with (
+        LocalBedrock() as bedrock,
+        started() as browser,
+        serving(BEDROCK_ENDPOINT_URL=bedrock.url, **settings) as server,
+    ):
+        for name in names or VIEWS:
+            for width, height in SIZES:
+                seat = Seat(browser, server.url, viewport={"width": width, "height": height})
+                draw(name, VIEWS[name], seat, bedrock)
+                seat.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
