@@ -1,0 +1,118 @@
+// The top of the page: is it well, why, what to do, how fresh that is, and the kill switch.
+import { on } from "../app/bus.js";
+import { $, h } from "../app/dom.js";
+import { act, applied } from "./act.js";
+import { post } from "./api.js";
+import { live, silentFor } from "./live.js";
+import { S } from "./words.js";
+
+// Figures come every second: what is older than this is no longer now.
+const STALE_SECONDS = 3;
+let timer = 0;
+let reasonsShown = "";
+
+export function start() {
+  clearInterval(timer);
+  timer = setInterval(freshen, 1000);
+  freshen();
+}
+
+export function stop() {
+  clearInterval(timer);
+  $("#verdict").dataset.state = "unknown";
+  set("#verdict-mark", S.marks.unknown);
+  set("#verdict-state", S.states.unknown);
+  set("#verdict-why", "");
+  showReasons([]);
+}
+
+on("live:figures", (figures) => {
+  const { health } = figures;
+  const minute = health.last_minute;
+  $("#verdict").dataset.state = health.state in S.states ? health.state : "unknown";
+  set("#verdict-mark", S.marks[health.state] ?? S.marks.unknown);
+  set("#verdict-state", S.states[health.state] ?? S.states.unknown);
+  const calm = minute.turns ? S.good(minute.failed, minute.turns) : S.quiet;
+  set("#verdict-why", health.why.length ? health.why.map((each) => named(each.reason)).join(" · ") : calm);
+  showReasons(health.why);
+  set("#where", S.where(figures));
+  document.title = `${S.marks[health.state] ?? ""} ${S.states[health.state] ?? ""} · ROM Console`;
+  showKill(figures);
+  freshen();
+});
+
+on("live:state", freshen);
+
+const named = (reason) => S.reasons[reason]?.[0] ?? reason;
+
+// Made anew only when they change: whoever reads them is not interrupted every second.
+function showReasons(why) {
+  const key = JSON.stringify(why);
+  if (key === reasonsShown) return;
+  reasonsShown = key;
+  $("#reasons").replaceChildren(
+    ...why.map((each) =>
+      h(
+        "li",
+        { "data-state": each.state },
+        h("p", {}, h("strong", {}, named(each.reason)), " ", h("span", { lang: "en" }, each.text)),
+        h("p", { class: "todo" }, each.act ? S.todo + (S.reasons[each.reason]?.[1] ?? "") : S.nothingToDo, " ",
+          h("code", {}, S.page(each.page))),
+      ),
+    ),
+  );
+}
+
+function freshen() {
+  const silent = silentFor();
+  const fresh = silent !== null && silent <= STALE_SECONDS && live.state === "live";
+  const line = $("#freshness");
+  line.dataset.state = fresh ? "live" : live.state === "connecting" ? "connecting" : "stale";
+  document.documentElement.classList.toggle("stale", silent !== null && !fresh);
+  set("#freshness", fresh ? S.fresh.live : staleText(silent));
+  // What was true is not said of now.
+  if (silent !== null && silent > 4 * STALE_SECONDS && !fresh) {
+    $("#verdict").dataset.state = "unknown";
+    set("#verdict-mark", S.marks.unknown);
+    set("#verdict-state", S.states.unknown);
+    document.title = `${S.marks.unknown} ${S.states.unknown} · ROM Console`;
+  }
+}
+
+function staleText(silent) {
+  if (live.state === "off") return S.fresh.off;
+  if (live.state === "connecting" && silent === null) return S.fresh.connecting;
+  const since = silent === null ? S.fresh.never : S.fresh.stale(Math.round(silent));
+  return live.why === "overloaded" ? `${since}. ${S.fresh.full}` : `${since}, ${S.fresh.again}`;
+}
+
+// The text is only touched when it differs: a live region says each change.
+function set(selector, text) {
+  const element = $(selector);
+  if (element.textContent !== text) element.textContent = text;
+}
+
+function showKill(figures) {
+  const button = $("#kill");
+  button.disabled = false;
+  button.dataset.on = String(figures.bedrock_enabled);
+  set("#kill", figures.bedrock_enabled ? S.kill.off : S.kill.on);
+}
+
+$("#kill").addEventListener("click", () => {
+  const wanted = live.figures?.bedrock_enabled === false;
+  const version = live.figures?.version;
+  act({
+    title: wanted ? S.kill.onTitle : S.kill.offTitle,
+    button: wanted ? S.kill.on : S.kill.off,
+    what: wanted ? S.kill.onWhat : S.kill.offWhat,
+    undo: wanted ? S.kill.onUndo : S.kill.offUndo,
+    changes: [{ name: "BEDROCK_ENABLED", from: !wanted, to: wanted }],
+    reasons: wanted ? S.kill.onReasons : S.kill.offReasons,
+    danger: !wanted,
+    // Off waits for nobody's version: it counts at once.
+    run: ({ reason }) =>
+      post("/admin/reload-flags", { BEDROCK_ENABLED: wanted }, { reason, ifVersion: wanted ? version : undefined }),
+    done: applied,
+  });
+});
