@@ -13,28 +13,28 @@ const TILES = [
   ["errors", (f) => ({
     value: percent(f.error_share ?? 0),
     note: limitsOf(f.limits.error_share, percent),
-    level: worse(f.levels.errors, over(f.error_share, f.limits.error_share)),
+    level: levelOf(f.levels.errors, f.error_share, f.limits.error_share),
   })],
   ["latency", (f) => ({
     value: pair(f.p50_seconds, f.p95_seconds),
     note: limitsOf(f.limits.p95_seconds, seconds),
-    level: worse(f.levels.latency, over(f.p95_seconds, f.limits.p95_seconds)),
+    level: levelOf(f.levels.latency, f.p95_seconds, f.limits.p95_seconds),
   })],
   ["queue", queueTile],
   ["refused", (f) => ({
     value: percent(f.refused_share ?? 0),
     note: limitsOf(f.limits.refused_share, percent),
-    level: worse(f.levels.refused, over(f.refused_share, f.limits.refused_share)),
+    level: levelOf(f.levels.refused, f.refused_share, f.limits.refused_share),
   })],
   ["throttling", (f) => ({
     value: percent(f.throttled_share ?? 0),
     note: limitsOf(f.limits.throttled_share, percent),
-    level: worse(f.levels.throttling, over(f.throttled_share, f.limits.throttled_share)),
+    level: levelOf(f.levels.throttling, f.throttled_share, f.limits.throttled_share),
   })],
   ["memory", (f) => ({
     value: percent(f.memory_ratio),
     note: f.memory_ratio === null ? S.memoryUnknown : limitsOf(f.limits.memory_ratio, percent),
-    level: worse(f.levels.memory, over(f.memory_ratio, f.limits.memory_ratio)),
+    level: levelOf(f.levels.memory, f.memory_ratio, f.limits.memory_ratio),
   })],
   ["cost", (f) => ({ value: dollars(f.cost.per_hour_usd), note: S.lastHour(dollars(f.cost.last_hour_usd)), level: "normal" })],
   ["circuits", circuitsTile],
@@ -54,11 +54,11 @@ function limitsOf(limits, text) {
   return known.map((name) => `${S.limits[name]} ${text(limits[name])}`).join(" · ");
 }
 
-// A gate that would fail is as good as an alert.
-function over(value, limits) {
-  if (typeof value !== "number") return "normal";
-  if (typeof limits?.critical === "number" && value > limits.critical) return "critical";
-  return ["gate", "alert"].some((name) => typeof limits?.[name] === "number" && value > limits[name]) ? "alert" : "normal";
+// What health says of the figure; a gate that would fail is said too, and is no alarm by itself: health asks for more
+// than one bad turn.
+function levelOf(level, value, limits) {
+  const over = typeof value === "number" && typeof limits?.gate === "number" && value > limits.gate;
+  return level === "normal" && over ? "gate" : level;
 }
 
 function queueTile({ queue, turns, levels, limits }) {
@@ -129,7 +129,7 @@ function show(figures) {
   for (const [name, read] of TILES) {
     const { value, note, level } = read(figures);
     const part = parts.get(name);
-    part.tile.dataset.level = RANK.includes(level) ? level : "normal";
+    part.tile.dataset.level = level in S.levels ? level : "normal";
     put(part.value, value);
     put(part.note, note);
     put(part.level, level === "normal" ? "" : `${S.levelMarks[level] ?? ""} ${S.levels[level] ?? level}`);

@@ -8,6 +8,8 @@ import { S } from "./words.js";
 
 const HEIGHT = 132;
 const STEP = 30;
+// A line of so few points would hardly be seen.
+const FEW = 12;
 const drawn = new Map();
 
 export function start() {
@@ -90,7 +92,7 @@ function create(each, data, names) {
     stroke: index === main && plot.limits ? (chart) => redAbove(chart, each, strokes[index], danger) : strokes[index],
     width: 2,
     dash: index === 0 ? [] : [5, 3],
-    points: { show: data[0].length < 3 },
+    points: { show: (chart) => chart.data[0].length < FEW, size: 4 },
     spanGaps: false,
   }));
   each.chart = new uPlot(

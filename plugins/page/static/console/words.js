@@ -42,8 +42,8 @@ export const S = {
     full: "Já há 8 consoles abertos, o máximo; tento de novo.",
   },
   where: (f) => `${f.environment} · versão ${f.release} · configuração ${f.version} · instância ${f.instance}`,
-  levels: { normal: "", alert: "alerta", critical: "crítico" },
-  levelMarks: { normal: "", alert: "▲", critical: "■" },
+  levels: { normal: "", gate: "acima do gate", alert: "alerta", critical: "crítico" },
+  levelMarks: { normal: "", gate: "△", alert: "▲", critical: "■" },
   tiles: {
     turns: "Turnos por minuto",
     errors: "Turnos com erro",
