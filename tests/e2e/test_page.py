@@ -201,9 +201,14 @@ def test_an_answer_that_breaks_off_begins_again_without_a_doubled_word(seat: Sea
     page = seat.sign_in(KEY)
     text = "O prazo é de quinze dias úteis, contados da publicação, conforme o Código."
     bedrock.script("[[say=" + text + "]] [[fault=cut]] [[after=4]]", reply(text))
-    with page.expect_response("**/api/chat") as answered:
-        seat.ask("Qual o prazo?")
-    assert "event: restart" in answered.value.text()
+    page.evaluate(
+        """() => { window.states = []; new MutationObserver(changes => changes.forEach(
+          change => window.states.push(change.target.dataset.state)))
+          .observe(document.querySelector("#turns"), {attributeFilter: ["data-state"], subtree: true}); }"""
+    )
+    seat.ask("Qual o prazo?")
+    assert "again" in page.evaluate("window.states")
+    assert len(bedrock.requests) == 2
     expect(page.locator(".prose").last).to_have_text(text)
 
 
