@@ -1,8 +1,9 @@
-"""Where Markdown that is still being written can be cut: what stands before is whole and will not change."""
+"""Where Markdown that is still being written can be cut: what stands before a later block will not change."""
 
 from __future__ import annotations
 
 from functools import cache
+from itertools import accumulate
 
 from markdown_it import MarkdownIt
 
@@ -16,11 +17,10 @@ def _parser() -> MarkdownIt:
     return MarkdownIt().enable("strikethrough").enable("table")
 
 
-def whole_blocks(text: str) -> int:
-    """How many characters of `text` are blocks (paragraphs, lists, tables, fences) that are over: another one began."""
+def block_starts(text: str) -> list[int]:
+    """Where the blocks of `text` (paragraphs, lists, tables, fences) begin but for the first; [] for fewer than two."""
     text = text.translate(_ONE_LINE_END)
-    starts = [token.map[0] for token in _parser().parse(text) if token.level == 0 and token.map and token.nesting >= 0]
-    if len(starts) < 2:
-        return 0
-    lines = text.split("\n")
-    return sum(len(line) + 1 for line in lines[: starts[-1]])
+    tokens = _parser().parse(text)
+    lines = [token.map[0] for token in tokens if token.level == 0 and token.map and token.nesting >= 0]
+    ends = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
+    return [ends[line] for line in lines[1:]]

@@ -16,7 +16,7 @@ from rich.segment import ControlType, Segment, SegmentLines
 from rich.text import Text
 
 from rom_core.cli.chat import words
-from rom_core.cli.chat.blocks import whole_blocks
+from rom_core.cli.chat.blocks import block_starts
 from rom_core.cli.console import Console, Group, RenderableType
 from rom_core.cli.terminal import clean
 
@@ -63,9 +63,8 @@ class Screen:
         """The answer goes on."""
         self._text += piece
         if "\n" in piece:
-            whole = whole_blocks(self._text[self._settled :])
-            if whole:
-                self._settle(self._settled + whole)
+            # The last one may go on.
+            self._print_blocks(block_starts(self._text[self._settled :]))
 
     def take_back(self, length: int) -> None:
         """Erase what was not said; where that cannot be, above the screen or after a change of its width, say so."""
@@ -89,13 +88,14 @@ class Screen:
 
     def note(self, text: str, *, warning: bool = False) -> None:
         """A line in brackets, after the text so far."""
-        self._settle(len(self._text))
+        self._settle()
         self._print(Text(f"[{clean(text)}]", style="yellow" if warning else "dim"), self._settled, self._settled)
 
     def sources(self, lines: Iterable[str]) -> None:
         """Under the answer."""
         listed = list(lines)
         if listed:
+            self._settle()
             self._print(Text("\n".join(["Fontes:", *map(clean, listed)]), style="cyan"), self._settled, self._settled)
 
     def end(self) -> None:
@@ -103,7 +103,7 @@ class Screen:
         if self._live is None:
             return
         self._activity = ""
-        self._settle(len(self._text))
+        self._settle()
         self._stop()
 
     def _start(self) -> None:
@@ -122,12 +122,18 @@ class Screen:
             self._live.stop()
             self._live = None
 
-    def _settle(self, end: int) -> None:
-        """Print the text up to `end` for good."""
-        block, start = self._text[self._settled : end], self._settled
-        self._settled = end
-        if block.strip():
-            self._print(_markdown(block), start, end)
+    def _settle(self) -> None:
+        """Print all text so far for good."""
+        rest = self._text[self._settled :]
+        self._print_blocks([*block_starts(rest), len(rest)])
+
+    def _print_blocks(self, ends: Iterable[int]) -> None:
+        start = self._settled
+        for end in ends:
+            block, place = self._text[self._settled : start + end], self._settled
+            self._settled = start + end
+            if block.strip():
+                self._print(_markdown(block), place, self._settled)
 
     def _print(self, what: RenderableType, start: int, end: int) -> None:
         rows = self._console.render_lines(what, pad=False)

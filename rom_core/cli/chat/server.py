@@ -18,6 +18,8 @@ _CONNECT_SECONDS = 5
 # Heartbeats come every few seconds; this much silence means that the server is gone.
 _SILENCE_SECONDS = 120
 _ANSWER_SECONDS = 20
+# Of the first line of a stream of ours, a comment included.
+_BEGINNINGS = (b"event:", b"id:", b"data:", b"retry:", b":")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,9 @@ class ChatServer:
 def parsed(lines: Iterator[bytes]) -> Iterator[Event]:
     """The events of a stream; one that is not whole, its blank line included, is none. Raises one of FOREIGN."""
     fields: dict[str, str] = {}
-    for line in lines:
+    for number, line in enumerate(lines):
+        if not number and not line.startswith(_BEGINNINGS):
+            raise ValueError("no stream of events")
         if not line:
             if "data" in fields:
                 yield Event(fields.get("event", ""), json_of(fields["data"]), fields.get("id", ""))

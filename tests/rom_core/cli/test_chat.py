@@ -9,26 +9,10 @@ from typing import Any
 import pytest
 import requests
 import responses
+from chat_support import DONE, PROBLEM, URL, event
 from click.testing import CliRunner, Result
 
 from rom_core.cli import main
-
-URL = "http://rom.test"
-DONE = {
-    "conversation_id": "conv-1",
-    "reply": "sim",
-    "stop_reason": "end_turn",
-    "model": "anthropic.first",
-    "degraded": False,
-}
-PROBLEM = {
-    "user_message": "A fila está cheia.",
-    "detail": "every place is taken",
-    "code": "queue_full",
-    "status": 503,
-    "trace_id": "trace-1",
-    "request_id": "req-1",
-}
 
 
 @pytest.fixture
@@ -43,11 +27,6 @@ def rom_chat(key: str = "") -> Result:
     result = CliRunner().invoke(main, ["chat", "oi", "--url", URL], env={"ROM_API_KEY": key})
     assert result.exception is None or isinstance(result.exception, SystemExit)
     return result
-
-
-def event(name: str, data: Any) -> str:
-    """One Server-Sent Event."""
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
 
 
 def answers(network: responses.RequestsMock, body: str, **options: Any) -> None:

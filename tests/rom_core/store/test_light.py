@@ -26,9 +26,12 @@ ASK = "import rom_core.cli.flags, rom_core.cli.canary, rom_core.cli.chat, rom_co
             "sqlalchemy",
         ),
         (ASK, "sqlalchemy"),
+        (ASK, "prompt_toolkit"),
+        (ASK, "rich"),
         (SERVE, "psycopg"),
         (SERVE, "alembic"),
         (SERVE, "sqlalchemy.orm"),
+        ("import rom_core.cli.serve, rom_core.http.app, rom_core.runtime", "prompt_toolkit"),
     ],
 )
 def test_nothing_is_loaded_before_it_is_needed(tmp_path: Path, does: str, unwanted: str) -> None:
