@@ -155,7 +155,7 @@ class ModelCall:
 
     `closing` marks the last request of a stopped loop. `cancel` and `deadline` are the turn's, or narrower.
     `fallback_candidates` are the models (aliases) that may still take over, set by whoever would let them: time and
-    requests are kept for them. `span_id` is the call's own.
+    requests are kept for them. `span_id` is the call's own. `attempts` are forgotten once it is over.
     """
 
     turn: Turn

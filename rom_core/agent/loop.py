@@ -142,11 +142,15 @@ class ToolLoop:
         turn = call.turn
         self._check_enabled()
         turn.next_paragraph()
-        reply = citing.verified(turn, with_object_inputs(self._ask(call)))
-        if turn.request.client_tools is not None:
-            reply = presentable(reply, turn.messages)
-        if turn.structured is None:
-            citing.say(call, reply)
+        try:
+            reply = citing.verified(turn, with_object_inputs(self._ask(call)))
+            if turn.request.client_tools is not None:
+                reply = presentable(reply, turn.messages)
+            if turn.structured is None:
+                citing.say(call, reply)
+        finally:
+            # PERF: attempts and their call refer to each other, and would keep the whole turn until it is collected.
+            call.attempts.clear()
         turn.messages.append(written_by(reply.model, list(reply.content)))
         return reply
 

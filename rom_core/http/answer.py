@@ -51,7 +51,7 @@ def answer(
     try:
         req.env.get(ADMITTED, _do_nothing)()
         if (req.content_length or 0) > _LARGE_BYTES:
-            # What turns are made of refers to itself: the files of those that ended stay until somebody collects.
+            # A turn that ran tools or failed refers to itself: its files stay until somebody collects.
             # PERF: 1 to 11 ms, measured.
             gc.collect()
         request, dialect = read(req)

@@ -118,6 +118,8 @@ class TurnStream:
             # SystemExit too: whatever ended the turn, the client is told.
             logger.exception("stream.failed", trace_id=self._turn.trace_id, request_id=self._turn.request_id)
         finally:
+            # PERF: the turn and its stream would refer to each other until they are collected.
+            self._turn.sink = _nobody
             self._offer(last)
 
     def _offer(self, item: Item) -> None:
@@ -185,6 +187,10 @@ class TurnStream:
                 if left <= 0:
                     return "error", {"raised": self._given_up()}
                 yield KEEP_ALIVE
+
+
+def _nobody(_name: str, _data: dict[str, Any]) -> None:
+    """The sink of a turn that has ended."""
 
 
 def _size(data: dict[str, Any]) -> int:

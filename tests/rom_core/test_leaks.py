@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import itertools
 import tracemalloc
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 from support import Toolkit, asks, make_runtime, make_turn, says, tool
 
@@ -55,6 +57,29 @@ def rounds(runtime: Runtime, limiter: Limiter, number: int) -> Iterator[str]:
     """So many turns, of every kind in turn."""
     for kind in itertools.islice(itertools.cycle(KINDS), number):
         yield one(runtime, limiter, kind)
+
+
+class Kept:
+    """Something that a plugin keeps on a turn."""
+
+
+@pytest.mark.parametrize("kind", ["answered", "streamed"])
+def test_a_turn_that_has_ended_is_freed_at_once(kind: str) -> None:
+    """One without tools, at least; till garbage is collected its files would stay, and collecting takes time too."""
+    runtime, transport = make_runtime(answer, plugins={"guardrails": Guardrails()})
+    runtime.start()
+    gc.disable()
+    try:
+        turn = make_turn(runtime, kind, sink=(lambda name, data: None) if kind == "streamed" else None)
+        turn.stash["test"] = kept = Kept()
+        gone = weakref.ref(kept)
+        runtime.run(turn)
+        transport.requests.clear()
+        del turn, kept
+        assert gone() is None
+    finally:
+        gc.enable()
+        runtime.stop()
 
 
 def test_turns_leave_no_objects_behind() -> None:

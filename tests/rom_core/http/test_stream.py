@@ -118,6 +118,15 @@ def test_a_stream_that_was_read_to_its_end_is_ok() -> None:
     assert (bench.statuses, bench.released) == (["ok"], ["x"])
 
 
+def test_a_turn_and_its_stream_are_freed_when_the_stream_is_closed() -> None:
+    """At once, not when garbage is collected."""
+    bench = Bench(lambda attempt: None)
+    bench.stream.start()
+    b"".join(bench.stream)
+    bench.stream.close()
+    assert getattr(bench.turn.sink, "__self__", None) is not bench.stream
+
+
 def test_the_turn_ends_when_the_model_has_done_however_slow_the_reader() -> None:
     """Two and a half million characters in pieces, of which nobody takes one: the turn and its slot are over."""
 
