@@ -21,6 +21,7 @@ _KEPT_PREFIX = "conv_"
 _BUSY_SECONDS = 10.0
 _BUSY_PAUSE = 0.25
 _INVALID = 422
+_RUNS_LOOKED_AT = 20
 T = TypeVar("T")
 
 
@@ -109,6 +110,16 @@ class Conversation:
             return str(begun["run_id"])
         except FOREIGN:
             raise self._server.foreign("/api/chat") from None
+
+    def unfinished_run(self) -> str:
+        """The id of the run that this conversation waits for, "" for none, or where there are no runs."""
+        try:
+            runs = self._server.runs(_RUNS_LOOKED_AT)["runs"]
+            return next((str(run["id"]) for run in runs if _waits(run) and run["conversation_id"] == self.id), "")
+        except ChatFailed:
+            return ""
+        except FOREIGN:
+            raise self._server.foreign("/api/runs") from None
 
     def follow(self, run_id: str) -> None:
         """Show the answer of a run from its beginning, while it runs or after. Raises ChatFailed."""
@@ -210,6 +221,10 @@ class Conversation:
 def come_back(run_id: str) -> str:
     """How to see the answer of a run later."""
     return f"rom chat --run {run_id}"
+
+
+def _waits(run: Mapping[str, Any]) -> bool:
+    return run["state"] in ("queued", "running")
 
 
 def _unavailable(error: ChatFailed) -> bool:

@@ -49,10 +49,12 @@ def _messages(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield ""
         yield str(message.get("text") or message.get("content") or "")
         yield ""
-        for file in message.get("attachments", ()):
-            yield f"- Anexo: {_line(file['name'])} ({size(file['bytes'])})"
-        if message.get("attachments"):
-            yield ""
+        files = [f"- Anexo: {_line(file['name'])} ({size(file['bytes'])})" for file in message.get("attachments", ())]
+        if files:
+            yield from (*files, "")
+        cited = words.sources(message.get("citations") or ())
+        if cited:
+            yield from (words.SOURCES, "", *(f"- {line}" for line in cited), "")
         if message["role"] == "assistant" and message.get("state") in words.STATES:
             yield f"*[{words.STATES[message['state']]}]*"
             yield ""

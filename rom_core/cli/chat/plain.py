@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from rom_core.cli.chat import words
 from rom_core.cli.console import Console
 from rom_core.cli.terminal import say
 
@@ -38,7 +39,7 @@ class Plain:
         """They are part of the answer."""
         listed = list(lines)
         if listed:
-            self._console.out("\n".join(["", "Fontes:", *listed]))
+            self._console.out("\n".join(["", words.SOURCES, *listed]))
 
     def end(self) -> None:
         """Write what there is."""

@@ -23,6 +23,10 @@ from rom_core.cli.terminal import clean
 _FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAME_SECONDS = 0.1
 _BEGINNING_CHARS = 40
+_DRAWN_CHARS = 4000
+# A block is looked for again once the text has grown by this share of what is not printed yet: else to read a long
+# table would take time by the square of its length.
+_GROWN = 1 / 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +48,13 @@ class Screen:
         self._live: Live | None = None
         self._text = ""
         self._printed: list[_Printed] = []
-        self._settled = 0
+        self._settled = self._look_at = 0
         self._activity, self._since = "", 0.0
         self._width = 0
 
     def begin(self) -> None:
         """An answer is waited for."""
-        self._text, self._settled, self._printed = "", 0, []
+        self._text, self._settled, self._printed, self._look_at = "", 0, [], 0
         self._width = self._console.width
         self.activity(words.WAITING)
         self._start()
@@ -62,12 +66,15 @@ class Screen:
     def text(self, piece: str) -> None:
         """The answer goes on."""
         self._text += piece
-        if "\n" in piece:
+        if "\n" in piece and len(self._text) >= self._look_at:
+            rest = self._text[self._settled :]
             # The last one may go on.
-            self._print_blocks(block_starts(self._text[self._settled :]))
+            self._print_blocks(block_starts(rest))
+            self._look_at = len(self._text) + int((len(self._text) - self._settled) * _GROWN)
 
     def take_back(self, length: int) -> None:
         """Erase what was not said; where that cannot be, above the screen or after a change of its width, say so."""
+        self._look_at = 0
         taken = self._text[length:].strip()
         self._text = self._text[:length]
         gone = 0
@@ -96,7 +103,9 @@ class Screen:
         listed = list(lines)
         if listed:
             self._settle()
-            self._print(Text("\n".join(["Fontes:", *map(clean, listed)]), style="cyan"), self._settled, self._settled)
+            self._print(
+                Text("\n".join([words.SOURCES, *map(clean, listed)]), style="cyan"), self._settled, self._settled
+            )
 
     def end(self) -> None:
         """The rest of the text stays; nothing moves any more."""
@@ -155,7 +164,9 @@ class Screen:
         parts: list[RenderableType] = []
         rest = self._text[self._settled :]
         if rest.strip():
-            rows = self._console.render_lines(_markdown(rest), pad=False)
+            # A long code or table would be drawn ten times a second: until it is whole its end stands there as it is.
+            drawn = _markdown(rest) if len(rest) <= _DRAWN_CHARS else Text(clean(rest[-_DRAWN_CHARS:]))
+            rows = self._console.render_lines(drawn, pad=False)
             parts += [Text("")] if self._printed else []
             parts.append(SegmentLines(rows[-max(1, self._console.height - 4) :], new_lines=True))
         if self._activity:

@@ -56,17 +56,18 @@ class ChatServer:
         """POST /api/chat of a run in the background: its `run_id` and `conversation_id`."""
         return self._json("POST", "/api/chat", json={**body, **self._owner})
 
-    def run(self, run_id: str) -> dict[str, Any]:
-        """GET a run: its state."""
-        return self._json("GET", _run(run_id))
+    def runs(self, limit: int) -> dict[str, Any]:
+        """GET the newest ones: `runs` and `next`."""
+        return self._json("GET", "/api/runs", params={"limit": limit, **self._owner})
 
     def run_events(self, run_id: str, after: str = "") -> Iterator[Event]:
         """The events of a run, those after the id `after`, or all; raises Disconnected if they break off."""
-        return self._events("GET", f"{_run(run_id)}/events", headers={"Last-Event-ID": after} if after else {})
+        headers = {"Last-Event-ID": after} if after else {}
+        return self._events("GET", f"{_run(run_id)}/events", headers=headers, params=self._owner)
 
     def cancel(self, run_id: str) -> None:
         """End a run."""
-        self._json("POST", f"{_run(run_id)}/cancel")
+        self._json("POST", f"{_run(run_id)}/cancel", params=self._owner)
 
     def conversations(self, limit: int) -> dict[str, Any]:
         """GET the newest ones: `conversations` and `next`."""
@@ -97,7 +98,9 @@ class ChatServer:
             with self._asked(
                 method, path, stream=True, timeout=(_CONNECT_SECONDS, _SILENCE_SECONDS), **options
             ) as response:
-                if response.status_code != 200:
+                if response.status_code == requests.codes.no_content:
+                    return
+                if response.status_code != requests.codes.ok:
                     raise refusal(response)
                 yield from parsed(response.iter_lines(chunk_size=None))
         except requests.RequestException as error:

@@ -79,6 +79,11 @@ class Session:
             self._show_end(found)
         except FOREIGN:
             raise self._server.foreign("/api/conversations") from None
+        run_id = self._conversation.unfinished_run()
+        if run_id:
+            self.say(words.STILL_WRITTEN)
+            with silent_keys():
+                self._conversation.follow(run_id)
 
     def _show_end(self, found: Mapping[str, Any]) -> None:
         self._conversation.go_on(found)
@@ -92,6 +97,9 @@ class Session:
                     self.say(f"anexo: {file['name']}")
             else:
                 self._console.print(Markdown(clean(message["text"]), hyperlinks=False))
+                cited = words.sources(message.get("citations") or ())
+                if cited:
+                    self._console.print(Text("\n".join([words.SOURCES, *cited]), style="cyan"))
             if message["role"] == "assistant" or message is messages[-1]:
                 state = words.STATES.get(message["state"])
                 if state:

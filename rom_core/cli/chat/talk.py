@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rom_core.cli.chat import words
@@ -86,7 +87,9 @@ class Talk:
             path = None
         session.say(words.HOW_TO_LEAVE)
         if self._resume is not None:
-            session.resume(self._resume)
+            # Ctrl-C leaves what is still written; the prompt comes all the same.
+            with suppress(KeyboardInterrupt):
+                session.resume(self._resume)
         # Here, because it takes a tenth of a second.
         from rom_core.cli.chat.prompt import Prompt
 

@@ -20,6 +20,8 @@ NOTHING_SAID = "nada foi dito ainda"
 MORE = "há outras, mais antigas que estas {number}"
 HISTORY = "o que você digita fica em {path}, que só a sua conta lê; --no-history o evita"
 NO_HISTORY = "o que você digita não será guardado: {path}: {reason}"
+STILL_WRITTEN = "a resposta seguinte ainda é escrita:"
+SOURCES = "Fontes:"
 NO_CONVERSATION = "nenhuma conversa está guardada ainda"
 BROKEN_OFF = "a resposta parou aqui"
 TAKEN_BACK = "o modelo recomeçou: desconsidere o texto acima a partir de “{beginning}”"
@@ -48,14 +50,6 @@ _ENDS = {
     "tool_use": f"{_CUT}: o modelo pediu uma ferramenta que este terminal não tem",
 }
 STATES = {"cut": BROKEN_OFF, "failed": "não houve resposta"}
-RUN_STATES = {
-    "queued": "na fila",
-    "running": "em andamento",
-    "done": "pronta",
-    "failed": "falhou",
-    "cancelled": "cancelada",
-    "interrupted": "interrompida pela queda do servidor",
-}
 
 
 def activity(tools: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -51,6 +52,12 @@ def shown(pieces: Sequence[str | int], columns: int = 60, rows: int = 40) -> Sho
     return terminal
 
 
+@cache
+def by_characters() -> str:
+    """The answer as a model that sends each character by itself leaves it."""
+    return shown(list(ANSWER)).text
+
+
 def test_markdown_is_drawn() -> None:
     """Headings, lists and tables without their marks, code as it is, in the order in which they came."""
     text = shown([ANSWER]).text
@@ -59,21 +66,21 @@ def test_markdown_is_drawn() -> None:
     assert places == sorted(places)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.lists(st.integers(1, len(ANSWER) - 1), max_size=12))
 def test_the_screen_does_not_depend_on_the_pieces(cuts: list[int]) -> None:
     """However the text was cut on its way, the same stands there at the end."""
     places = [0, *sorted(set(cuts)), len(ANSWER)]
     pieces = [ANSWER[a:b] for a, b in pairwise(places)]
-    assert shown(pieces).text == shown(list(ANSWER)).text
+    assert shown(pieces).text == by_characters()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(st.integers(0, len(ANSWER)), st.integers(0, len(ANSWER)))
 def test_what_was_taken_back_leaves_no_trace(said: int, stays: int) -> None:
     """The screen is as if the model had never begun: nothing doubled, nothing left over."""
     stays = min(said, stays)
-    assert shown([*ANSWER[:said], stays, *ANSWER[stays:]]).text == shown([*ANSWER]).text
+    assert shown([ANSWER[:said], stays, ANSWER[stays:]]).text == by_characters()
 
 
 def test_what_has_left_the_screen_is_disowned() -> None:
@@ -112,6 +119,32 @@ def test_what_happens_stands_below_with_its_seconds() -> None:
     screen.text("Sim.")
     screen.end()
     assert terminal.text == "Sim."
+
+
+def test_an_answer_longer_than_the_screen_shows_its_end() -> None:
+    """Of a list that is not over what came last is seen, and the line that moves below it."""
+    terminal = Shown(60, 12)
+    screen = Screen(terminal.console, lambda: 0.0)
+    screen.begin()
+    screen.activity("escrevendo")
+    screen.text("".join(f"- ponto {number}\n" for number in range(100)))
+    assert until(lambda: "ponto 99" in terminal.text and terminal.text.endswith("escrevendo… 0 s")), terminal.text
+    screen.end()
+
+
+def test_a_long_block_is_not_read_again_at_every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work grows with the length of the text, not with its square."""
+    read: list[int] = []
+
+    def counting(text: str) -> list[int]:
+        read.append(len(text))
+        return block_starts(text)
+
+    monkeypatch.setattr("rom_core.cli.chat.screen.block_starts", counting)
+    lines = ["```\n", *(f"linha de código {number}\n" for number in range(300)), "```\n", "\nFim."]
+    text = shown(lines).text
+    assert text.endswith("Fim.")
+    assert sum(read) < 40 * sum(map(len, lines))
 
 
 def test_a_note_stands_between_the_texts() -> None:

@@ -26,6 +26,9 @@ AT = "2026-11-28T12:00:00.000+00:00"
 FILE = {"name": "c.pdf", "kind": "document", "format": "pdf", "bytes": 4321}
 
 
+CITED = {"name": "c.pdf", "page": 3, "last_page": 3, "quote": "sim"}
+
+
 def summary(number: int) -> dict[str, Any]:
     """One of a list."""
     return {"id": f"conv_{number}", "title": f"Prazo {number}", "created_at": AT, "updated_at": AT, "turns": 2}
@@ -99,18 +102,34 @@ def test_the_list_has_the_numbers_that_resume_takes(network: responses.RequestsM
     """And the last exchange of the one is shown, with its files and how it ended."""
     listing(network, 7, 8, more="x")
     listing(network, 7, 8)
-    last = (message("user", "E em dobro?", attachments=[FILE]), message("assistant", "**Trin", state="cut"))
+    last = (
+        message("user", "E em dobro?", attachments=[FILE]),
+        message("assistant", "**Trin", state="cut", citations=[CITED]),
+    )
     network.get(f"{URL}/api/conversations/conv_8", json=kept(8, *last))
     network.post(f"{URL}/api/chat", body=event("done", DONE | {"conversation_id": "conv_8"}))
     text = typed("/list", "/resume 2", "E?")
     assert "2   Prazo 8  2       " in text
     assert "há outras, mais antigas que estas 2" in text
-    shown = ["Prazo 8 · 2 turnos", "> E em dobro?", "anexo: c.pdf", "**Trin", "[a resposta parou aqui]", "sim"]
-    assert [line for line in text.splitlines() if line][-6:] == shown
+    shown = ["Prazo 8 · 2 turnos", "> E em dobro?", "anexo: c.pdf", "**Trin", "Fontes:"]
+    shown += ["[1] c.pdf, p. 3: “sim”", "[a resposta parou aqui]", "sim"]
+    assert [line for line in text.splitlines() if line][-8:] == shown
     assert "Olá." not in text
     body = json.loads(network.calls[-1].request.body or "")
     assert (body["conversation_id"], body["citations"], body["user"]) == ("conv_8", True, "ana")
     assert network.calls[0].request.url == f"{URL}/api/conversations?limit=50&user=ana"
+
+
+def test_an_answer_that_is_still_written_is_followed(network: responses.RequestsMock) -> None:
+    """Whoever comes back sees it come; other conversations' runs, and those that have ended, are not looked at."""
+    network.get(f"{URL}/api/conversations/conv_8", json=kept(8))
+    states = {"run-1": ("conv_9", "running"), "run-2": ("conv_8", "done"), "run-3": ("conv_8", "queued")}
+    runs = [{"id": id_, "conversation_id": kept_in, "state": state} for id_, (kept_in, state) in states.items()]
+    network.get(f"{URL}/api/runs", json={"runs": runs, "next": None})
+    network.get(f"{URL}/api/runs/run-3/events", body=event("delta", {"text": "Já"}, "run-3:1") + event("done", DONE))
+    text = typed("/resume conv_8")
+    assert "a resposta seguinte ainda é escrita:\nJá" in text
+    assert network.calls[-1].request.url == f"{URL}/api/runs/run-3/events?user=ana"
 
 
 def test_new_begins_another_one(network: responses.RequestsMock) -> None:
@@ -144,7 +163,7 @@ def test_export_writes_a_new_file_that_only_its_owner_reads(network: responses.R
     """Of a conversation that is kept all that the server has, files and states too; never over a file."""
     path = tmp_path / "c.md"
     network.post(f"{URL}/api/chat", body=event("done", DONE | {"conversation_id": "conv_8"}))
-    last = (message("user", "E?", attachments=[FILE]), message("assistant", "Trin", state="cut"))
+    last = (message("user", "E?", attachments=[FILE]), message("assistant", "Trin", state="cut", citations=[CITED]))
     network.get(f"{URL}/api/conversations/conv_8", json=kept(8, *last))
     text = typed("/export x.md", "um", f"/export {path}", f"/export {path}", "/export")
     assert "nada foi dito ainda" in text
@@ -152,7 +171,17 @@ def test_export_writes_a_new_file_that_only_its_owner_reads(network: responses.R
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     written = path.read_text()
     assert written.startswith("# Prazo 8\n\n## Pergunta (")
-    parts = ("Oi?", "## Resposta (", "Olá.", "E?", "- Anexo: c.pdf (4,3 kB)", "Trin", "*[a resposta parou aqui]*")
+    parts = (
+        "Oi?",
+        "## Resposta (",
+        "Olá.",
+        "E?",
+        "- Anexo: c.pdf (4,3 kB)",
+        "Trin",
+        "Fontes:",
+        "- [1] c.pdf, p. 3",
+        "*[a r",
+    )
     places = [written.index(part) for part in parts]
     assert places == sorted(places)
 
