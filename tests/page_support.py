@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,21 @@ new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.
 document.addEventListener("securitypolicyviolation",
   e => window.violations.push(`${e.violatedDirective} ${e.blockedURI}`));
 """
+
+
+def events(*said: tuple[str, dict[str, Any]]) -> str:
+    """A streamed answer of /api/chat."""
+    return "".join(f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in said)
+
+
+START: dict[str, Any] = {
+    "id": "chat-1",
+    "conversation_id": "conv-1",
+    "model": "anthropic.claude-sonnet-4-5",
+    "trace_id": "t",
+    "request_id": "req-1",
+}
+DONE: dict[str, Any] = START | {"reply": "", "stop_reason": "end_turn", "degraded": False, "iterations": 1, "usage": {}}
 
 
 class Seat:
@@ -68,6 +84,12 @@ class Seat:
         self.page.press("#question", "Enter")
         self.page.wait_for_selector(f".turn:nth-child({before + 1})[data-state={state}]")
         return self.page
+
+    def hears(self, *said: tuple[str, dict[str, Any]]) -> None:
+        """The next questions are answered so, whatever the server would say."""
+        self.page.unroute("**/api/chat")
+        body = events(*said)
+        self.page.route("**/api/chat", lambda route: route.fulfill(content_type="text/event-stream", body=body))
 
     def moved(self) -> list[Any]:
         """Layout shifts so far that no input of a person's excuses."""

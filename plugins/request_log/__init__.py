@@ -65,8 +65,8 @@ LEVELS: Mapping[str, int] = {
     "canary.aborted": logging.ERROR,
 }
 FAILED_ATTEMPT = "attempt.failed"
-# Asked for every few seconds by machines: answered well, they are worth a line at DEBUG only.
-_PROBES = ("/health", "/ready", "/metrics")
+# Answered well, these are worth a line at DEBUG only: machines ask every few seconds, and a page is of twenty files.
+_QUIET_ROUTES = ("/health", "/ready", "/metrics", "/", "/console", "/assets/{name}", "/favicon.ico")
 _OWN = "request_log"
 _LOGGER = "rom.events"
 
@@ -158,7 +158,7 @@ class RequestLog:
             return _level_of_error(event.error)
         if isinstance(event, RequestFinished):
             # A turn that went well has its own closing line.
-            quiet = event.status == "ok" and (event.route in _PROBES or event.route in self._turn_routes)
+            quiet = event.status == "ok" and (event.route in _QUIET_ROUTES or event.route in self._turn_routes)
             # Strangers ask for what is not there by the thousand: rom_requests_total counts them, the log need not.
             quiet = quiet or (event.code == "not_found" and event.route == UNMATCHED)
             return logging.DEBUG if quiet else logging.ERROR if event.code == "internal_error" else logging.INFO

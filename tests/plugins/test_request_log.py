@@ -298,11 +298,13 @@ def test_a_failed_attempt_has_a_name_of_its_own(written: Lines) -> None:
 
 @at_debug
 def test_probes_and_good_turns_are_no_noise(written: Lines) -> None:
-    """Good probes, a turn that has its line, and what no route is for are DEBUG; everything else is INFO or above."""
+    """Good probes and pages, a turn with its own line, and what no route is for are DEBUG; the rest INFO or above."""
     runtime, _ = make_runtime(plugins={"request_log": RequestLog()})
     runtime.emit(finished("/admin/status"))
     runtime.emit(finished("/health"))
     runtime.emit(finished("/health", "error"))
+    runtime.emit(finished("/assets/{name}"))
+    runtime.emit(finished("/assets/{name}", "client_error", "not_found"))
     runtime.emit(finished("unmatched", "client_error", "not_found"))
     runtime.emit(finished("unmatched", "client_error", "foreign_host"))
     runtime.emit(finished("/api/chat", "client_error", "invalid_request"))
@@ -312,7 +314,7 @@ def test_probes_and_good_turns_are_no_noise(written: Lines) -> None:
     runtime.run(turn)
     runtime.emit(finished("/api/chat"))
     levels = [line["level"] for line in written() if line["event"] == "request.finished"]
-    assert levels == ["info", "debug", "info", "debug", "info", "info", "error", "debug"]
+    assert levels == ["info", "debug", "info", "debug", "info", "debug", "info", "info", "error", "debug"]
 
 
 def test_a_change_of_settings_is_the_cores_own_line(written: Lines) -> None:

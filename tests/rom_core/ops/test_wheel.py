@@ -102,6 +102,8 @@ def test_both_distributions_are_fit_for_an_index(built: Path) -> None:
     names = set(zipfile.ZipFile(files[0]).namelist())
     shipped = {f"{package}/py.typed" for package in ("rom_core", "plugins", "local_bedrock")}
     assert shipped | {"rom_core/settings/defaults.toml"} <= names
+    static = ROOT / "plugins" / "page" / "static"
+    assert {path.relative_to(ROOT).as_posix() for path in static.rglob("*") if path.is_file()} <= names
     assert f"rom_agent-{__version__}.dist-info/licenses/LICENSE" in names
     assert not [name for name in names if name.startswith(("tests/", "bench/", "examples/"))]
     with tarfile.open(files[1]) as sources:
@@ -137,6 +139,7 @@ def test_the_wheel_serves_the_same_as_the_clone(installed: Path, tmp_path: Path)
 
     server = RomServer(home, python=str(installed))
     try:
+        assert "<!doctype html>" in server.get("/").text
         answer = server.chat("O número 0001234-08.2023.8.26.0100 é válido?").json()
         assert [call["status"] for call in answer["tool_calls"]] == ["success"]
         first = json.loads(server.lines[0])

@@ -1,13 +1,15 @@
 // One question and its answer on the page. What happens is shown where it happens, in order: texts, tools, texts. What
 // comes late and belongs below (notes, sources, actions) is added once the text has ended, so that nothing moves.
-import { announce, copyText, glyph, h } from "./dom.js";
 import { emit } from "./bus.js";
-import { LiveMarkdown, show } from "./markdown.js";
+import { marked, number, place } from "./cited.js";
+import { announce, copyText, glyph, h } from "./dom.js";
+import { LiveMarkdown } from "./markdown.js";
 import { S } from "./strings.js";
 
 const COPY = "M9 9h11v11H9zM5 15H4V4h11v1";
 const AGAIN = "M4 12a8 8 0 1 0 2.3-5.7M4 4v5h5";
 const SPOKEN_CHARS = 1500;
+let made = 0;
 
 const capitalised = (text) => text.charAt(0).toLocaleUpperCase("pt-BR") + text.slice(1);
 
@@ -75,7 +77,8 @@ export class AnswerView {
       if (segment.start + segment.length <= this.text.length) continue;
       const left = this.text.slice(segment.start);
       segment.length = left.length;
-      segment.live.reset(left);
+      segment.live.reset("");
+      segment.live.push(left);
     }
   }
 
@@ -120,14 +123,34 @@ export class AnswerView {
 
   cite(citations) {
     if (!citations.length) return;
-    const items = citations.map(({ name, page, last_page: last, quote }) =>
-      h("li", {}, h("cite", {}, name), page ? `, ${S.sources.page(page, last)}` : "", h("blockquote", {}, quote)),
+    const prefix = `fonte-${(made += 1)}-`;
+    const items = citations.map(({ name, page, last_page: last, quote }, index) =>
+      h(
+        "li",
+        { id: `${prefix}${index + 1}` },
+        h("cite", {}, name),
+        page ? `, ${S.sources.page(page, last)}` : "",
+        h("blockquote", {}, quote),
+      ),
     );
+    this.#number(citations, (one) => `#${prefix}${one}`);
     this.sources.replaceChildren(
       h("h3", { class: "sources-title" }, S.sources.title),
       h("ol", { class: "sources-list" }, ...items),
       h("p", { class: "hint" }, S.sources.checked),
     );
+  }
+
+  // The text once more, with the numbers of its sources in it.
+  #number(citations, address) {
+    const ends = citations.map(({ reply }, index) => [reply ? place(this.text, reply.end) : -1, index + 1]);
+    for (const { live, start, length } of this.segments) {
+      const own = ends.filter(([end]) => end > start && end <= start + length);
+      if (!live || !own.length) continue;
+      live.reset(marked(live.source, own.map(([end, one]) => [end - start, one])));
+      live.finish();
+      number(live.element, address);
+    }
   }
 
   standIn() {
@@ -169,11 +192,8 @@ export class AnswerView {
 
   // An answer of an earlier day, whole.
   whole(text, state = "done") {
-    this.text = text;
-    const element = h("div", { class: "prose" });
-    show(element, text);
-    this.flow.append(element);
-    this.#said = true;
+    if (text) this.say(text);
+    for (const { live } of this.segments) live?.finish();
     this.state(state);
     if (text.trim()) this.actions.append(this.#copyButton(S.actions.copy, () => text.trim(), true));
   }

@@ -2,6 +2,7 @@
 // DOMPurify lets a short list of elements through, and no string is ever assigned to innerHTML.
 import "../vendor/purify.min.js";
 import { Lexer, Marked } from "../vendor/marked.esm.js";
+import { withoutMarks } from "./cited.js";
 import { h } from "./dom.js";
 
 const { DOMPurify } = globalThis;
@@ -100,11 +101,11 @@ export class LiveMarkdown {
   }
 
   push(text) {
-    this.#source += text.replaceAll("\r\n", "\n");
+    this.#source += withoutMarks(text).replaceAll("\r", " ");
     this.#timer ||= setTimeout(() => this.#show(false), FLUSH_MS);
   }
 
-  // Takes back what is not in `text`.
+  // From the beginning, with another text.
   reset(text) {
     clearTimeout(this.#timer);
     this.#source = text;
@@ -152,11 +153,4 @@ export class LiveMarkdown {
     this.element.append(made);
     this.#live = nodes;
   }
-}
-
-// A text that is whole.
-export function show(element, text) {
-  const shown = new LiveMarkdown(element);
-  shown.reset(text);
-  shown.finish();
 }

@@ -52,6 +52,7 @@ export const S = {
   },
   sources: {
     title: "Fontes citadas",
+    one: (number) => `Fonte ${number}`,
     page: (page, last) => (last && last !== page ? `p. ${page}–${last}` : `p. ${page}`),
     checked: "Cada trecho foi encontrado no próprio documento.",
   },
