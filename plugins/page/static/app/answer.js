@@ -121,6 +121,11 @@ export class AnswerView {
     else this.#add(note);
   }
 
+  // Where it happened, between the texts.
+  place(element) {
+    this.#add(element);
+  }
+
   cite(citations) {
     if (!citations.length) return;
     const prefix = `fonte-${(made += 1)}-`;

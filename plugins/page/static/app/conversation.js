@@ -13,6 +13,11 @@ export function fresh() {
   emit("conversation:fresh");
 }
 
+// One that the server keeps is on the page from now on.
+export function take(id) {
+  Object.assign(conversation, { id, messages: [] });
+}
+
 // The part of a request's body that says what it belongs to.
 export function context() {
   if (has("conversations")) return conversation.id ? { conversation_id: conversation.id } : { store: true };

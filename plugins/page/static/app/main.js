@@ -10,12 +10,16 @@ import * as theme from "./theme.js";
 
 const started = new Set();
 
-// A feature is started once, and only where its plugin is on.
+// A feature is started once, and only where its plugin is on. One that cannot be had leaves the rest as it is.
 async function startFeatures() {
-  for (const { plugin, load } of FEATURES) {
-    if (started.has(load) || (plugin && !has(plugin))) continue;
-    started.add(load);
-    const feature = await load();
+  const wanted = FEATURES.filter(({ plugin, load }) => !started.has(load) && (!plugin || has(plugin)));
+  const loaded = await Promise.allSettled(wanted.map(({ load }) => load()));
+  for (const [place, { value: feature, reason }] of loaded.entries()) {
+    if (!feature) {
+      console.error(reason);
+      continue;
+    }
+    started.add(wanted[place].load);
     feature.start();
   }
   emit("features:started");
@@ -27,9 +31,10 @@ async function enter(key, name) {
   $("#stand-in").hidden = !capabilities.stand_in;
   $("#who").textContent = name;
   $("#key").value = "";
+  // Before anything is seen, so that nothing moves.
+  await startFeatures();
   $("#sign-in").hidden = true;
   $("#app").hidden = false;
-  await startFeatures();
   $("#question").focus();
 }
 

@@ -36,11 +36,14 @@ export async function* events(response) {
 
 export const cutError = (requestId = "") => new ApiError({ message: S.errors.cut, code: "cut", requestId });
 
-// How a turn reaches the server and comes back: yields the events of /api/chat. `runs` puts another in its place.
+// How a turn reaches the server and comes back. `send` yields the events of /api/chat: `runs` puts another in its place.
+// `post` resolves to the answer to the question: `attach` puts one in its place that sends files.
 export const transport = {
-  async *send(body, signal) {
-    const response = await call("/api/chat", { method: "POST", json: body, signal });
-    yield* events(response);
+  async *send(body, signal, turn) {
+    yield* events(await transport.post(body, signal, turn));
+  },
+  post(body, signal) {
+    return call("/api/chat", { method: "POST", json: body, signal });
   },
   // Ends a turn at the server, where leaving does not.
   stop() {},
