@@ -195,6 +195,12 @@ export class AnswerView {
     announce(state === "done" ? `${S.announce.done} ${this.flow.innerText.slice(0, SPOKEN_CHARS)}` : S.announce[state]);
   }
 
+  // Of an earlier day: its answer, which may still come, is not whole.
+  unfinished(text) {
+    this.state("failed");
+    this.notes.append(h("div", { class: "note", "data-kind": "warning" }, h("strong", {}, S.notes.attention), " ", h("span", {}, text)));
+  }
+
   // An answer of an earlier day, whole.
   whole(text, state = "done") {
     if (text) this.say(text);

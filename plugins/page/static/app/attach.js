@@ -37,9 +37,9 @@ export function start() {
   button.addEventListener("click", () => picker.click());
   $("#composer-tools").append(button, picker);
   const { documents, document_bytes: most, image_bytes: image } = limits();
-  $("#question-hint").after(
-    h("p", { id: "attach-limits", class: "hint" }, T.limits(documents, most, image, listed(false), listed(true))),
-  );
+  const whole = h("span", { class: "limits-whole" }, T.limits(documents, most, image, listed(false), listed(true)));
+  const short = h("span", { class: "limits-short" }, T.limitsShort(documents, most, image));
+  $("#question-hint").after(h("p", { id: "attach-limits", class: "hint" }, whole, short));
   carriers.push(handOver);
   hindrances.push(hinders);
   transport.post = post;

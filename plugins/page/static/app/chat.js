@@ -165,7 +165,7 @@ function scrollToEnd() {
   requestAnimationFrame(() => (log().scrollTop = log().scrollHeight));
 }
 
-// A conversation of earlier days: [{role, text, attachments, state}], as GET /api/conversations/{id} has them.
+// A conversation of earlier days: messages as GET /api/conversations/{id} has them.
 export function showPast(messages) {
   clear();
   $("#welcome").hidden = messages.length > 0;
@@ -174,8 +174,10 @@ export function showPast(messages) {
     if (message.role === "user") {
       view = new AnswerView({ text: message.text, attachments: message.attachments ?? [] }, session.name);
       $("#turns").append(view.element);
+      if (message.state !== "whole") view.unfinished(S.unanswered);
     } else if (view) {
-      view.whole(message.text, message.state === "whole" || !message.state ? "done" : "stopped");
+      view.whole(message.text, message.state === "whole" ? "done" : "stopped");
+      view.cite(message.citations ?? []);
       emit("answer:past", { view, message });
     }
   }

@@ -55,6 +55,8 @@ export const F = {
     drop: "Solte os arquivos aqui",
     limits: (documents, documentBytes, imageBytes, kinds, images) =>
       `Anexos: ${kinds} até ${megabytes(documentBytes)} (${documents} por conversa); ${images} até ${megabytes(imageBytes)}.`,
+    limitsShort: (documents, documentBytes, imageBytes) =>
+      `Anexos: ${documents} documentos até ${megabytes(documentBytes)}; imagens até ${megabytes(imageBytes)}.`,
     waiting: "na fila",
     uploading: (percent) => `enviando, ${percent}%`,
     checking: "conferindo…",

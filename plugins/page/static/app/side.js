@@ -44,7 +44,7 @@ export function start() {
   side().addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
     event.stopPropagation();
-    const shown = side().querySelector('.side-more[aria-expanded="true"]');
+    const shown = event.target.closest(".side-item")?.querySelector('.side-more[aria-expanded="true"]');
     if (shown) return unfold(shown, false);
     if (NARROW.matches) reveal(false, true);
   });
@@ -60,10 +60,15 @@ export function start() {
     if (NARROW.matches) reveal(false);
   });
   on("session:closed", () => {
+    asked += 1;
+    opening += 1;
     remember("");
+    name("");
+    announce("");
     items.clear();
     parts.list.replaceChildren();
     parts.search.value = words = "";
+    if (NARROW.matches) reveal(false);
   });
   on("session:opened", () => load());
   load();
@@ -105,8 +110,7 @@ function reveal(visible, byHand = false) {
   const drawer = visible && NARROW.matches;
   side().hidden = !visible;
   $("#scrim").hidden = !drawer;
-  $("#chat").inert = drawer;
-  $(".bar").inert = drawer;
+  for (const other of ["#chat", ".bar", ".skip"]) $(other).inert = drawer;
   toggle().setAttribute("aria-expanded", String(visible));
   toggle().setAttribute("aria-label", visible ? T.hide : T.show);
   if (!byHand) return;

@@ -78,5 +78,6 @@ export const S = {
     unforeseen: "Algo falhou nesta página. Recarregue-a e tente de novo.",
   },
   stopped: "Você interrompeu a resposta. O texto acima está incompleto.",
+  unanswered: "Esta resposta não foi até o fim.",
   ignored: "O servidor não levou em conta",
 };
