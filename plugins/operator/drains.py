@@ -51,9 +51,13 @@ class Drains:
         self._lock = threading.Lock()
         self._known: Mapping[str, Decision] = {}
 
-    def start(self, runtime: Runtime) -> None:
-        """From now on heed what other instances decide about this one."""
+    def attach(self, runtime: Runtime) -> None:
+        """Decide for this process."""
         self._runtime = runtime
+
+    def start(self) -> None:
+        """From now on heed what other instances decide about this one."""
+        runtime = self._runtime
         if self._store is not None:
             runtime.fleet.on(TOPIC, self.catch_up)
 

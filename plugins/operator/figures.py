@@ -19,23 +19,10 @@ from rom_core.telemetry.capacity import (
     MEMORY_LEVELS,
     THROTTLED_LEVELS,
     TURN_SECONDS,
+    Level,
 )
-from rom_core.telemetry.health import REFUSED_ONE_IN, SLOW_SECONDS, Reason, Signs
+from rom_core.telemetry.health import REFUSED_ONE_IN, SLOW_SECONDS, Reason, Signs, levels
 from rom_core.telemetry.health_shape import health_of
-
-# Which figure a reason of health makes red.
-_FIGURE_OF = {
-    "bedrock_off": "bedrock",
-    "failed_turns": "errors",
-    "refused_turns": "refused",
-    "store": "store",
-    "memory": "memory",
-    "throttling": "throttling",
-    "circuit": "circuits",
-    "failed_requests": "requests",
-    "slow_turns": "latency",
-    "draining": "draining",
-}
 
 
 def percentiles(signs: Signs) -> tuple[float | None, float | None]:
@@ -116,15 +103,13 @@ def limits_of(settings: Settings, queue: Mapping[str, Any] | None) -> dict[str, 
     }
 
 
-def _levels(signs: Signs, reasons: list[Reason]) -> dict[str, str]:
-    """How each figure stands, by the reasons that health has: normal, alert or critical."""
-    levels = dict.fromkeys(_FIGURE_OF.values(), "normal")
-    for reason in reasons:
-        levels[_FIGURE_OF[reason.name]] = "critical" if reason.state == "down" else "alert"
+def _levels(signs: Signs, reasons: list[Reason]) -> dict[str, Level]:
+    """By the reasons that health has, and by what capacity says at this moment."""
+    found = levels((reason.name, reason.state) for reason in reasons)
     reading = signs.reading
     for name, level in (("memory", reading.memory), ("throttling", reading.throttling), ("errors", reading.failures)):
-        levels[name] = max(levels[name], level, key=LEVELS.index)
-    return levels
+        found[name] = max(found[name], level, key=LEVELS.index)
+    return found
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -84,7 +84,7 @@ class OperatorPlugin:
     @hookimpl
     def rom_routes(self, app: PluginRoutes, runtime: Runtime) -> None:
         """GET /admin/events, GET /admin/turns, POST /admin/drain."""
-        self._runtime, self._clock = runtime, runtime.clock
+        self._attach(runtime)
         app.add_route("/admin/events", EventsResource(runtime, self.feed, self.hour))
         app.add_route("/admin/turns", TurnsResource(self.stories))
         app.add_route("/admin/drain", DrainResource(runtime, self.drains))
@@ -92,8 +92,8 @@ class OperatorPlugin:
     @hookimpl
     def rom_start(self, runtime: Runtime) -> None:
         """Measure from now on, and heed what other instances decide about this one."""
-        self._runtime, self._clock = runtime, runtime.clock
-        self.drains.start(runtime)
+        self._attach(runtime)
+        self.drains.start()
         self.feed.start()
 
     @hookimpl
@@ -113,6 +113,10 @@ class OperatorPlugin:
         self.stories.observe(event)
         if isinstance(event, _AT_ONCE):
             self.feed.look_now()
+
+    def _attach(self, runtime: Runtime) -> None:
+        self._runtime, self._clock = runtime, runtime.clock
+        self.drains.attach(runtime)
 
     def _sample(self) -> None:
         runtime = self._runtime

@@ -36,6 +36,7 @@ _COMMANDS = (
     "serve",
     "status",
     "store",
+    "top",
     "undrain",
 )
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import requests
     from rich.table import Table
 
+    from rom_core.cli.console import Console
+
 TOKEN_VARIABLE = "ROM_ADMIN_TOKEN"  # noqa: S105 - its name
 DEFAULT_URL = "http://127.0.0.1:8000"
 _SECONDS = (5, 20)
@@ -34,6 +36,14 @@ def CLIENT(command: Callable[..., Any]) -> Callable[..., Any]:  # noqa: N802 - r
             return command(client, *args, **options)
 
     return with_client
+
+
+class Refused(click.ClickException):
+    """The server's own refusal; `status` is the HTTP status."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class AdminClient:
@@ -61,6 +71,40 @@ class AdminClient:
         """POST JSON, with the reason and the version that must be in force."""
         headers = {"If-Match": f'"{if_version}"'} if if_version is not None else {}
         return self._ask("POST", path, json=dict(body) | ({"reason": reason} if reason else {}), headers=headers)
+
+    def events(self, path: str, silence_seconds: float) -> Iterator[tuple[str, Any]]:
+        """Server-Sent Events as (name, data), until the server ends them; a comment is ("", None).
+
+        Raises Refused, and click.ClickException where nothing comes for `silence_seconds`.
+        """
+        import requests
+
+        from rom_core.ops.requesting import json_of
+
+        try:
+            with self._session.request(
+                "GET", self._url + path, timeout=(_SECONDS[0], silence_seconds), stream=True
+            ) as response:
+                if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
+                    raise Refused(_refusal(json_of(response.content), response.status_code), response.status_code)
+                self._answered, name = path, ""
+                for line in response.iter_lines():
+                    field, _, value = line.decode("utf-8", "replace").partition(":")
+                    if line.startswith(b":"):
+                        yield "", None
+                    elif field == "event":
+                        name = value.strip()
+                    elif field == "data":
+                        yield name, json_of(value)
+        except requests.RequestException as error:
+            raise click.ClickException(_no_answer(self._url, "GET", error)) from None
+        except ValueError:
+            raise self._foreign() from None
+
+    @property
+    def console(self) -> Console:
+        """Where it prints."""
+        return self._console
 
     def say(self, text: str, style: str = "") -> None:
         """Print a line, whatever brackets are in it."""
@@ -96,7 +140,7 @@ class AdminClient:
                 f"{self._url}{path} answers HTTP {response.status_code} without JSON: is it a ROM Agent, and is it up?"
             ) from None
         if not response.ok:
-            raise click.ClickException(_refusal(answer, response.status_code))
+            raise Refused(_refusal(answer, response.status_code), response.status_code)
         self._answered = path
         if not isinstance(answer, dict):
             raise self._foreign()

@@ -49,6 +49,9 @@ def status_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     draining = "; DRAINING, new ones are refused" if answer["draining"] else ""
     places = f"{answer['admitted']} of {answer['max_admitted']} places taken"
     yield f"turns     {answer['active_turns']} running, {places}{draining}"
+    if drained := answer.get("drained"):
+        why = f": {drained['why']}" if drained["why"] else ""
+        yield f"drained   by {drained['by']} at {drained['at'][11:19]} UTC{why}"
     for name, pool in answer["pools"].items():
         if pool["abandoned"]:
             yield f"threads   {pool['abandoned']} of {pool['size']} for {name} given up and still busy"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from rom_core.gate.verdict import DOUBT, P95_SHARE, chance_of
-from rom_core.telemetry.capacity import FEWEST_FAILED, Reading
+from rom_core.telemetry.capacity import FEWEST_FAILED, Level, Reading
 
 State = Literal["well", "degraded", "down"]
 STATES: tuple[State, ...] = ("well", "degraded", "down")
@@ -30,6 +30,19 @@ REASONS = (
     "draining",
 )
 """Every reason there is, by what a person looks at first."""
+FIGURE_OF: Mapping[str, str] = {
+    "bedrock_off": "bedrock",
+    "failed_turns": "errors",
+    "refused_turns": "refused",
+    "store": "store",
+    "memory": "memory",
+    "throttling": "throttling",
+    "circuit": "circuits",
+    "failed_requests": "requests",
+    "slow_turns": "latency",
+    "draining": "draining",
+}
+"""Which figure of a console each reason makes red."""
 DOWN_ONE_IN = 2
 """From this share of failed turns on most people get no answer."""
 SURE_IN_A_ROW = 5
@@ -142,6 +155,15 @@ def judge(signs: Signs) -> list[Reason]:
 def ordered(reasons: Sequence[Reason]) -> list[Reason]:
     """The gravest first, then as in REASONS."""
     return sorted(reasons, key=lambda reason: (-STATES.index(reason.state), REASONS.index(reason.name)))
+
+
+def levels(reasons: Iterable[tuple[str, str]]) -> dict[str, Level]:
+    """How each figure of a console stands by these reasons, each a name and a state."""
+    found: dict[str, Level] = dict.fromkeys(FIGURE_OF.values(), "normal")
+    for name, state in reasons:
+        if name in FIGURE_OF:
+            found[FIGURE_OF[name]] = "critical" if state == "down" else "alert"
+    return found
 
 
 def worst(reasons: Sequence[Reason]) -> State:

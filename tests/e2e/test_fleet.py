@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from e2e.fleet import fleet, rom
+from e2e.fleet import Fleet, admin, fleet, rom
 from e2e.serving import until
 
 
@@ -28,6 +28,23 @@ def test_a_change_is_in_force_at_every_instance(postgres_url: str) -> None:
         )
         status = rom(third, "flags", "status").stdout
         assert status.count("\ninstance  ") == 3
+        _drain(three)
         third.signal()
         assert third.wait() == 0
         assert until(lambda: len(three.status(first)["instances"]) == 2)
+
+
+def _drain(three: Fleet) -> None:
+    """One instance is drained through another, and taken back through a third; all see it, and by whom it was done."""
+    first, second, third = three.servers
+    id_ = three.status(second)["instances"][0]["id"]
+    assert admin(first, "POST", "/admin/drain", {}).status_code == 422, "which one is meant has to be said"
+    done = rom(first, "drain", id_, "--reason", "disk")
+    assert (done.returncode, "within some seconds" in done.stdout) == (0, True), done.stderr
+    assert until(lambda: second.get("/ready").status_code == 503)
+    assert first.get("/ready").status_code == 200
+    assert (three.status(second)["drained"]["by"], three.status(second)["drained"]["why"]) == ("ana", "disk")
+    listed = three.status(third)["instances"]
+    assert until(lambda: [each["id"] for each in three.status(third)["instances"] if each["draining"]] == [id_]), listed
+    assert rom(third, "undrain", id_).returncode == 0
+    assert until(lambda: second.get("/ready").status_code == 200)

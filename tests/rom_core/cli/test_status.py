@@ -8,40 +8,13 @@ from typing import Any
 import pytest
 import responses
 from click.testing import CliRunner, Result
+from status_support import HEALTHY, SPAN, why
 
 from rom_core.cli import main
 from rom_core.cli.status_view import BAD, MIDDLING, WELL, health_lines
 
 URL = "http://rom.test"
-SPAN: dict[str, Any] = {
-    "turns": 24,
-    "failed": 0,
-    "failed_by_code": {},
-    "refused": 0,
-    "refused_by_code": {},
-    "requests": 30,
-    "failed_requests": 0,
-    "throttled": 0,
-}
-HEALTHY: dict[str, Any] = {
-    "state": "well",
-    "since": "2026-11-28T12:00:00+00:00",
-    "why": [],
-    "capacity": "normal",
-    "last_minute": SPAN,
-    "last_5_minutes": SPAN | {"turns": 120, "requests": 150},
-    "p95_seconds": 8.14159,
-    "memory_ratio": 0.06,
-    "circuits_open": [],
-    "waiting": 0,
-}
 FAILING = SPAN | {"failed": 12, "refused": 1, "failed_requests": 15, "throttled": 3}
-
-
-def why(reason: str, text: str, *, act: bool = True) -> dict[str, Any]:
-    """A reason as the server gives it."""
-    page = f"docs/operate.md#{reason.replace('_', '-')}"
-    return {"reason": reason, "state": "down", "text": text, "act": act, "page": page}
 
 
 DOWN = HEALTHY | {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import until
 
 from rom_core.http.server.dispatcher import MAX_IN_ADMISSION, READS_BEFORE_A_CHAT, Dispatcher
 
@@ -219,3 +220,25 @@ def test_the_end_cancels_what_nobody_took() -> None:
     assert [task.cancelled for task in (stuck, *waiting)] == [False, True, True, True]
     stuck.go.set()
     assert stuck.over.wait(LONG)
+
+
+def test_a_request_that_stays_takes_no_thread_from_the_others() -> None:
+    """One more thread for as long as it stays, and no more afterwards; at the end none is started in its place."""
+    dispatcher = Dispatcher(chats=1)
+    dispatcher.set_thread_count(1)
+    stays, read = Task("stays"), Task("read")
+    dispatcher.add_task(stays)
+    assert stays.serving.wait(LONG)
+    dispatcher.mark_staying(stays)
+    dispatcher.add_task(read)
+    assert read.serving.wait(LONG)
+    for task in (stays, read):
+        task.go.set()
+    assert until(lambda: len(dispatcher.threads) == 1 and not dispatcher.busy)
+    last = Task("last")
+    dispatcher.add_task(last)
+    assert last.serving.wait(LONG)
+    dispatcher.mark_staying(last)
+    last.go.set()
+    assert dispatcher.shutdown(timeout=LONG)
+    assert until(lambda: not dispatcher.threads)
