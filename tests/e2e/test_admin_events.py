@@ -103,7 +103,6 @@ def test_figures_come_every_second_and_at_once_when_something_changes(server: Ro
         down = next(data for name, data in console.events() if name == "figures" and data["health"]["state"] == "down")
         assert down["levels"]["bedrock"] == "critical"
         admin(server, "POST", "/admin/reload-flags", {"BEDROCK_ENABLED": True})
-        assert console.next("point")["turns"] == 0
 
 
 def test_eight_consoles_take_nothing_from_anybody(server: RomServer) -> None:
@@ -125,7 +124,7 @@ def test_eight_consoles_take_nothing_from_anybody(server: RomServer) -> None:
             "overloaded",
             True,
         )
-        turns = [threading.Thread(target=ask, args=(server, f"[[latency=1]] {n}")) for n in range(3)]
+        turns = [threading.Thread(target=ask, args=(server, f"[[latency=0.6]] {n}")) for n in range(3)]
         for turn in turns:
             turn.start()
         full = next(d for n, d in consoles[0].events() if n == "figures" and d["queue"]["waiting"] == 1)
