@@ -269,9 +269,7 @@ class TurnResult:
     stop_reason: str = field(metadata=described("string", "Bedrock's own, or why the tool loop was stopped"))
     model: str = field(metadata=described("string", "the alias of the model that answered"))
     degraded: bool = field(
-        metadata=described(
-            "boolean", "another model than asked for, a tool loop that was stopped, or no text of the model's"
-        )
+        metadata=described("boolean", "another model than asked for, a stopped tool loop, or no text of the model's")
     )
     iterations: int = field(metadata=described("integer", minimum=0))
     tool_calls: tuple[dict[str, Any], ...] = field(
@@ -280,6 +278,10 @@ class TurnResult:
     usage: Usage = field(metadata={"schema": USAGE})
     trace_id: str = field(metadata=described("string"))
     request_id: str = field(metadata=described("string"))
+    compacted: bool = field(
+        default=False,
+        metadata=described("boolean", "a summary stood in the place of a conversation's oldest turns", const=True),
+    )
     stand_in: bool = field(
         default=False,
         metadata=described("boolean", "the bundled stand-in for a model answered; nothing it says is so", const=True),
@@ -305,9 +307,7 @@ class TurnResult:
     )
     ignored: tuple[str, ...] = field(
         default=(),
-        metadata=described(
-            "array", "fields of the request that had no effect here or with this model", items={"type": "string"}
-        ),
+        metadata=described("array", "fields of the request that had no effect", items={"type": "string"}),
     )
     tool_uses: tuple[dict[str, Any], ...] = field(
         default=(),

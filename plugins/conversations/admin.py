@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import falcon
 import structlog
 
+from plugins.conversations.routes import SUMMARY
 from plugins.conversations.turns import Turns
 from rom_core.concurrency.clock import iso
 from rom_core.errors import InvalidRequest, NotFound, StoreUnavailable
@@ -33,6 +34,7 @@ WHOLE: Mapping[str, Any] = {
     "required": ["id", "key_name", "user", "title", "created_at", "updated_at", "turns"],
     "properties": {
         **dict.fromkeys(("id", "key_name", "user", "title", "created_at", "updated_at"), _TEXT),
+        "summary": SUMMARY,
         "turns": {
             "type": "array",
             "items": {
@@ -133,21 +135,24 @@ class WholeResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, conversation_id: str) -> None:
         """Whoever reads it is in the log, under their token's name."""
-        from plugins.conversations import keeping
+        from plugins.conversations import keeping, summaries
 
         author = author_of(req, None)
-        row, kept = self._turns.store.read(
+        row, kept, summary = self._turns.store.read(
             lambda connection: (
                 keeping.anybodys(connection, conversation_id),
                 keeping.turns(connection, conversation_id),
+                summaries.summary(connection, conversation_id),
             )
         )
         logger.warning("conversation.exported", by=author.by, why=author.why, conversation_id=conversation_id)
         turns = [
-            {"number": each.number, "at": iso(each.at), "state": each.state, **self._turns.exported(each)}
+            {"number": each.number, "at": iso(each.at), "state": each.state, **self._turns.history.exported(each)}
             for each in kept
         ]
         shown = self._turns.shown(row) | {"key_name": row.key_name, "user": row.user, "turns": turns}
+        if summary is not None:
+            shown["summary"] = self._turns.history.shown_summary(summary)
         _answer(resp, shown)
 
 

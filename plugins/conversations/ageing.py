@@ -9,8 +9,10 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection, and_, case, func, select, update
 
-from plugins.conversations.tables import FILES, KEPT, TURNS
+from plugins.conversations.tables import FILES, KEPT, SUMMARIES, TURNS
 from rom_core.store.sealing import MARK_BYTES, OPEN
+
+_SEALED = (KEPT.c.title, TURNS.c.body, SUMMARIES.c.body, FILES.c.content)
 
 
 def unused_since(connection: Connection, before: float, limit: int) -> list[str]:
@@ -22,7 +24,7 @@ def unused_since(connection: Connection, before: float, limit: int) -> list[str]
 def marks(connection: Connection) -> list[tuple[bytes, int]]:
     """How everything that is kept was sealed, and how often."""
     counted: list[tuple[bytes, int]] = []
-    for column in (KEPT.c.title, TURNS.c.body, FILES.c.content):
+    for column in _SEALED:
         mark = func.substr(column, 1, MARK_BYTES)
         # Of what is not encrypted the bytes that follow are content.
         kind = case((func.substr(column, 1, 1) == OPEN, OPEN), else_=mark)
@@ -33,7 +35,8 @@ def marks(connection: Connection) -> list[tuple[bytes, int]]:
 def reseal(connection: Connection, mark: bytes, anew: Callable[[bytes], bytes], limit: int) -> int:
     """Seal `anew` what begins with `mark`, at most `limit` entries; how many they were."""
     count = 0
-    for table, column in ((KEPT, KEPT.c.title), (TURNS, TURNS.c.body), (FILES, FILES.c.content)):
+    for column in _SEALED:
+        table = column.table
         key = list(table.primary_key.columns)
         stale = select(*key, column.label("sealed")).where(func.substr(column, 1, len(mark)) == mark)
         for row in connection.execute(stale.limit(limit - count).with_for_update()).all():

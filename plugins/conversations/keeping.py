@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
-from plugins.conversations.tables import FILES, KEPT, TURNS
+from plugins.conversations.locking import locked, time_of
+from plugins.conversations.summaries import Summary, summary
+from plugins.conversations.tables import FILES, KEPT, SUMMARIES, TURNS
 from rom_core.errors import ConversationBusy, InvalidRequest, NotFound
 
 LEASE_SECONDS = 20.0
@@ -47,6 +49,7 @@ class TurnRow:
     basis: str
     body: bytes
     files: Mapping[str, bytes]
+    tokens: int | None = None
 
 
 def begin(connection: Connection, conversation_id: str, owner: Owner, title: bytes, row: TurnRow) -> bool:
@@ -55,7 +58,7 @@ def begin(connection: Connection, conversation_id: str, owner: Owner, title: byt
     Raises ConversationBusy if another turn runs in it.
     """
     if connection.execute(_of(conversation_id, owner)).first() is not None:
-        return claim(connection, conversation_id, owner, turn_of(row.claim), lambda _: row, row.at)
+        return claim(connection, conversation_id, owner, turn_of(row.claim), lambda *_: row, row.at)
     now = time_of(connection, row.at)
     connection.execute(
         insert(KEPT).values(
@@ -79,10 +82,11 @@ def claim(
     conversation_id: str,
     owner: Owner,
     turn_id: str,
-    make: Callable[[Sequence[TurnRow]], TurnRow],
+    make: Callable[[Sequence[TurnRow], Summary | None], TurnRow],
     at: float,
 ) -> bool:
-    """Claim a conversation for a turn that begins: `make` gets the turns before, and returns the row of the new one.
+    """Claim a conversation for a turn that begins: `make` gets the turns before, and a summary of the oldest,
+    and returns the row of the new one.
 
     A turn that has claimed it before, on an instance that died say, claims it again, and its earlier row is replaced;
     whether that was so. Raises NotFound unless it is the owner's, ConversationBusy while another turn runs in it, and
@@ -98,7 +102,7 @@ def claim(
     earlier = [each for each in kept if turn_of(each.claim) == turn_id]
     for each in earlier:
         connection.execute(_delete_turn(conversation_id, each.claim))
-    made = make([each for each in kept if each not in earlier])
+    made = make([each for each in kept if each not in earlier], summary(connection, conversation_id))
     connection.execute(
         update(KEPT)
         .where(KEPT.c.id == conversation_id)
@@ -109,30 +113,26 @@ def claim(
 
 
 def note(connection: Connection, conversation_id: str, row: TurnRow) -> bool:
-    """Keep how far a turn has come; whether it could: not in a conversation that was erased, nor for another claim."""
-    if not _locked(connection, conversation_id):
-        return False
-    own = update(TURNS).where(TURNS.c.conversation_id == conversation_id, TURNS.c.turn_id == row.claim)
-    kept = connection.execute(own.values(state=row.state, body=row.body, basis=row.basis)).rowcount > 0
-    if kept:
-        _add_files(connection, conversation_id, row.files)
-    return kept
+    """Keep how far a turn has come that still holds its claim; whether it does."""
+    return locked(connection, conversation_id) == row.claim and _write(connection, conversation_id, row)
 
 
 def finish(connection: Connection, conversation_id: str, row: TurnRow) -> None:
     """Keep what became of a turn, and let the next one begin.
 
-    A conversation that was erased meanwhile stays erased; what another claim has written stays.
+    A conversation that was erased meanwhile stays erased. Of a turn that has lost its claim to another turn the own row
+    is kept all the same, and nothing of the other's is touched; of one that was begun again, nothing is kept.
     """
-    if note(connection, conversation_id, row):
-        now = time_of(connection, row.at)
-        let_go = update(KEPT).where(KEPT.c.id == conversation_id, KEPT.c.busy_with == row.claim)
-        connection.execute(let_go.values(busy_with="", busy_until=0.0, updated_at=now))
+    claimed = locked(connection, conversation_id)
+    if claimed is None or not _write(connection, conversation_id, row) or claimed != row.claim:
+        return
+    let_go = update(KEPT).where(KEPT.c.id == conversation_id)
+    connection.execute(let_go.values(busy_with="", busy_until=0.0, updated_at=time_of(connection, row.at)))
 
 
 def withdraw(connection: Connection, conversation_id: str, claim: str, files: Collection[str]) -> None:
     """Forget a turn that never began, and the `files` that came with it; a conversation without any other goes too."""
-    if not _locked(connection, conversation_id):
+    if locked(connection, conversation_id) is None:
         return
     if not connection.execute(_delete_turn(conversation_id, claim)).rowcount:
         return
@@ -162,7 +162,7 @@ def turns(connection: Connection, conversation_id: str) -> list[TurnRow]:
     files = {row.digest: row.content for row in rows}
     listed = select(TURNS).where(TURNS.c.conversation_id == conversation_id).order_by(TURNS.c.number)
     return [
-        TurnRow(row.number, row.turn_id, row.at, row.state, row.basis, row.body, files)
+        TurnRow(row.number, row.turn_id, row.at, row.state, row.basis, row.body, files, row.tokens)
         for row in connection.execute(listed)
     ]
 
@@ -211,8 +211,9 @@ def remove(connection: Connection, conversation_ids: Iterable[str]) -> None:
     """Erase these with everything in them, whoever owns them, also while a turn runs there."""
     ids = list(conversation_ids)
     # First the row that whoever writes into a conversation locks: what they write then is erased with the rest.
-    for table, column in ((KEPT, KEPT.c.id), (TURNS, TURNS.c.conversation_id), (FILES, FILES.c.conversation_id)):
-        connection.execute(delete(table).where(column.in_(ids)))
+    connection.execute(delete(KEPT).where(KEPT.c.id.in_(ids)))
+    for table in (TURNS, SUMMARIES, FILES):
+        connection.execute(delete(table).where(table.c.conversation_id.in_(ids)))
 
 
 def unknown(conversation_id: str) -> NotFound:
@@ -220,23 +221,9 @@ def unknown(conversation_id: str) -> NotFound:
     return NotFound(f"there is no conversation {conversation_id[:64]!r} of this key and user")
 
 
-def time_of(connection: Connection, at: float) -> float:
-    """Seconds since the epoch by the store's clock, which a fleet shares; `at` where the store has none of its own."""
-    if connection.dialect.name != "postgresql":
-        return at
-    return float(connection.execute(select(func.date_part("epoch", func.clock_timestamp()))).scalar_one())
-
-
 def turn_of(claim: str) -> str:
     """The id of the turn that has claimed a conversation."""
     return claim.partition(":")[0]
-
-
-def _locked(connection: Connection, conversation_id: str) -> bool:
-    """Whether the conversation is there; nobody else writes into it until the end of the transaction."""
-    return (
-        connection.execute(select(KEPT.c.id).where(KEPT.c.id == conversation_id).with_for_update()).first() is not None
-    )
 
 
 def _delete_turn(conversation_id: str, claim: str) -> Any:
@@ -270,6 +257,15 @@ def _add(connection: Connection, conversation_id: str, row: TurnRow, at: float) 
         )
     )
     _add_files(connection, conversation_id, row.files)
+
+
+def _write(connection: Connection, conversation_id: str, row: TurnRow) -> bool:
+    own = update(TURNS).where(TURNS.c.conversation_id == conversation_id, TURNS.c.turn_id == row.claim)
+    done = connection.execute(own.values(state=row.state, body=row.body, basis=row.basis, tokens=row.tokens))
+    if not done.rowcount:
+        return False
+    _add_files(connection, conversation_id, row.files)
+    return True
 
 
 def _add_files(connection: Connection, conversation_id: str, files: Mapping[str, bytes]) -> None:

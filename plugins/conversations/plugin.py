@@ -1,7 +1,8 @@
 """The plugin: settings, tables, routes, and the turns that run in conversations.
 
-Settings: CONVERSATIONS_ENABLED (switch), CONVERSATION_RETENTION_DAYS. Hooks: rom_settings, rom_tables,
-rom_routes, rom_start, rom_stop, rom_status, rom_turn, rom_event.
+Settings: CONVERSATIONS_ENABLED (switch), CONVERSATION_RETENTION_DAYS, CONVERSATION_TOO_LONG,
+CONVERSATION_CONTEXT_SHARE. Hooks: rom_settings, rom_tables, rom_routes, rom_start, rom_stop, rom_status, rom_turn,
+rom_iteration, rom_event.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from plugins.conversations.admin import PersonResource, WholeResource
+from plugins.conversations.compacting import Compacting
 from plugins.conversations.routes import ConversationResource, ConversationsResource
 from plugins.conversations.turns import Part, Turns
 from plugins.conversations.upkeep import Upkeep
+from rom_core.agent.asking import BESIDE
+from rom_core.errors import ConversationTooLong
 from rom_core.events import AttemptFinished, Event
 from rom_core.markers import hookimpl
 from rom_core.plugin.protocols import PluginRoutes
@@ -22,8 +26,8 @@ from rom_core.settings import Setting
 from rom_core.settings.keys import content_keys
 from rom_core.store.sealing import Sealer
 from rom_core.tables import Tables
-from rom_core.turn import Turn
-from rom_core.turn_values import TurnResult
+from rom_core.turn import Iteration, Turn
+from rom_core.turn_values import IterationResult, TurnResult
 
 _OWN = "conversations"
 NOT_KEPT = {
@@ -38,6 +42,7 @@ class Conversations:
 
     def __init__(self) -> None:
         self._turns: Turns | None = None
+        self._compacting: Compacting | None = None
         self._upkeep: Upkeep | None = None
 
     @hookimpl
@@ -53,6 +58,21 @@ class Conversations:
                 minimum=1,
                 maximum=36_500,
                 scope="process",
+            ),
+            Setting(
+                "CONVERSATION_TOO_LONG",
+                str,
+                "compact",
+                "A kept conversation near the model's context: compact = its oldest turns are summarised; refuse.",
+                choices=("compact", "refuse"),
+            ),
+            Setting(
+                "CONVERSATION_CONTEXT_SHARE",
+                float,
+                0.7,
+                "The share of the model's context from which a kept conversation counts as too long.",
+                minimum=0.1,
+                maximum=0.95,
             ),
         ]
 
@@ -102,22 +122,42 @@ class Conversations:
         part = turn.stash[_OWN] = self._turns.begin(turn)
         try:
             result = yield
-        except BaseException:
-            self._turns.end(turn, part, "cut" if turn.text.strip() else "failed")
+        except BaseException as error:
+            refused = isinstance(error, ConversationTooLong)
+            self._turns.end(turn, part, "cut" if turn.text.strip() else "failed", refused=refused)
             raise
+        if part.past.head:
+            result = replace(result, compacted=True)
         if self._turns.end(turn, part, "whole"):
             return result
         return replace(result, warnings=(*result.warnings, NOT_KEPT))
 
+    @hookimpl(wrapper=True)
+    def rom_iteration(self, iteration: Iteration) -> Generator[None, IterationResult, IterationResult]:
+        """Before the first model call, so within the turn's slot: see that what was said before fits the model."""
+        turn = iteration.turn
+        part = turn.stash.get(_OWN)
+        if iteration.number == 1 and isinstance(part, Part) and part.past.messages and self._compacting is not None:
+            self._compacting.fit(turn, part)
+        return (yield)
+
     @hookimpl
     def rom_event(self, event: Event) -> None:
-        """Note how much of the answer's text is in a message: the rest would be lost if the turn broke off."""
-        if isinstance(event, AttemptFinished) and event.outcome == "ok":
-            part = event.attempt.turn.stash.get(_OWN)
-            if isinstance(part, Part):
-                part.said = len(event.attempt.turn.text)
+        """Note how much of the answer's text is in a message, since the rest would be lost if the turn broke off.
+
+        And how many tokens the conversation has by now.
+        """
+        if not isinstance(event, AttemptFinished) or event.outcome != "ok":
+            return
+        attempt = event.attempt
+        part = attempt.turn.stash.get(_OWN)
+        if isinstance(part, Part) and attempt.call.iteration != BESIDE:
+            part.said = len(attempt.turn.text)
+            usage = attempt.usage
+            part.tokens = None if usage is None else usage.prompt_tokens + usage.output_tokens
 
     def _opened(self, runtime: Runtime) -> Turns:
         if self._turns is None:
             self._turns = Turns(runtime, Sealer(content_keys(runtime.current.settings.CONTENT_KEY)))
+            self._compacting = Compacting(runtime, self._turns)
         return self._turns

@@ -37,6 +37,17 @@ _CONVERSATION: Mapping[str, Any] = {
         "turns": {"type": "integer", "minimum": 0},
     },
 }
+SUMMARY: Mapping[str, Any] = {
+    "type": "object",
+    "description": "what the model gets in the place of the turns up to this number; absent while it gets all",
+    "required": ["up_to", "at", "text", "files"],
+    "properties": {
+        "up_to": {"type": "integer", "minimum": 1},
+        "at": {"type": "string", "format": "date-time"},
+        "text": _TEXT,
+        "files": {"type": "array", "items": _TEXT, "description": "that were in those turns, by name and format"},
+    },
+}
 PAGE: Mapping[str, Any] = {
     "type": "object",
     "required": ["conversations", "next"],
@@ -48,7 +59,11 @@ PAGE: Mapping[str, Any] = {
 READABLE: Mapping[str, Any] = {
     **_CONVERSATION,
     "required": [*_CONVERSATION["required"], "messages"],
-    "properties": {**_CONVERSATION["properties"], "messages": {"type": "array", "items": MESSAGE}},
+    "properties": {
+        **_CONVERSATION["properties"],
+        "messages": {"type": "array", "items": MESSAGE},
+        "summary": SUMMARY,
+    },
 }
 RENAME = BodySchema(
     {
@@ -119,18 +134,21 @@ class ConversationResource:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, conversation_id: str) -> None:
         """All messages, oldest first."""
-        from plugins.conversations import keeping
+        from plugins.conversations import keeping, summaries
 
         owner = _owner(req)
-        row, kept = self._turns.store.read(
+        row, kept, summary = self._turns.store.read(
             lambda connection: (
                 keeping.found(connection, conversation_id, owner),
                 keeping.turns(connection, conversation_id),
+                summaries.summary(connection, conversation_id),
             )
         )
         tools = self._runtime.current.tools
-        messages = [message for each in kept for message in readable(each, self._turns.messages_of(each), tools)]
-        _answer(resp, {**self._turns.shown(row), "messages": messages})
+        said = ((each, self._turns.history.messages_of(each)) for each in kept)
+        messages = [message for each, them in said for message in readable(each, them, tools)]
+        shown = {**self._turns.shown(row), "messages": messages}
+        _answer(resp, shown if summary is None else shown | {"summary": self._turns.history.shown_summary(summary)})
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, conversation_id: str) -> None:
         """Give it another title."""

@@ -33,9 +33,23 @@ TURNS = Table(
     Column("state", Text, CheckConstraint("state IN ('whole', 'cut', 'failed')"), nullable=False),
     Column("basis", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("tokens", Integer, nullable=True),
 )
 """One row a turn: its messages as Converse has them (`content.py`). `basis` is the hash of what a model signs beside
-the messages: system texts and tools."""
+the messages: system texts, tools, and a summary in the place of turns. `tokens` are those of the turn's last request
+and its answer, as the service counted them."""
+
+SUMMARIES = Table(
+    "conversations_summaries",
+    METADATA,
+    Column("conversation_id", Text, primary_key=True),
+    Column("up_to", Integer, nullable=False),
+    Column("made_in", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+"""What the model gets in the place of all turns up to the number `up_to`, made in the turn `made_in`: two messages, and
+the names of the files that were in those turns."""
 
 FILES = Table(
     "conversations_files",

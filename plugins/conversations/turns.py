@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from plugins.conversations.history import History, Past
 from rom_core.concurrency.clock import iso
-from rom_core.conversation import author, without_reasoning
 from rom_core.documents.continuing import continued
 from rom_core.errors import StoreRefused, StoreUnavailable
 from rom_core.store import content
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from plugins.conversations.keeping import Owner, State, TurnRow
+    from plugins.conversations.summaries import Summary
     from rom_core.plugin.protocols import PluginStore
     from rom_core.runtime import Runtime
     from rom_core.store.sealing import Sealer
@@ -40,18 +40,24 @@ MAX_PENDING = 64
 class Part:
     """One turn's part in its conversation. `said` is how much of the answer's text its messages hold.
 
-    `again`: the turn had begun before, on an instance that seemed dead.
+    `known_files` are those that the store has, `came` of them those that came with the turn, by their digests. `again`:
+    the turn had begun before, on an instance that seemed dead. `tokens` are those of its last request and its answer.
+    `elsewhere`: its messages are not those of the conversation at the moment. `noted` is how much of it has been kept
+    while it runs.
     """
 
     conversation_id: str
     claim: str
     number: int
-    past: tuple[Message, ...] = ()
-    said: int = 0
+    past: Past
     messages: tuple[Message, ...] = ()
-    basis: str = ""
+    said: int = 0
     known_files: frozenset[str] = field(default_factory=frozenset)
+    came: frozenset[str] = field(default_factory=frozenset)
     again: bool = False
+    tokens: int | None = None
+    elsewhere: bool = False
+    noted: tuple[int, int] = (0, 0)
 
 
 class Turns:
@@ -60,8 +66,9 @@ class Turns:
     def __init__(self, runtime: Runtime, sealer: Sealer) -> None:
         self._runtime = runtime
         self.sealer = sealer
+        self.history = History(sealer)
         self._lock = threading.Lock()
-        self._running: dict[str, Part] = {}
+        self._running: dict[str, tuple[Turn, Part]] = {}
         self._pending: list[tuple[str, TurnRow]] = []
 
     def begin(self, turn: Turn) -> Part:
@@ -73,9 +80,9 @@ class Turns:
 
         request, claim = turn.request, f"{turn.id}:{new_id()}"
         owner = owner_of(turn)
-        basis = content.basis_of((turn.settings.SYSTEM_PROMPT, request.system), turn.tool_specs)
+        basis = basis_of(turn)
         if request.stored == "begin":
-            part = Part(request.conversation_id, claim, 1, messages=request.messages, basis=basis)
+            part = Part(request.conversation_id, claim, 1, Past(basis=basis), request.messages)
             title = self.sealed_title(title_of(request.messages))
             row = self._row(part, "cut", part.messages)
             part.again = self.store.write(
@@ -84,11 +91,13 @@ class Turns:
         else:
             made: list[tuple[Part, ChatRequest]] = []
 
-            def make(rows: Sequence[TurnRow]) -> TurnRow:
-                past, joined = continued(tuple(self._history(rows, basis)), request)
+            def make(rows: Sequence[TurnRow], summary: Summary | None) -> TurnRow:
+                past = self.history.past(rows, summary, basis)
+                earlier, joined = continued(past.messages, request)
                 known = frozenset(rows[-1].files) if rows else frozenset()
                 number = rows[-1].number + 1 if rows else 1
-                part = Part(request.conversation_id, claim, number, past, 0, joined.messages, basis, known)
+                past = replace(past, messages=earlier)
+                part = Part(request.conversation_id, claim, number, past, joined.messages, 0, known)
                 made[:] = [(part, joined)]
                 return self._row(part, "cut", joined.messages)
 
@@ -98,16 +107,21 @@ class Turns:
             )
             part, joined = made[-1]
             part.again = again
-            turn.request = replace(joined, messages=(*part.past, *part.messages))
+            turn.request = replace(joined, messages=(*part.past.messages, *part.messages))
+        part.came = frozenset(content.encoded(part.messages)[1]) - part.known_files
+        part.known_files |= part.came
         with self._lock:
-            self._running[turn.id] = part
+            self._running[turn.id] = turn, part
         return part
 
-    def end(self, turn: Turn, part: Part, state: State) -> bool:
-        """Keep what became of the turn; False if the store could not take it now, and it will be tried again."""
+    def end(self, turn: Turn, part: Part, state: State, *, refused: bool = False) -> bool:
+        """Keep what became of the turn; False if the store could not take it now, and it will be tried again.
+
+        `refused`: it never began.
+        """
         from plugins.conversations import keeping
 
-        if not turn.iterations and not part.again:
+        if (refused or not turn.iterations) and not part.again:
             self._withdraw(turn, part)
             return True
         row = self._row(part, state, self._messages(turn, part))
@@ -132,13 +146,16 @@ class Turns:
         from plugins.conversations import keeping
 
         with self._lock:
-            held = [*(part.claim for part in self._running.values()), *(row.claim for _, row in self._pending)]
+            held = [*(part.claim for _, part in self._running.values()), *(row.claim for _, row in self._pending)]
             pending = list(self._pending)
+            running = list(self._running.values())
         if not held:
             return
         now = self._runtime.clock.time()
         try:
             self.store.write(lambda connection: keeping.renew(connection, held, now))
+            for turn, part in running:
+                self._note(turn, part)
             for item in pending:
                 conversation_id, row = item
                 self.store.write(lambda connection: keeping.finish(connection, conversation_id, row))  # noqa: B023
@@ -147,6 +164,30 @@ class Turns:
                     self._pending = [each for each in self._pending if each is not item]
         except StoreUnavailable as error:
             logger.warning("conversations.not_held", turns=len(held), error=error.detail)
+
+    @contextmanager
+    def elsewhere(self, part: Part) -> Iterator[None]:
+        """While this lasts the turn's messages are others than those of its conversation, and are not kept."""
+        with self._lock:
+            part.elsewhere = True
+        try:
+            yield
+        finally:
+            with self._lock:
+                part.elsewhere = False
+
+    def _note(self, turn: Turn, part: Part) -> None:
+        """Keep how far a turn has come: should the process die, so much of it is kept."""
+        from plugins.conversations import keeping
+
+        with self._lock:
+            far = (len(turn.messages), len(turn.text))
+            if part.elsewhere or far == part.noted or not turn.iterations:
+                return
+            messages = self._messages(turn, part)
+        row = self._row(part, "cut", messages)
+        self.store.write(lambda connection: keeping.note(connection, part.conversation_id, row))
+        part.noted = far
 
     def erase(
         self, connection: Connection, ids: Sequence[str], user: str | None = None, key_name: str | None = None
@@ -206,9 +247,9 @@ class Turns:
         from plugins.conversations import keeping
 
         try:
-            _, files = content.encoded(part.messages)
-            came = files.keys() - part.known_files
-            self.store.write(lambda connection: keeping.withdraw(connection, part.conversation_id, part.claim, came))
+            self.store.write(
+                lambda connection: keeping.withdraw(connection, part.conversation_id, part.claim, part.came)
+            )
         except StoreUnavailable as error:
             # It stays behind as a question that was cut short, until its lease has run out.
             logger.warning("conversation.not_withdrawn", conversation_id=part.conversation_id, error=error.detail)
@@ -221,40 +262,15 @@ class Turns:
 
         body, files = content.encoded(messages)
         sealed = {digest: self.sealer.seal(file) for digest, file in files.items() if digest not in part.known_files}
-        return TurnRow(
-            part.number, part.claim, self._runtime.clock.time(), state, part.basis, self.sealer.seal(body), sealed
-        )
-
-    def messages_of(self, row: TurnRow) -> list[Message]:
-        """The messages of a turn. Raises KeyMissing."""
-        return content.decoded(self.sealer.open(row.body), lambda digest: self.sealer.open(row.files[digest]))
-
-    def exported(self, row: TurnRow) -> dict[str, Any]:
-        """The messages of a turn as they are kept, and its files in base64 by their digests. Raises KeyMissing."""
-        body = self.sealer.open(row.body).decode("utf-8", "surrogatepass")
-        files = {
-            digest: base64.b64encode(self.sealer.open(file)).decode("ascii")
-            for digest, file in row.files.items()
-            if digest in body
-        }
-        return {"messages": json.loads(body), "files": files}
-
-    def _history(self, rows: Sequence[TurnRow], basis: str) -> Iterator[Message]:
-        """What was said before, as the model gets it again.
-
-        What a model thought was signed together with system texts and tools: once those are others, it is left out.
-        """
-        for row in rows:
-            for message in self.messages_of(row):
-                signed_here = row.basis == basis or author(message) is None
-                yield message if signed_here else without_reasoning(message)
+        now, basis = self._runtime.clock.time(), part.past.basis
+        return TurnRow(part.number, part.claim, now, state, basis, self.sealer.seal(body), sealed, part.tokens)
 
     @staticmethod
     def _messages(turn: Turn, part: Part) -> list[Message]:
         """What the turn has added, with text of an answer that broke off as the last message."""
         if not turn.messages:
             return list(part.messages)
-        messages = list(turn.messages[len(part.past) :])
+        messages = list(turn.messages[len(part.past.messages) :])
         rest = turn.text[part.said :].strip() if turn.sink is not None else ""
         if rest:
             messages.append({"role": "assistant", "content": [{"text": rest}]})
@@ -266,6 +282,11 @@ def owner_of(turn: Turn) -> Owner:
     from plugins.conversations.keeping import Owner
 
     return Owner(turn.request.key_name, turn.request.user or "")
+
+
+def basis_of(turn: Turn) -> str:
+    """What a model signs in this turn beside its messages."""
+    return content.basis_of((turn.settings.SYSTEM_PROMPT, turn.request.system), turn.tool_specs)
 
 
 def title_of(messages: Sequence[Message]) -> str:

@@ -72,14 +72,14 @@ class Upkeep:
             logger.error("conversations.not_tended", error=error.detail)
 
     def _erase_old(self) -> int:
-        from plugins.conversations import ageing, keeping
+        from plugins.conversations import ageing, locking
 
         erased, now = 0, self._runtime.clock.time()
         while not self._ended.is_set():
             days = self._runtime.current.settings.CONVERSATION_RETENTION_DAYS
 
             def erase(connection: Connection) -> int:
-                before = keeping.time_of(connection, now) - days * _DAY  # noqa: B023 - called at once
+                before = locking.time_of(connection, now) - days * _DAY  # noqa: B023 - called at once
                 ids = ageing.unused_since(connection, before, _BATCH)
                 self._turns.erase(connection, ids)
                 return len(ids)

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from rom_core.agent.asking import ask, narrowed
 from rom_core.agent.client_tools import NONE_NOW, earlier_rounds, for_client, presentable
 from rom_core.agent.tool_run import ToolRuns, with_object_inputs
-from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.conversation import citing, claimed_by, written_by
 from rom_core.errors import RomError
-from rom_core.events import IterationFinished, IterationStarted, LoopStopped, ModelCallFinished, ModelCallStarted
+from rom_core.events import IterationFinished, IterationStarted, LoopStopped
 from rom_core.markers import hookimpl
-from rom_core.plugin.answers import answer_of, opinion_of, reply_of
+from rom_core.plugin.answers import answer_of, opinion_of
 from rom_core.structured import StructuredAnswer
-from rom_core.telemetry.ids import new_span_id
 from rom_core.tools import ToolResult
 from rom_core.turn import Iteration, ModelCall, Turn
 from rom_core.turn_values import IterationResult, ModelReply, StopLoop, TurnResult
@@ -143,7 +142,7 @@ class ToolLoop:
         self._check_enabled()
         turn.next_paragraph()
         try:
-            reply = citing.verified(turn, with_object_inputs(self._ask(call)))
+            reply = citing.verified(turn, with_object_inputs(ask(call, self._check_enabled)))
             if turn.request.client_tools is not None:
                 reply = presentable(reply, turn.messages)
             if turn.structured is None:
@@ -152,29 +151,6 @@ class ToolLoop:
             # PERF: attempts and their call refer to each other, and would keep the whole turn until it is collected.
             call.attempts.clear()
         turn.messages.append(written_by(reply.model, list(reply.content)))
-        return reply
-
-    def _ask(self, call: ModelCall) -> ModelReply:
-        """Let the plugins and the attempt loop find the reply, and tell the observers how that went."""
-        turn = call.turn
-        call.span_id = new_span_id()
-        turn.emit(ModelCallStarted(call))
-        began = turn.clock.monotonic()
-        reply: ModelReply | None = None
-        failure: RomError | None = None
-        try:
-            answer = turn.snapshot.pipeline.hook.rom_model_call(call=call)
-            given = reply_of("rom_model_call", answer)
-            if not call.requests:
-                # A plugin answered, and however long it took.
-                call.check()
-                self._check_enabled()
-            reply = given
-        except RomError as error:
-            failure = error
-            raise
-        finally:
-            turn.emit(ModelCallFinished(call, reply, failure, turn.clock.monotonic() - began))
         return reply
 
     def _close(self, turn: Turn, stop: StopLoop) -> TurnResult:
@@ -210,20 +186,9 @@ class ToolLoop:
             logger.warning("loop.closing_skipped", reason=stop.reason, seconds=seconds, trace_id=turn.trace_id)
             return None
         turn.iterations += 1
-        cancel = CancelToken()
-        deadline = Deadline(turn.clock, seconds)
-        call = ModelCall(turn, turn.iterations, cancel, deadline, closing=True)
-
-        def follow() -> None:
-            cancel.cancel(turn.cancel.reason or "client_gone")
-
-        def expire() -> None:
-            if deadline.passed:
-                cancel.cancel("deadline")
-
         try:
-            with turn.cancel.calling(follow), self._watchdog.watching(expire):
-                return self._call_model(call)
+            with narrowed(turn, seconds, self._watchdog) as (cancel, deadline):
+                return self._call_model(ModelCall(turn, turn.iterations, cancel, deadline, closing=True))
         except RomError as error:
             turn.check()
             logger.warning("loop.closing_failed", reason=stop.reason, error=error.code, trace_id=turn.trace_id)

@@ -133,6 +133,13 @@ class ConversationBusy(RomError):
     should_retry = False
 
 
+class ConversationTooLong(RomError):
+    """A kept conversation is too long for the model, and its oldest turns are not, or cannot be, summarised."""
+
+    code, status, title = "conversation_too_long", 422, "The conversation is too long"
+    should_retry = False
+
+
 class UnknownModel(InvalidRequest):
     """The model alias is not in the MODELS table."""
 

@@ -77,6 +77,10 @@ ERRORS = {
     "circuit_open": "O assistente está com instabilidade. Aguarde cerca de um minuto e tente novamente.",
     "context_length_exceeded": CONTEXT_TOO_LONG,
     "conversation_busy": "Esta conversa ainda está recebendo uma resposta. Aguarde o fim dela e tente novamente.",
+    "conversation_too_long": (
+        "Esta conversa ficou longa demais para o modelo. Comece uma nova conversa e leve para ela um resumo "
+        "e somente os trechos e anexos necessários."
+    ),
     "deadline_exceeded": (
         "A resposta demorou mais do que o tempo permitido. "
         "Tente novamente, se possível com uma pergunta mais curta ou dividida em partes."

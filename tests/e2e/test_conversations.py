@@ -17,28 +17,13 @@ from typing import Any
 import pytest
 import requests
 from cryptography.fernet import Fernet
+from e2e.conversing import RequestStream, as_, ask, listed, read, settings_of, texts, without_marks
 from e2e.serving import BARE, RomServer, serving, until
 
 from local_bedrock import LocalBedrock
 from rom_core.settings.keys import content_keys
 
-KEYS = {"ana": "key-of-ana-1234567890", "rui": "key-of-rui-1234567890"}
-
-
-def as_(name: str) -> dict[str, str]:
-    """The headers of one key."""
-    return {"Authorization": f"Bearer {KEYS[name]}"}
-
-
 BOTH = pytest.mark.parametrize("kept", ["sqlite", "postgresql"], indirect=True)
-
-
-def settings_of(bedrock: LocalBedrock) -> dict[str, str]:
-    """Of every server here: two keys, and a model that tells what it was asked."""
-    return {
-        "BEDROCK_ENDPOINT_URL": bedrock.url,
-        "API_KEYS": ",".join(f"{name}={key}" for name, key in KEYS.items()),
-    }
 
 
 @pytest.fixture(autouse=True)
@@ -71,33 +56,6 @@ def server(request: pytest.FixtureRequest, bedrock: LocalBedrock) -> Iterator[Ro
     postgres.drop(name)
 
 
-def ask(server: RomServer, message: str, who: str = "ana", **body: Any) -> dict[str, Any]:
-    """A turn that is answered."""
-    response = server.chat(message, headers=as_(who), **body)
-    assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    return answer
-
-
-def read(server: RomServer, conversation_id: str, who: str = "ana", **params: str) -> requests.Response:
-    """GET of one conversation."""
-    url = f"{server.url}/api/conversations/{conversation_id}"
-    return requests.get(url, headers=as_(who), params=params, timeout=60)
-
-
-def listed(server: RomServer, who: str = "ana", **params: Any) -> dict[str, Any]:
-    """GET of the list."""
-    response = requests.get(f"{server.url}/api/conversations", headers=as_(who), params=params, timeout=60)
-    assert response.status_code == 200, response.text
-    page: dict[str, Any] = response.json()
-    return page
-
-
-def texts(conversation: dict[str, Any]) -> list[tuple[str, str]]:
-    """Who said what."""
-    return [(message["role"], message["text"]) for message in conversation["messages"]]
-
-
 def test_a_conversation_goes_on_by_its_id_with_the_same_bytes_before_what_is_new(
     server: RomServer, bedrock: LocalBedrock
 ) -> None:
@@ -116,13 +74,6 @@ def test_a_conversation_goes_on_by_its_id_with_the_same_bytes_before_what_is_new
         count = len(before["messages"])
         assert len(after["messages"]) > count
         assert json.dumps(after["messages"][:count]) == json.dumps(before["messages"])
-
-
-def without_marks(value: Any) -> Any:
-    """A request without its cache points, which move."""
-    if isinstance(value, list):
-        return [without_marks(each) for each in value if not (isinstance(each, dict) and "cachePoint" in each)]
-    return {name: without_marks(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def test_what_a_tool_found_is_there_when_a_conversation_is_read_again(server: RomServer) -> None:
@@ -263,23 +214,6 @@ def test_a_turn_that_breaks_off_is_kept_as_far_as_it_came_and_the_next_one_goes_
     sent = bedrock.requests[-1].body["messages"]
     assert broken.text.strip() in json.dumps(sent, ensure_ascii=False)
     assert [each["role"] for each in sent] == ["user", "assistant", "user", "assistant", "user"]
-
-
-class RequestStream:
-    """A streamed turn, read to its end."""
-
-    def __init__(self, server: RomServer, **body: Any) -> None:
-        self.text, self.ended_with, self.last = "", "", {}
-        with requests.post(
-            f"{server.url}/api/chat", json=body | {"stream": True}, headers=as_("ana"), timeout=60, stream=True
-        ) as response:
-            assert response.status_code == 200, response.text
-            for line in response.iter_lines():
-                if line.startswith(b"event: "):
-                    self.ended_with = line[7:].decode()
-                elif line.startswith(b"data: "):
-                    self.last = json.loads(line[6:])
-                    self.text += self.last["text"] if self.ended_with == "delta" else ""
 
 
 def test_a_turn_that_is_refused_before_it_begins_leaves_nothing(kept: dict[str, str]) -> None:

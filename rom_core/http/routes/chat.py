@@ -7,7 +7,14 @@ from typing import Any, Literal
 
 import falcon
 
-from rom_core.errors import ConversationBusy, FileNotFound, NotFound, PluginDisabled, StoreUnavailable
+from rom_core.errors import (
+    ConversationBusy,
+    ConversationTooLong,
+    FileNotFound,
+    NotFound,
+    PluginDisabled,
+    StoreUnavailable,
+)
 from rom_core.http.answer import answer
 from rom_core.http.attachments import ATTACHMENT, attached, attachment_problems
 from rom_core.http.body import REFUSAL, BodySchema
@@ -311,7 +318,10 @@ class ChatResource:
             "Answer one message.",
             CHAT_ANSWER,
             CHAT_REQUEST,
-            (*TURN_ERRORS, NotFound, FileNotFound, PluginDisabled, ConversationBusy, StoreUnavailable),
+            (
+                *(*TURN_ERRORS, NotFound, FileNotFound, PluginDisabled),
+                *(ConversationBusy, ConversationTooLong, StoreUnavailable),
+            ),
             stream="start, warning, thinking, delta, citation, restart, tool_call, tool_result; done or error",
         )
     }

@@ -87,6 +87,7 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "usage": "Tokens of all attempts.",
         "trace_id": "The id of the trace.",
         "request_id": "The id of the HTTP request.",
+        "compacted": "The model got a summary in the place of the oldest turns of a conversation that is kept.",
         "stand_in": "A stand-in for a model answered; nothing it says is so.",
         "structured": '`native`, `tool` or `instruction`: how the model was asked for a form; "" for text.',
         "thinking": 'What the model thought, if that was asked for; "" if not.',

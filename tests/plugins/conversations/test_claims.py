@@ -34,7 +34,7 @@ def claim(store: Any, claim: str, at: float = 0.0, **files: bytes) -> tuple[bool
     """Claim `c`; whether the turn had done so before, and the numbers of the turns that stand before it."""
     seen: list[int] = []
 
-    def make(rows: Any) -> TurnRow:
+    def make(rows: Any, _summary: Any) -> TurnRow:
         seen[:] = [row.number for row in rows]
         return turn_row(seen[-1] + 1, claim, **files)
 
