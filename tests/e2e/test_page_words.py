@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,32 @@ def seat(at_page: Seat) -> Seat:
     """The same person, in a new conversation."""
     at_page.page.click("#new-conversation")
     return at_page
+
+
+# Pieces of Markdown whose meaning later pieces change.
+BITS = [
+    "- a",
+    "1. b",
+    "   - c",
+    "\n",
+    "\n\n",
+    "texto",
+    "**n**",
+    "`c`",
+    "# t",
+    "> q",
+    "| a | b |",
+    "|---|---|",
+    "| 1 | 2 |",
+]
+BITS += ["```", "===", "---", "[x](http://e.example/)", "<b>", "    code", "*", "~~s~~", "\r\n", "  ", "- [ ] d"]
+BITS += ["[r]: http://e.example/", "[r]"]
+CUTS = (Path(__file__).parents[1] / "page_cuts.js").read_text(encoding="utf-8")
+
+
+def test_however_a_text_is_cut_it_ends_as_the_whole(seat: Seat) -> None:
+    """What was settled early is what it would have been: lists, tables, fences, references."""
+    assert seat.page.evaluate(CUTS, BITS) == []
 
 
 @pytest.mark.parametrize(

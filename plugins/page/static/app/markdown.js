@@ -88,7 +88,7 @@ export class LiveMarkdown {
   #source = "";
   #settled = 0;
   #level = 2;
-  #links = Object.create(null);
+  #links = {};
   #live = [];
   #timer = 0;
 
@@ -109,22 +109,37 @@ export class LiveMarkdown {
   reset(text) {
     clearTimeout(this.#timer);
     this.#source = text;
-    this.#settled = 0;
-    this.#level = 2;
-    this.#links = Object.create(null);
-    this.#live = [];
-    this.element.replaceChildren();
+    this.#links = {};
+    this.#begin();
+    this.#show(false);
+  }
+
+  // Shows at once what there is.
+  flush() {
+    clearTimeout(this.#timer);
     this.#show(false);
   }
 
   finish() {
     clearTimeout(this.#timer);
     this.#show(true);
+    // What stands above a reference may need it.
+    if (Object.keys(this.#links).length) {
+      this.#begin();
+      this.#show(true);
+    }
+  }
+
+  #begin() {
+    this.#settled = 0;
+    this.#level = 2;
+    this.#live = [];
+    this.element.replaceChildren();
   }
 
   #lex(text) {
     const lexer = new Lexer(marked.defaults);
-    lexer.tokens.links = this.#links;
+    lexer.tokens.links = { ...this.#links };
     return lexer.lex(text);
   }
 
@@ -134,11 +149,13 @@ export class LiveMarkdown {
     const tokens = this.#lex(tail);
     let last = tokens.length - 1;
     while (last > 0 && tokens[last].type === "space") last -= 1;
-    const stable = whole ? tokens : tokens.slice(0, Math.max(last, 0));
+    // Whether a line begins another block may show at its end only: "---" a rule, "--- x" more of the paragraph above.
+    const begun = last > 0 && (tokens[last].type === "table" ? /\n.*\n/ : /^\p{L}|\n/u).test(tokens[last].raw);
+    const stable = whole ? tokens : tokens.slice(0, begun ? last : 0);
     const length = stable.reduce((sum, token) => sum + token.raw.length, 0);
     const made = document.createDocumentFragment();
     if (length > 0 && stable.length) {
-      stable.links = this.#links;
+      for (const { type, tag, href, title } of stable) if (type === "def") this.#links[tag] ??= { href, title };
       const fragment = clean(stable);
       this.#level = settle(fragment, this.#level);
       made.append(fragment);
