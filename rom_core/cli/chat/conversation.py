@@ -86,9 +86,7 @@ class Conversation:
             if error.status in (413, _INVALID):
                 # Else the same file would refuse every message that follows.
                 self.files = []
-            if isinstance(error, Disconnected) and stream.run_id:
-                raise ChatFailed(f"{error}\n{come_back(stream.run_id)}") from None
-            raise
+            raise self._with_way_back(error, stream.run_id) from None
         finally:
             self._view.end()
         self.files = []
@@ -130,7 +128,7 @@ class Conversation:
             self._show(relay, events, f"/api/runs/{run_id}/events")
         except KeyboardInterrupt:
             self._view.end()
-            self._view.note(f"{words.RUN_GOES_ON}: {come_back(run_id)}", warning=True)
+            self._view.note(f"{words.RUN_GOES_ON}:\n{come_back(run_id)}", warning=True)
             raise
         finally:
             self._view.end()
@@ -146,6 +144,14 @@ class Conversation:
             raise
         except FOREIGN:
             raise self._server.foreign(path) from None
+
+    def _with_way_back(self, error: ChatFailed, run_id: str) -> ChatFailed:
+        """The failure, and how to see the answer that is still written, if there is one."""
+        if error.code == "conversation_busy" and self.kept:
+            run_id = self.unfinished_run()
+        elif not isinstance(error, Disconnected):
+            return error
+        return ChatFailed(f"{error}\n{come_back(run_id)}", error.code, error.status) if run_id else error
 
     def _note(self, relay: Relay) -> None:
         """A conversation that is kept has its id from the first event on, however the turn ends."""
@@ -213,7 +219,8 @@ class Conversation:
             if run_id:
                 self._server.cancel(run_id)
         except ChatFailed as error:
-            self._view.note(f"{words.NOT_CANCELLED}: {str(error).splitlines()[0]}. {come_back(run_id)}", warning=True)
+            why = str(error).splitlines()[0]
+            self._view.note(f"{words.NOT_CANCELLED}: {why}\n{come_back(run_id)}", warning=True)
         else:
             self._view.note(words.INTERRUPTED if said else words.INTERRUPTED_EARLY, warning=True)
 

@@ -18,6 +18,8 @@ _CONNECT_SECONDS = 5
 # Heartbeats come every few seconds; this much silence means that the server is gone.
 _SILENCE_SECONDS = 120
 _ANSWER_SECONDS = 20
+# At most, and never more than a chunk of HTTP: what came of one that breaks off must not be lost with its rest.
+_READ_BYTES = 512
 # Of the first line of a stream of ours, a comment included.
 _BEGINNINGS = (b"event:", b"id:", b"data:", b"retry:", b":")
 
@@ -102,7 +104,7 @@ class ChatServer:
                     return
                 if response.status_code != requests.codes.ok:
                     raise refusal(response)
-                yield from parsed(response.iter_lines(chunk_size=None))
+                yield from parsed(response.iter_lines(chunk_size=_READ_BYTES))
         except requests.RequestException as error:
             raise Disconnected(f"the connection broke in the middle of the answer: {error}") from None
         except FOREIGN:

@@ -75,35 +75,34 @@ class Session:
         if choice and not is_choice(choice):
             raise ChatFailed(words.NO_SUCH_NUMBER.format(number=choice))
         found = chosen(self._server, choice)
+        self._conversation.go_on(found)
+        run_id = self._conversation.unfinished_run()
         try:
-            self._show_end(found)
+            self._show_end(found, still_written=bool(run_id))
         except FOREIGN:
             raise self._server.foreign("/api/conversations") from None
-        run_id = self._conversation.unfinished_run()
         if run_id:
             self.say(words.STILL_WRITTEN)
             with silent_keys():
                 self._conversation.follow(run_id)
 
-    def _show_end(self, found: Mapping[str, Any]) -> None:
-        self._conversation.go_on(found)
+    def _show_end(self, found: Mapping[str, Any], *, still_written: bool) -> None:
         messages = found["messages"]
-        self.say(f"{found['title']} · {found['turns']} turnos")
+        self.say(f"{found['title']} · {words.turns(found['turns'])}")
         asked = [number for number, message in enumerate(messages) if message["role"] == "user"]
         for message in messages[asked[-1] if asked else 0 :]:
+            whole = message["state"] == "whole"
             if message["role"] == "user":
                 self._console.print(Text(f"> {message['text']}", style="bold"))
                 for file in message["attachments"]:
                     self.say(f"anexo: {file['name']}")
-            else:
+            elif whole or not still_written:
                 self._console.print(Markdown(clean(message["text"]), hyperlinks=False))
                 cited = words.sources(message.get("citations") or ())
                 if cited:
                     self._console.print(Text("\n".join([words.SOURCES, *cited]), style="cyan"))
-            if message["role"] == "assistant" or message is messages[-1]:
-                state = words.STATES.get(message["state"])
-                if state:
-                    self._console.print(Text(f"[{state}]", style="yellow"))
+            if message is messages[-1] and not whole and not still_written:
+                self._console.print(Text(f"[{words.STATES[message['state']]}]", style="yellow"))
 
     def _obey(self, line: str) -> None:
         name, _, argument = line.partition(" ")

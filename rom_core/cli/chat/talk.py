@@ -63,7 +63,7 @@ class Talk:
         self._go_on()
         run_id = self._conversation.begin_run(message)
         say(run_id)
-        say(f"{words.RUN_BEGAN}: {come_back(run_id)}", err=True)
+        say(f"{words.RUN_BEGAN}:\n{come_back(run_id)}", err=True)
 
     def follow(self, run_id: str) -> None:
         """The answer of a run. Raises KeyboardInterrupt; the run goes on then."""

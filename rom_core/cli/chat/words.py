@@ -20,7 +20,7 @@ NOTHING_SAID = "nada foi dito ainda"
 MORE = "há outras, mais antigas que estas {number}"
 HISTORY = "o que você digita fica em {path}, que só a sua conta lê; --no-history o evita"
 NO_HISTORY = "o que você digita não será guardado: {path}: {reason}"
-STILL_WRITTEN = "a resposta seguinte ainda é escrita:"
+STILL_WRITTEN = "a resposta ainda é escrita:"
 SOURCES = "Fontes:"
 NO_CONVERSATION = "nenhuma conversa está guardada ainda"
 BROKEN_OFF = "a resposta parou aqui"
@@ -61,6 +61,11 @@ def activity(tools: Sequence[str]) -> str:
 def label(tool_call: Mapping[str, Any]) -> str:
     """What the tool of this event does, in words; a tool without a label by its name."""
     return str(tool_call.get("label") or f"usando {tool_call['name']}")
+
+
+def turns(count: int) -> str:
+    """How long a conversation is."""
+    return "1 turno" if count == 1 else f"{count} turnos"
 
 
 def seconds(value: float) -> str:

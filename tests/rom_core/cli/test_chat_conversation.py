@@ -173,6 +173,21 @@ def test_busy_without_an_interrupt_is_told() -> None:
     assert len(server.bodies) == 1
 
 
+def test_a_conversation_that_waits_for_a_run_says_which() -> None:
+    """Whoever is told to wait can watch it."""
+
+    class Waiting(Server):
+        def runs(self, limit: int) -> dict[str, Any]:
+            run = {"id": "run-7", "conversation_id": "conv_1", "state": "running"}
+            return {"runs": [run], "next": None}
+
+    server = Waiting(answered(KEPT), ChatFailed("busy", "conversation_busy", 409))
+    conversation = Conversation(server, Seen(), Options(), FakeClock())
+    conversation.ask("um")
+    with pytest.raises(ChatFailed, match="busy\nrom chat --run run-7"):
+        conversation.ask("dois")
+
+
 def test_a_run_that_is_only_shown_goes_on() -> None:
     """Ctrl-C leaves it, and says how to come back; it is not cancelled."""
 
@@ -184,7 +199,7 @@ def test_a_run_that_is_only_shown_goes_on() -> None:
     with pytest.raises(KeyboardInterrupt):
         Conversation(server, view, Options(), FakeClock()).follow("run-1")
     assert server.cancelled == []
-    assert view.notes == ["! a resposta continua no servidor: rom chat --run run-1"]
+    assert view.notes == ["! a resposta continua no servidor:\nrom chat --run run-1"]
 
 
 def test_a_run_that_is_lost_says_how_to_come_back() -> None:

@@ -122,13 +122,14 @@ def test_the_list_has_the_numbers_that_resume_takes(network: responses.RequestsM
 
 def test_an_answer_that_is_still_written_is_followed(network: responses.RequestsMock) -> None:
     """Whoever comes back sees it come; other conversations' runs, and those that have ended, are not looked at."""
-    network.get(f"{URL}/api/conversations/conv_8", json=kept(8))
+    last = (message("user", "E?", state="failed"), message("assistant", "J", state="failed"))
+    network.get(f"{URL}/api/conversations/conv_8", json=kept(8, *last))
     states = {"run-1": ("conv_9", "running"), "run-2": ("conv_8", "done"), "run-3": ("conv_8", "queued")}
     runs = [{"id": id_, "conversation_id": kept_in, "state": state} for id_, (kept_in, state) in states.items()]
     network.get(f"{URL}/api/runs", json={"runs": runs, "next": None})
     network.get(f"{URL}/api/runs/run-3/events", body=event("delta", {"text": "Já"}, "run-3:1") + event("done", DONE))
     text = typed("/resume conv_8")
-    assert "a resposta seguinte ainda é escrita:\nJá" in text
+    assert text == "Prazo 8 · 2 turnos\n> E?\na resposta ainda é escrita:\nJá"
     assert network.calls[-1].request.url == f"{URL}/api/runs/run-3/events?user=ana"
 
 
