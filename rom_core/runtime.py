@@ -92,7 +92,7 @@ class Runtime:
         self.intake = Intake()
         self.draining = self.intake.draining
         self._closers: list[Callable[[], None]] = []
-        self._places = Places(self.max_turns)
+        self.places = Places(self.max_turns)
         self._repeats = Repeats(self.clock)
         self._stopped = False
         self._log_level = ""
@@ -227,7 +227,7 @@ class Runtime:
     @property
     def admitted(self) -> int:
         """Requests that hold one of the core's own places."""
-        return self._places.taken
+        return self.places.taken
 
     def emit(self, event: Event) -> None:
         """Tell the observers of the snapshot in force."""
@@ -244,7 +244,7 @@ class Runtime:
         if isinstance(refusal, BedrockDisabled):
             raise refusal
         if refusal is None:
-            give_back = self._places.take()
+            give_back = self.places.take()
             if give_back is not None:
                 return give_back
             refusal = Overloaded("every place is taken", retry_after=2)

@@ -134,7 +134,7 @@ class ChatRequest:
     Anthropic's API, taken as far as the model's row says. `response_format`: what the answer is to be, None for text.
     `citations`: they are asked for on its documents, whose texts `sources` holds once they were looked into. `warnings`
     are of its attachments. `client_timeout` (seconds) and `client_retries`: what the client states of its patience and
-    of how often it has asked. None means: as the settings say.
+    of how often it has asked. None means: as the settings say. `background`: the turn goes on by itself.
     `ignored` names the fields of the body that change nothing here, as the client wrote them. `fingerprint` is the same
     for the same key, route and body, "" where repeats are not looked for; `repeated`: the same question failed a moment
     ago, so a model call is one request. `stored`: a conversation is kept. `needs`: plugins it cannot do without.
@@ -168,6 +168,7 @@ class ChatRequest:
     restart: bool = False
     stored: Literal["", "begin", "continue"] = ""
     needs: tuple[str, ...] = ()
+    background: bool = False
 
 
 def text_of(block: Mapping[str, Any]) -> str:

@@ -114,6 +114,11 @@ class Sources:
         self._in_order = list(self._by_name.values())
         self._seen: dict[tuple[int, str, int, int], dict[str, Any] | None] = {}
 
+    @property
+    def by_name(self) -> Mapping[str, Source]:
+        """The texts by what the model calls them."""
+        return self._by_name
+
     def check(self, citation: Mapping[str, Any]) -> Checked:
         """What a model's citation is worth; see `turn_values.Checked`."""
         location = next((one for one in _mapping(citation.get("location")).values() if isinstance(one, Mapping)), {})

@@ -140,6 +140,19 @@ class ConversationTooLong(RomError):
     should_retry = False
 
 
+class RunNotFound(NotFound):
+    """No such run of this key and user: it was never there, was erased, or is somebody else's."""
+
+    code, title = "run_not_found", "No such run"
+
+
+class RunInterrupted(RomError):
+    """Its instance ended after a tool had run that must not run twice: the run is not begun again."""
+
+    code, status, title = "run_interrupted", 503, "The run was interrupted"
+    should_retry = False
+
+
 class UnknownModel(InvalidRequest):
     """The model alias is not in the MODELS table."""
 

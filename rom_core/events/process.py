@@ -105,6 +105,49 @@ class ServerDraining(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RunAccepted(Event):
+    """A turn that goes on by itself was queued. `run_id` is what its client knows it by."""
+
+    name: ClassVar[str] = "run.accepted"
+    run_id: str
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted(Event):
+    """A run begins on this instance; `attempt` counts its beginnings, on other instances too."""
+
+    name: ClassVar[str] = "run.started"
+    run_id: str
+    attempt: int
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished(Event):
+    """A run has ended. `state`: done, failed, cancelled, interrupted; `code` is that of its problem, "" if it has none.
+
+    `duration` counts from its last beginning, in seconds; 0 for one that ended while nobody ran it.
+    """
+
+    name: ClassVar[str] = "run.finished"
+    run_id: str
+    state: str
+    code: str = ""
+    duration: float = 0.0
+    trace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunTakenOver(Event):
+    """A run whose instance died goes on: `state` is queued, to begin again, or the one that it ends in."""
+
+    name: ClassVar[str] = "run.taken_over"
+    run_id: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class CredentialRefused(Event):
     """A request for a route that asks for a key or token had none that counts.
 

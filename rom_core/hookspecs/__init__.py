@@ -35,6 +35,7 @@ from rom_core.hookspecs.process import (
 from rom_core.hookspecs.turns import (
     rom_admit,
     rom_file,
+    rom_background,
     rom_turn,
     rom_iteration,
     rom_model_call,
@@ -62,6 +63,7 @@ __all__ = [  # noqa: RUF022
     "rom_status",
     "rom_admit",
     "rom_file",
+    "rom_background",
     "rom_turn",
     "rom_iteration",
     "rom_model_call",

@@ -9,6 +9,7 @@ from rom_core.markers import hookspec
 
 if TYPE_CHECKING:
     from rom_core.answer_text import TextFilter
+    from rom_core.background import BackgroundTurn
     from rom_core.errors import RomError
     from rom_core.events import Event
     from rom_core.files import KeptFile
@@ -44,6 +45,22 @@ def rom_file(file_id: str, key_name: str) -> KeptFile | None:
         @hookimpl
         def rom_file(self, file_id, key_name):
             return self.archive.get((key_name, file_id))
+    """
+
+
+@hookspec(firstresult=True)
+def rom_background(turn: Turn) -> BackgroundTurn | None:
+    """A turn is asked for that goes on by itself; who takes it? Kind: first answer.
+
+    Called once per request with `background`, when it has been looked at and its files are there, in the place of
+    `runtime.run`: nothing of the turn has begun, and whoever takes it runs it, or one for the same request
+    (`runtime.turn`), with `runtime.run`. Return what the client is answered. Raise a `RomError` to refuse it; without
+    an answer it is 404 `plugin_disabled`. An exception fails the request.
+
+        @hookimpl
+        def rom_background(self, turn):
+            self.line.append(turn)
+            return BackgroundTurn({"run_id": turn.id}, self.follow)
     """
 
 

@@ -8,11 +8,14 @@ from typing import Any, Protocol
 
 import falcon
 
+from rom_core.background import BackgroundTurn
+from rom_core.errors import PluginDisabled
 from rom_core.http.attachments import take_attachments
 from rom_core.http.client_timeouts import with_client_timeouts, with_fingerprint
 from rom_core.http.environ import ADMITTED, HANG_UP
 from rom_core.http.json_answer import answer_json
 from rom_core.http.stream import TurnStream
+from rom_core.plugin.answers import opinion_of
 from rom_core.runtime import Runtime
 from rom_core.telemetry.ids import new_span
 from rom_core.turn import Turn
@@ -70,6 +73,18 @@ def answer(
         resp.set_header("X-Rom-Cohort", turn.cohort)
         if ignored := (*request.ignored, *turn.ignored):
             resp.set_header(IGNORED_HEADER, ", ".join(ignored))
+        if request.background:
+            background = _in_background(turn)
+            if request.stream:
+                followed = background.follow(req, release)
+                release = getattr(followed, "close", release)
+                resp.stream = followed
+                event_stream(resp)
+                return
+            release()
+            resp.status = falcon.HTTP_202
+            answer_json(resp, background.body)
+            return
         disconnected = disconnect_probe(req)
         if request.stream:
             stream = TurnStream(
@@ -83,8 +98,7 @@ def answer(
             )
             stream.start()
             release = stream.close
-            resp.content_type = "text/event-stream; charset=utf-8"
-            resp.set_header("X-Accel-Buffering", "no")
+            event_stream(resp)
             resp.stream = stream
             return
         result = runtime.run(turn, disconnected)
@@ -95,6 +109,21 @@ def answer(
     if result.ignored:
         resp.set_header(IGNORED_HEADER, ", ".join(result.ignored))
     answer_json(resp, dialect.whole(turn, result))
+
+
+def _in_background(turn: Turn) -> BackgroundTurn:
+    """The turn as a plugin has taken it. Raises PluginDisabled if none has."""
+    answer = turn.snapshot.pipeline.hook.rom_background(turn=turn)
+    background = opinion_of("rom_background", answer, BackgroundTurn)
+    if background is None:
+        raise PluginDisabled("no plugin that is switched on takes turns that go on by themselves")
+    return background
+
+
+def event_stream(resp: falcon.Response) -> None:
+    """Say that the answer is a stream of events, which no proxy shall hold back."""
+    resp.content_type = "text/event-stream; charset=utf-8"
+    resp.set_header("X-Accel-Buffering", "no")
 
 
 def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:

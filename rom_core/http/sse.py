@@ -10,9 +10,13 @@ from typing import Any
 _LINE_ENDS = {"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-def sse_event(data: Any, name: str = "") -> bytes:
-    """One event whose data is `data` as JSON, in one line however lines are split; `name` is its type."""
+def sse_event(data: Any, name: str = "", event_id: str = "") -> bytes:
+    """One event whose data is `data` as JSON, in one line however lines are split; `name` is its type.
+
+    `event_id`, one line without NUL, is what a client that has lost its connection names the last one it has seen by.
+    """
     text = json.dumps(data, ensure_ascii=False)
     for character, escaped in _LINE_ENDS.items():
         text = text.replace(character, escaped)
-    return (f"event: {name}\ndata: {text}\n\n" if name else f"data: {text}\n\n").encode()
+    before = (f"id: {event_id}\n" if event_id else "") + (f"event: {name}\n" if name else "")
+    return f"{before}data: {text}\n\n".encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -198,14 +198,22 @@ def _size(data: dict[str, Any]) -> int:
     return len(data.get("text", "")) + _EVENT_COSTS
 
 
+def is_shown(name: str, data: Mapping[str, Any]) -> bool:
+    """Whether a client of /api/chat sees this: of what is thought only the text, of blocks nothing."""
+    return not (name == "block" or (name == "thinking" and data and "text" not in data))
+
+
+def start_of(turn: Turn) -> dict[str, Any]:
+    """What the event `start` of /api/chat says."""
+    return {
+        "id": turn.id,
+        "conversation_id": turn.request.conversation_id,
+        "model": turn.model,
+        "trace_id": turn.trace_id,
+        "request_id": turn.request_id,
+    }
+
+
 def encode_event(turn: Turn, name: str, data: dict[str, Any]) -> bytes:
     """One event of /api/chat."""
-    if name == "start":
-        data = {
-            "id": turn.id,
-            "conversation_id": turn.request.conversation_id,
-            "model": turn.model,
-            "trace_id": turn.trace_id,
-            "request_id": turn.request_id,
-        }
-    return sse_event(data, name)
+    return sse_event(start_of(turn) if name == "start" else data, name)

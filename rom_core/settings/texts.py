@@ -111,6 +111,11 @@ ERRORS = {
     "plugin_disabled": "Este recurso está desligado.",
     "queue_full": "A fila de atendimento está cheia. Tente novamente em alguns instantes.",
     "queue_timeout": "A espera na fila foi longa demais. Tente novamente em alguns instantes.",
+    "run_interrupted": (
+        "O servidor parou no meio desta tarefa, depois de um passo que não pode ser repetido. "
+        "Confira o que já foi feito antes de pedir de novo."
+    ),
+    "run_not_found": "Esta tarefa não existe mais ou não é sua.",
     "store_unavailable": "A alteração não pôde ser gravada. Tente novamente em alguns instantes.",
     "too_many_attempts": "Houve tentativas demais com uma credencial incorreta. Aguarde antes de tentar novamente.",
     "too_many_documents": (

@@ -27,7 +27,7 @@ from rom_core.http.routes.client_tools import (
     tool_spec,
     tool_use,
 )
-from rom_core.http.stream import encode_event
+from rom_core.http.stream import encode_event, is_shown
 from rom_core.runtime import Runtime
 from rom_core.structured import RESPONSE_FORMAT, read_format
 from rom_core.telemetry.ids import new_id
@@ -185,6 +185,10 @@ CHAT_REQUEST = BodySchema(
             },
             "mode": {"enum": ["standard", "exhaustive"]},
             "stream": {"type": "boolean"},
+            "background": {
+                "type": "boolean",
+                "description": "answer at once with a `run_id`: the turn goes on by itself (GET /api/runs/{run_id})",
+            },
             "max_tokens": {"type": "integer", "minimum": 1, "maximum": 1_000_000},
             "temperature": {"type": "number", "minimum": 0, "maximum": 1},
             "tools": {
@@ -226,12 +230,15 @@ def parse_chat(body: Mapping[str, Any], key_name: str) -> ChatRequest:
         stored = "continue"
     elif body.get("store"):
         stored = "begin"
+    background = body.get("background", False)
+    followed = background or body.get("stream", False)
     return ChatRequest(
         messages=tuple(messages),
         conversation_id=given or f"{STORED_PREFIX if stored else 'conv-'}{new_id()}",
         stored=stored,
-        restart=body.get("restart", False) and body.get("stream", False),
-        needs=("conversations",) if stored else (),
+        restart=body.get("restart", False) and followed,
+        needs=(*(("conversations",) if stored else ()), *(("runs",) if background else ())),
+        background=background,
         system=body.get("system", ""),
         model=body.get("model"),
         mode=body.get("mode", "standard"),
@@ -241,7 +248,7 @@ def parse_chat(body: Mapping[str, Any], key_name: str) -> ChatRequest:
         client_tools=_client_tools(body),
         ignored=(
             *(name for name in ONLY_WITH_TOOLS if name in body and not body.get("tools")),
-            *(("restart",) if body.get("restart") and not body.get("stream") else ()),
+            *(("restart",) if body.get("restart") and not followed else ()),
         ),
         user=body.get("user"),
         show_thinking=body.get("show_thinking", False),
@@ -302,9 +309,7 @@ class OwnDialect:
 
     def event(self, turn: Turn, name: str, data: dict[str, Any]) -> bytes:
         """start, thinking, delta, citation, tool_call, tool_result, done, error; of what is thought, the text."""
-        if name == "block" or (name == "thinking" and data and "text" not in data):
-            return b""
-        return encode_event(turn, name, data)
+        return encode_event(turn, name, data) if is_shown(name, data) else b""
 
 
 class ChatResource:

@@ -41,6 +41,23 @@ PROCESS_EVENTS: Mapping[str, Mapping[str, str]] = {
         "reason": "What went wrong.",
     },
     "ServerDraining": {},
+    "RunAccepted": {"run_id": "What its client knows it by.", "trace_id": "Of the request."},
+    "RunStarted": {
+        "run_id": "What its client knows it by.",
+        "attempt": "A count: its beginnings, on other instances too.",
+        "trace_id": "Of the request.",
+    },
+    "RunFinished": {
+        "run_id": "What its client knows it by.",
+        "state": "done, failed, cancelled or interrupted.",
+        "code": 'The code of its problem; "" if it has none.',
+        "duration": "Seconds since its last beginning; 0 for one that ended while nobody ran it.",
+        "trace_id": "Of the request.",
+    },
+    "RunTakenOver": {
+        "run_id": "What its client knows it by.",
+        "state": "queued, to begin again, or the state that it ends in.",
+    },
     "StoreUsed": {
         "kind": "sqlite or postgresql.",
         "operation": "read or write.",

@@ -39,6 +39,7 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "fingerprint": 'The same for the same key, route and body; "" where repeats are not looked for.',
         "restart": "The client agrees to have text of a stream taken back, so that a broken answer is begun again.",
         "stored": '"begin" or "continue" for a conversation that is kept; "" for one that is the client\'s own affair.',
+        "background": "The turn goes on by itself, whoever has asked for it.",
         "needs": "Names of plugins without which it cannot be served as it was meant.",
         "repeated": "The very same question failed a moment ago: a model call is one request on the wire.",
     },

@@ -281,6 +281,7 @@ EXPECTED_HOOKS: dict[str, tuple[str, ...]] = {
     "rom_status": (),
     "rom_admit": ("route", "key_name"),
     "rom_file": ("file_id", "key_name"),
+    "rom_background": ("turn",),
     "rom_turn": ("turn",),
     "rom_iteration": ("iteration",),
     "rom_model_call": ("call",),

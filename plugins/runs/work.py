@@ -1,0 +1,269 @@
+"""What runs here: runs are claimed, run in threads of their own, held, cancelled, handed over, and taken over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from plugins.runs.journal import Changes, Journal, encoded
+from plugins.runs.running import STASH, Runner, Running, cancelled, interrupted
+from rom_core.errors import RomError, RunInterrupted, StoreUnavailable
+from rom_core.events import RunFinished, RunTakenOver
+from rom_core.http.problems import problem
+from rom_core.turn import Turn
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Row
+
+    from plugins.runs.keeping import Claimed, Ending, State
+    from rom_core.plugin.protocols import PluginStore
+    from rom_core.runtime import Runtime
+    from rom_core.settings import Settings
+    from rom_core.store.sealing import Sealer
+
+logger = structlog.get_logger("rom.runs")
+LOOK_SECONDS: Final = 1.0
+"""Between two looks for what may begin, or is lost."""
+RENEWALS: Final = 4
+"""As often a hold is renewed before it would lapse."""
+_STOP_SECONDS: Final = 8.0
+
+
+class Work:
+    """The runs of this instance."""
+
+    def __init__(self, runtime: Runtime, sealer: Sealer, enabled: Callable[[], bool]) -> None:
+        """`enabled` tells whether the plugin is on: else nothing begins here, and what runs goes on."""
+        self._runtime = runtime
+        self.sealer = sealer
+        self._enabled = enabled
+        self.changes = Changes()
+        self._journal = Journal(lambda: self.store, sealer, runtime.clock, self.changes)
+        self._runner = Runner(runtime, sealer, self._journal, lambda: self.store)
+        self._lock = threading.Lock()
+        self._running: dict[str, Running] = {}
+        self._threads: set[threading.Thread] = set()
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._renew_at = 0.0
+        self.queued = 0
+        self._thread = threading.Thread(target=self._look, name="rom-runs", daemon=True)
+
+    @property
+    def store(self) -> PluginStore:
+        """The store. Raises StoreUnavailable where there is none."""
+        if self._runtime.store is None:
+            raise StoreUnavailable("this process keeps nothing, so it has no runs", retry_after=None)
+        return self._runtime.store
+
+    @property
+    def running(self) -> int:
+        """How many run here."""
+        return len(self._running)
+
+    @property
+    def settings(self) -> Settings:
+        """The newest."""
+        return self._runtime.current.settings
+
+    def now(self) -> float:
+        """Seconds since the epoch, about as the store has them."""
+        return self._runtime.clock.time()
+
+    def start(self) -> None:
+        """Begin."""
+        self._journal.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Hand over what still runs, and end."""
+        self._stopped.set()
+        self._wake.set()
+        if not self._thread.is_alive():
+            return
+        self._thread.join(_STOP_SECONDS)
+        for running in self._here():
+            running.cancel("draining")
+        for thread in list(self._threads):
+            thread.join(_STOP_SECONDS)
+        self._journal.stop()
+
+    def look_soon(self) -> None:
+        """Something may have to be done."""
+        self._wake.set()
+
+    def cancel(self, run_id: str) -> None:
+        """If it runs here, cancel it."""
+        running = self._running.get(run_id)
+        if running is not None:
+            running.cancel("cancelled")
+
+    def drain(self) -> None:
+        """The process is about to end: it waits for what runs here, which is handed over if it may begin again."""
+        for running in self._here():
+            if running.give_back is None:
+                running.give_back = self._runtime.places.take()
+        self.hand_over()
+
+    def hand_over(self) -> None:
+        """Have those end that may begin again elsewhere."""
+        for running in self._here():
+            with running.lock:
+                may_begin_again = not running.unrepeatable
+                if may_begin_again:
+                    running.ended_by = running.ended_by or "draining"
+            if may_begin_again:
+                running.cancel("draining")
+
+    def guard(self, turn: Turn) -> None:
+        """A tool is about to run that must not run twice: nobody begins this run again.
+
+        Raises RunInterrupted if it is to begin again elsewhere, and StoreUnavailable.
+        """
+        from plugins.runs import keeping
+
+        running = turn.stash.get(STASH)
+        if not isinstance(running, Running) or running.unrepeatable:
+            return
+        with running.lock:
+            if running.ended_by or not self.store.write(
+                lambda connection: keeping.guard(connection, running.claimed.hold)
+            ):
+                raise RunInterrupted("the run goes on elsewhere")
+            running.unrepeatable = True
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        while not self._stopped.is_set():
+            self._wake.clear()
+            try:
+                self.look()
+            except StoreUnavailable as error:
+                logger.warning("runs.not_tended", error=error.detail)
+            except Exception:
+                logger.exception("runs.tending_failed")
+            self._wake.wait(LOOK_SECONDS)
+
+    def look(self) -> None:
+        """Renew what is held here, take over what is lost, and begin what there is room for."""
+        clock = self._runtime.clock
+        for running in self._here():
+            if running.recorder is not None and running.recorder.lost:
+                running.cancel("lost")
+        if self._runtime.draining.is_set():
+            self.hand_over()
+        if clock.monotonic() >= self._renew_at or self._wanted_here():
+            self._renew()
+            self._renew_at = clock.monotonic() + self.settings.RUN_LEASE_SECONDS / RENEWALS
+        if not self._enabled():
+            return
+        self._take_over()
+        while self._has_room() and (claimed := self._claim()) is not None:
+            self._begin(claimed)
+
+    def _wanted_here(self) -> bool:
+        """Whether somebody may have asked to cancel what runs here."""
+        return bool(self._running) and self._wake.is_set()
+
+    def _renew(self) -> None:
+        from plugins.runs import keeping
+
+        held = list(self._running)
+        if not held:
+            return
+        now, lease = self._runtime.clock.time(), self.settings.RUN_LEASE_SECONDS
+        me = self._runtime.fleet.id
+        wanted = self.store.write(lambda connection: keeping.renew(connection, me, held, lease, now))
+        for run_id in wanted:
+            self.cancel(run_id)
+
+    def _take_over(self) -> None:
+        from plugins.runs import keeping
+
+        now = self._runtime.clock.time()
+        if not self.store.read(lambda connection: keeping.any_lost(connection, now)):
+            return
+
+        def take(connection: Connection) -> list[RunTakenOver | RunFinished]:
+            done: list[RunTakenOver | RunFinished] = []
+            error: RomError | None
+            for row in keeping.lost(connection, now):
+                if row.cancel:
+                    error, state = cancelled(), "cancelled"
+                    keeping.end(connection, row, self.ending_of(row, "cancelled", error), now)
+                elif row.unrepeatable or row.lost + 1 >= keeping.MAX_LOST:
+                    error, state = interrupted(), "interrupted"
+                    keeping.end(connection, row, self.ending_of(row, "interrupted", error), now)
+                else:
+                    error, state = None, "queued"
+                    keeping.queue_again(connection, row.id)
+                done.append(RunTakenOver(row.id, state))
+                if error is not None:
+                    done.append(RunFinished(row.id, state, error.code, trace_id=row.trace_id))
+            return done
+
+        for event in self.store.write(take):
+            self._runtime.emit(event)
+            self.changes.tell(event.run_id)
+
+    def _has_room(self) -> bool:
+        settings = self.settings
+        limited = getattr(settings, "BOTTLENECK_LIMITER_ENABLED", False)
+        most = getattr(settings, "MAX_CONCURRENT_EXHAUSTIVE", 0) if limited else settings.RUNS_CONCURRENT
+        return self.running < most and self._runtime.closed() is None and not self._stopped.is_set()
+
+    def _claim(self) -> Claimed | None:
+        from plugins.runs import keeping
+
+        now, me, lease = self._runtime.clock.time(), self._runtime.fleet.id, self.settings.RUN_LEASE_SECONDS
+        # To write is dearer than to look, and mostly there is nothing.
+        self.queued, due = self.store.read(lambda connection: keeping.queue(connection, now))
+        if not due:
+            return None
+        return self.store.write(lambda connection: keeping.claim(connection, me, lease, now))
+
+    def _here(self) -> list[Running]:
+        with self._lock:
+            return list(self._running.values())
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def _begin(self, claimed: Claimed) -> None:
+        running = Running(claimed, self._runtime.clock.monotonic())
+        thread = threading.Thread(target=self._run, args=(running,), name="rom-run", daemon=True)
+        with self._lock:
+            self._running[claimed.hold.run_id] = running
+            self._threads.add(thread)
+        thread.start()
+
+    def _run(self, running: Running) -> None:
+        claimed = running.claimed
+        run_id = claimed.hold.run_id
+        recorder = running.recorder = self._journal.open(claimed.hold, claimed.last_event, running.progress)
+        try:
+            if claimed.restart:
+                logger.warning("run.begins_again", run_id=run_id, attempt=claimed.hold.attempt)
+                recorder.add("restart", {"reason": claimed.restart, "length": 0})
+            self._runner.run(running, recorder)
+        except Exception:
+            logger.exception("run.failed", run_id=run_id)
+        finally:
+            self._journal.close(recorder)
+            with self._lock:
+                del self._running[run_id]
+                self._threads.discard(threading.current_thread())
+            if running.give_back is not None:
+                running.give_back()
+            self.changes.tell(run_id)
+            self._wake.set()
+
+    def ending_of(self, row: Row[Any], state: State, error: RomError) -> Ending:
+        """The end of a run that nobody holds."""
+        from plugins.runs.keeping import Ending
+
+        body = problem(error, row.trace_id, row.request_id, self.settings)
+        return Ending(state, self.sealer.seal(encoded([["error", body]])), self.sealer.seal(encoded(body)))

@@ -1,0 +1,171 @@
+"""Turns that outlive their connection, in real servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from e2e.runs_support import KEYS, as_, begin, ended, events, parsed, state, text_of, until_it_speaks
+from e2e.serving import RomServer, serving, until
+
+from local_bedrock import LocalBedrock
+
+
+def settings_of(bedrock: LocalBedrock) -> dict[str, Any]:
+    """Of every server here: two keys."""
+    return {
+        "BEDROCK_ENDPOINT_URL": bedrock.url,
+        "API_KEYS": ",".join(f"{name}={key}" for name, key in KEYS.items()),
+    }
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, bedrock: LocalBedrock) -> Iterator[RomServer]:
+    """A server for tests that leave each other alone, with either database."""
+    settings = settings_of(bedrock)
+    if request.param == "sqlite":
+        with serving(**settings) as running:
+            yield running
+        return
+    postgres = request.getfixturevalue("postgres")
+    name = postgres.database()
+    with serving(**settings, STATE_URL=postgres.url(name)) as running:
+        yield running
+    postgres.drop(name)
+
+
+def test_a_run_is_accepted_at_once_and_its_answer_is_that_of_a_chat(server: RomServer) -> None:
+    """The very same object, by its keys; progress and events say how it came about."""
+    message = '[[tools=1]] [[tool=prazo_processual]] [[input={"dias":15}]] oi'
+    accepted = begin(server, message)
+    run = ended(server, accepted["run_id"])
+    assert accepted["events"] == f"/api/runs/{accepted['run_id']}/events"
+    assert (run["state"], run["iteration"], run["tools"]) == ("done", 2, ["prazo_processual"])
+    plain = server.chat(message, headers=as_("ana")).json()
+    answer = run["answer"]
+    assert list(answer) == list(plain)
+    changing = ("id", "conversation_id", "trace_id", "request_id", "tool_calls", "usage")
+    assert {k: v for k, v in answer.items() if k not in changing} == {
+        k: v for k, v in plain.items() if k not in changing
+    }
+    assert (run["usage"], answer["conversation_id"]) == (answer["usage"], accepted["conversation_id"])
+    read = events(server, accepted["run_id"])
+    assert [name for _, name, _ in read if name != "delta"] == ["start", "tool_call", "tool_result", "done"]
+    assert [event_id for event_id, _, _ in read] == [f"{run['id']}:{n + 1}" for n in range(len(read))]
+    assert (read[0][2]["run_id"], read[0][2]["id"]) == (run["id"], answer["id"])
+    assert (text_of(read), read[-1][2]) == (answer["reply"], answer)
+
+
+def test_a_stream_of_a_run_goes_on_when_its_client_leaves(server: RomServer) -> None:
+    """And the rest is read from where it was."""
+    body = {"message": "[[say=um dois três quatro cinco seis]] [[delay=0.2]]", "background": True, "stream": True}
+    response = requests.post(f"{server.url}/api/chat", json=body, headers=as_("ana"), stream=True, timeout=60)
+    assert response.headers["Content-Type"].startswith("text/event-stream")
+    seen = b""
+    for piece in response.iter_content(None):
+        seen += piece
+        if b"event: delta" in seen:
+            break
+    response.close()
+    first = parsed(seen.decode("utf-8", "ignore"))
+    run_id = first[0][2]["run_id"]
+    rest = events(server, run_id, first[-1][0])
+    run = ended(server, run_id)
+    assert run["state"] == "done"
+    assert text_of(first + rest) == run["answer"]["reply"]
+    assert len({event_id for event_id, _, _ in first + rest}) == len(first + rest)
+
+
+def test_a_reader_who_has_it_all_is_told_that_there_is_no_more(server: RomServer) -> None:
+    """204, so that a browser's EventSource stops; another run's id is refused; `after` does for Last-Event-ID."""
+    run_id = begin(server, "[[say=ok]] oi")["run_id"]
+    ended(server, run_id)
+    read = events(server, run_id)
+    url = f"{server.url}/api/runs/{run_id}/events"
+    for after, status in ((read[-1][0], 204), ("99", 204), ("run_other:1", 422), ("x", 422), (read[0][0], 200)):
+        answer = requests.get(url, params={"after": after}, headers=as_("ana"), timeout=60)
+        assert answer.status_code == status, after
+    assert parsed(requests.get(url, params={"after": "1"}, headers=as_("ana"), timeout=60).text) == read[1:]
+    assert requests.head(url, headers=as_("ana"), timeout=60).status_code == 200
+
+
+def test_nobody_else_sees_a_run_or_learns_that_there_is_one(server: RomServer) -> None:
+    """Another key, another user of the same key, a guess: the same 404 for every method."""
+    run_id = begin(server, "[[say=ok]] segredo", user="u1")["run_id"]
+    assert until(lambda: state(server, run_id, user="u1")["state"] == "done")
+    for who, user, id_ in (("rui", "u1", run_id), ("ana", "u2", run_id), ("ana", "", run_id), ("ana", "u1", "run_x")):
+        params = {"user": user} if user else {}
+        for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/events"), ("POST", "/cancel")):
+            url = f"{server.url}/api/runs/{id_}{path}"
+            answer = requests.request(method, url, headers=as_(who), params=params, timeout=60)
+            assert (answer.status_code, answer.json()["code"]) == (404, "run_not_found")
+    assert state(server, run_id, user="u1")["state"] == "done"
+
+
+def test_the_list_is_the_owners_newest_first_in_pages(server: RomServer) -> None:
+    """A page ends where the next one begins."""
+    ids = [begin(server, f"[[say=ok]] {n}", user="lista")["run_id"] for n in range(5)]
+    seen: list[str] = []
+    before: dict[str, str] = {}
+    while True:
+        params = {"user": "lista", "limit": "2"} | before
+        page = requests.get(f"{server.url}/api/runs", headers=as_("ana"), params=params, timeout=60).json()
+        seen += [run["id"] for run in page["runs"]]
+        if page["next"] is None:
+            break
+        before = {"before": page["next"]}
+    assert seen == list(reversed(ids))
+
+
+def test_a_run_is_cancelled_while_it_runs_and_while_it_waits(server: RomServer) -> None:
+    """A run that waits at once, one that runs before its model has ended; both end their streams with an error."""
+    long = [begin(server, "[[say=a b c d e f g h i j]] [[delay=3]] oi", user="x")["run_id"] for _ in range(3)]
+    assert until(lambda: [state(server, each, user="x")["state"] for each in long] == ["running", "running", "queued"])
+    for run_id in reversed(long):
+        url = f"{server.url}/api/runs/{run_id}/cancel"
+        assert requests.post(url, headers=as_("ana"), params={"user": "x"}, timeout=60).status_code == 200
+    assert until(lambda: all(state(server, each, user="x")["state"] == "cancelled" for each in long))
+    for run_id in long:
+        assert state(server, run_id, user="x")["error"]["code"] == "cancelled"
+    again = requests.post(url, headers=as_("ana"), params={"user": "x"}, timeout=60)
+    assert again.json()["state"] == "cancelled"
+
+
+def test_a_run_in_a_conversation_is_kept_in_it_and_keeps_others_out(server: RomServer) -> None:
+    """Another turn, and another run, are 409 until it has ended."""
+    said = "[[say=um dois três quatro cinco]] [[delay=1]] oi"
+    accepted = begin(server, said, store=True)
+    conversation_id = accepted["conversation_id"]
+    until_it_speaks(server, accepted["run_id"])
+    other = {"conversation_id": conversation_id, "headers": as_("ana")}
+    for busy in (server.chat("e?", **other), server.chat("e?", background=True, **other)):
+        assert (busy.status_code, busy.json()["code"]) == (409, "conversation_busy")
+    ended(server, accepted["run_id"])
+    url = f"{server.url}/api/conversations/{conversation_id}"
+    kept = requests.get(url, headers=as_("ana"), timeout=60).json()["messages"]
+    assert [(each["role"], each["text"]) for each in kept] == [
+        ("user", said),
+        ("assistant", "um dois três quatro cinco"),
+    ]
+    second = begin(server, "[[say=ok]] e agora?", conversation_id=conversation_id)
+    assert ended(server, second["run_id"])["answer"]["conversation_id"] == conversation_id
+
+
+def test_a_failure_ends_a_run_with_its_problem(server: RomServer, bedrock: LocalBedrock) -> None:
+    """The problem that the answer would have been, as `error` and as the last event."""
+    run_id = begin(server, "[[fault=400]] oi")["run_id"]
+    run = ended(server, run_id)
+    assert (run["state"], run["error"]["code"]) == ("failed", "upstream_refused")
+    assert events(server, run_id)[-1][1:] == ("error", run["error"])
+
+
+def test_with_the_plugin_off_a_run_is_refused_and_a_chat_is_not(bedrock: LocalBedrock) -> None:
+    """404 plugin_disabled; a turn without `background` is as ever."""
+    with serving(**settings_of(bedrock), RUNS_ENABLED="false") as server:
+        refused = server.chat("oi", headers=as_("ana"), background=True)
+        assert (refused.status_code, refused.json()["code"]) == (404, "plugin_disabled")
+        assert server.chat("[[say=ok]] oi", headers=as_("ana")).status_code == 200
+        listed = requests.get(f"{server.url}/api/runs", headers=as_("ana"), timeout=60)
+        assert (listed.status_code, listed.json()["code"]) == (404, "plugin_disabled")
