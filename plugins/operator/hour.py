@@ -45,6 +45,8 @@ class Point:
         return {name: _rounded(getattr(self, name)) for name in FIELDS}
 
 
+COUNTED = frozenset({TurnFinished, RequestRejected, AttemptFinished})
+"""The types of events that are counted."""
 FIELDS = tuple(Point.__dataclass_fields__)
 
 

@@ -14,8 +14,8 @@ from plugins.operator.drains import Drains
 from plugins.operator.events_route import EventsResource
 from plugins.operator.feed import MAX_READERS, Feed
 from plugins.operator.figures import figures_of, percentiles
-from plugins.operator.hour import Hour
-from plugins.operator.stories import Stories
+from plugins.operator.hour import COUNTED, Hour
+from plugins.operator.stories import NOTED, Stories
 from plugins.operator.turns_route import TurnsResource
 from rom_core.concurrency.clock import Clock, SystemClock
 from rom_core.events import (
@@ -36,15 +36,17 @@ from rom_core.settings import Setting
 from rom_core.tables import Tables
 
 # What nobody who looks at the console should wait a second for.
-_AT_ONCE = (
-    HealthChanged,
-    SettingsChanged,
-    CircuitOpened,
-    CircuitHalfOpened,
-    CircuitClosed,
-    CanaryChanged,
-    CanaryAborted,
-    ServerDraining,
+_AT_ONCE = frozenset(
+    (
+        HealthChanged,
+        SettingsChanged,
+        CircuitOpened,
+        CircuitHalfOpened,
+        CircuitClosed,
+        CanaryChanged,
+        CanaryAborted,
+        ServerDraining,
+    )
 )
 
 
@@ -109,9 +111,12 @@ class OperatorPlugin:
     @hookimpl
     def rom_event(self, event: Event) -> None:
         """Count it, note it, and show at once what matters."""
-        self.hour.observe(event)
-        self.stories.observe(event)
-        if isinstance(event, _AT_ONCE):
+        kind = type(event)
+        if kind in COUNTED:
+            self.hour.observe(event)
+        if kind in NOTED:
+            self.stories.observe(event)
+        elif kind in _AT_ONCE:
             self.feed.look_now()
 
     def _attach(self, runtime: Runtime) -> None:

@@ -28,9 +28,10 @@ from rom_core.events import (
     TurnFinished,
     TurnStarted,
 )
-from rom_core.telemetry.accounts import cost_usd, turn_of
+from rom_core.telemetry.accounts import cost_usd
 from rom_core.telemetry.outcome import status_of
 from rom_core.turn import ToolCall, Turn
+from rom_core.turn_values import Usage
 
 MAX_TURNS = 1000
 # Of their own: a flood of refusals takes no other turn's place.
@@ -39,6 +40,7 @@ MAX_REFUSED = 200
 MAX_STEPS = 200
 MAX_ALL_STEPS = 10_000
 _OWN = "operator"
+_HEAD = ("conversation_id", "route", "api_key", "mode", "stream", "cohort", "flags_version")
 
 Step = dict[str, Any]
 
@@ -47,13 +49,15 @@ Step = dict[str, Any]
 class Story:
     """One turn. Times of `steps` are in seconds, `start` counts from the acceptance of the request.
 
-    `head` is what is known from the beginning, `end` what is known when it has ended, None while it runs.
+    `head` is what is known from the beginning, as in _HEAD, and when it began in seconds since the epoch; `end` what is
+    known when it has ended, None while it runs.
     """
 
     turn_id: str
     request_id: str
     trace_id: str
-    head: dict[str, Any]
+    head: tuple[Any, ...]
+    began: float
     steps: list[Step] = field(default_factory=list)
     steps_left_out: int = 0
     cost: float = 0.0
@@ -97,14 +101,16 @@ class Stories:
 
     def observe(self, event: Event) -> None:
         """Take it into account."""
-        if isinstance(event, TurnStarted):
-            self._begin(event.turn)
-        elif isinstance(event, TurnFinished):
-            self._finish(event)
-        elif (note := _NOTES.get(type(event))) is not None:
+        kind = type(event)
+        if kind is TurnStarted:
+            self._begin(event.turn)  # type: ignore[attr-defined]
+        elif kind is TurnFinished:
+            self._finish(event)  # type: ignore[arg-type]
+        elif (known := _NOTES.get(kind)) is not None:
+            turn_of, note = known
             turn = turn_of(event)
-            story: Story | None = None if turn is None else turn.stash.get(_OWN)
-            if turn is not None and story is not None:
+            story: Story | None = turn.stash.get(_OWN)
+            if story is not None:
                 note(story, turn, event)
 
     def running(self, id_: str = "") -> list[dict[str, Any]]:
@@ -121,21 +127,21 @@ class Stories:
         return [_described(story) for story, _ in zip(chosen, range(limit), strict=False)]
 
     def _begin(self, turn: Turn) -> None:
-        began = turn.clock.time() - turn.deadline.elapsed()
+        request = turn.request
         story = Story(
             turn.id,
             turn.request_id,
             turn.trace_id,
-            {
-                "conversation_id": turn.request.conversation_id,
-                "route": turn.route,
-                "api_key": turn.request.key_name,
-                "mode": turn.request.mode,
-                "stream": turn.request.stream,
-                "cohort": turn.cohort,
-                "flags_version": turn.snapshot.version,
-                "started": iso(began),
-            },
+            (
+                request.conversation_id,
+                turn.route,
+                request.key_name,
+                request.mode,
+                request.stream,
+                turn.cohort,
+                turn.snapshot.version,
+            ),
+            turn.clock.time() - turn.deadline.elapsed(),
         )
         turn.stash[_OWN] = story
         with self._lock:
@@ -172,17 +178,19 @@ def _described(story: Story, running: Turn | None = None) -> dict[str, Any]:
     end = story.end
     if end is None:
         elapsed = 0.0 if running is None else running.deadline.elapsed()
-        state = {} if running is None else _state(running)
+        state = {"tokens": Usage()} if running is None else _state(running)
         end = {"status": "running", "code": "", "kind": "", "stop_reason": None, "duration": round(elapsed, 3), **state}
     return {
         "number": story.number,
         "id": story.turn_id,
         "request_id": story.request_id,
         "trace_id": story.trace_id,
-        **story.head,
+        **dict(zip(_HEAD, story.head, strict=True)),
+        "started": iso(story.began),
         **end,
+        "tokens": end["tokens"].as_dict(),
         "cost_usd": round(story.cost, 8),
-        "steps": [dict(step) for step in list(story.steps)],
+        "steps": [_shown(step) for step in list(story.steps)],
         "steps_left_out": story.steps_left_out,
     }
 
@@ -193,8 +201,13 @@ def _state(turn: Turn) -> dict[str, Any]:
         "degraded": turn.degraded,
         "iterations": turn.iterations,
         "queue_wait": round(turn.queue_wait, 3),
-        "tokens": turn.usage.as_dict(),
+        "tokens": turn.usage,
     }
+
+
+def _shown(step: Step) -> Step:
+    tokens = step.get("tokens")
+    return step | {"tokens": tokens.as_dict()} if tokens is not None else dict(step)
 
 
 def _code(error: RomError | None) -> dict[str, str]:
@@ -238,9 +251,8 @@ def _attempt_finished(story: Story, turn: Turn, event: AttemptFinished) -> None:
     first = None if attempt.first_delta_at is None else round(_since(turn, attempt.first_delta_at), 3)
     if usage is not None:
         story.cost += cost_usd(attempt.model, usage)
-    tokens = None if usage is None else usage.as_dict()
     code = "" if event.error is None else event.error.code
-    story.close(attempt, event.duration, outcome=event.outcome, code=code, first_delta=first, tokens=tokens)
+    story.close(attempt, event.duration, outcome=event.outcome, code=code, first_delta=first, tokens=usage)
 
 
 def _attempt_answered(story: Story, turn: Turn, event: AttemptAnswered) -> None:
@@ -293,15 +305,37 @@ def _name(call: ToolCall) -> str:
     return call.tool.name if call.tool is not None else "unknown"
 
 
-_NOTES: dict[type[Event], Callable[[Story, Turn, Any], None]] = {
-    QueueEntered: _queue_entered,
-    QueueLeft: _queue_left,
-    AttemptStarted: _attempt_started,
-    AttemptFinished: _attempt_finished,
-    AttemptAnswered: _attempt_answered,
-    RetryScheduled: _retry_scheduled,
-    FallbackUsed: _fallback_used,
-    LoopStopped: _loop_stopped,
-    ToolStarted: _tool_started,
-    ToolFinished: _tool_finished,
+def _own(event: Any) -> Turn:
+    turn: Turn = event.turn
+    return turn
+
+
+def _of_attempt(event: Any) -> Turn:
+    turn: Turn = event.attempt.call.turn
+    return turn
+
+
+def _of_call(event: Any) -> Turn:
+    turn: Turn = event.call.turn
+    return turn
+
+
+def _of_tool(event: Any) -> Turn:
+    turn: Turn = event.tool_call.turn
+    return turn
+
+
+_NOTES: dict[type[Event], tuple[Callable[[Any], Turn], Callable[[Story, Turn, Any], None]]] = {
+    QueueEntered: (_own, _queue_entered),
+    QueueLeft: (_own, _queue_left),
+    AttemptStarted: (_of_attempt, _attempt_started),
+    AttemptFinished: (_of_attempt, _attempt_finished),
+    AttemptAnswered: (_of_attempt, _attempt_answered),
+    RetryScheduled: (_of_call, _retry_scheduled),
+    FallbackUsed: (_of_call, _fallback_used),
+    LoopStopped: (lambda event: event.iteration.turn, _loop_stopped),
+    ToolStarted: (_of_tool, _tool_started),
+    ToolFinished: (_of_tool, _tool_finished),
 }
+NOTED = frozenset({TurnStarted, TurnFinished, *_NOTES})
+"""The types of events that a story is made of."""

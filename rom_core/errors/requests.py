@@ -192,9 +192,9 @@ class MemoryPressure(Rejected):
 
 
 class Draining(Rejected):
-    """The server is shutting down."""
+    """This instance takes no new turns: it shuts down, or an administrator has drained it."""
 
-    code, title = "draining", "Shutting down"
+    code, title = "draining", "Takes no new turns"
 
 
 class StoreUnavailable(RomError):

@@ -37,7 +37,7 @@ class Runtime(Protocol):
     """The process: its clock, what it runs with, and whom it tells.
 
     `clock` gives time and chance. `watchdog` calls a function ten times a second while something runs. `draining` is
-    set once the process takes no new turns; wait for it, never set it.
+    set once the process shuts down; wait for it, never set it. One that an administrator has drained has it unset.
     """
 
     clock: Clock

@@ -24,7 +24,8 @@ from rom_core.telemetry.capacity import TURN_SECONDS, WINDOW_SECONDS, RollingCou
 from rom_core.telemetry.health import Span
 from rom_core.telemetry.outcome import status_of
 
-_COUNTED = ("ok", "error", "rejected")
+# A refusal has an event of its own, whether it came to a turn or not.
+_COUNTED = ("ok", "error")
 _PROBE_SECONDS = 30.0
 
 
@@ -103,8 +104,7 @@ class HealthCounts:
         if status not in _COUNTED:
             return
         now, turn = self._clock.monotonic(), event.turn
-        if status != "rejected":
-            self._count_row(turn.cohort, well=status == "ok")
+        self._count_row(turn.cohort, well=status == "ok")
         self._turns.add(now, f"{status} {turn.cohort} {event.error.code if event.error is not None else ''}")
         # An exhaustive turn takes its time by design.
         if status == "ok" and turn.request.mode != "exhaustive":
@@ -117,7 +117,7 @@ class HealthCounts:
                 self._rows[of] = max(row, 0) + 1 if well else min(row, 0) - 1
 
     def _rejected(self, event: RequestRejected) -> None:
-        """Before it became a turn; nobody knows which cohort it would have been of."""
+        """Before anything was done for it; perhaps nobody knows which cohort it would have been of."""
         if event.code != "draining":
             self._turns.add(self._clock.monotonic(), f"rejected unknown {event.code}")
 

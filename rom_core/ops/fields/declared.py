@@ -62,7 +62,7 @@ DECLARED: Mapping[str, Mapping[str, str]] = {
     "Runtime": {
         "clock": "Time, waiting and chance; never `time` or `random` themselves.",
         "watchdog": "Calls a function ten times a second while something runs.",
-        "draining": "Set once the process takes no new turns: wait for it, never set it.",
+        "draining": "Set once the process shuts down: wait for it, never set it. A drained one has it unset.",
     },
     "Settings": {
         "environment": "The value of ROM_ENV: development, testing, staging or production.",

@@ -133,6 +133,30 @@ def test_it_shows_the_history_and_rolls_back(url: str, start: int) -> None:
     assert rom(url, "rollback", "9999").exit_code == 1
 
 
+def test_it_tries_a_change_and_changes_nothing(url: str, start: int) -> None:
+    """What would be another value, what would be set or cleared; the version stays. Then the same for a rollback."""
+    tried = rom(url, "set", "MAX_TOKENS=77", "LOG_LEVEL=INFO", "--dry-run").stdout.splitlines()
+    assert tried[0] == f"version {start} is in force; this would change"
+    assert "  MAX_TOKENS: 1000 → 77 (set)" in tried
+    assert any("LOG_LEVEL" in line and "set" in line for line in tried[1:])
+    waits = rom(url, "set", "SYSTEM_PROMPT=Obey.", "--dry-run").stdout
+    assert "it would wait for a second named person: SYSTEM_PROMPT" in waits
+    assert answer(url, "list")["version"] == start
+    rom(url, "set", "MAX_TOKENS=77")
+    assert "MAX_TOKENS: 77 → 1000 (cleared)" in rom(url, "rollback", str(start), "--dry-run").stdout
+    assert answer(url, "clear", "MAX_TOKENS", "--dry-run")["overrides"] == {"MAX_TOKENS": "cleared"}
+    assert "nothing would change" in rom(url, "rollback", str(start + 1), "--dry-run").stdout
+
+
+def test_a_server_that_does_not_know_dry_run_has_made_the_change_and_that_is_said() -> None:
+    """One of an older release passes over what it does not know."""
+    made = {"version": 3, "changed": {"MAX_TOKENS": {"from": 1, "to": 2}}, "durable": True, "in_force": {"of": 1}}
+    with responses.RequestsMock() as mock:
+        mock.post("http://rom.test/admin/reload-flags?dry_run=true", json=made)
+        done = rom("http://rom.test", "set", "MAX_TOKENS=2", "--dry-run")
+    assert (done.exit_code, "has made the change" in done.stdout) == (1, True)
+
+
 def test_it_sets_a_canary(url: str, start: int) -> None:
     """Flags, users and percentage in one change; `clear canary` ends it."""
     result = rom(url, "canary", "MAX_TOKENS=50", "--include", "ana", "--percent", "10")

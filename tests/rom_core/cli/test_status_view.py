@@ -62,6 +62,7 @@ def test_what_is_not_as_it_should_be_is_told() -> None:
     wrong = CALM | {
         "bedrock_enabled": False,
         "draining": True,
+        "drained": {"by": "ana", "why": "deploy", "at": "2026-11-25T10:00:01.000+00:00"},
         "pools": {"tools": {"size": 16, "outstanding": 2, "abandoned": 2}},
         "plugins": plugins,
         "observer_errors": [{"plugin": "mine", "hook": "rom_event", "count": 7}],
@@ -71,6 +72,7 @@ def test_what_is_not_as_it_should_be_is_told() -> None:
     assert list(status_lines(wrong))[1:] == [
         "bedrock   OFF: every chat is refused",
         "turns     3 running, 4 of 20 places taken; DRAINING, new ones are refused",
+        "drained   by ana at 10:00:01 UTC: deploy",
         "threads   2 of 16 for tools given up and still busy",
         "store     unwritable: disk full; what is in force would not survive a restart",
         "canary    10 %: RETRY_ENABLED=true",

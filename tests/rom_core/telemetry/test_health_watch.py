@@ -10,6 +10,7 @@ import structlog
 from support import Recorder, failure, make_runtime, make_turn, says
 from waiting import until
 
+from plugins.limiter import Limiter
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, RomError
 from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, CircuitReported, HealthChanged
@@ -170,6 +171,19 @@ def test_who_left_or_asked_wrongly_is_no_failure_and_exhaustive_turns_may_take_l
     run(runtime, 1, mode="exhaustive")
     shown = health_of(runtime.health)
     assert (shown["last_minute"]["turns"], shown["last_minute"]["failed"], shown["p95_seconds"]) == (1, 0, None)
+
+
+def test_a_refusal_is_counted_once_whether_a_turn_had_begun_or_not() -> None:
+    """The limiter refuses at the door and within the turn; the latter ends as a turn too."""
+    runtime, _ = make_runtime(plugins={"limiter": Limiter()}, clock=FakeClock(), MEMORY_LIMIT_MB=1)
+    runtime.start()
+    try:
+        run(runtime, 1)
+        with pytest.raises(RomError):
+            runtime.admit("/api/chat")
+    finally:
+        runtime.stop()
+    assert dict(runtime.health.signs().minute.refused) == {"memory_pressure": 2}
 
 
 def test_circuits_are_known_from_their_events() -> None:
