@@ -92,7 +92,7 @@ def draw(name: str, view: View, seat: Seat, bedrock: LocalBedrock) -> None:
 def main(names: list[str]) -> int:
     """Draw the views of these names, or all."""
     IMAGES.mkdir(parents=True, exist_ok=True)
-    settings = WITH_KEY | {"PAGE_ENABLED": True, "CONVERSATIONS_ENABLED": False}
+    settings = WITH_KEY | {"PAGE_ENABLED": True}
     with (
         LocalBedrock() as bedrock,
         started() as browser,

@@ -121,7 +121,8 @@ def test_a_server_without_keys_says_so_and_lets_one_in(browser: Browser, server:
 def test_markdown_is_shown_as_it_comes_and_nothing_moves(seat: Seat, bedrock: LocalBedrock) -> None:
     """Headings, lists, a table, a quotation, code, a link; no layout shift, and what is settled is not made anew."""
     page = seat.sign_in(KEY)
-    bedrock.script(tool_use("numero_processo", {"numero": "0001234-08.2023.8.26.0100"}), reply(PROSE, delay=0.012))
+    deadline = {"data": "2026-03-02", "evento": "disponibilizacao", "dias": 15}
+    bedrock.script(tool_use("prazo_processual", deadline), reply(PROSE, delay=0.012))
     page.fill("#question", "Qual o prazo?")
     page.press("#question", "Enter")
     page.wait_for_selector(".prose ol")
@@ -236,6 +237,24 @@ def test_what_was_said_before_goes_along(seat: Seat, bedrock: LocalBedrock) -> N
     assert page.locator(".turn").count() == 0
     seat.ask("Oi")
     assert len(bedrock.requests[-1].body["messages"]) == 1
+
+
+def test_the_end_is_followed_until_somebody_scrolls_up(seat: Seat, bedrock: LocalBedrock) -> None:
+    """However fast it grows; who reads what is above stays there."""
+    page = seat.sign_in(KEY)
+    bedrock.script("[[length=900]]")
+    seat.ask("Conte muito.")
+    page.wait_for_function("() => { const n = document.querySelector('#log'); return n.scrollTop > 500; }")
+    assert page.evaluate("(n => n.scrollHeight - n.scrollTop - n.clientHeight)(document.querySelector('#log'))") < 2
+    bedrock.script("[[length=300]] [[delay=0.01]]")
+    page.fill("#question", "Mais.")
+    page.press("#question", "Enter")
+    page.wait_for_selector(".turn:last-child .prose p")
+    page.hover("#log")
+    page.mouse.wheel(0, -20000)
+    page.wait_for_function("() => document.querySelector('#log').scrollTop === 0")
+    page.wait_for_selector(".turn:nth-child(2)[data-state=done]")
+    assert page.evaluate("document.querySelector('#log').scrollTop") == 0
 
 
 def test_the_stand_in_is_marked_in_large_letters(seat: Seat) -> None:

@@ -33,7 +33,7 @@ export async function ask(text, attachments = []) {
   $("#turns").append(view.element);
   view.state("sending");
   announce(S.announce.started);
-  scrollToEnd(true);
+  scrollToEnd();
   await follow({ view, body, controller: new AbortController(), citations: [] });
 }
 
@@ -52,10 +52,8 @@ export async function follow(turn) {
   let error = null;
   try {
     for await (const { event, data } of turn.events ?? transport.send(turn.body, turn.controller.signal, turn)) {
-      const nearEnd = isNearEnd();
       HANDLERS[event]?.(turn, data);
       emit("turn:event", { turn, event, data });
-      if (nearEnd) scrollToEnd();
       if (event === "done" || event === "error") break;
     }
     if (!turn.result && !turn.error) throw cutError(turn.requestId);
@@ -71,7 +69,6 @@ export async function follow(turn) {
 
 function finish(turn, error) {
   const { view } = turn;
-  const nearEnd = isNearEnd();
   running = null;
   if (!view.element.isConnected) return emit("turn:ended", turn);
   view.cite(turn.citations);
@@ -82,7 +79,7 @@ function finish(turn, error) {
   if (turn.result) remark(view, turn.result);
   if (view.text.trim()) keep(turn.body.message, view.text);
   emit("turn:ended", turn);
-  if (nearEnd) scrollToEnd();
+  if (following) scrollToEnd();
 }
 
 // A conversation was left, or the session closed, while its turn ran.
@@ -156,13 +153,20 @@ function remark(view, { degraded, stop_reason: reason, model }) {
 
 const log = () => $("#log");
 
-function isNearEnd() {
-  const { scrollTop, clientHeight, scrollHeight } = log();
-  return scrollHeight - scrollTop - clientHeight < NEAR_PX;
-}
+// The end is followed as long as it is in sight: who has scrolled up to read stays there.
+let following = true;
 
 function scrollToEnd() {
-  requestAnimationFrame(() => (log().scrollTop = log().scrollHeight));
+  following = true;
+  log().scrollTop = log().scrollHeight;
+}
+
+export function start() {
+  log().addEventListener("scroll", () => {
+    const { scrollTop, clientHeight, scrollHeight } = log();
+    following = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+  });
+  new ResizeObserver(() => running && following && scrollToEnd()).observe($("#turns"));
 }
 
 // A conversation of earlier days: messages as GET /api/conversations/{id} has them.

@@ -1,5 +1,6 @@
 // Begins: signs in, or takes up the session of this browser, and starts what the server offers.
 import { emit, on } from "./bus.js";
+import * as chat from "./chat.js";
 import * as composer from "./composer.js";
 import { fresh } from "./conversation.js";
 import { $, announce } from "./dom.js";
@@ -70,6 +71,7 @@ function leave({ error }) {
 
 async function begin() {
   theme.start();
+  chat.start();
   composer.start();
   $("#sign-in-form").addEventListener("submit", signIn);
   $("#sign-out").addEventListener("click", () => close());
