@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from rom_core.concurrency.clock import Signal
 from rom_core.concurrency.workers import PoolSaturated
 from rom_core.errors import InternalError, Overloaded, RomError
 from rom_core.http.error_styles import style_of
@@ -30,6 +31,8 @@ MAX_UNREAD_BYTES = 4 * 1024 * 1024
 _EVENT_COSTS = 400
 _PIECES_AT_ONCE = 64
 _BACKPRESSURE_SECONDS = 0.02
+# So long the turn waits at most until the first of what it says is on its way to the client.
+_FIRST_SECONDS = 0.02
 
 Item = tuple[str, dict[str, Any]]
 logger = structlog.get_logger("rom.http")
@@ -68,7 +71,7 @@ class TurnStream:
         # What the turn has said, tools in threads of their own, and what the reader has been given of it.
         self._said = self._given = 0
         self._counting = threading.Lock()
-        self._begun = threading.Event()
+        self._begun, self._on_its_way = Signal(), Signal()
         self._first: Item | None = None
         self._ended = False
         self._closing = threading.Lock()
@@ -148,8 +151,12 @@ class TurnStream:
             self._turn.check()
             self._turn.cancel.event.wait(_BACKPRESSURE_SECONDS)
         with self._counting:
+            first = not self._said
             self._said += _size(data)
         self._offer((name, data))
+        if first:
+            # PERF: of a model that never pauses this thread would otherwise read on while the client waits.
+            self._on_its_way.wait(_FIRST_SECONDS)
 
     def _events(self) -> Generator[bytes, None, None]:
         turn = self._turn
@@ -175,6 +182,7 @@ class TurnStream:
             # What has piled up meanwhile goes out in one write; a model that never pauses must not pile it up here.
             if self._items.empty() or len(pieces) >= _PIECES_AT_ONCE:
                 yield b"".join(pieces)
+                self._on_its_way.set()
                 pieces = []
             item = yield from self._next()
 

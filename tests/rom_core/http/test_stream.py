@@ -13,10 +13,12 @@ import pytest
 from falcon import testing
 from structlog.testing import capture_logs
 from support import Recorder, make_runtime, make_turn, says
+from waiting import until
 
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import DeadlineExceeded, InternalError
 from rom_core.events import RequestFinished
+from rom_core.http import stream
 from rom_core.http.app import create_app
 from rom_core.http.ids import RequestIds
 from rom_core.http.requests import Outcome
@@ -125,6 +127,17 @@ def test_a_turn_and_its_stream_are_freed_when_the_stream_is_closed() -> None:
     b"".join(bench.stream)
     bench.stream.close()
     assert getattr(bench.turn.sink, "__self__", None) is not bench.stream
+
+
+def test_the_first_piece_is_on_its_way_before_the_turn_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model that never pauses does not keep it from the client."""
+    monkeypatch.setattr(stream, "_FIRST_SECONDS", 30.0)
+    taken: list[bytes] = []
+    before: list[int] = []
+    bench = Bench(lambda attempt: before.append(len(taken)))
+    bench.stream.start()
+    taken.extend(bench.stream)
+    assert before == [1]
 
 
 def test_the_turn_ends_when_the_model_has_done_however_slow_the_reader() -> None:
@@ -256,6 +269,7 @@ def test_a_stream_that_nobody_reads_is_cut_off(never: threading.Event) -> None:
     bench = Bench(lambda attempt: None)
     bench.stream.start()
     next(iter(bench.stream))
+    assert until(lambda: not bench.runtime.turn_pool.outstanding)
     bench.clock.advance(bench.turn.deadline.remaining() + READING_SECONDS - 1)
     bench.runtime.watchdog.tick()
     assert (bench.hung_up, bench.released) == ([], [])
