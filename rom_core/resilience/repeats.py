@@ -30,6 +30,8 @@ class Repeats:
 
     def marked(self, request: ChatRequest) -> ChatRequest:
         """`request`, marked as repeated if the very same one failed within the last two minutes."""
+        if not request.fingerprint:
+            return request
         with self._lock:
             self._forget()
             again = request.fingerprint in self._failed

@@ -18,7 +18,6 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Literal, TextIO
 
@@ -26,7 +25,6 @@ import structlog
 
 from rom_core.errors import RomError
 from rom_core.telemetry import console, output
-from rom_core.turn import Turn
 from rom_core.unicode import escaped
 
 # Their messages name types, attributes, files and addresses. Those of other exceptions (a KeyError, a ValueError) are
@@ -220,10 +218,3 @@ def _json(event: structlog.typing.EventDict, **_: Any) -> str:
 
 def _in_order(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     return {name: event.pop(name) for name in _FIRST} | dict(event)
-
-
-def bound_to(turn: Turn) -> AbstractContextManager[Any]:
-    """Log lines of this thread, and of the threads it hands work to, carry the ids of the turn."""
-    return structlog.contextvars.bound_contextvars(
-        trace_id=turn.trace_id, request_id=turn.request_id, turn_id=turn.id, cohort=turn.cohort
-    )

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
+import structlog
+
 from rom_core.span import Span
 from rom_core.telemetry.ids import new_span_id
-from rom_core.telemetry.log import bound_to
 from rom_core.turn import Turn
 
 # https://www.w3.org/TR/trace-context/#tracestate-header: members between commas, a lower-case key and a value without
@@ -53,10 +54,13 @@ def working_for() -> Place | None:
 def working_for_turn(turn: Turn) -> Iterator[None]:
     """In this thread, and in those that it hands work to, log lines carry the ids of the turn, and work is its."""
     token = _working_for.set(Place(turn.trace_id, turn.span))
+    bound = structlog.contextvars.bind_contextvars(
+        trace_id=turn.trace_id, request_id=turn.request_id, turn_id=turn.id, cohort=turn.cohort
+    )
     try:
-        with bound_to(turn):
-            yield
+        yield
     finally:
+        structlog.contextvars.reset_contextvars(**bound)
         _working_for.reset(token)
 
 
