@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -134,9 +135,10 @@ class Conversation:
             self._view.end()
         self._note(relay)
 
-    def _show(self, relay: Relay, events: Iterator[Event], path: str) -> None:
+    def _show(self, relay: Relay, events: Generator[Event], path: str) -> None:
         try:
-            relay.show(events)
+            with closing(events):
+                relay.show(events)
         except ChatFailed:
             self._view.end()
             if relay.text:
@@ -158,7 +160,7 @@ class Conversation:
         if relay.conversation_id.startswith(_KEPT_PREFIX):
             self.id = relay.conversation_id
 
-    def _asked(self, stream: AnswerStream, message: str) -> Iterator[Event]:
+    def _asked(self, stream: AnswerStream, message: str) -> Generator[Event]:
         stores = (True, False) if self._stores and not self.kept else (False,)
         runs = (True, False) if self._runs else (False,)
         return self._served(
@@ -182,7 +184,7 @@ class Conversation:
                 self._stores = store
             return answer
 
-    def _unless_busy(self, stream: AnswerStream, body: Mapping[str, Any]) -> Iterator[Event]:
+    def _unless_busy(self, stream: AnswerStream, body: Mapping[str, Any]) -> Generator[Event]:
         until = self._clock.monotonic() + _BUSY_SECONDS
         while True:
             try:

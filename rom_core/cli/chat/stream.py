@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -35,7 +35,7 @@ class AnswerStream:
         self._last = ""
         self.run_id = ""
 
-    def ask(self, body: Mapping[str, Any]) -> Iterator[Event]:
+    def ask(self, body: Mapping[str, Any]) -> Generator[Event]:
         """Those of a new turn. Raises ChatFailed."""
         events = self._server.answer(body)
         if body.get("background"):
@@ -47,13 +47,13 @@ class AnswerStream:
             first = next(events, None)
         return self._whole(events, first)
 
-    def follow(self, run_id: str) -> Iterator[Event]:
+    def follow(self, run_id: str) -> Generator[Event]:
         """Those of a run from its beginning, while it runs or after. Raises ChatFailed."""
         self.run_id = run_id
         events = self._server.run_events(run_id)
         return self._whole(events, next(events, None))
 
-    def _whole(self, events: Iterator[Event], first: Event | None) -> Iterator[Event]:
+    def _whole(self, events: Iterator[Event], first: Event | None) -> Generator[Event]:
         if first is not None:
             self._last = first.id
             yield first
