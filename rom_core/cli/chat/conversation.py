@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rom_core.cli.chat import words
-from rom_core.cli.chat.failures import ChatFailed, Disconnected
+from rom_core.cli.chat.failures import ChatFailed, Disconnected, StillQueued
 from rom_core.cli.chat.files import LocalFile
 from rom_core.cli.chat.relay import Relay, View
 from rom_core.cli.chat.server import ChatServer, Event
@@ -74,10 +74,18 @@ class Conversation:
 
     def ask(self, message: str) -> None:
         """Ask, and show the answer as it comes. Raises ChatFailed; KeyboardInterrupt once the answer is stopped."""
-        stream, relay = AnswerStream(self._server, self._clock), Relay(self._view)
+        stream = AnswerStream(self._server, self._clock, patient=self._options.exhaustive)
+        relay = Relay(self._view)
         self._view.begin()
         try:
-            self._show(relay, self._asked(stream, message), "/api/chat")
+            try:
+                self._show(relay, self._asked(stream, message), "/api/chat")
+            except StillQueued:
+                # Runs have the few places of long work; a question need not wait for one.
+                self._server.cancel(stream.run_id)
+                relay.conversation_id = ""
+                self._interrupted, stream = True, AnswerStream(self._server, self._clock)
+                self._show(relay, self._asked(stream, message, as_run=False), "/api/chat")
         except KeyboardInterrupt:
             self._note(relay)
             self._stop(stream.run_id, said=bool(relay.text))
@@ -139,6 +147,8 @@ class Conversation:
         try:
             with closing(events):
                 relay.show(events)
+        except StillQueued:
+            raise
         except ChatFailed:
             self._view.end()
             if relay.text:
@@ -160,9 +170,9 @@ class Conversation:
         if relay.conversation_id.startswith(_KEPT_PREFIX):
             self.id = relay.conversation_id
 
-    def _asked(self, stream: AnswerStream, message: str) -> Generator[Event]:
+    def _asked(self, stream: AnswerStream, message: str, *, as_run: bool = True) -> Generator[Event]:
         stores = (True, False) if self._stores and not self.kept else (False,)
-        runs = (True, False) if self._runs else (False,)
+        runs = (True, False) if self._runs and as_run else (False,)
         return self._served(
             message,
             lambda body: self._unless_busy(stream, {**body, "stream": True, "restart": True}),
@@ -176,10 +186,13 @@ class Conversation:
             try:
                 answer = ask(self._body(message, store=store) | ({"background": True} if background else {}))
             except ChatFailed as error:
-                if not offers or not _unavailable(error):
+                # The queue of runs may be full where there is room for an answer.
+                if not offers or not (_unavailable(error) or (background and error.code == "queue_full")):
                     raise
+                if background and _unavailable(error):
+                    self._runs = False
                 continue
-            self._runs = background
+            self._runs = self._runs or background
             if not self.kept:
                 self._stores = store
             return answer

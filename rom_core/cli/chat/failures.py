@@ -30,6 +30,10 @@ class Disconnected(ChatFailed):
     """The connection broke in the middle of an answer."""
 
 
+class StillQueued(ChatFailed):
+    """The run has not begun: there is no room for runs just now."""
+
+
 def refusal(response: requests.Response) -> ChatFailed:
     """Why the server did not answer with what it was asked for."""
     try:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from rom_core.cli.chat import words
 from rom_core.cli.chat.failures import Disconnected, told
 from rom_core.cli.chat.server import Event
-from rom_core.cli.chat.stream import BROKEN, RESUMED
+from rom_core.cli.chat.stream import BROKEN, QUEUED, RESUMED
 
 
 class View(Protocol):
@@ -82,6 +82,8 @@ class Relay:
             self._warn(data)
         elif name == BROKEN:
             self.view.activity(words.RECONNECTING)
+        elif name == QUEUED:
+            self._do(words.QUEUED)
         elif name == RESUMED:
             self.view.activity(self._doing)
         elif name == "done":

@@ -24,6 +24,10 @@ _READ_BYTES = 512
 _BEGINNINGS = (b"event:", b"id:", b"data:", b"retry:", b":")
 
 
+HEARTBEAT = "heartbeat"
+"""The name of an event of our own: the server sent a comment, because it has nothing to say."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One Server-Sent Event; `id` is "" where the turn is no run."""
@@ -57,6 +61,10 @@ class ChatServer:
     def begin(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """POST /api/chat of a run in the background: its `run_id` and `conversation_id`."""
         return self._json("POST", "/api/chat", json={**body, **self._owner})
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """GET a run: its `state`."""
+        return self._json("GET", _run(run_id), params=self._owner)
 
     def runs(self, limit: int) -> dict[str, Any]:
         """GET the newest ones: `runs` and `next`."""
@@ -140,6 +148,9 @@ def parsed(lines: Iterator[bytes]) -> Iterator[Event]:
             if "data" in fields:
                 yield Event(fields.get("event", ""), json_of(fields["data"]), fields.get("id", ""))
             fields = {}
+            continue
+        if line.startswith(b":"):
+            yield Event(HEARTBEAT, {})
             continue
         field, _, value = line.decode("utf-8").partition(": ")
         fields[field] = value

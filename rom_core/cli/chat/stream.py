@@ -6,11 +6,12 @@ import signal
 import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from types import FrameType
 from typing import Any
 
-from rom_core.cli.chat.failures import ChatFailed, Disconnected
-from rom_core.cli.chat.server import ChatServer, Event
+from rom_core.cli.chat.failures import ChatFailed, Disconnected, StillQueued
+from rom_core.cli.chat.server import HEARTBEAT, ChatServer, Event
 from rom_core.concurrency.clock import Clock
 
 # How long a run is looked for after its connection broke: longer than another instance takes to take it over.
@@ -18,8 +19,10 @@ RESUME_SECONDS = 60.0
 _PAUSES = (0.2, 0.5, 1.0, 2.0)
 # Of a server, or a proxy before it, that is not there just now.
 _AWAY = frozenset({0, 429, 502, 503, 504})
-BROKEN, RESUMED = "disconnected", "resumed"
-"""Events of our own: the connection broke and is being made again; it stands again."""
+BROKEN, RESUMED, QUEUED = "disconnected", "resumed", "queued"
+"""Events of our own: the connection broke and is being made again; it stands again; the run waits for room."""
+# What a run says before it begins.
+_BEFORE = frozenset({"start", "warning"})
 
 
 class AnswerStream:
@@ -29,42 +32,44 @@ class AnswerStream:
     after the last event that came. Else a break raises Disconnected. Exactly one of `done` and `error` is the last.
     """
 
-    def __init__(self, server: ChatServer, clock: Clock) -> None:
+    def __init__(self, server: ChatServer, clock: Clock, *, patient: bool = True) -> None:
+        """Unless it is `patient` a run that still waits for room at the first heartbeat raises StillQueued."""
         self._server = server
         self._clock = clock
+        self._patient = patient
+        self._begun = False
         self._last = ""
         self.run_id = ""
 
     def ask(self, body: Mapping[str, Any]) -> Generator[Event]:
         """Those of a new turn. Raises ChatFailed."""
         events = self._server.answer(body)
-        if body.get("background"):
-            # Without the id of its run nobody could end what Ctrl-C is meant to end.
-            with first_interrupt_waits():
-                first = next(events, None)
-                self.run_id = str(first.data.get("run_id", "")) if first is not None and first.name == "start" else ""
-        else:
+        if not body.get("background"):
+            return self._whole(_begun(events))
+        # Without the id of its run nobody could end what Ctrl-C is meant to end.
+        with first_interrupt_waits():
             first = next(events, None)
-        return self._whole(events, first)
+            if first is None:
+                return self._whole(events)
+            self.run_id = str(first.data.get("run_id", ""))
+        return self._whole(chain([first], events))
 
     def follow(self, run_id: str) -> Generator[Event]:
         """Those of a run from its beginning, while it runs or after. Raises ChatFailed."""
         self.run_id = run_id
-        events = self._server.run_events(run_id)
-        return self._whole(events, next(events, None))
+        return self._whole(_begun(self._server.run_events(run_id)))
 
-    def _whole(self, events: Iterator[Event], first: Event | None) -> Generator[Event]:
-        if first is not None:
-            self._last = first.id
-            yield first
-            if first.name in ("done", "error"):
-                return
+    def _whole(self, events: Iterator[Event]) -> Generator[Event]:
         while True:
             broken = Disconnected("the connection ended in the middle of the answer")
             try:
                 for event in events:
                     if self._seen(event):
                         continue
+                    if event.name == HEARTBEAT:
+                        yield from self._waiting()
+                        continue
+                    self._begun = self._begun or event.name not in _BEFORE
                     yield event
                     if event.name in ("done", "error"):
                         return
@@ -75,10 +80,21 @@ class AnswerStream:
             yield Event(BROKEN, {})
             first, events = self._again(broken)
             yield Event(RESUMED, {})
-            if first is not None and not self._seen(first):
-                yield first
-                if first.name in ("done", "error"):
-                    return
+            events = chain([first], events)
+
+    def _waiting(self) -> Iterator[Event]:
+        """A run that has said nothing yet may be in the queue."""
+        if self._begun or not self.run_id:
+            return
+        try:
+            queued = self._server.run(self.run_id).get("state") == "queued"
+        except ChatFailed:
+            # Its events will tell.
+            return
+        if queued and not self._patient:
+            raise StillQueued("the run waits for room")
+        if queued:
+            yield Event(QUEUED, {})
 
     def _seen(self, event: Event) -> bool:
         """Whether it came before: ids are `<run>:<n>`, and count."""
@@ -89,8 +105,8 @@ class AnswerStream:
         self._last = event.id
         return False
 
-    def _again(self, broken: Disconnected) -> tuple[Event | None, Iterator[Event]]:
-        """The events after the last one, once the server answers again and has one."""
+    def _again(self, broken: Disconnected) -> tuple[Event, Iterator[Event]]:
+        """The events after the last one, the first by itself, once the server answers again and has one."""
         until = self._clock.monotonic() + RESUME_SECONDS
         tries = 0
         while True:
@@ -109,6 +125,12 @@ class AnswerStream:
             if self._clock.monotonic() + pause > until:
                 raise broken
             self._clock.sleep(pause, threading.Event())
+
+
+def _begun(events: Iterator[Event]) -> Iterator[Event]:
+    """The same, once the first has come: what is refused is refused here."""
+    first = next(events, None)
+    return events if first is None else chain([first], events)
 
 
 def _number(event_id: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 WAITING = "aguardando o modelo"
+QUEUED = "na fila"
 THINKING = "pensando"
 WRITING = "escrevendo"
 RECONNECTING = "a conexão caiu; retomando"

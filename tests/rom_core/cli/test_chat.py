@@ -67,7 +67,7 @@ def test_a_conversation_keeps_its_id_and_what_was_said(network: responses.Reques
     """
     network.get(f"{URL}/v1/models", json={"data": []})
     answers(network, event("done", DONE))
-    network.post(f"{URL}/api/chat", body=json.dumps(PROBLEM), status=503)
+    network.post(f"{URL}/api/chat", body=json.dumps(PROBLEM | {"code": "overloaded"}), status=503)
     answers(network, event("done", DONE | {"reply": "certo"}))
     result = CliRunner().invoke(main, ["chat", "--url", URL], input="um\n\n dois\ntrês\n")
     assert (result.exit_code, result.stdout) == (1, "sim\ncerto\n"), result.output

@@ -137,8 +137,8 @@ def test_a_conversation_that_is_kept_goes_on_by_its_id_alone() -> None:
 
 def test_what_failed_otherwise_is_not_asked_again() -> None:
     """A refusal that is no switched-off plugin is told at once."""
-    conversation, server, _ = conversation_with(ChatFailed("full", "queue_full", 503))
-    with pytest.raises(ChatFailed, match="full"):
+    conversation, server, _ = conversation_with(ChatFailed("off", "bedrock_disabled", 503))
+    with pytest.raises(ChatFailed, match="off"):
         conversation.ask("um")
     assert len(server.bodies) == 1
 
@@ -171,6 +171,45 @@ def test_busy_without_an_interrupt_is_told() -> None:
     with pytest.raises(ChatFailed, match="busy"):
         conversation.ask("um")
     assert len(server.bodies) == 1
+
+
+class Crowded(Server):
+    """Has no room for runs: each waits."""
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """It waits."""
+        return {"id": run_id, "state": "queued"}
+
+
+WAITS = [START, Event("heartbeat", {})]
+
+
+def test_a_question_does_not_wait_for_the_places_of_long_work() -> None:
+    """Its run is given up for an answer that is none, in a conversation as new as before; the next is a run again."""
+    server, view = Crowded(WAITS, answered(KEPT), answered(KEPT)), Seen()
+    conversation = Conversation(server, view, Options(), FakeClock())
+    conversation.ask("um")
+    assert (server.cancelled, view.said, view.notes) == (["run-1"], "sim", [])
+    assert [wanted(body) for body in server.bodies] == [(True, True), (True, False)]
+    assert "conversation_id" not in server.bodies[1]
+    conversation.ask("dois")
+    assert wanted(server.bodies[2]) == (False, True)
+
+
+def test_long_work_waits_and_says_so() -> None:
+    """It would take the same places."""
+    server, view = Crowded([*WAITS, *answered(KEPT)]), Seen()
+    Conversation(server, view, Options(exhaustive=True), FakeClock()).ask("um")
+    assert (server.cancelled, view.said, view.doing[0]) == ([], "sim", "na fila")
+
+
+def test_a_full_queue_of_runs_is_no_refusal() -> None:
+    """Where there is room for an answer; the next question is asked as a run again."""
+    full = ChatFailed("full", "queue_full", 503)
+    conversation, server, _ = conversation_with(full, answered(KEPT), answered(KEPT))
+    conversation.ask("um")
+    conversation.ask("dois")
+    assert [wanted(body) for body in server.bodies] == [(True, True), (True, False), (False, True)]
 
 
 def test_a_conversation_that_waits_for_a_run_says_which() -> None:
@@ -222,10 +261,10 @@ def test_a_break_that_is_mended_is_seen_below_only() -> None:
 
 @pytest.mark.parametrize(
     ("failure", "left"),
-    [(ChatFailed("bad", "attachment_broken", 422), 0), (ChatFailed("full", "queue_full", 503), 1)],
+    [(ChatFailed("bad", "attachment_broken", 422), 0), (ChatFailed("off", "bedrock_disabled", 503), 1)],
 )
 def test_a_refused_file_is_attached_no_more(tmp_path: Path, failure: ChatFailed, left: int) -> None:
-    """It would refuse every question after it; a full queue leaves it for the next try."""
+    """It would refuse every question after it; a server that is closed leaves it for the next try."""
     (tmp_path / "a.txt").write_text("oi")
     conversation, server, _ = conversation_with(failure)
     conversation.files = [local_file(tmp_path / "a.txt")]

@@ -196,7 +196,7 @@ def test_a_conversation_that_nobody_keeps_is_exported_too(network: responses.Req
 
 def test_an_error_does_not_end_the_conversation(network: responses.RequestsMock) -> None:
     """It is told, and the next message goes out."""
-    network.post(f"{URL}/api/chat", body=json.dumps(PROBLEM), status=503)
+    network.post(f"{URL}/api/chat", body=json.dumps(PROBLEM | {"code": "overloaded"}), status=503)
     network.post(f"{URL}/api/chat", body=event("done", DONE))
     text = typed("um", "dois")
     assert "A fila está cheia." in text

@@ -11,7 +11,7 @@ from chat_support import DONE, PROBLEM, BreakingServer, event, run_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rom_core.cli.chat.failures import ChatFailed, Disconnected
+from rom_core.cli.chat.failures import ChatFailed, Disconnected, StillQueued
 from rom_core.cli.chat.server import parsed
 from rom_core.cli.chat.stream import RESUME_SECONDS, AnswerStream, first_interrupt_waits
 from rom_core.concurrency.clock import FakeClock
@@ -87,6 +87,29 @@ def test_an_end_without_an_end_is_a_break() -> None:
     events = EVENTS[:4]
     with pytest.raises(Disconnected, match="in the middle"):
         list(AnswerStream(BreakingServer([each.partition("\n")[2] for each in events], []), FakeClock()).ask({}))
+
+
+class Queued(BreakingServer):
+    """Says nothing but comments, three at each end of `start`, while its run is in `state`."""
+
+    def __init__(self, state: str) -> None:
+        start, *others = EVENTS
+        super().__init__([start, ": keep-alive\n\n" * 3, *others], [])
+        self._state = state
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """As it is."""
+        return {"id": run_id, "state": self._state}
+
+
+def test_a_run_that_waits_for_room_is_seen_to_wait() -> None:
+    """By who has patience; who has none is told at the first heartbeat. One that runs just thinks."""
+    names = [event.name for event in AnswerStream(Queued("queued"), FakeClock()).ask({"background": True})]
+    assert names[:5] == ["start", "queued", "queued", "queued", "delta"]
+    with pytest.raises(StillQueued):
+        list(AnswerStream(Queued("queued"), FakeClock(), patient=False).ask({"background": True}))
+    running = AnswerStream(Queued("running"), FakeClock(), patient=False)
+    assert [(each.name, each.data) for each in running.ask({"background": True})] == ALL
 
 
 def test_an_error_is_an_end() -> None:
