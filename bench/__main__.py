@@ -8,7 +8,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("chat", "loops", "footprint", "observability", "limiter", "flags", "outages", "workload", "fleet", "documents")
+NAMES = (
+    "chat",
+    "loops",
+    "footprint",
+    "observability",
+    "limiter",
+    "flags",
+    "outages",
+    "workload",
+    "fleet",
+    "documents",
+    "caching",
+)
 
 
 def main() -> None:
