@@ -82,9 +82,8 @@ def main() -> None:
         for stored, keeper in ((False, "the client, as texts"), (True, "the server")):
             bill = measure(model, stored=stored)
             saved = 100 * (1 - bill.usd / bill.without_caching)
-            print(
-                f"| {model} | {keeper} | {_tokens(bill)} | {bill.usd:.5f} | {bill.without_caching:.5f} | {saved:.1f} % |"
-            )
+            figures = f"{bill.usd:.5f} | {bill.without_caching:.5f} | {saved:.1f} %"
+            print(f"| {model} | {keeper} | {_tokens(bill)} | {figures} |")
 
 
 def _tokens(bill: Bill) -> str:
