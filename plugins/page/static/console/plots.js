@@ -10,6 +10,7 @@ const HEIGHT = 132;
 const STEP = 30;
 // A line of so few points would hardly be seen.
 const FEW = 12;
+const LABEL = 13;
 const drawn = new Map();
 
 export function start() {
@@ -144,7 +145,7 @@ function drawLimits(chart, { plot, limits = [] }, danger) {
   ctx.setLineDash([6 * scale, 4 * scale]);
   ctx.font = `${10 * scale}px system-ui, sans-serif`;
   ctx.textAlign = "left";
-  ctx.textBaseline = "bottom";
+  let lower = Infinity;
   for (const value of new Set(limits.map(([, each]) => each))) {
     const names = limits.filter(([, each]) => each === value).map(([name]) => S.limits[name]);
     const y = Math.round(chart.valToPos(value, "y", true));
@@ -152,7 +153,13 @@ function drawLimits(chart, { plot, limits = [] }, danger) {
     ctx.moveTo(bbox.left, y);
     ctx.lineTo(bbox.left + bbox.width, y);
     ctx.stroke();
-    ctx.fillText(`${names.join(", ")} ${plot.text(value)}`, bbox.left + 4 * scale, y - 2 * scale);
+    // A label that would cover the one below it is left out: the sentence below the plot names what counts.
+    const room = LABEL * scale;
+    if (lower - y < room || y < bbox.top) continue;
+    lower = y;
+    const above = y - bbox.top > room;
+    ctx.textBaseline = above ? "bottom" : "top";
+    ctx.fillText(`${names.join(", ")} ${plot.text(value)}`, bbox.left + 4 * scale, y + (above ? -2 : 2) * scale);
   }
   ctx.restore();
 }

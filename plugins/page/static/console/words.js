@@ -17,7 +17,7 @@ export const S = {
   quiet: "Nenhum turno terminou no último minuto.",
   good: (failed, turns) => `${failed} de ${turns} turnos do último minuto falharam.`,
   todo: "O que fazer: ",
-  nothingToDo: "Nada a fazer: passa sozinho.",
+  nothingToDo: "Por si só não pede ação.",
   page: (page) => `Manual: ${page}`,
   // What health finds, by its name: the words, and the first step of that heading of docs/operate.md.
   reasons: {
