@@ -1,4 +1,5 @@
 // A second look before anything is done: what will happen in words, now and then, how to undo it, and why.
+import { emit } from "../app/bus.js";
 import { $, h } from "../app/dom.js";
 import { short } from "./format.js";
 import { noticed } from "./notices.js";
@@ -106,6 +107,7 @@ async function submit({ action, form, reason, problem, send }) {
     if (dialog.contains(form)) dialog.close();
     noticed(action.done(answer));
   } catch (error) {
+    if (error.code === "version_conflict") emit("settings:moved");
     tell(problem, typeof error === "string" ? [error] : told(error));
   } finally {
     send.disabled = false;

@@ -40,6 +40,7 @@ export function start() {
     const stale = answer && (figures.version !== answer.version || figures.pending.length !== answer.pending.length);
     if (visible && stale && !$("#act").open) load();
   });
+  on("settings:moved", () => visible && load());
 }
 
 export function show() {

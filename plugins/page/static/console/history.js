@@ -26,6 +26,7 @@ export function start() {
   Object.assign(parts, { body, problem, more });
   const scroller = h("div", { class: "scroller", tabindex: 0, role: "region", "aria-labelledby": "history-title" }, table);
   $("#history").append(problem, h("div", { class: "table-box" }, scroller), more);
+  on("settings:moved", () => visible && load());
   on("live:figures", ({ version }) => visible && version !== newest && !$("#act").open && load());
 }
 

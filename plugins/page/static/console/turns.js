@@ -38,7 +38,7 @@ export function start() {
   });
   const body = h("tbody");
   const table = h("table", { class: "turn-table" },
-    h("caption", { class: "sr-only" }, T.steps),
+    h("caption", { class: "sr-only" }, T.caption),
     h("thead", {}, h("tr", {}, T.columns.map((name, index) => h("th", { scope: "col", class: `turn-${index}` }, name)))),
     body);
   const note = h("p", { class: "muted", role: "status" });
@@ -112,8 +112,8 @@ function fill(turns) {
   const before = new Map([...body.children].map((row) => [row.dataset.part, row]));
   const rows = turns.flatMap((turn) => {
     const kept = before.get(turn.id);
-    if (!kept || kept.dataset.as !== fingerprint(turn)) return rowsOf(turn);
     const story = before.get(`${turn.id}/story`);
+    if (kept?.dataset.as !== fingerprint(turn) || opened.has(turn.id) !== Boolean(story)) return rowsOf(turn);
     return story ? [kept, story] : [kept];
   });
   const focused = document.activeElement?.closest?.("tr")?.dataset.part;

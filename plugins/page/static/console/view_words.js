@@ -24,6 +24,7 @@ export const T = {
     cohort: "Coorte", flags_version: "Configuração", stop_reason: "Parada", code: "Código", kind: "Tipo", iterations: "Iterações",
     queue_wait: "Espera na fila", cost: "Custo", tokens: "Tokens (entrada / saída / cache lido / cache escrito)",
   },
+  caption: "Turnos",
   steps: "O que foi feito, em ordem",
   noSteps: "Nada chegou a ser feito.",
   leftOut: (number) => `e mais ${number} passos`,
