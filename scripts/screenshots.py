@@ -2,7 +2,8 @@
 
     python scripts/screenshots.py [view …]
 
-A view is a function that brings a page to what it shows; `VIEWS` names them all.
+A view is a function that brings a page to what it shows; `VIEWS` names those of the
+team's page, `SHOWS` of screenshots_console.py those of the console.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
 from browser_support import started  # noqa: E402
+from console_support import Desk  # noqa: E402
 from e2e.serving import KEY, WITH_KEY, serving  # noqa: E402
 from page_support import Seat  # noqa: E402
 from PIL import Image  # noqa: E402
+from screenshots_console import SHOWN_WITH, SHOWS  # noqa: E402
 
 from local_bedrock import LocalBedrock, fault, reply, tool_use  # noqa: E402
 
@@ -77,7 +81,7 @@ View = Callable[[Seat, LocalBedrock], None]
 VIEWS: dict[str, View] = {"sign-in": sign_in, "welcome": welcome, "answer": answer, "trouble": trouble}
 
 
-def draw(name: str, view: View, seat: Seat, bedrock: LocalBedrock) -> None:
+def draw(name: str, view: Callable[[Any, LocalBedrock], None], seat: Seat, bedrock: LocalBedrock) -> None:
     """One view, in each width and scheme; dark is the same page, drawn again."""
     bedrock.reset()
     view(seat, bedrock)
@@ -92,17 +96,18 @@ def draw(name: str, view: View, seat: Seat, bedrock: LocalBedrock) -> None:
 def main(names: list[str]) -> int:
     """Draw the views of these names, or all."""
     IMAGES.mkdir(parents=True, exist_ok=True)
-    settings = WITH_KEY | {"PAGE_ENABLED": True}
-    with (
-        LocalBedrock() as bedrock,
-        started() as browser,
-        serving(BEDROCK_ENDPOINT_URL=bedrock.url, **settings) as server,
-    ):
-        for name in names or VIEWS:
-            for width, height in SIZES:
-                seat = Seat(browser, server.url, viewport={"width": width, "height": height})
-                draw(name, VIEWS[name], seat, bedrock)
-                seat.close()
+    page = WITH_KEY | {"PAGE_ENABLED": True}
+    with LocalBedrock() as bedrock, started() as browser:
+        for views, settings, kind in ((VIEWS, page, Seat), (SHOWS, SHOWN_WITH, Desk)):
+            chosen = [name for name in views if name in names or not names]
+            if not chosen:
+                continue
+            with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **settings) as server:
+                for name in chosen:
+                    for width, height in SIZES:
+                        seat = kind(browser, server.url, viewport={"width": width, "height": height})
+                        draw(name, views[name], seat, bedrock)
+                        seat.close()
     return 0
 
 

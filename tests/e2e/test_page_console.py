@@ -29,7 +29,8 @@ FULL = {
 }
 # What sticks out of the window, but for what can be scrolled by itself.
 WIDE = """[...document.querySelectorAll("body *")]
-  .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroller, .plot-canvas, .skip, .sr-only"))
+  .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+  .filter(e => !e.closest(".scroller, .plot-canvas, .skip, .sr-only"))
   .map(e => `${e.tagName} ${e.id} ${e.className} ${e.getBoundingClientRect().right}`)"""
 PAYLOAD = '"><img src=x onerror=window.pwned=1><script>window.pwned=1</script>'
 

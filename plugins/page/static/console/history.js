@@ -13,14 +13,14 @@ let newest = 0;
 let shown = [];
 
 export function start() {
-  const body = h("tbody");
+  const body = h("tbody", { role: "rowgroup" });
   const problem = h("p", { class: "field-error", role: "alert" });
   const more = h("button", { class: "button", type: "button", hidden: true, onclick: () => load({ older: true }) }, H.more);
   const table = h(
     "table",
-    { class: "history-table" },
-    h("caption", { class: "sr-only" }, H.columns.join(", ")),
-    h("thead", {}, h("tr", {}, H.columns.map((name) => h("th", { scope: "col" }, name)))),
+    { class: "history-table stacks", role: "table" },
+    h("caption", { class: "sr-only" }, H.caption),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, H.columns.map((name) => h("th", { scope: "col", role: "columnheader" }, name)))),
     body,
   );
   Object.assign(parts, { body, problem, more });
@@ -58,18 +58,23 @@ function row(version) {
   const current = version.version === newest;
   return h(
     "tr",
-    { "data-version": version.version },
-    h("th", { scope: "row" }, String(version.version), current && h("span", { class: "tag source" }, H.now)),
-    h("td", {}, dayOf(version.at)),
-    h("td", {}, version.by || H.nobody),
-    h("td", { class: "why" }, version.why || H.nobody, version.durable === false && h("span", { class: "tag" }, H.notDurable)),
-    h("td", {}, h("ul", { class: "plain" }, Object.entries(version.changes).map(([name, change]) => h("li", {}, line(name, change))))),
-    h("td", { class: "row-actions" },
+    { role: "row", "data-version": version.version },
+    h("th", { scope: "row", role: "rowheader" }, String(version.version), current && h("span", { class: "tag source" }, H.now)),
+    h("td", { role: "cell" }, dayOf(version.at)),
+    h("td", { role: "cell", "data-label": H.columns[2] }, version.by || H.nobody),
+    h("td", { role: "cell", "data-label": H.columns[3], class: "why" }, version.why || H.nobody, version.durable === false && h("span", { class: "tag" }, H.notDurable)),
+    h("td", { role: "cell" }, h("ul", { class: "plain" }, Object.entries(version.changes).map(([name, change]) => h("li", {}, line(name, change))))),
+    h("td", { role: "cell", class: "row-actions" },
       !current && h("button", { class: "button small", type: "button", "aria-label": H.backTitle(version.version), onclick: () => ask(version.version) }, H.back)),
   );
 }
 
 function line(name, change) {
+  // What waits for a second person is kept as one value: its ids say what came and went.
+  if (name === "pending") {
+    const [before, after] = [change.from, change.to].map((waiting) => Object.keys(waiting ?? {}).join(", ") || H.nobody);
+    return [h("code", {}, name), `: ${before} → ${after}`];
+  }
   const how = H[change.override] ? ` (${H[change.override]})` : "";
   return [h("code", {}, name), `: ${short(change.from)} → ${short(change.to)}${how}`];
 }

@@ -89,6 +89,7 @@ function route() {
     VIEWS[shown]?.hide();
     for (const other of Object.keys(VIEWS)) $(`#view-${other}`).hidden = other !== name;
     shown = name;
+    $("#console").dataset.view = name;
     VIEWS[name].show();
   }
   for (const link of document.querySelectorAll("#nav a")) {

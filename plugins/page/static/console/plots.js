@@ -100,7 +100,7 @@ function create(each, data, names) {
     {
       width: each.box.clientWidth,
       height: HEIGHT,
-      padding: [8, 6, 0, 0],
+      padding: [8, 18, 0, 0],
       cursor: { show: false },
       legend: { show: false },
       scales: {

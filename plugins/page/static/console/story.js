@@ -13,12 +13,12 @@ export function storyOf(turn) {
   return h(
     "div",
     { class: "story" },
-    h("dl", { class: "facts" }, factsOf(turn).map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text)))),
-    h("h4", {}, T.steps),
+    h("h3", {}, T.steps),
     turn.steps.length
       ? h("ol", { class: "waterfall" }, turn.steps.map((step) => stepOf(step, total, turn.status === "running")))
       : h("p", { class: "muted" }, T.noSteps),
     turn.steps_left_out > 0 && h("p", { class: "muted" }, T.leftOut(turn.steps_left_out)),
+    h("dl", { class: "facts" }, factsOf(turn).map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text)))),
   );
 }
 

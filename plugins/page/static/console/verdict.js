@@ -8,6 +8,8 @@ import { S } from "./words.js";
 
 // Figures come every second: what is older than this is no longer now.
 const STALE_SECONDS = 3;
+// A reason counts for a minute after it was found: Bedrock is on again, and health remembers.
+const BACK = { reason: "bedrock_back", state: "degraded", text: "", act: false, page: "" };
 let timer = 0;
 let reasonsShown = "";
 
@@ -28,13 +30,14 @@ export function stop() {
 
 on("live:figures", (figures) => {
   const { health } = figures;
+  const why = health.why.map((each) => (each.reason === "bedrock_off" && figures.bedrock_enabled ? BACK : each));
   const minute = health.last_minute;
   $("#verdict").dataset.state = health.state in S.states ? health.state : "unknown";
   set("#verdict-mark", S.marks[health.state] ?? S.marks.unknown);
   set("#verdict-state", S.states[health.state] ?? S.states.unknown);
   const calm = minute.turns ? S.good(minute.failed, minute.turns) : S.quiet;
-  set("#verdict-why", health.why.length ? health.why.map((each) => named(each.reason)).join(" · ") : calm);
-  showReasons(health.why);
+  set("#verdict-why", why.length ? S.because(named(why[0].reason), why.length - 1) : calm);
+  showReasons(why);
   set("#where", S.where(figures));
   document.title = `${S.marks[health.state] ?? ""} ${S.states[health.state] ?? ""} · ROM Console`;
   showKill(figures);
@@ -56,8 +59,7 @@ function showReasons(why) {
         "li",
         { "data-state": each.state },
         h("p", {}, h("strong", {}, named(each.reason)), " ", h("span", { lang: "en" }, each.text)),
-        h("p", { class: "todo" }, each.act ? S.todo + (S.reasons[each.reason]?.[1] ?? "") : S.nothingToDo, " ",
-          h("code", {}, S.page(each.page))),
+        each.act && h("p", { class: "todo" }, S.todo + (S.reasons[each.reason]?.[1] ?? ""), " ", h("code", {}, S.page(each.page))),
       ),
     ),
   );

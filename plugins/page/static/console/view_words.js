@@ -90,6 +90,7 @@ export const F = {
 };
 
 export const H = {
+  caption: "Versões da configuração",
   columns: ["Versão", "Quando", "Quem", "Por quê", "Mudanças", "Ações"],
   now: "em vigor",
   nobody: "–",
