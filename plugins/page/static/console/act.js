@@ -74,19 +74,20 @@ function shown(changes, form) {
   return rows?.length ? [changeTable(rows)] : [];
 }
 
+// On a narrow screen its rows are stacked; the roles keep it a table then.
 export function changeTable(rows) {
+  const columns = [S.act.name, S.act.now, S.act.then];
+  const rowOf = (row) =>
+    h("tr", { role: "row" },
+      h("th", { scope: "row", role: "rowheader" }, row.name),
+      h("td", { role: "cell", "data-label": columns[1] }, short(row.from, 400)),
+      h("td", { role: "cell", "data-label": columns[2], class: "new" }, short(row.to, 400)));
   return h(
     "table",
-    { class: "changes" },
+    { class: "changes stacks", role: "table" },
     h("caption", { class: "sr-only" }, S.act.change),
-    h("thead", {}, h("tr", {}, [S.act.name, S.act.now, S.act.then].map((text) => h("th", { scope: "col" }, text)))),
-    h(
-      "tbody",
-      {},
-      rows.map((row) =>
-        h("tr", {}, h("th", { scope: "row" }, row.name), h("td", {}, short(row.from, 400)), h("td", { class: "new" }, short(row.to, 400))),
-      ),
-    ),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map((text) => h("th", { scope: "col", role: "columnheader" }, text)))),
+    h("tbody", { role: "rowgroup" }, rows.map(rowOf)),
   );
 }
 
