@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -54,11 +55,13 @@ def _lines(glance: Glance, width: int, now: float, plain: bool) -> Iterator[Text
 def _health(figures: Mapping[str, Any]) -> Iterator[Text]:
     health = figures["health"]
     state, minute = health["state"], health["last_minute"]
-    why = "; ".join(each["text"] for each in health["why"])
-    if not why:
-        why = f"{minute['failed']} of {minute['turns']} turns of the last minute failed"
+    first, *others = [each["text"] for each in health["why"]] or [
+        f"{minute['failed']} of {minute['turns']} turns of the last minute failed"
+    ]
     style = _STATES.get(state, RED)
-    yield Text.assemble((f" {state.upper()} ", f"{style} reverse"), (f" {clean(why)}", style))
+    yield Text.assemble((f" {state.upper()} ", f"{style} reverse"), (f" {clean(first)}", style))
+    for why in others:
+        yield Text(f"{'':{len(state) + 3}}{clean(why)}", style=style)
     pages = [each["page"] for each in health["why"] if each["act"]]
     yield Text(f"to do: {clean(', '.join(pages))}", style=RED) if pages else Text("")
 
@@ -74,6 +77,7 @@ def _rows(glance: Glance, figures: Mapping[str, Any], width: int, now: float, pl
         of: Callable[[Part], float | None],
         limit: str = "",
         unit: Callable[[float], str] = str,
+        top: float = 0.0,
     ) -> Text:
         word, style = _WORDS[level] if level is not None else ("", "")
         bounds = limits.get(limit, {})
@@ -82,7 +86,7 @@ def _rows(glance: Glance, figures: Mapping[str, Any], width: int, now: float, pl
         said = ", ".join(f"{name} {unit(value)}" for name, value in named.items() if value is not None)
         cells = max(0, width - _LABEL - _VALUE - _WORD - _LIMITS - 1)
         line = Text.assemble(f"{label:{_LABEL}}", (f"{value:{_VALUE}}", "bold"), (f"{word:{_WORD}}", style))
-        line.append_text(_plot(glance.cells(cells, of, now), alert, plain))
+        line.append_text(_plot(glance.cells(cells, of, now), alert, top, plain))
         return line.append(f" {said}", style=DIM)
 
     yield row("turns/min", str(figures["turns_per_minute"]), None, _rate)
@@ -103,7 +107,13 @@ def _rows(glance: Glance, figures: Mapping[str, Any], width: int, now: float, pl
         "memory", _percent(figures["memory_ratio"]), levels["memory"], _most("memory_ratio"), "memory_ratio", _percent
     )
     if queue is None:
-        yield row("running", f"{turns['active']} of {turns['max_admitted']}", None, _most("running"))
+        yield row(
+            "running",
+            f"{turns['active']} of {turns['max_admitted']}",
+            None,
+            _most("running"),
+            top=turns["max_admitted"],
+        )
     else:
         full = queue["waiting"] >= queue["max_waiting"] > 0
         yield row(
@@ -113,7 +123,9 @@ def _rows(glance: Glance, figures: Mapping[str, Any], width: int, now: float, pl
             _most("waiting"),
             "waiting",
         )
-        yield row("slots", f"{queue['running']} of {queue['max_running']}", None, _most("running"))
+        yield row(
+            "slots", f"{queue['running']} of {queue['max_running']}", None, _most("running"), top=queue["max_running"]
+        )
     if cost is not None:
         yield row("cost/hour", f"{cost['per_hour_usd']:.2f} USD", None, _cost)
 
@@ -169,7 +181,7 @@ def _canary(canary: Mapping[str, Any] | None) -> Text:
     if canary is None:
         return _state("canary", "none", "normal")
     rollout = canary.get("rollout") or {}
-    flags = ", ".join(f"{name}={value}" for name, value in canary["flags"].items())
+    flags = ", ".join(f"{name}={json.dumps(value)}" for name, value in canary["flags"].items())
     if rollout.get("status") != "running":
         ended = f" (the last rollout: {rollout['status']})" if rollout.get("status") not in (None, "none") else ""
         return _state("canary", f"{canary['percent']} %: {flags}{ended}" if flags else f"none{ended}", "normal")
@@ -194,11 +206,11 @@ def _ends(left: str, right: str, width: int, style: str) -> Text:
     return Text(f"{left}{right:>{max(0, width - len(left))}}", style=style)
 
 
-def _plot(cells: Sequence[float | None], alert: float | None, plain: bool) -> Text:
+def _plot(cells: Sequence[float | None], alert: float | None, most: float, plain: bool) -> Text:
     """A column for each part of the hour; red where it is above the limit, which the word before it says too."""
     bars = _PLAIN_BARS if plain else _BARS
     top = max([value for value in cells if value is not None], default=0.0)
-    top = max(top, alert or 0.0)
+    top = max(top, alert or 0.0, most)
     line = Text()
     for value in cells:
         if value is None:

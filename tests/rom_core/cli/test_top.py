@@ -68,7 +68,10 @@ def test_a_frame_fits_80_by_24_and_says_each_state_in_words() -> None:
 
 def test_what_is_wrong_stands_in_words() -> None:
     """Down with its reason and page, the kill switch, circuits with who holds them, a held canary, draining."""
-    health = HEALTHY | {"state": "down", "why": [why("failed_turns", "12 of 24 turns failed")]}
+    health = HEALTHY | {
+        "state": "down",
+        "why": [why("failed_turns", "12 of 24 turns failed"), why("store", "it is lost")],
+    }
     circuit = {"model": "m-1", "state": "open", "forced": True, "by": "ana", "why": "quota"}
     rollout = {"status": "running", "percent": 10, "phase": 1, "phases": 3, "held": True, "gate": "fail"}
     lines = shown(
@@ -86,12 +89,13 @@ def test_what_is_wrong_stands_in_words() -> None:
     text = "\n".join(lines)
     for said in (
         "DOWN  12 of 24 turns failed",
-        "to do: docs/operate.md#failed-turns",
+        "\n       it is lost",
+        "to do: docs/operate.md#failed-turns, docs/operate.md#store",
         "CRITICAL",
         "OFF: every chat is refused",
         "drained by eva: deploy",
         "OPEN m-1 (held by ana: quota)",
-        "10 %, phase 1 of 3, gate FAIL, HELD: RETRY_ENABLED=True",
+        "10 %, phase 1 of 3, gate FAIL, HELD: RETRY_ENABLED=true",
         "AWAY, as last heard of: timeout",
     ):
         assert said in text, said
