@@ -4,13 +4,14 @@ import { AnswerView } from "./answer.js";
 import { ApiError, call, getJson, networkError } from "./api.js";
 import { on } from "./bus.js";
 import { follow, isRunning } from "./chat.js";
-import { conversation } from "./conversation.js";
+import { conversation, take } from "./conversation.js";
 import { frame, show } from "./dialogs.js";
 import { $, announce, h } from "./dom.js";
 import { F } from "./feature_strings.js";
 import { has, session } from "./session.js";
-import { open, titleOf } from "./side.js";
+import { address as conversationAddress, open, titleOf } from "./side.js";
 import { cutError, events, transport } from "./stream.js";
+import { S } from "./strings.js";
 
 const FIRST_MS = 500;
 const MOST_MS = 15_000;
@@ -50,7 +51,13 @@ export function start() {
     if (turn.run) seen.add(turn.run);
     look();
   });
-  on("conversation:opened", ({ id, messages }) => takeUp(id, messages));
+  on("conversation:opened", ({ id, messages }) => takeUp(id, messages.findLast(({ role }) => role === "user")));
+  on("conversation:missing", ({ id }) => {
+    const { conversation: of, question } = kept();
+    if (of !== id || isRunning()) return;
+    take(id);
+    takeUp(id, { text: question, attachments: [] });
+  });
   on("session:opened", look);
   on("session:closed", () => {
     clearTimeout(timer);
@@ -86,14 +93,43 @@ function choose(wanted) {
 
 // A question as a run: its events, each once, however often the connection is cut.
 async function* asked(body, signal, turn) {
-  const begin = async () => events(await transport.post({ ...body, background: true }, signal, turn));
+  const before = new Set(known.map(({ id }) => id));
+  const begin = async () => {
+    try {
+      return events(await transport.post({ ...body, background: true }, signal, turn));
+    } catch (error) {
+      if (error.code === "network" && navigator.onLine && has("conversations")) turn.run = await begun(body, before, signal);
+      throw error;
+    }
+  };
   yield* whole(begin, turn, signal);
 }
 
 const again = (turn, signal) => async () => {
   const headers = turn.last ? { "Last-Event-ID": turn.last } : {};
-  return events(await call(address(turn.run, "/events"), { headers, signal }));
+  const response = await call(address(turn.run, "/events"), { headers, signal });
+  // 204: it has ended, and there is no more of it.
+  if (response.status === 204) throw new ApiError({ message: S.errors.cut, code: "ended", requestId: turn.requestId });
+  return events(response);
 };
+
+// The run that a question has begun of which no answer came back, "" if it has begun none. Nobody is asked for long.
+async function begun(body, before, signal) {
+  for (const wait of [0, FIRST_MS, 2 * FIRST_MS, 4 * FIRST_MS]) {
+    await pause(wait, signal);
+    try {
+      const { runs } = await getJson(address(), { signal });
+      const fresh = runs.filter(({ id, conversation_id: of }) => !before.has(id) && (!body.conversation_id || of === body.conversation_id));
+      if (fresh.length !== 1) return "";
+      const found = await getJson(conversationAddress(fresh[0].conversation_id), { signal });
+      return found.messages.findLast(({ role }) => role === "user")?.text === body.message ? fresh[0].id : "";
+    } catch (error) {
+      // A conversation is there once its run has begun.
+      if (!passes(error) && error.status !== 404) return "";
+    }
+  }
+  return "";
+}
 
 async function* whole(begin, turn, signal) {
   let open = begin;
@@ -102,12 +138,14 @@ async function* whole(begin, turn, signal) {
   for (;;) {
     try {
       for await (const one of await open()) {
-        if (one.event === "start" && one.data.run_id) turn.run = one.data.run_id;
+        if (one.event === "start") {
+          turn.run = one.data.run_id ?? turn.run;
+          turn.of = one.data.conversation_id;
+          keep(turn);
+        }
         if (isOld(one.id, turn.last)) continue;
         if (one.id) turn.last = one.id;
-        keep(turn);
         failures = 0;
-        if (one.event === "restart" && one.data.length === undefined) one.data.length = 0;
         yield one;
         if (one.event === "done" || one.event === "error") return keep(null);
       }
@@ -151,11 +189,12 @@ function pause(milliseconds, signal) {
 
 const cancel = (id) => call(address(id, "/cancel"), { method: "POST" });
 
-// The run that this browser session reads: {run, conversation}.
+// The run that this browser session reads: {run, conversation, question}.
 function keep(turn) {
   try {
-    if (turn?.run) sessionStorage.setItem(KEPT, JSON.stringify({ run: turn.run, last: turn.last, conversation: conversation.id }));
-    else sessionStorage.removeItem(KEPT);
+    const { run, of, body } = turn ?? {};
+    if (run && of) sessionStorage.setItem(KEPT, JSON.stringify({ run, conversation: of, question: body.message }));
+    else if (!turn) sessionStorage.removeItem(KEPT);
   } catch {
     // Then the list of runs has it.
   }
@@ -170,15 +209,15 @@ function kept() {
 }
 
 // A conversation was opened whose last answer is still being written: it is read from its beginning, and then on.
-async function takeUp(id, messages) {
+async function takeUp(id, question) {
   await look();
-  const remembered = kept();
-  const run =
-    known.find((one) => one.conversation_id === id && ACTIVE.includes(one.state))?.id ??
-    (remembered.conversation === id ? remembered.run : undefined);
-  const question = messages.findLast(({ role }) => role === "user");
+  const { run: last, conversation: of } = kept();
+  const ended = known.some((one) => one.id === last && !ACTIVE.includes(one.state));
+  const active = known.find((one) => one.conversation_id === id && ACTIVE.includes(one.state))?.id;
+  const run = active ?? (of === id && !ended ? last : "");
   if (!run || !question || conversation.id !== id || isRunning()) return;
   const view = new AnswerView({ text: question.text, attachments: question.attachments }, session.name);
+  $("#welcome").hidden = true;
   $("#turns").lastElementChild?.remove();
   $("#turns").append(view.element);
   view.state("background");
@@ -261,7 +300,7 @@ function row({ id, state, seconds, conversation_id: of, title }, close) {
     h(
       "span",
       { class: "run-actions" },
-      of ? h("button", { class: "button", type: "button", onclick: opened }, T.open) : null,
+      state !== "queued" || titleOf(of) ? h("button", { class: "button", type: "button", onclick: opened }, T.open) : null,
       ACTIVE.includes(state) ? h("button", { class: "button", type: "button", onclick: stopped }, T.cancel) : null,
     ),
   );

@@ -220,6 +220,7 @@ export async function open(id, { quietly = false } = {}) {
     if (error.status === 404) {
       remember("");
       items.get(id)?.element.remove();
+      if (quietly) emit("conversation:missing", { id });
     }
     if (!quietly || error.status !== 404) parts.state.textContent = error.status === 404 ? T.gone : error.message;
     return null;
