@@ -54,7 +54,7 @@ def runs(server: RomServer, who: str) -> list[dict[str, Any]]:
     return listed
 
 
-@pytest.mark.parametrize("cuts", [[900], [600, 0, 1500, 700], [300, 300]])
+@pytest.mark.parametrize("cuts", [[900], [600, 0, 1500, 700], [1000, 300, 40]])
 def test_a_connection_that_is_cut_goes_on_without_doubled_or_missing_text(
     seat: Seat, proxy: CuttingProxy, bedrock: LocalBedrock, cuts: list[int]
 ) -> None:
@@ -72,9 +72,9 @@ def test_a_connection_that_is_cut_goes_on_without_doubled_or_missing_text(
 def test_a_question_whose_first_answer_is_lost_is_found_again(
     seat: Seat, proxy: CuttingProxy, bedrock: LocalBedrock
 ) -> None:
-    """Cut before a byte of the answer came: it is not asked twice, and its run is read."""
+    """Cut in the head of the answer: it is not asked twice, and its run is read."""
     bedrock.script(reply(WORDS))
-    proxy.cut_after([0])
+    proxy.cut_after([40])
     page = seat.ask("Conte.")
     assert said(page) == WORDS
     assert len(bedrock.requests) == 1

@@ -48,7 +48,7 @@ export function start() {
     choose(false);
   });
   on("turn:ended", (turn) => {
-    if (turn.run) seen.add(turn.run);
+    if (turn.run && (turn.result || turn.error || turn.stopped)) seen.add(turn.run);
     look();
   });
   on("conversation:opened", ({ id, messages }) => takeUp(id, messages.findLast(({ role }) => role === "user")));
@@ -94,15 +94,8 @@ function choose(wanted) {
 // A question as a run: its events, each once, however often the connection is cut.
 async function* asked(body, signal, turn) {
   const before = new Set(known.map(({ id }) => id));
-  const begin = async () => {
-    try {
-      return events(await transport.post({ ...body, background: true }, signal, turn));
-    } catch (error) {
-      if (error.code === "network" && navigator.onLine && has("conversations")) turn.run = await begun(body, before, signal);
-      throw error;
-    }
-  };
-  yield* whole(begin, turn, signal);
+  const begin = async () => events(await transport.post({ ...body, background: true }, signal, turn));
+  yield* whole(begin, turn, signal, () => begun(body, before, signal));
 }
 
 const again = (turn, signal) => async () => {
@@ -131,7 +124,8 @@ async function begun(body, before, signal) {
   return "";
 }
 
-async function* whole(begin, turn, signal) {
+// `find` looks for the run of a question of whose answer nothing came.
+async function* whole(begin, turn, signal, find = () => "") {
   let open = begin;
   let failures = 0;
   let since = 0;
@@ -151,7 +145,8 @@ async function* whole(begin, turn, signal) {
       }
       if (!turn.run) throw cutError(turn.requestId);
     } catch (error) {
-      if (!turn.run || !passes(error)) throw error;
+      turn.run ??= wasSent(error) && has("conversations") && navigator.onLine ? await find() : "";
+      if (!turn.run || !(passes(error) || wasSent(error))) throw error;
     }
     if (!failures) since = Date.now();
     if (Date.now() - since > PATIENCE_MS) throw networkError();
@@ -165,6 +160,9 @@ async function* whole(begin, turn, signal) {
 // Ids are "<run>:<n>", n from one event to the next greater.
 const place = (id) => Number(id?.split(":").at(-1) ?? NaN);
 const isOld = (id, last) => place(id) <= place(last);
+
+// A browser may send a question again by itself: then it meets the run that the first has begun.
+const wasSent = (error) => ["network", "cut", "conversation_busy"].includes(error.code);
 
 const passes = (error) =>
   error instanceof ApiError && (["network", "cut"].includes(error.code) || error.status === 429 || error.status >= 500);
