@@ -15,6 +15,7 @@ from local_bedrock import LocalBedrock, fault, reply, tool_use
 SERVER_SETTINGS = WITH_KEY | {
     "PAGE_ENABLED": True,
     "CONVERSATIONS_ENABLED": False,
+    "RUNS_ENABLED": False,
     "RETRY_ENABLED": True,
     "RETRY_BACKOFF_SECONDS": "[0.05]",
 }

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from local_bedrock import LocalBedrock, fault, reply, tool_use
 
-SERVER_SETTINGS = WITH_KEY | {"PAGE_ENABLED": True, "CONVERSATIONS_ENABLED": False}
+SERVER_SETTINGS = WITH_KEY | {"PAGE_ENABLED": True, "CONVERSATIONS_ENABLED": False, "RUNS_ENABLED": False}
 RICH = """# Título
 
 Texto com **ênfase**, `código`, [ligação](https://www.planalto.gov.br/) e lista:

@@ -71,6 +71,7 @@ def test_a_file_is_uploaded_shown_and_goes_with_the_question(seat: Seat, bedrock
     choose(page, PDF, {"name": "contrato.docx", "mimeType": DOCX, "buffer": docx()})
     expect(page.locator(".file[data-state=ready]")).to_have_count(2)
     expect(page.locator(".file-status").first).to_contain_text("3 páginas")
+    page.evaluate("window.shifts.length = 0")
     bedrock.script(reply("É uma petição."), reply("Sim."))
     seat.ask("Resuma.")
     assert [one["name"] for one in documents(bedrock)] == ["Peticao inicial", "contrato"]

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Route, expect
 
 from local_bedrock import LocalBedrock, reply
 
-SERVER_SETTINGS = WITH_KEY | {"PAGE_ENABLED": True, "CONVERSATIONS_ENABLED": False}
+SERVER_SETTINGS = WITH_KEY | {"PAGE_ENABLED": True, "CONVERSATIONS_ENABLED": False, "RUNS_ENABLED": False}
 # From OWASP's list and DOMPurify's and marked's own tests; each would set window.pwned, open a dialog or ask elsewhere.
 PAYLOADS = [
     "<script>window.pwned=1</script>",

@@ -199,7 +199,7 @@ function retry(one) {
 }
 
 function row(one) {
-  const bar = h("progress", { class: "file-progress", max: "100", value: "0", hidden: true, "aria-label": T.progress(one.name) });
+  const bar = h("progress", { class: "file-progress", max: "100", value: "0", "aria-label": T.progress(one.name) });
   const button = h("button", { class: "button icon quiet file-remove", type: "button", "aria-label": T.remove(one.name), onclick: () => remove(one) });
   button.append(glyph(REMOVE));
   one.parts = {
@@ -227,7 +227,6 @@ function update(one) {
   const { bar, status, more } = one.parts;
   const { state, percent, pages, file } = one;
   one.element.dataset.state = state;
-  bar.hidden = state !== "uploading";
   bar.value = percent ?? 0;
   const told = {
     waiting: T.waiting,
