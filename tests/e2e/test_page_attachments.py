@@ -148,7 +148,8 @@ def test_what_cannot_be_sent_is_said_without_a_request(seat: Seat) -> None:
         page.locator(".file-remove").first.press("Enter")
     expect(page.locator("#question")).to_be_focused()
     note: FilePayload = {"name": "nota.txt", "mimeType": "text/plain", "buffer": b"Nota."}
-    choose(page, *[{**note, "name": f"nota {number}.txt"} for number in range(6)])
+    notes: list[FilePayload] = [{**note, "name": f"nota {number}.txt"} for number in range(6)]
+    choose(page, *notes)
     expect(page.locator(".file[data-state=ready]")).to_have_count(5)
     expect(refused).to_have_text("No máximo 5 documentos em uma conversa.")
     assert seat.complaints == []
