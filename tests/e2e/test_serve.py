@@ -250,7 +250,7 @@ def test_rom_chat_streams_one_answer_or_holds_a_conversation(shared: Any) -> Non
     """`rom chat MESSAGE` prints the answer; without a message it asks until the end of input."""
     once = rom("chat", "0001234-08.2023.8.26.0100 é válido?", "--url", shared.url)
     assert once.returncode == 0, once.stderr
-    assert "numero_processo: success" in once.stdout
+    assert "[conferindo o número do processo: " in once.stderr
     assert "TJSP" in once.stdout
     talk = rom("chat", "--url", shared.url, stdin="[[say=primeira]]\n\n[[say=segunda]]\n")
     assert talk.returncode == 0, talk.stderr

@@ -146,7 +146,10 @@ def parsed(lines: Iterator[bytes]) -> Iterator[Event]:
             raise ValueError("no stream of events")
         if not line:
             if "data" in fields:
-                yield Event(fields.get("event", ""), json_of(fields["data"]), fields.get("id", ""))
+                data = json_of(fields["data"])
+                if not isinstance(data, dict):
+                    raise ValueError("no event of ours")
+                yield Event(fields.get("event", ""), data, fields.get("id", ""))
             fields = {}
             continue
         if line.startswith(b":"):
