@@ -249,4 +249,4 @@ def test_without_the_figures_the_rest_works(desk: Desk, server: RomServer) -> No
     expect(desk.page.locator("#freshness")).to_contain_text("OPERATOR_ENABLED")
     desk.press("Limpar OPERATOR_ENABLED: voltar à camada de baixo")
     desk.confirm("de volta")
-    expect(desk.page.locator("#freshness")).to_have_text("ao vivo", timeout=30_000)
+    expect(desk.page.locator("#freshness")).to_have_text("ao vivo")

@@ -92,7 +92,11 @@ function fill() {
       (!layer || flag.source === layer) &&
       (everything || name.endsWith("_ENABLED") || flag.source !== "default"),
   );
-  const groups = Map.groupBy(chosen, ([, flag]) => flag.plugin ?? F.core);
+  const groups = new Map();
+  for (const each of chosen) {
+    const plugin = each[1].plugin ?? F.core;
+    groups.set(plugin, [...(groups.get(plugin) ?? []), each]);
+  }
   parts.summary.textContent = chosen.length ? F.shown(chosen.length, all.length, answer.version) : F.none;
   const focused = document.activeElement?.dataset?.act;
   parts.list.replaceChildren(

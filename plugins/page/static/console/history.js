@@ -47,7 +47,9 @@ async function load({ older = false } = {}) {
     shown = older ? [...shown, ...versions] : versions;
     if (!older) newest = versions[0]?.version ?? 0;
     parts.more.hidden = versions.length < PAGE;
+    const focused = document.activeElement?.closest?.("[data-version]")?.dataset.version;
     parts.body.replaceChildren(...shown.map(row));
+    if (focused) parts.body.querySelector(`[data-version="${CSS.escape(focused)}"] button`)?.focus();
   } catch (error) {
     if (error.code === undefined) throw error;
     parts.problem.textContent = error.message;

@@ -77,7 +77,7 @@ async function load({ quiet = false } = {}) {
     parts.problem.textContent = "";
     delete parts.body.dataset.older;
     if (sought && answer.running.length + answer.turns.length === 1) opened.add([...answer.running, ...answer.turns][0].id);
-    fill([...answer.running.toReversed(), ...answer.turns]);
+    fill([...answer.running.reverse(), ...answer.turns]);
     finish(answer);
   } catch (error) {
     if (error.name === "AbortError") return;

@@ -1,6 +1,6 @@
 // The top of the page: is it well, why, what to do, how fresh that is, and the kill switch.
 import { on } from "../app/bus.js";
-import { $, h } from "../app/dom.js";
+import { $, announce, h } from "../app/dom.js";
 import { act, applied } from "./act.js";
 import { post } from "./api.js";
 import { live, silentFor } from "./live.js";
@@ -12,6 +12,8 @@ const STALE_SECONDS = 3;
 const BACK = { reason: "bedrock_back", state: "degraded", text: "", act: false, page: "" };
 let timer = 0;
 let reasonsShown = "";
+// The state that a screen reader was told of last.
+let saidOf = "";
 
 export function start() {
   clearInterval(timer);
@@ -21,6 +23,7 @@ export function start() {
 
 export function stop() {
   clearInterval(timer);
+  saidOf = "";
   $("#verdict").dataset.state = "unknown";
   set("#verdict-mark", S.marks.unknown);
   set("#verdict-state", S.states.unknown);
@@ -38,6 +41,7 @@ on("live:figures", (figures) => {
   const calm = minute.turns ? S.good(minute.failed, minute.turns) : S.quiet;
   set("#verdict-why", why.length ? S.because(named(why[0].reason), why.length - 1) : calm);
   showReasons(why);
+  told(health.state);
   set("#where", S.where(figures));
   document.title = `${S.marks[health.state] ?? ""} ${S.states[health.state] ?? ""} · ROM Console`;
   showKill(figures);
@@ -45,6 +49,13 @@ on("live:figures", (figures) => {
 });
 
 on("live:state", freshen);
+
+// Said once, when it changes: whoever does not look is told.
+function told(state) {
+  if (state === saidOf) return;
+  if (saidOf) announce(`${S.states[state] ?? state}. ${$("#verdict-why").textContent}`);
+  saidOf = state;
+}
 
 const named = (reason) => S.reasons[reason]?.[0] ?? reason;
 
@@ -77,6 +88,7 @@ function freshen() {
     $("#verdict").dataset.state = "unknown";
     set("#verdict-mark", S.marks.unknown);
     set("#verdict-state", S.states.unknown);
+    told("unknown");
     document.title = `${S.marks.unknown} ${S.states.unknown} · ROM Console`;
   }
 }
