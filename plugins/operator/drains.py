@@ -115,8 +115,11 @@ class Drains:
 
 def _tell(instance: str, decision: Decision, trace_id: str) -> None:
     """In the log of whoever decides, and of the instance that it is about, whatever LOG_LEVEL says."""
-    event = "instance.drained" if decision.draining else "instance.undrained"
-    audit.warning(event, instance=instance, by=decision.by, why=decision.why, trace_id=trace_id)
+    fields = {"instance": instance, "by": decision.by, "why": decision.why, "trace_id": trace_id}
+    if decision.draining:
+        audit.warning("instance.drained", **fields)
+    else:
+        audit.warning("instance.undrained", **fields)
 
 
 def _read(store: PluginStore) -> dict[str, Decision]:
