@@ -19,8 +19,9 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
 
 from browser_support import started  # noqa: E402
 from console_support import Desk  # noqa: E402
+from documents_support import pdf  # noqa: E402
 from e2e.serving import KEY, WITH_KEY, serving  # noqa: E402
-from page_support import Seat  # noqa: E402
+from page_support import DONE, START, Seat  # noqa: E402
 from PIL import Image  # noqa: E402
 from screenshots_console import SHOWN_WITH, SHOWS  # noqa: E402
 
@@ -77,8 +78,57 @@ def trouble(seat: Seat, bedrock: LocalBedrock) -> None:
     seat.ask("E quem responde pela multa?", "failed")
 
 
+def deadline(seat: Seat, bedrock: LocalBedrock) -> None:
+    """The card of a deadline, with its calendar."""
+    answer(seat, bedrock)
+    seat.page.evaluate("document.querySelector('.cards > *, .card').scrollIntoView({block: 'start'})")
+
+
+def sources(seat: Seat, _bedrock: LocalBedrock) -> None:
+    """Quotations, and where in the text they count."""
+    text = "O fiador responde por todas as obrigações, até a entrega das chaves. A multa é de **dez por cento**."
+    quoted = ("O fiador responde por todas as obrigações.", "A multa moratória será de dez por cento.")
+    ends = (text.index(". A") + 1, len(text))
+    cited = [
+        {"document": 0, "name": "Contrato de locação.pdf", "page": page, "last_page": page, "quote": quote}
+        | {"reply": {"start": 0, "end": end}}
+        for page, quote, end in zip((3, 5), quoted, ends, strict=True)
+    ]
+    seat.sign_in(KEY, "Ana Souza")
+    said = [("start", START), ("delta", {"text": text}), *(("citation", one) for one in cited), ("done", DONE)]
+    seat.hears(*said)
+    seat.ask("Quem responde pelo aluguel, e qual é a multa?")
+
+
+def conversations(seat: Seat, _bedrock: LocalBedrock) -> None:
+    """The side; on a narrow screen it is a drawer, and opened."""
+    page = seat.sign_in(KEY, "Ana Souza")
+    if page.locator("#toggle-conversations").get_attribute("aria-expanded") == "false":
+        page.click("#toggle-conversations")
+    page.wait_for_selector("#conversations li")
+
+
+def attachments(seat: Seat, _bedrock: LocalBedrock) -> None:
+    """A file that is ready to go along."""
+    page = seat.sign_in(KEY, "Ana Souza")
+    page.set_input_files(
+        "#composer input[type=file]", {"name": "Petição inicial.pdf", "mimeType": "application/pdf", "buffer": pdf()}
+    )
+    page.fill("#question", "Resuma os pedidos da petição inicial.")
+    page.wait_for_load_state("networkidle")
+
+
 View = Callable[[Seat, LocalBedrock], None]
-VIEWS: dict[str, View] = {"sign-in": sign_in, "welcome": welcome, "answer": answer, "trouble": trouble}
+VIEWS: dict[str, View] = {
+    "sign-in": sign_in,
+    "welcome": welcome,
+    "answer": answer,
+    "trouble": trouble,
+    "deadline": deadline,
+    "sources": sources,
+    "conversations": conversations,
+    "attachments": attachments,
+}
 
 
 def draw(name: str, view: Callable[[Any, LocalBedrock], None], seat: Seat, bedrock: LocalBedrock) -> None:

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from local_bedrock import LocalBedrock, fault, reply, tool_use
 
-SERVER_SETTINGS = WITH_KEY | {"PAGE_ENABLED": True, "CONVERSATIONS_ENABLED": False, "RUNS_ENABLED": False}
+SERVER_SETTINGS = WITH_KEY | {"PAGE_ENABLED": True}
 RICH = """# Título
 
 Texto com **ênfase**, `código`, [ligação](https://www.planalto.gov.br/) e lista:
@@ -96,7 +96,7 @@ def test_everything_can_be_reached_and_used_by_keyboard(seat: Seat) -> None:
     page.wait_for_selector(".example")
     page.evaluate("document.activeElement.blur()")
     reached = []
-    for _ in range(14):
+    for _ in range(24):
         page.keyboard.press("Tab")
         reached.append(
             page.evaluate(

@@ -11,7 +11,7 @@ from e2e.serving import KEY, WITH_KEY, RomServer
 from page_support import DONE, START, Seat
 from playwright.sync_api import Browser, expect
 
-SERVER_SETTINGS = WITH_KEY | {"PAGE_ENABLED": True, "CONVERSATIONS_ENABLED": False}
+SERVER_SETTINGS = WITH_KEY | {"PAGE_ENABLED": True, "CONVERSATIONS_ENABLED": False, "RUNS_ENABLED": False}
 TEXT = "O fiador responde. 👩‍⚖️ A multa é de **dez** por cento."
 
 
