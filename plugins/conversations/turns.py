@@ -111,7 +111,7 @@ class Turns:
         part.came = frozenset(content.encoded(part.messages)[1]) - part.known_files
         part.known_files |= part.came
         with self._lock:
-            self._running[turn.id] = turn, part
+            self._running[part.claim] = turn, part
         return part
 
     def end(self, turn: Turn, part: Part, state: State, *, refused: bool = False) -> bool:
@@ -122,7 +122,7 @@ class Turns:
         from plugins.conversations import keeping
 
         if (refused or not turn.iterations) and not part.again:
-            self._withdraw(turn, part)
+            self._withdraw(part)
             return True
         row = self._row(part, state, self._messages(turn, part))
         try:
@@ -138,7 +138,7 @@ class Turns:
             return False
         finally:
             with self._lock:
-                self._running.pop(turn.id, None)
+                self._running.pop(part.claim, None)
         return True
 
     def tend(self) -> None:
@@ -146,7 +146,7 @@ class Turns:
         from plugins.conversations import keeping
 
         with self._lock:
-            held = [*(part.claim for _, part in self._running.values()), *(row.claim for _, row in self._pending)]
+            held = [*self._running, *(row.claim for _, row in self._pending)]
             pending = list(self._pending)
             running = list(self._running.values())
         if not held:
@@ -154,8 +154,12 @@ class Turns:
         now = self._runtime.clock.time()
         try:
             self.store.write(lambda connection: keeping.renew(connection, held, now))
+            renewed = self._runtime.clock.monotonic()
             for turn, part in running:
                 self._note(turn, part)
+                if self._runtime.clock.monotonic() - renewed > RENEW_SECONDS:
+                    # The store is slow: what is claimed has to be held first.
+                    return
             for item in pending:
                 conversation_id, row = item
                 self.store.write(lambda connection: keeping.finish(connection, conversation_id, row))  # noqa: B023
@@ -243,7 +247,7 @@ class Turns:
             raise StoreUnavailable("this process keeps nothing, so it keeps no conversations", retry_after=None)
         return self._runtime.store
 
-    def _withdraw(self, turn: Turn, part: Part) -> None:
+    def _withdraw(self, part: Part) -> None:
         from plugins.conversations import keeping
 
         try:
@@ -255,7 +259,7 @@ class Turns:
             logger.warning("conversation.not_withdrawn", conversation_id=part.conversation_id, error=error.detail)
         finally:
             with self._lock:
-                self._running.pop(turn.id, None)
+                self._running.pop(part.claim, None)
 
     def _row(self, part: Part, state: State, messages: Sequence[Message]) -> TurnRow:
         from plugins.conversations.keeping import TurnRow

@@ -30,7 +30,7 @@ class Upkeep:
         self._runtime = runtime
         self._turns = turns
         self._ended = threading.Event()
-        self._next_look = 0.0
+        self._next_look = self._next_tending = 0.0
         self._thread = threading.Thread(target=self._run, name="rom-conversations", daemon=True)
 
     def start(self) -> None:
@@ -52,10 +52,17 @@ class Upkeep:
         self._tend()
 
     def _tend(self) -> None:
+        self._next_tending = self._runtime.clock.monotonic() + RENEW_SECONDS
         try:
             self._turns.tend()
         except Exception:
             logger.exception("conversations.tending_failed")
+
+    def _goes_on(self) -> bool:
+        """Whether a long piece of work goes on; in the middle of it what is claimed is held, too."""
+        if self._runtime.clock.monotonic() >= self._next_tending:
+            self._tend()
+        return not self._ended.is_set()
 
     def look(self) -> None:
         """Erase what is too old, and encrypt anew what the first key of CONTENT_KEY has not encrypted."""
@@ -75,7 +82,7 @@ class Upkeep:
         from plugins.conversations import ageing, locking
 
         erased, now = 0, self._runtime.clock.time()
-        while not self._ended.is_set():
+        while self._goes_on():
             days = self._runtime.current.settings.CONVERSATION_RETENTION_DAYS
 
             def erase(connection: Connection) -> int:
@@ -97,7 +104,7 @@ class Upkeep:
         stale = [mark for mark, _ in self._turns.store.read(ageing.marks) if not sealer.is_current(mark)]
         for mark in stale:
             count = _BATCH
-            while count == _BATCH and not self._ended.is_set():
+            while count == _BATCH and self._goes_on():
                 count = self._turns.store.write(
                     lambda connection: ageing.reseal(connection, mark, sealer.anew, _BATCH)  # noqa: B023
                 )

@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -313,15 +313,53 @@ def test_content_is_encrypted_with_the_key_of_the_environment(kept: dict[str, st
         pass
 
 
-def test_within_a_second_of_its_erasure_a_text_is_in_no_file(kept: dict[str, str], tmp_path: Path) -> None:
-    """Of the folder of the server's state; the good copy never held it. The files of a PostgreSQL are its own."""
-    with serving(**kept) as server:
-        mine = ask(server, "[[say=resposta-marcada]] pergunta-marcada " + "x" * 20_000, store=True)["conversation_id"]
-        assert any(b"pergunta-marcada" in each for each in contents(tmp_path))
+def test_when_it_is_erased_a_text_is_in_no_file_also_while_a_turn_runs(
+    kept: dict[str, str], tmp_path: Path, bedrock: LocalBedrock
+) -> None:
+    """Titles, files, summaries and what a running turn has claimed: neither at the 204 nor when that turn has ended.
+
+    Of the folder of the server's state; the good copy never held it. The files of a PostgreSQL are its own.
+    """
+    file = base64.b64encode(b"arquivo-marcado " * 100).decode()
+    attached = [{"name": "marcado.txt", "data": f"data:text/plain;base64,{file}"}]
+    with serving(**kept, **ADMIN, CONVERSATION_CONTEXT_SHARE=0.1) as server:
+        mine, theirs = (
+            ask(server, f"[[say=resposta-marcada]] pergunta-marcada {'x' * 80_000}", store=True, user=user)[
+                "conversation_id"
+            ]
+            for user in ("ana", "maria")
+        )
+        for user, conversation_id in (("ana", mine), ("maria", theirs)):
+            bedrock.script("[[say=resumo-marcado]]")
+            more = {"conversation_id": conversation_id, "user": user, "attachments": attached}
+            assert ask(server, "[[say=ok]] e isto?", **more)["compacted"] is True
         url = f"{server.url}/api/conversations/{mine}"
-        assert requests.delete(url, headers=as_("ana"), timeout=60).status_code == 204
-        time.sleep(1)
-        assert not any(b"-marcada" in each for each in contents(tmp_path))
+        titled = {"title": "título-marcado", "user": "ana"}
+        assert requests.patch(url, headers=as_("ana"), json=titled, timeout=60).status_code == 200
+        texts_kept = (b"pergunta-marcada", b"arquivo-marcado", b"resumo-marcado", "título-marcado".encode())
+        assert all(any(text in each for each in contents(tmp_path)) for text in texts_kept)
+        with slow_turn(server, bedrock, mine, "ana"):
+            assert requests.delete(url, headers=as_("ana"), params={"user": "ana"}, timeout=60).status_code == 204
+        with slow_turn(server, bedrock, theirs, "maria"):
+            done = rom(server, "erase", "--user", "maria", "--yes", "--reason", "art. 18")
+            assert done.stdout.strip() == "1 conversations erased, none left", done
+            assert not any(b"-marcad" in each for each in contents(tmp_path))
+        assert not any(b"-marcad" in each for each in contents(tmp_path))
+
+
+@contextmanager
+def slow_turn(server: RomServer, bedrock: LocalBedrock, conversation_id: str, user: str) -> Iterator[None]:
+    """A turn that runs for some seconds, and has ended when this ends."""
+    message = "[[say=segunda-marcada a b c d e f g h]] [[delay=0.3]] mais-marcada"
+    body: dict[str, Any] = {"conversation_id": conversation_id, "user": user, "headers": as_("ana")}
+    answers: list[requests.Response] = []
+    thread = threading.Thread(target=lambda: answers.append(server.chat(message, **body)))
+    before = len(bedrock.requests)
+    thread.start()
+    assert until(lambda: len(bedrock.requests) > before)
+    yield
+    thread.join(60)
+    assert answers[0].status_code == 200
 
 
 def contents(tmp_path: Path) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sqlalchemy import select
 from plugins.conversations import ageing, keeping
 from plugins.conversations.keeping import TurnRow
 from plugins.conversations.tables import FILES, KEPT, METADATA, TURNS
-from plugins.conversations.turns import Turns
+from plugins.conversations.turns import RENEW_SECONDS, Turns
 from plugins.conversations.upkeep import Upkeep
 from rom_core.store.sealing import Sealer
 
@@ -80,3 +81,23 @@ def test_what_an_old_key_encrypted_is_encrypted_anew(runtime: Any) -> None:
 def test_every_table_has_its_migration(runtime: Any) -> None:
     """What the migrations make is what the code expects."""
     runtime.store.read(lambda connection: [connection.execute(select(table)).all() for table in METADATA.sorted_tables])
+
+
+def test_what_runs_is_held_in_the_middle_of_long_work(runtime: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Erasing or encrypting very many entries takes longer than a claim holds."""
+    for number in range(150):
+        keep(runtime, f"old {number}", Sealer([OLD]))
+    turns = Turns(runtime, Sealer([NEW, OLD]))
+    upkeep = Upkeep(runtime, turns)
+    tended: list[float] = []
+    monkeypatch.setattr(turns, "tend", lambda: tended.append(runtime.clock.monotonic()))
+    batch = ageing.reseal
+
+    def slow(*given: Any) -> int:
+        runtime.clock.advance(RENEW_SECONDS)
+        return batch(*given)
+
+    monkeypatch.setattr(ageing, "reseal", slow)
+    upkeep.look()
+    assert len(tended) >= 150 * 2 // 50
+    assert max(later - earlier for earlier, later in pairwise(tended)) <= RENEW_SECONDS
