@@ -10,6 +10,7 @@ from typing import Any
 
 from rom_core import events
 from rom_core.answer_text import TextFilter
+from rom_core.background import BackgroundTurn
 from rom_core.concurrency.cancel import CancelToken, Deadline
 from rom_core.concurrency.clock import Clock
 from rom_core.concurrency.watchdog import Watchdog
@@ -44,7 +45,7 @@ TYPES: Types = {
     "What a turn is made of": (Turn, Iteration, ModelCall, Attempt, ToolCall, Deadline, CancelToken, Span),
     "What is asked": (ChatRequest, ClientTools, ResponseFormat, Erasure),
     "What is answered": (ModelReply, ToolResult, IterationResult, TurnResult, Usage, RomError),
-    "Decisions": (TryAgain, StopLoop, CachePlan, KeptFile, TextFilter),
+    "Decisions": (TryAgain, StopLoop, CachePlan, KeptFile, BackgroundTurn, TextFilter),
     "What a plugin declares": (Setting, Rule, Tool, ToolContext, ToolError, Tables),
     "The process": (Runtime, PluginRoutes, PluginStore, Snapshot, Settings, Model, PriceBand, ToolBox, Clock, Watchdog),
     "Events": tuple(
@@ -53,7 +54,7 @@ TYPES: Types = {
 }
 # What a plugin makes and returns, or raises: it sets what it likes.
 _MADE = (
-    *(ModelReply, ToolResult, TurnResult, IterationResult, TryAgain, StopLoop, CachePlan, KeptFile),
+    *(ModelReply, ToolResult, TurnResult, IterationResult, TryAgain, StopLoop, CachePlan, KeptFile, BackgroundTurn),
     *(Setting, Rule, Tool, Tables),
 )
 # An annotation as inspect shows it: in quotes.

@@ -112,6 +112,10 @@ VALUES: Mapping[str, Mapping[str, str]] = {
         "media_type": 'As the client said; "" where it said none.',
         "data": "All of its bytes.",
     },
+    "BackgroundTurn": {
+        "body": "What the client is answered, with 202: a JSON object.",
+        "follow": "Called with Falcon's request and what ends its hold: the events, for who asked for a stream.",
+    },
     "CachePlan": {
         "rule": "Why: a short name for logs and metrics.",
         "static": 'The life of a point behind tools and system: "5m" or "1h"; "" for none.',

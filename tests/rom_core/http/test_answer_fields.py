@@ -28,6 +28,7 @@ RESULT = TurnResult(
 
 
 OPTIONAL: dict[str, Any] = {
+    "compacted": True,
     "stand_in": True,
     "structured": "native",
     "thinking": "hm",
