@@ -23,6 +23,7 @@ from plugins.metrics.figures import (
     GUARDRAILS,
     OUTCOMES,
     REJECTIONS,
+    RUN_STATES,
     STOP_REASONS,
     TOOL_OUTCOMES,
     UNKNOWN_TOOL,
@@ -39,6 +40,7 @@ from rom_core.events import (
     HealthChanged,
     RequestFinished,
     RetryScheduled,
+    RunsChanged,
     SettingsChanged,
     ToolFinished,
     TurnFinished,
@@ -86,6 +88,8 @@ class Metrics:
             "circuit.reported": lambda event: self._circuit_is(event.model, event.state),
             "queue.entered": lambda _: self.figures.queue_depth.inc(),
             "queue.left": self._queue_left,
+            "run.finished": lambda event: self.figures.runs(one_of(event.state, RUN_STATES)).inc(),
+            "runs.changed": self._runs_changed,
             "guardrail.warned": lambda _: self.figures.guardrail_warnings.inc(),
             "guardrail.tripped": lambda event: self.figures.guardrail_trips(one_of(event.reason, GUARDRAILS)).inc(),
             "flags.changed": self._flags_changed,
@@ -255,6 +259,10 @@ class Metrics:
     def _queue_left(self, event: Any) -> None:
         self.figures.queue_depth.dec()
         self.figures.queue_wait(one_of(event.turn.cohort, COHORTS)).observe(event.waited)
+
+    def _runs_changed(self, event: RunsChanged) -> None:
+        self.figures.runs_active.set(event.running)
+        self.figures.runs_queued.set(event.queued)
 
     def _in_turn(self, event: Event) -> None:
         """For what only the account needs."""

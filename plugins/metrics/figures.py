@@ -23,6 +23,7 @@ OUTCOMES = ("ok", "throttled", "server_error", "timeout", "connection", "truncat
 DIRECTIONS = ("input", "output", "cache_read", "cache_write")
 CANARY_ACTIONS = ("started", "passed", "inconclusive", "approved", "held", "released", "completed", "aborted")
 REJECTIONS = ("overloaded", "queue_full", "queue_timeout", "memory_pressure", "draining")
+RUN_STATES = ("done", "failed", "cancelled", "interrupted")
 CREDENTIALS = ("key", "admin", "token")
 AUTH_REASONS = ("missing", "wrong", "throttled")
 STOP_REASONS = (
@@ -209,6 +210,9 @@ class MetricFamilies:
             ("cohort",),
             (0.1, 0.5, 1, 2.5, 5, 10, 20, 30),
         )
+        self.runs = self._counter("rom_runs_total", "Runs that have ended, by how", ("state",))
+        self.runs_active = self._plain(Gauge, "rom_runs_active", "Runs of this instance")
+        self.runs_queued = self._plain(Gauge, "rom_runs_queued", "Runs that wait, in all instances together")
         self.guardrail_trips = self._counter("rom_guardrail_trips_total", "Loops stopped by a guardrail", ("reason",))
         self.guardrail_warnings = self._plain(
             Counter, "rom_guardrail_warnings_total", "Turns that reached MAX_LOOPS_SOFT iterations"
@@ -273,6 +277,7 @@ class MetricFamilies:
         for figure in (self.overhead, self.first_delta, self.iterations, self.degraded, self.queue_wait):
             figure.expect((cohort,) for cohort in COHORTS)
         self.rejections.expect((code,) for code in REJECTIONS)
+        self.runs.expect((state,) for state in RUN_STATES)
         self.auth_failures.expect(product(CREDENTIALS, AUTH_REASONS))
         self.turn_time.expect((part,) for part in TIME_PARTS)
         self.stop_reasons.expect((reason,) for reason in (*STOP_REASONS, "other"))

@@ -59,6 +59,7 @@ LEVELS: Mapping[str, int] = {
     "circuit.closed": logging.WARNING,
     "guardrail.warned": logging.WARNING,
     "guardrail.tripped": logging.WARNING,
+    "runs.changed": logging.DEBUG,
     "run.taken_over": logging.WARNING,
     "capacity.changed": logging.WARNING,
     "health.changed": logging.DEBUG,

@@ -83,6 +83,15 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How many runs are queued, whether one of them may begin now, and whether there are some whose hold has lapsed."""
+
+    queued: int
+    due: bool
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a run has come: `tools` are names, `usage` tokens as in an answer."""
 
@@ -148,10 +157,13 @@ def waiting(connection: Connection) -> int:
     return int(connection.execute(select(func.count()).where(KEPT.c.state == "queued")).scalar_one())
 
 
-def queue(connection: Connection, at: float) -> tuple[int, bool]:
-    """How many runs are queued, and whether one of them may begin now."""
-    due = select(KEPT.c.id).where(KEPT.c.state == "queued", KEPT.c.not_before <= time_of(connection, at))
-    return waiting(connection), connection.execute(due.limit(1)).first() is not None
+def standing(connection: Connection, at: float) -> Standing:
+    """What there is to do."""
+    now = time_of(connection, at)
+    due = select(KEPT.c.id).where(KEPT.c.state == "queued", KEPT.c.not_before <= now).limit(1)
+    lapsed = select(KEPT.c.id).where(KEPT.c.state == "running", KEPT.c.lease_until < now).limit(1)
+    first_due, first_lost = (connection.execute(each).first() for each in (due, lapsed))
+    return Standing(waiting(connection), first_due is not None, first_lost is not None)
 
 
 def claim(connection: Connection, holder: str, lease_seconds: float, at: float) -> Claimed | None:
@@ -229,12 +241,6 @@ def renew(connection: Connection, holder: str, run_ids: Sequence[str], lease_sec
     until = time_of(connection, at) + lease_seconds
     connection.execute(update(KEPT).where(ours).values(lease_until=until))
     return set(connection.execute(select(KEPT.c.id).where(ours, KEPT.c.cancel)).scalars())
-
-
-def any_lost(connection: Connection, at: float) -> bool:
-    """Whether there are runs whose instance has not renewed its hold in time."""
-    expired = select(KEPT.c.id).where(KEPT.c.state == "running", KEPT.c.lease_until < time_of(connection, at))
-    return connection.execute(expired.limit(1)).first() is not None
 
 
 def lost(connection: Connection, at: float) -> Sequence[Row[Any]]:

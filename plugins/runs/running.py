@@ -182,3 +182,8 @@ def cancelled() -> RomError:
 def interrupted() -> RomError:
     """What stands for a run that is not begun again."""
     return RunInterrupted("its instance ended after a tool had run that must not run twice; it is not begun again")
+
+
+def too_often() -> RomError:
+    """What stands for a run that may be what its instances died of."""
+    return RunInterrupted("its instance has died several times while it ran; it is not begun again")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from plugins.runs.journal import Changes, Journal, encoded
-from plugins.runs.running import STASH, Runner, Running, cancelled, interrupted
+from plugins.runs.running import STASH, Runner, Running, cancelled, interrupted, too_often
 from rom_core.errors import RomError, RunInterrupted, StoreUnavailable
-from rom_core.events import RunFinished, RunTakenOver
+from rom_core.events import RunFinished, RunsChanged, RunTakenOver
 from rom_core.http.problems import problem
 from rom_core.turn import Turn
 
@@ -50,6 +50,7 @@ class Work:
         self._stopped = threading.Event()
         self._renew_at = 0.0
         self.queued = 0
+        self._told = (0, 0)
         self._thread = threading.Thread(target=self._look, name="rom-runs", daemon=True)
 
     @property
@@ -75,6 +76,9 @@ class Work:
 
     def start(self) -> None:
         """Begin."""
+        from plugins.runs.keeping import TOPIC
+
+        self._runtime.fleet.on(TOPIC, self.look_soon)
         self._journal.start()
         self._thread.start()
 
@@ -92,7 +96,8 @@ class Work:
         self._journal.stop()
 
     def look_soon(self) -> None:
-        """Something may have to be done."""
+        """Something may have to be done: a run to be begun, or one to be cancelled."""
+        self._renew_at = 0.0
         self._wake.set()
 
     def cancel(self, run_id: str) -> None:
@@ -156,18 +161,35 @@ class Work:
                 running.cancel("lost")
         if self._runtime.draining.is_set():
             self.hand_over()
-        if clock.monotonic() >= self._renew_at or self._wanted_here():
-            self._renew()
+        if clock.monotonic() >= self._renew_at:
+            # Before it, so that what is asked for meanwhile is not passed over.
             self._renew_at = clock.monotonic() + self.settings.RUN_LEASE_SECONDS / RENEWALS
-        if not self._enabled():
-            return
-        self._take_over()
-        while self._has_room() and (claimed := self._claim()) is not None:
-            self._begin(claimed)
+            try:
+                self._renew()
+            except StoreUnavailable:
+                # First of all when it is back: what runs here must not look lost.
+                self._renew_at = 0.0
+                raise
+        if self._enabled():
+            self._look_around(clock.time())
+        standing = self.running, self.queued
+        if standing != self._told:
+            self._told = standing
+            self._runtime.emit(RunsChanged(*standing))
 
-    def _wanted_here(self) -> bool:
-        """Whether somebody may have asked to cancel what runs here."""
-        return bool(self._running) and self._wake.is_set()
+    def _look_around(self, now: float) -> None:
+        """Take over what is lost, and begin what there is room for."""
+        from plugins.runs import keeping
+
+        standing = self.store.read(lambda connection: keeping.standing(connection, now))
+        self.queued = standing.queued
+        if standing.lost:
+            self._take_over(now)
+        if not (standing.due or standing.lost):
+            return
+        while self._has_room() and (claimed := self._claim()) is not None:
+            self.queued = max(0, self.queued - 1)
+            self._begin(claimed)
 
     def _renew(self) -> None:
         from plugins.runs import keeping
@@ -181,12 +203,8 @@ class Work:
         for run_id in wanted:
             self.cancel(run_id)
 
-    def _take_over(self) -> None:
+    def _take_over(self, now: float) -> None:
         from plugins.runs import keeping
-
-        now = self._runtime.clock.time()
-        if not self.store.read(lambda connection: keeping.any_lost(connection, now)):
-            return
 
         def take(connection: Connection) -> list[RunTakenOver | RunFinished]:
             done: list[RunTakenOver | RunFinished] = []
@@ -196,7 +214,7 @@ class Work:
                     error, state = cancelled(), "cancelled"
                     keeping.end(connection, row, self.ending_of(row, "cancelled", error), now)
                 elif row.unrepeatable or row.lost + 1 >= keeping.MAX_LOST:
-                    error, state = interrupted(), "interrupted"
+                    error, state = interrupted() if row.unrepeatable else too_often(), "interrupted"
                     keeping.end(connection, row, self.ending_of(row, "interrupted", error), now)
                 else:
                     error, state = None, "queued"
@@ -220,10 +238,6 @@ class Work:
         from plugins.runs import keeping
 
         now, me, lease = self._runtime.clock.time(), self._runtime.fleet.id, self.settings.RUN_LEASE_SECONDS
-        # To write is dearer than to look, and mostly there is nothing.
-        self.queued, due = self.store.read(lambda connection: keeping.queue(connection, now))
-        if not due:
-            return None
         return self.store.write(lambda connection: keeping.claim(connection, me, lease, now))
 
     def _here(self) -> list[Running]:

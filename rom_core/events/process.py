@@ -139,6 +139,15 @@ class RunFinished(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class RunsChanged(Event):
+    """So many runs run on this instance, and so many are queued in all instances together."""
+
+    name: ClassVar[str] = "runs.changed"
+    running: int
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunTakenOver(Event):
     """A run whose instance died goes on: `state` is queued, to begin again, or the one that it ends in."""
 

@@ -54,6 +54,10 @@ PROCESS_EVENTS: Mapping[str, Mapping[str, str]] = {
         "duration": "Seconds since its last beginning; 0 for one that ended while nobody ran it.",
         "trace_id": "Of the request.",
     },
+    "RunsChanged": {
+        "running": "A count: runs of this instance.",
+        "queued": "A count: runs that wait, in all instances together.",
+    },
     "RunTakenOver": {
         "run_id": "What its client knows it by.",
         "state": "queued, to begin again, or the state that it ends in.",
