@@ -10,6 +10,7 @@ import structlog
 
 from plugins.runs.journal import unpacked
 from rom_core.errors import StoreUnavailable
+from rom_core.http.answer import disconnect_probe
 from rom_core.http.environ import HANG_UP
 from rom_core.http.sse import sse_event
 from rom_core.http.stream import KEEP_ALIVE
@@ -48,6 +49,7 @@ class EventStream:
         self._after = after
         self._outcome = req.context.outcome
         self._hang_up: Callable[[], None] = req.env.get(HANG_UP) or (lambda: None)
+        self._disconnected = disconnect_probe(req)
         self._release = release
         self._closing = threading.Lock()
         self._closed = False
@@ -83,7 +85,7 @@ class EventStream:
         clock = self._runtime.clock
         said = seen = clock.monotonic()
         with self._work.changes.watching(self._run_id) as changed:
-            while not self._closed:
+            while not (self._closed or self._disconnected()):
                 changed.clear()
                 draining = self._runtime.draining.is_set()
                 try:

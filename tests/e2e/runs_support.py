@@ -88,8 +88,13 @@ def cut(server: RomServer, run_id: str, after: str, most: int, who: str = "ana")
     return body[:most]
 
 
-def until_it_speaks(server: RomServer, run_id: str, who: str = "ana") -> None:
-    """Wait for the first piece of its text."""
+def until_it_speaks(server: RomServer, run_id: str, who: str = "ana") -> list[Event]:
+    """Its events to the first piece of its text; waits for that, and leaves then."""
     url = f"{server.url}/api/runs/{run_id}/events"
+    lines: list[str] = []
     with requests.get(url, headers=as_(who), stream=True, timeout=60) as response:
-        assert any(line == b"event: delta" for line in response.iter_lines())
+        for line in response.iter_lines():
+            lines.append(line.decode())
+            if not line and "event: delta" in lines:
+                return parsed("\n".join(lines) + "\n")
+    raise AssertionError(lines)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.runs_support import KEYS, begin, cut, ended, events, parsed, state, text_of, until_it_speaks
+from e2e.runs_support import KEYS, begin, ended, events, state, text_of, until_it_speaks
 from e2e.serving import BARE, serving
 
 from local_bedrock import LocalBedrock
@@ -78,7 +78,7 @@ def test_the_runs_of_an_instance_that_is_killed_go_on_elsewhere(
         for run_id in plain + guarded:
             until_it_speaks(dying, run_id)
         with serving(**settings) as living:
-            seen = {run_id: parsed(cut(living, run_id, "", 700).decode("utf-8", "ignore")) for run_id in plain}
+            seen = {run_id: until_it_speaks(living, run_id) for run_id in plain}
             dying.process.kill()
             dying.wait()
             runs = {run_id: ended(living, run_id, seconds=30) for run_id in plain + guarded}
