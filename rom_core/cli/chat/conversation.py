@@ -55,17 +55,15 @@ class Conversation:
         """Begin a new one."""
         self.id = ""
         self.messages: list[dict[str, str]] = []
-        self._documents = False
 
     def go_on(self, found: Mapping[str, Any]) -> None:
         """Go on with one that the server keeps, as GET /api/conversations/{id} tells it. Raises ForeignServer."""
         try:
-            files = [file for message in found["messages"] for file in message["attachments"]]
-            self.restart()
-            self.id = str(found["id"])
-            self._documents = any(file["kind"] == "document" for file in files)
+            conversation_id = str(found["id"])
         except FOREIGN:
             raise self._server.foreign("/api/conversations") from None
+        self.restart()
+        self.id = conversation_id
 
     @property
     def kept(self) -> bool:
@@ -222,8 +220,8 @@ class Conversation:
         body |= {"mode": "exhaustive"} if options.exhaustive else {}
         if self.files:
             body["attachments"] = [file.as_attachment() for file in self.files]
-            self._documents = self._documents or not all(file.image for file in self.files)
-        if options.citations and self._documents:
+        # Only where a document comes along: asked for later it would change what the model has read already.
+        if options.citations and not all(file.image for file in self.files):
             body["citations"] = True
         return body
 

@@ -276,13 +276,13 @@ def test_a_refused_file_is_attached_no_more(tmp_path: Path, failure: ChatFailed,
 
 @pytest.mark.parametrize(("name", "cites"), [("a.txt", True), ("a.png", False)])
 def test_documents_are_cited(tmp_path: Path, name: str, cites: bool) -> None:
-    """In the turn that brings one and in those after it, unless nobody wants it; files go along once."""
+    """In the turn that brings one, unless nobody wants it; files go along once, and later turns ask for nothing new."""
     (tmp_path / name).write_bytes(b"oi")
     conversation, server, _ = conversation_with(answered(KEPT), answered(KEPT))
     conversation.files = [local_file(tmp_path / name)]
     conversation.ask("um")
     conversation.ask("dois")
-    assert [body.get("citations", False) for body in server.bodies] == [cites, cites]
+    assert [body.get("citations", False) for body in server.bodies] == [cites, False]
     assert "attachments" not in server.bodies[1]
     conversation, server, _ = conversation_with(answered(KEPT), citations=False)
     conversation.files = [local_file(tmp_path / name)]

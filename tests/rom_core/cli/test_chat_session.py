@@ -116,7 +116,7 @@ def test_the_list_has_the_numbers_that_resume_takes(network: responses.RequestsM
     assert [line for line in text.splitlines() if line][-8:] == shown
     assert "Olá." not in text
     body = json.loads(network.calls[-1].request.body or "")
-    assert (body["conversation_id"], body["citations"], body["user"]) == ("conv_8", True, "ana")
+    assert (body["conversation_id"], body["user"]) == ("conv_8", "ana")
     assert network.calls[0].request.url == f"{URL}/api/conversations?limit=50&user=ana"
 
 
