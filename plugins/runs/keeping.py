@@ -6,7 +6,7 @@ Every function is one transaction's action: it gets a connection, does nothing e
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -46,6 +46,7 @@ class Accepted:
     turn_id: str
     owner: Owner
     conversation_id: str
+    exhaustive: bool
     trace_id: str
     request_id: str
     request: bytes
@@ -71,6 +72,7 @@ class Claimed:
     """
 
     hold: Hold
+    exhaustive: bool
     turn_id: str
     trace_id: str
     request_id: str
@@ -124,6 +126,7 @@ def accept(connection: Connection, run: Accepted, most: int, at: float) -> None:
             key_name=run.owner.key_name,
             user=run.owner.user,
             conversation_id=run.conversation_id,
+            exhaustive=run.exhaustive,
             trace_id=run.trace_id,
             request_id=run.request_id,
             state="queued",
@@ -166,10 +169,14 @@ def standing(connection: Connection, at: float) -> Standing:
     return Standing(waiting(connection), first_due is not None, first_lost is not None)
 
 
-def claim(connection: Connection, holder: str, lease_seconds: float, at: float) -> Claimed | None:
-    """Take the run that has waited longest; None if none waits."""
+def claim(
+    connection: Connection, holder: str, exhaustive: Collection[bool], lease_seconds: float, at: float
+) -> Claimed | None:
+    """Take the run that has waited longest, of those that are `exhaustive` or not as given; None if none waits."""
     now = time_of(connection, at)
-    due = select(KEPT).where(KEPT.c.state == "queued", KEPT.c.not_before <= now)
+    due = select(KEPT).where(
+        KEPT.c.state == "queued", KEPT.c.not_before <= now, KEPT.c.exhaustive.in_(list(exhaustive))
+    )
     row = connection.execute(due.order_by(KEPT.c.created_at).limit(1).with_for_update(skip_locked=True)).first()
     if row is None:
         return None
@@ -190,6 +197,7 @@ def claim(connection: Connection, holder: str, lease_seconds: float, at: float) 
     kept = {each.digest: each.content for each in files}
     return Claimed(
         hold,
+        row.exhaustive,
         row.turn_id,
         row.trace_id,
         row.request_id,

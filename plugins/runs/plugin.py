@@ -62,7 +62,7 @@ class Runs:
                 "RUNS_CONCURRENT",
                 int,
                 2,
-                "Runs at the same time in one instance while the limiter is off; with it, MAX_CONCURRENT_EXHAUSTIVE.",
+                "Exhaustive runs at the same time in one instance while the limiter is off.",
                 minimum=1,
                 maximum=100,
                 scope="process",
@@ -71,7 +71,7 @@ class Runs:
                 "RUN_DEADLINE_SECONDS",
                 float,
                 900.0,
-                "Seconds that a run may take once it has begun.",
+                "Seconds that an exhaustive run may take once it has begun.",
                 minimum=1,
                 maximum=86_400,
             ),
@@ -166,7 +166,9 @@ class Runs:
         from plugins.runs.keeping import Accepted, Owner
 
         run_id, request = f"{RUN_PREFIX}{new_id()}", turn.request
-        body, files = packing.packed(replace(request, mode="exhaustive"))
+        # Whoever reads along waits for the answer, and is not to stand behind those who do not.
+        exhaustive = request.mode == "exhaustive" or not request.stream
+        body, files = packing.packed(replace(request, mode="exhaustive" if exhaustive else request.mode))
         first = [["start", start_of(turn) | {"run_id": run_id}]]
         first += [["warning", dict(one)] for one in request.warnings]
         run = Accepted(
@@ -174,6 +176,7 @@ class Runs:
             turn_id=turn.id,
             owner=Owner(request.key_name, request.user or ""),
             conversation_id=request.conversation_id,
+            exhaustive=exhaustive,
             trace_id=turn.trace_id,
             request_id=turn.request_id,
             request=work.sealer.seal(body),

@@ -122,7 +122,8 @@ class Runner:
         )
         turn = runtime.turn(request, route=ROUTE, trace_id=claimed.trace_id, request_id=claimed.request_id)
         turn.id = claimed.turn_id
-        turn.deadline = Deadline(runtime.clock, turn.settings.RUN_DEADLINE_SECONDS)
+        if claimed.exhaustive:
+            turn.deadline = Deadline(runtime.clock, turn.settings.RUN_DEADLINE_SECONDS)
         turn.stash[STASH] = running
 
         def say(name: str, data: dict[str, Any]) -> None:
@@ -140,7 +141,9 @@ class Runner:
         turn, claimed = running.turn, running.claimed
         if turn is None or turn.iterations or not isinstance(failure, Rejected | ConversationBusy):
             return False
-        return claimed.now - claimed.created_at < float(turn.settings.RUN_DEADLINE_SECONDS)
+        settings = turn.settings
+        most = settings.RUN_DEADLINE_SECONDS if claimed.exhaustive else settings.TURN_DEADLINE_SECONDS
+        return claimed.now - claimed.created_at < float(most)
 
     def _give_back(self, running: Running, recorder: Recorder, restart: str, after: float) -> None:
         from plugins.runs import keeping

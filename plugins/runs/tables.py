@@ -15,6 +15,7 @@ KEPT = Table(
     Column("conversation_id", Text, nullable=False),
     Column("trace_id", Text, nullable=False),
     Column("request_id", Text, nullable=False),
+    Column("exhaustive", Boolean, nullable=False),
     Column(
         "state",
         Text,
@@ -42,13 +43,12 @@ KEPT = Table(
     Index("runs_kept_by_state", "state", "created_at"),
     Index("runs_kept_by_conversation", "conversation_id"),
 )
-"""One row a run; times are seconds since the epoch by the store's clock, 0 for what has not happened.
-
-The instance `holder` runs it, whom nobody waits for any more after `lease_until`; a queued one is nobody's, and begins
-no sooner than `not_before`. `attempt` counts its beginnings, `lost` those whose instance died; `restart` is the reason
-why the next one begins again, "" if it does not. `unrepeatable`: a tool has run that must not run twice. `cancel`: it
-was asked for. `tools` (names) and `usage` are JSON. `request` is sealed, and emptied at the end; `ending` is the sealed
-answer or error."""
+"""One row a run; times are seconds since the epoch by the store's clock, 0 for what has not happened. The instance
+`holder` runs it, whom nobody waits for any more after `lease_until`; a queued one is nobody's, and begins no sooner
+than `not_before`; an `exhaustive` one takes a slot of such turns. `attempt` counts its beginnings, `lost` those whose
+instance died; `restart` is the reason why the next one begins again, "" if it does not. `unrepeatable`: a tool has
+run that must not run twice. `cancel`: it was asked for. `tools` (names) and `usage` are JSON. `request` is sealed,
+and emptied at the end; `ending` is the sealed answer or error."""
 
 FILES = Table(
     "runs_files",

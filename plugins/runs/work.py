@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 logger = structlog.get_logger("rom.runs")
 LOOK_SECONDS: Final = 1.0
 """Between two looks for what may begin, or is lost."""
+UNLIMITED: Final = 10
+"""Runs that are not exhaustive at the same time in one instance while the limiter is off."""
 RENEWALS: Final = 4
 """As often a hold is renewed before it would lapse."""
 _STOP_SECONDS: Final = 8.0
@@ -187,7 +189,7 @@ class Work:
             self._take_over(now)
         if not (standing.due or standing.lost):
             return
-        while self._has_room() and (claimed := self._claim()) is not None:
+        while (kinds := self._with_room()) and (claimed := self._claim(kinds)) is not None:
             self.queued = max(0, self.queued - 1)
             self._begin(claimed)
 
@@ -228,17 +230,22 @@ class Work:
             self._runtime.emit(event)
             self.changes.tell(event.run_id)
 
-    def _has_room(self) -> bool:
+    def _with_room(self) -> set[bool]:
+        """For which runs there is room: exhaustive ones (True), others (False)."""
+        if self._stopped.is_set() or self._runtime.closed() is not None:
+            return set()
         settings = self.settings
-        limited = getattr(settings, "BOTTLENECK_LIMITER_ENABLED", False)
-        most = getattr(settings, "MAX_CONCURRENT_EXHAUSTIVE", 0) if limited else settings.RUNS_CONCURRENT
-        return self.running < most and self._runtime.closed() is None and not self._stopped.is_set()
+        most = {True: settings.RUNS_CONCURRENT, False: UNLIMITED}
+        if getattr(settings, "BOTTLENECK_LIMITER_ENABLED", False):
+            most = {True: settings.MAX_CONCURRENT_EXHAUSTIVE, False: settings.MAX_CONCURRENT_REQUESTS}
+        here = [running.claimed.exhaustive for running in self._here()]
+        return {kind for kind, number in most.items() if here.count(kind) < number}
 
-    def _claim(self) -> Claimed | None:
+    def _claim(self, kinds: Collection[bool]) -> Claimed | None:
         from plugins.runs import keeping
 
         now, me, lease = self._runtime.clock.time(), self._runtime.fleet.id, self.settings.RUN_LEASE_SECONDS
-        return self.store.write(lambda connection: keeping.claim(connection, me, lease, now))
+        return self.store.write(lambda connection: keeping.claim(connection, me, kinds, lease, now))
 
     def _here(self) -> list[Running]:
         with self._lock:

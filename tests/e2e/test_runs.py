@@ -133,6 +133,20 @@ def test_a_run_is_cancelled_while_it_runs_and_while_it_waits(server: RomServer) 
     assert again.json()["state"] == "cancelled"
 
 
+def test_who_reads_along_does_not_stand_behind_long_work(server: RomServer) -> None:
+    """A run that is streamed begins while the exhaustive slots are taken and another run waits for one."""
+    long = [begin(server, "[[say=a b c d e f g h i j]] [[delay=3]] oi", user="y")["run_id"] for _ in range(3)]
+    assert until(lambda: [state(server, each, user="y")["state"] for each in long] == ["running", "running", "queued"])
+    body = {"message": "[[say=já]] oi", "background": True, "stream": True}
+    read = parsed(requests.post(f"{server.url}/api/chat", json=body, headers=as_("ana"), timeout=60).text)
+    assert (text_of(read), read[-1][1]) == ("já", "done")
+    assert [state(server, each, user="y")["state"] for each in long] == ["running", "running", "queued"]
+    for run_id in reversed(long):
+        url = f"{server.url}/api/runs/{run_id}/cancel"
+        assert requests.post(url, headers=as_("ana"), params={"user": "y"}, timeout=60).status_code == 200
+    assert until(lambda: all(state(server, each, user="y")["state"] == "cancelled" for each in long))
+
+
 def test_a_run_in_a_conversation_is_kept_in_it_and_keeps_others_out(server: RomServer) -> None:
     """Another turn, and another run, are 409 until it has ended."""
     said = "[[say=um dois três quatro cinco]] [[delay=1]] oi"

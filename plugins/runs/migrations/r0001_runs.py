@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("conversation_id", sa.Text(), nullable=False),
         sa.Column("trace_id", sa.Text(), nullable=False),
         sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("exhaustive", sa.Boolean(), nullable=False),
         sa.Column(
             "state",
             sa.Text(),
