@@ -108,6 +108,22 @@ def test_stop_ends_the_run_at_the_server(
     page.keyboard.press("Escape")
     expect(page.locator(".turn")).to_have_attribute("data-state", "stopped")
     assert until(lambda: [run["state"] for run in runs(server, request.node.name)] == ["cancelled"])
+
+
+def test_who_has_stopped_an_answer_may_ask_on_at_once(seat: Seat, bedrock: LocalBedrock) -> None:
+    """However quickly: until the server has let go of the conversation the page waits."""
+    page = seat.page
+    for number in range(2):
+        bedrock.script(SLOW, reply("Pronto."))
+        page.fill("#question", "Conte.")
+        page.press("#question", "Enter")
+        expect(page.locator(".prose").last).to_contain_text("trecho0")
+        page.keyboard.press("Escape")
+        page.fill("#question", f"Melhor assim: {number}")
+        page.press("#question", "Enter")
+        expect(page.locator(".turn")).to_have_count(2 * number + 2)
+        expect(page.locator(".turn").last).to_have_attribute("data-state", "done")
+        assert said(page) == "Pronto."
     expect(page.locator("#runs")).to_be_hidden()
 
 

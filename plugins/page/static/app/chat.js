@@ -9,6 +9,13 @@ import { cutError, transport } from "./stream.js";
 import { S } from "./strings.js";
 
 const NEAR_PX = 120;
+const STOPPING_MS = 5000;
+const SETTLING_MS = 600;
+const BUSY_TRIES = 8;
+
+const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
+// Resolves when the turn that was stopped last has let go of its conversation; null if none was.
+let stopping = null;
 
 // The turn that runs, or null: {view, body, controller, citations}.
 let running = null;
@@ -40,8 +47,22 @@ export async function ask(text, attachments = []) {
 export function stop() {
   if (!running) return;
   running.stopped = true;
-  transport.stop(running);
+  stopping = Promise.race([transport.stop(running), pause(STOPPING_MS)]).then(() => pause(SETTLING_MS));
   running.controller.abort();
+}
+
+// The server ends a turn that was stopped within moments; until then its conversation takes no other.
+async function* sent(turn) {
+  await stopping;
+  for (let left = stopping ? BUSY_TRIES : 0; ; left -= 1) {
+    try {
+      yield* transport.send(turn.body, turn.controller.signal, turn);
+      return;
+    } catch (error) {
+      if (error.code !== "conversation_busy" || left <= 0) throw error;
+    }
+    await pause(SETTLING_MS);
+  }
 }
 
 // Shows the events of a turn until it has ended. `turn.events`, where given, are in the place of a new request's.
@@ -51,11 +72,12 @@ export async function follow(turn) {
   emit("turn:started", turn);
   let error = null;
   try {
-    for await (const { event, data } of turn.events ?? transport.send(turn.body, turn.controller.signal, turn)) {
+    for await (const { event, data } of turn.events ?? sent(turn)) {
       HANDLERS[event]?.(turn, data);
       emit("turn:event", { turn, event, data });
       if (event === "done" || event === "error") break;
     }
+    stopping = null;
     if (!turn.result && !turn.error) throw cutError(turn.requestId);
     error = turn.error ?? null;
   } catch (raised) {
