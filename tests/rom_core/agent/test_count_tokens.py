@@ -7,7 +7,7 @@ from typing import Any
 
 from support import make_runtime, make_turn, says
 
-from rom_core.agent.count_tokens import count_tokens
+from rom_core.agent.count_tokens import count_tokens, estimate
 from rom_core.markers import hookimpl
 from rom_core.turn import Attempt, ModelCall
 
@@ -44,3 +44,15 @@ def test_what_is_counted_is_what_plugins_would_send() -> None:
     assert conversation["messages"][0]["content"] == [{"text": "a ***"}]
     assert [block["text"] for block in conversation["system"]][-1] == "For anthropic.first."
     assert turn.request.messages[0]["content"] == [{"text": "a secret"}]
+
+
+def test_a_file_is_estimated_by_what_it_is_to_a_model() -> None:
+    """Text as text, pictures and pages by their size: not as the length of their bytes in writing."""
+
+    def tokens(kind: str, format_: str, data: bytes) -> int:
+        block = {kind: {"format": format_, "name": "a", "source": {"bytes": data}}}
+        return estimate({"messages": [{"role": "user", "content": [block]}]})
+
+    assert 1_000 <= tokens("document", "txt", b"x" * 3_000) <= 1_100
+    assert 1_600 <= tokens("image", "png", b"x" * 30_000) <= 1_700
+    assert 50_000 <= tokens("document", "pdf", b"x" * 1_000_000) <= 51_000
