@@ -45,14 +45,14 @@ def run_of(*events: tuple[str, Any], run_id: str = "run-1") -> list[str]:
 class BreakingServer(ChatServer):
     """Plays `events` of a run; each connection breaks after so many bytes as `cuts` says, the last one not.
 
-    A failure in `cuts` is what the connection is refused with. `asked` are the ids after which events were asked for.
+    A failure in `cuts` is what the connection is refused with. `resumed` are the ids after which events were asked for.
     """
 
     def __init__(self, events: Sequence[str], cuts: Sequence[int | ChatFailed]) -> None:
         super().__init__(URL)
         self._all = [each.encode() for each in events]
         self._cuts = list(cuts)
-        self.asked: list[str] = []
+        self.resumed: list[str] = []
         self.cancelled: list[str] = []
 
     def answer(self, body: Mapping[str, Any]) -> Iterator[Event]:
@@ -61,7 +61,7 @@ class BreakingServer(ChatServer):
 
     def run_events(self, run_id: str, after: str = "") -> Iterator[Event]:
         """After an id."""
-        self.asked.append(after)
+        self.resumed.append(after)
         return self._play(after)
 
     def cancel(self, run_id: str) -> None:

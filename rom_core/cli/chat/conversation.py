@@ -77,13 +77,13 @@ class Conversation:
         self._view.begin()
         try:
             try:
-                self._show(relay, self._asked(stream, message), "/api/chat")
+                self._show(relay, self._answer(stream, message), "/api/chat")
             except StillQueued:
                 # Runs have the few places of long work; a question need not wait for one.
                 self._server.cancel(stream.run_id)
                 relay.conversation_id = ""
                 self._interrupted, stream = True, AnswerStream(self._server, self._clock)
-                self._show(relay, self._asked(stream, message, as_run=False), "/api/chat")
+                self._show(relay, self._answer(stream, message, as_run=False), "/api/chat")
         except KeyboardInterrupt:
             self._note(relay)
             self._stop(stream.run_id, said=bool(relay.text))
@@ -168,7 +168,7 @@ class Conversation:
         if relay.conversation_id.startswith(_KEPT_PREFIX):
             self.id = relay.conversation_id
 
-    def _asked(self, stream: AnswerStream, message: str, *, as_run: bool = True) -> Generator[Event]:
+    def _answer(self, stream: AnswerStream, message: str, *, as_run: bool = True) -> Generator[Event]:
         stores = (True, False) if self._stores and not self.kept else (False,)
         runs = (True, False) if self._runs and as_run else (False,)
         return self._served(

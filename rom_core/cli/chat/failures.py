@@ -37,12 +37,12 @@ class StillQueued(ChatFailed):
 def refusal(response: requests.Response) -> ChatFailed:
     """Why the server did not answer with what it was asked for."""
     try:
-        return told(json_of(response.content))
+        return failure_of(json_of(response.content))
     except FOREIGN:
         return ChatFailed(f"HTTP {response.status_code} from {response.url}", status=response.status_code)
 
 
-def told(problem: Mapping[str, Any]) -> ChatFailed:
+def failure_of(problem: Mapping[str, Any]) -> ChatFailed:
     """The sentence for the person, and below it what an engineer asks for."""
     text = "{user_message}\n{code} (HTTP {status}, request {request_id}): {detail}".format_map(problem)
     if problem["status"] == 401:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rom_core.cli.chat import words
-from rom_core.cli.chat.failures import Disconnected, told
+from rom_core.cli.chat.failures import Disconnected, failure_of
 from rom_core.cli.chat.server import Event
 from rom_core.cli.chat.stream import BROKEN, QUEUED, RESUMED
 
@@ -89,7 +89,7 @@ class Relay:
         elif name == "done":
             self._done(data)
         elif name == "error":
-            raise told(data)
+            raise failure_of(data)
 
     def _do(self, what: str) -> None:
         if what != self._doing:

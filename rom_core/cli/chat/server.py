@@ -49,7 +49,7 @@ class ChatServer:
 
     def check(self) -> None:
         """See that somebody answers and lets us in, before a question is typed in vain."""
-        with self._asked("GET", "/v1/models", timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS)) as response:
+        with self._response("GET", "/v1/models", timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS)) as response:
             # Other answers are for the chat itself to explain: this list may be switched off.
             if response.status_code == 401:
                 raise refusal(response)
@@ -92,7 +92,7 @@ class ChatServer:
         return ForeignServer(f"what answers at {self.url}{path} is no ROM Agent")
 
     def _json(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        with self._asked(method, path, timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS), **options) as response:
+        with self._response(method, path, timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS), **options) as response:
             if not response.ok:
                 raise refusal(response)
             try:
@@ -105,7 +105,7 @@ class ChatServer:
 
     def _events(self, method: str, path: str, **options: Any) -> Iterator[Event]:
         try:
-            with self._asked(
+            with self._response(
                 method, path, stream=True, timeout=(_CONNECT_SECONDS, _SILENCE_SECONDS), **options
             ) as response:
                 if response.status_code == requests.codes.no_content:
@@ -119,7 +119,7 @@ class ChatServer:
             raise self.foreign(path) from None
 
     @contextmanager
-    def _asked(self, method: str, path: str, **options: Any) -> Iterator[requests.Response]:
+    def _response(self, method: str, path: str, **options: Any) -> Iterator[requests.Response]:
         try:
             response = self._session.request(method, self.url + path, **options)
         except requests.RequestException as error:

@@ -89,8 +89,8 @@ class Session:
     def _show_end(self, found: Mapping[str, Any], *, still_written: bool) -> None:
         messages = found["messages"]
         self.say(f"{found['title']} · {words.turns(found['turns'])}")
-        asked = [number for number, message in enumerate(messages) if message["role"] == "user"]
-        for message in messages[asked[-1] if asked else 0 :]:
+        questions = [number for number, message in enumerate(messages) if message["role"] == "user"]
+        for message in messages[questions[-1] if questions else 0 :]:
             whole = message["state"] == "whole"
             if message["role"] == "user":
                 self._console.print(Text(f"> {message['text']}", style="bold"))

@@ -96,7 +96,7 @@ def wanted(body: Mapping[str, Any]) -> tuple[bool, bool]:
 
 
 @pytest.mark.parametrize(
-    ("serves", "asked"),
+    ("serves", "offers"),
     [
         ((True, True), [(True, True)]),
         ((True, False), [(True, True), (True, False)]),
@@ -106,7 +106,7 @@ def wanted(body: Mapping[str, Any]) -> tuple[bool, bool]:
 )
 @pytest.mark.parametrize("old", [False, True])
 def test_a_plugin_that_is_off_is_done_without(
-    serves: tuple[bool, bool], asked: list[tuple[bool, bool]], old: bool
+    serves: tuple[bool, bool], offers: list[tuple[bool, bool]], old: bool
 ) -> None:
     """Found out with the first question and remembered; a release that does not know the field is the same."""
 
@@ -122,7 +122,7 @@ def test_a_plugin_that_is_off_is_done_without(
     conversation = Conversation(server, Seen(), Options(), FakeClock())
     conversation.ask("um")
     conversation.ask("dois")
-    assert [wanted(body) for body in server.bodies] == [*asked, asked[-1]]
+    assert [wanted(body) for body in server.bodies] == [*offers, offers[-1]]
 
 
 def test_a_conversation_that_is_kept_goes_on_by_its_id_alone() -> None:

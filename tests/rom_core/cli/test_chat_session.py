@@ -222,7 +222,7 @@ def test_an_empty_list_is_no_failure(network: responses.RequestsMock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "asked"),
+    ("arguments", "chosen"),
     [
         (["--resume", "E?"], "conv_7"),
         (["E?", "--resume"], "conv_7"),
@@ -231,14 +231,14 @@ def test_an_empty_list_is_no_failure(network: responses.RequestsMock) -> None:
         (["--resume=conv_9", "E?"], "conv_9"),
     ],
 )
-def test_a_question_goes_on_in_the_chosen_conversation(arguments: list[str], asked: str) -> None:
+def test_a_question_goes_on_in_the_chosen_conversation(arguments: list[str], chosen: str) -> None:
     """The last one, a number, an id; what is neither is the question itself."""
     with responses.RequestsMock(assert_all_requests_are_fired=False) as network:
         listing(network, 7, 8)
         for number in (7, 8, 9):
             network.get(f"{URL}/api/conversations/conv_{number}", json=kept(number))
-        wanted = matchers.json_params_matcher({"conversation_id": asked, "message": "E?"}, strict_match=False)
-        network.post(f"{URL}/api/chat", body=event("done", DONE | {"conversation_id": asked}), match=[wanted])
+        wanted = matchers.json_params_matcher({"conversation_id": chosen, "message": "E?"}, strict_match=False)
+        network.post(f"{URL}/api/chat", body=event("done", DONE | {"conversation_id": chosen}), match=[wanted])
         result = rom(*arguments)
     assert (result.exit_code, result.stdout) == (0, "sim\n"), result.output
 

@@ -41,7 +41,7 @@ def test_however_it_is_cut_every_event_comes_once(first: int, cuts: list[int]) -
     """At any byte, as often as it likes: each connection goes on after the last whole event."""
     server = BreakingServer(EVENTS, [first, *cuts])
     assert received(server) == ALL
-    assert all(after.startswith("run-1:") for after in server.asked)
+    assert all(after.startswith("run-1:") for after in server.resumed)
 
 
 def test_events_that_come_again_are_passed_over() -> None:
@@ -79,7 +79,7 @@ def test_a_turn_that_is_no_run_cannot_be_resumed() -> None:
     server = BreakingServer([event("start", {"conversation_id": "conv-1"}), event("delta", {"text": "a"})], [75])
     with pytest.raises(Disconnected):
         received(server, background=False)
-    assert server.asked == []
+    assert server.resumed == []
 
 
 def test_an_end_without_an_end_is_a_break() -> None:
