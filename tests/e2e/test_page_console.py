@@ -143,10 +143,13 @@ def test_a_turn_is_found_with_its_story_and_without_its_words(
     bedrock.reset()
     bedrock.script(fault(429), tool_use("numero_processo", {"numero": SECRET_WORDS}), reply(SECRET_WORDS))
     answer = server.chat(SECRET_WORDS, headers=CHAT).json()
-    for id_ in (answer["request_id"], answer["trace_id"][:12]):
+    for id_ in (answer["request_id"], answer["trace_id"][:12], f"#turnos/{answer['request_id']}"):
         desk.view("turnos")
-        desk.page.fill("#turn-id", id_)
-        desk.page.press("#turn-id", "Enter")
+        if id_.startswith("#"):
+            desk.page.evaluate("address => { location.hash = address; }", id_)
+        else:
+            desk.page.fill("#turn-id", id_)
+            desk.page.press("#turn-id", "Enter")
         rows = desk.page.locator(".turn-table tbody tr:not(.story-row)")
         expect(rows).to_have_count(1)
         expect(rows).to_contain_text(answer["request_id"])

@@ -107,8 +107,11 @@ async function submit({ action, form, reason, problem, send }) {
     const answer = await action.run({ reason: why, form });
     if (dialog.contains(form)) dialog.close();
     noticed(action.done(answer));
+    emit("act:done");
   } catch (error) {
     if (error.code === "version_conflict") emit("settings:moved");
+    // Whoever has left the dialog meanwhile is told all the same.
+    if (!dialog.open || !dialog.contains(form)) noticed({ kind: "error", text: `${action.title}: ${error.message ?? error}` });
     tell(problem, typeof error === "string" ? [error] : told(error));
   } finally {
     send.disabled = false;

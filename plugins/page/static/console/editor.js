@@ -16,7 +16,7 @@ export function editorOf(name, flag) {
   );
   if (hint) input.setAttribute("aria-describedby", "act-value-hint");
   input.autofocus = true;
-  return { field, text: () => input.value };
+  return { field, text: () => (flag.type === "float" ? input.value.replace(",", ".") : input.value) };
 }
 
 function inputOf(id, flag) {

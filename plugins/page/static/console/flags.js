@@ -36,7 +36,7 @@ export function start() {
     list,
   );
   // Somebody has changed something: what is shown is no longer so.
-  on("live:figures", (figures) => {
+  on("live:judgement", (figures) => {
     const stale = answer && (figures.version !== answer.version || figures.pending.length !== answer.pending.length);
     if (visible && stale && !$("#act").open) load();
   });

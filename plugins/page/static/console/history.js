@@ -27,7 +27,7 @@ export function start() {
   const scroller = h("div", { class: "scroller", tabindex: 0, role: "region", "aria-labelledby": "history-title" }, table);
   $("#history").append(problem, h("div", { class: "table-box" }, scroller), more);
   on("settings:moved", () => visible && load());
-  on("live:figures", ({ version }) => visible && version !== newest && !$("#act").open && load());
+  on("live:judgement", ({ version }) => visible && version !== newest && !$("#act").open && load());
 }
 
 export function show() {

@@ -1,24 +1,28 @@
 // The figures as they come: one stream of GET /admin/events, taken up again when it breaks.
-import { emit } from "../app/bus.js";
+import { emit, on } from "../app/bus.js";
 import { events } from "../app/stream.js";
-import { open } from "./api.js";
+import { get, open } from "./api.js";
 
 const POINTS = 360;
 // Figures come every second, so a silence of this length is a connection that is no more.
 const DEAD_MS = 12_000;
 const FIRST_WAIT_MS = 500;
 const MOST_WAIT_MS = 10_000;
+// The plugin is off, or as many as it bears read along already.
+const WITHOUT_FIGURES = new Set(["plugin_disabled", "overloaded"]);
 
 // `state`: connecting, live, broken (`why`: a code, it is tried again), off (plugin operator is off; tried again too).
-// `heardAt` is when the last figures came, by performance.now(); 0 for never.
-export const live = { state: "connecting", why: "", figures: null, hour: null, heardAt: 0 };
+// `heardAt` is when the last figures came, by performance.now(), `judgedAt` when somebody last said whether it is well; 0
+// for never.
+const NOTHING = { state: "connecting", why: "", figures: null, hour: null, heardAt: 0, judgedAt: 0 };
+export const live = { ...NOTHING };
 
 let stopped = new AbortController();
 let wake = () => {};
 
 export function start() {
   stopped = new AbortController();
-  Object.assign(live, { state: "connecting", why: "", figures: null, hour: null, heardAt: 0 });
+  Object.assign(live, NOTHING);
   follow(stopped.signal);
 }
 
@@ -27,7 +31,11 @@ export function stop() {
   wake();
 }
 
-export const silentFor = () => (live.heardAt ? (performance.now() - live.heardAt) / 1000 : null);
+const since = (moment) => (moment ? (performance.now() - moment) / 1000 : null);
+
+// Seconds; null for never.
+export const silentFor = () => since(live.heardAt);
+export const unjudgedFor = () => since(live.judgedAt);
 
 async function follow(signal) {
   for (let failures = 0; !signal.aborted; failures += 1) {
@@ -42,8 +50,21 @@ async function follow(signal) {
     if (signal.aborted) return;
     live.state = live.why === "plugin_disabled" ? "off" : "broken";
     emit("live:state", live);
+    if (WITHOUT_FIGURES.has(live.why)) await judge(signal);
     if (live.heardAt !== before) failures = 0;
     await pause(Math.min(MOST_WAIT_MS, FIRST_WAIT_MS * 2 ** failures) * (0.8 + 0.4 * Math.random()));
+  }
+}
+
+// Whether it is well can be asked without the figures, and the kill switch needs none.
+async function judge(signal) {
+  try {
+    const status = await get("/admin/status", { signal });
+    const { id: instance = "" } = status.instances.find((each) => each.self) ?? {};
+    live.judgedAt = performance.now();
+    emit("live:judgement", { ...status, instance });
+  } catch {
+    // The next try says why.
   }
 }
 
@@ -75,7 +96,8 @@ function heard(event, data) {
     append(data);
     emit("live:hour", live.hour);
   } else if (event === "figures") {
-    Object.assign(live, { figures: data, heardAt: performance.now(), state: "live" });
+    Object.assign(live, { figures: data, heardAt: performance.now(), judgedAt: performance.now(), state: "live" });
+    emit("live:judgement", data);
     emit("live:figures", data);
     emit("live:state", live);
   } else if (event === "end") {
@@ -101,6 +123,8 @@ const pause = (milliseconds) =>
     };
   });
 
+// Without a stream nobody tells what an action has brought about: it is asked.
+on("act:done", () => live.state !== "live" && wake());
 // Whoever comes back to the page, or to the network, does not wait.
 addEventListener("online", () => wake());
 document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && wake());

@@ -64,6 +64,12 @@ async function submit(event) {
   error.textContent = token ? "" : S.signIn.missing;
   field.setAttribute("aria-invalid", String(!token));
   if (!token) return field.focus();
+  // What no header can carry is no token.
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    error.textContent = S.signIn.wrong;
+    field.setAttribute("aria-invalid", "true");
+    return field.focus();
+  }
   button.disabled = true;
   button.textContent = S.signIn.working;
   try {

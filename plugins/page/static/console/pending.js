@@ -6,7 +6,7 @@ import { post } from "./api.js";
 import { clockOf } from "./format.js";
 import { F } from "./view_words.js";
 
-on("live:figures", ({ pending }) => {
+on("live:judgement", ({ pending }) => {
   const badge = $("#nav-pending");
   badge.hidden = pending.length === 0;
   badge.textContent = String(pending.length);

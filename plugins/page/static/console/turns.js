@@ -47,15 +47,22 @@ export function start() {
   $("#turns").append(form, h("div", { class: "table-box" }, h("div", { class: "scroller", tabindex: 0, role: "region", "aria-labelledby": "turns-title" }, table)), note, more);
 }
 
+const named = () => {
+  const [view, id] = location.hash.slice(1).split("/");
+  return view === "turnos" && id && ID.test(id) ? id : "";
+};
+
+addEventListener("hashchange", () => timer && named() && seek(named()));
+
 export function show() {
-  const [, id] = location.hash.slice(1).split("/");
-  if (id && ID.test(id)) sought = parts.field.value = id;
+  if (named()) sought = parts.field.value = named();
   load();
   timer = setInterval(() => document.visibilityState === "visible" && load({ quiet: true }), EVERY_MS);
 }
 
 export function hide() {
   clearInterval(timer);
+  timer = 0;
   asking?.abort();
 }
 

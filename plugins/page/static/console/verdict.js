@@ -3,17 +3,20 @@ import { on } from "../app/bus.js";
 import { $, announce, h } from "../app/dom.js";
 import { act, applied } from "./act.js";
 import { post } from "./api.js";
-import { live, silentFor } from "./live.js";
+import { live, silentFor, unjudgedFor } from "./live.js";
 import { S } from "./words.js";
 
 // Figures come every second: what is older than this is no longer now.
 const STALE_SECONDS = 3;
+const UNKNOWN_SECONDS = 12;
 // A reason counts for a minute after it was found: Bedrock is on again, and health remembers.
 const BACK = { reason: "bedrock_back", state: "degraded", text: "", act: false, page: "" };
 let timer = 0;
 let reasonsShown = "";
 // The state that a screen reader was told of last.
 let saidOf = "";
+// What the server said last, or null.
+let judged = null;
 
 export function start() {
   clearInterval(timer);
@@ -31,7 +34,8 @@ export function stop() {
   showReasons([]);
 }
 
-on("live:figures", (figures) => {
+on("live:judgement", (figures) => {
+  judged = figures;
   const { health } = figures;
   const why = health.why.map((each) => (each.reason === "bedrock_off" && figures.bedrock_enabled ? BACK : each));
   const minute = health.last_minute;
@@ -84,7 +88,8 @@ function freshen() {
   document.documentElement.classList.toggle("stale", silent !== null && !fresh);
   set("#freshness", fresh ? S.fresh.live : staleText(silent));
   // What was true is not said of now.
-  if (silent !== null && silent > 4 * STALE_SECONDS && !fresh) {
+  const unjudged = unjudgedFor();
+  if (unjudged !== null && unjudged > UNKNOWN_SECONDS && !fresh) {
     $("#verdict").dataset.state = "unknown";
     set("#verdict-mark", S.marks.unknown);
     set("#verdict-state", S.states.unknown);
@@ -114,8 +119,8 @@ function showKill(figures) {
 }
 
 $("#kill").addEventListener("click", () => {
-  const wanted = live.figures?.bedrock_enabled === false;
-  const version = live.figures?.version;
+  const wanted = judged.bedrock_enabled === false;
+  const { version } = judged;
   act({
     title: wanted ? S.kill.onTitle : S.kill.offTitle,
     button: wanted ? S.kill.on : S.kill.off,
