@@ -257,6 +257,11 @@ def test_the_end_is_followed_until_somebody_scrolls_up(seat: Seat, bedrock: Loca
     page.wait_for_function("() => document.querySelector('#log').scrollTop === 0")
     page.wait_for_selector(".turn:nth-child(2)[data-state=done]")
     assert page.evaluate("document.querySelector('#log').scrollTop") == 0
+    page.mouse.wheel(0, 900)
+    page.wait_for_function("() => document.querySelector('#log').scrollTop > 0")
+    page.set_viewport_size({"width": 360, "height": 400})
+    page.click("#new-conversation")
+    assert page.evaluate("document.querySelector('#log').scrollTop") == 0
 
 
 def test_the_stand_in_is_marked_in_large_letters(seat: Seat) -> None:

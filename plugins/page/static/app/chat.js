@@ -207,11 +207,12 @@ export function showPast(messages) {
       emit("answer:past", { view, message });
     }
   }
-  scrollToEnd();
+  if (messages.length) scrollToEnd();
 }
 
 function clear() {
   $("#turns").replaceChildren();
+  log().scrollTop = 0;
   $("#welcome").hidden = false;
   running?.controller.abort();
   running = null;
