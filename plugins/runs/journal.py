@@ -124,6 +124,10 @@ class Recorder:
         with self._lock:
             taken, self._taken = self._taken, None
             self._last = self._last if taken is None else taken.last
+            left = bool(self._events)
+        if left:
+            # What was said while the batch before could not be kept.
+            self._wake()
         if not held:
             self.lost = True
             self.close()
@@ -204,6 +208,23 @@ class Journal:
         with self._lock:
             self._recorders.remove(recorder)
 
+    @property
+    def due(self) -> bool:
+        """Whether there is something to be kept."""
+        return self._wake.is_set()
+
+    def round(self) -> bool:
+        """Keep what has been gathered; False if it is to be tried again after a while. `due` says what is left."""
+        self._wake.clear()
+        try:
+            done = self.flush()
+        except Exception:
+            logger.exception("runs.journal_failed")
+            done = False
+        if not done:
+            self._wake.set()
+        return done
+
     def flush(self) -> bool:
         """Keep what has been gathered, in one transaction; False if the store was away, and it is to be tried again."""
         from plugins.runs import keeping
@@ -245,15 +266,8 @@ class Journal:
         while not self._stopped.is_set():
             self._wake.wait()
             self._stopped.wait(BATCH_SECONDS)
-            self._wake.clear()
-            try:
-                done = self.flush()
-            except Exception:
-                logger.exception("runs.journal_failed")
-                done = False
-            if not done:
+            if not self.round():
                 self._stopped.wait(AGAIN_SECONDS)
-                self._wake.set()
 
 
 def encoded(body: Any) -> bytes:

@@ -43,6 +43,23 @@ def events(connection: Connection, run_id: str, after: int, limit: int) -> tuple
     return state, [(row.last, row.body) for row in rows]
 
 
+def anybodys(connection: Connection, run_id: str) -> Row[Any]:
+    """One run, whoever owns it. Raises RunNotFound."""
+    return _found(connection, select(KEPT).where(KEPT.c.id == run_id.replace("\0", "")), run_id)
+
+
+def all_events(connection: Connection, run_id: str) -> list[bytes]:
+    """All batches of a run."""
+    listed = select(EVENTS.c.body).where(EVENTS.c.run_id == run_id).order_by(EVENTS.c.last)
+    return list(connection.execute(listed).scalars())
+
+
+def files(connection: Connection, run_id: str) -> dict[str, bytes]:
+    """The files of a request, sealed, by digest."""
+    rows = connection.execute(select(FILES.c.digest, FILES.c.content).where(FILES.c.run_id == run_id)).all()
+    return {row.digest: row.content for row in rows}
+
+
 def remove(connection: Connection, run_ids: Sequence[str]) -> None:
     """Erase these with everything of them, whoever owns them, also while they run."""
     for table, column in ((KEPT, KEPT.c.id), (EVENTS, EVENTS.c.run_id), (FILES, FILES.c.run_id)):

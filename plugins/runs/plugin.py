@@ -12,9 +12,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from plugins.runs import packing
+from plugins.runs.admin import PersonRunsResource, WholeRunResource
 from plugins.runs.journal import encoded
 from plugins.runs.reading import EventStream
 from plugins.runs.routes import CancelResource, EventsResource, RunResource, RunsResource
+from plugins.runs.upkeep import Upkeep
 from plugins.runs.work import Work
 from rom_core.background import BackgroundTurn
 from rom_core.errors import StoreUnavailable
@@ -115,19 +117,25 @@ class Runs:
 
     @hookimpl
     def rom_routes(self, app: PluginRoutes, runtime: Runtime) -> None:
-        """The owner's runs, one of them, its events, and cancelling it."""
+        """The owner's runs, one of them, its events, cancelling it, and all runs of a person for an administrator."""
         work = self._opened(runtime)
         app.add_route("/api/runs", RunsResource(runtime, work))
         app.add_route("/api/runs/{run_id}", RunResource(runtime, work))
         app.add_route("/api/runs/{run_id}/events", EventsResource(runtime, work))
         app.add_route("/api/runs/{run_id}/cancel", CancelResource(runtime, work))
+        app.add_route("/admin/runs", PersonRunsResource(work))
+        app.add_route("/admin/runs/{run_id}", WholeRunResource(work))
 
     @hookimpl
     def rom_start(self, runtime: Runtime) -> None:
-        """Run what is queued, and look after what runs."""
+        """Run what is queued, and look after what runs. Raises StoreRefused for content that no key opens."""
         work = self._opened(runtime)
-        if runtime.store is not None:
-            work.start()
+        if runtime.store is None:
+            return
+        upkeep = Upkeep(runtime, work)
+        if runtime.current.settings.RUNS_ENABLED:
+            upkeep.check_keys()
+        work.start(upkeep.look)
 
     @hookimpl
     def rom_stop(self) -> None:

@@ -53,6 +53,7 @@ class Work:
         self._renew_at = 0.0
         self.queued = 0
         self._told = (0, 0)
+        self._upkeep: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._look, name="rom-runs", daemon=True)
 
     @property
@@ -76,10 +77,11 @@ class Work:
         """Seconds since the epoch, about as the store has them."""
         return self._runtime.clock.time()
 
-    def start(self) -> None:
-        """Begin."""
+    def start(self, upkeep: Callable[[], None]) -> None:
+        """Begin; `upkeep` is called again and again, and may raise StoreUnavailable."""
         from plugins.runs.keeping import TOPIC
 
+        self._upkeep = upkeep
         self._runtime.fleet.on(TOPIC, self.look_soon)
         self._journal.start()
         self._thread.start()
@@ -149,6 +151,7 @@ class Work:
             self._wake.clear()
             try:
                 self.look()
+                self._upkeep()
             except StoreUnavailable as error:
                 logger.warning("runs.not_tended", error=error.detail)
             except Exception:

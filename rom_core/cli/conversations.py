@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 
 import click
 
-from rom_core.cli.admin_client import CLIENT, AdminClient, ServerGroup
+from rom_core.cli.admin_client import CLIENT, AdminClient, Refused, ServerGroup
 from rom_core.cli.terminal import say
 
 PATH = "/admin/conversations"
+RUNS_PATH = "/admin/runs"
 USER = click.option("--user", required=True, help="The person, as the applications name them in `user`.")
 KEY = click.option("--key-name", default="", help="Only what was said under this API key; default: under any.")
 
@@ -36,7 +39,8 @@ def export(client: AdminClient, user: str, key_name: str, output: Path) -> None:
         with output.open("x", encoding="utf-8") as file:
             output.chmod(0o600)
             whole = [client.get(f"{PATH}/{id_}") for id_ in ids]
-            json.dump({"user": user, "conversations": whole}, file, ensure_ascii=False, indent=1)
+            runs = [client.get(f"{RUNS_PATH}/{id_}") for id_ in _runs_of(client, whose)]
+            json.dump({"user": user, "conversations": whole, "runs": runs}, file, ensure_ascii=False, indent=1)
     except FileExistsError:
         raise click.ClickException(f"{output} is there already; name another file") from None
     except OSError as error:
@@ -46,7 +50,18 @@ def export(client: AdminClient, user: str, key_name: str, output: Path) -> None:
     if missing:
         raise click.ClickException(f"{len(missing)} conversations have begun meanwhile and are not in {output}: again")
     turns = sum(len(each["turns"]) for each in whole)
-    client.say(f"{len(written)} conversations with {turns} turns → {output}")
+    client.say(f"{len(written)} conversations with {turns} turns, {len(runs)} runs → {output}")
+
+
+def _runs_of(client: AdminClient, whose: Mapping[str, str]) -> list[str]:
+    """The ids of all runs of a person; none of a server that keeps none."""
+    try:
+        ids: list[str] = client.get(RUNS_PATH, **whose)["ids"]
+    except Refused as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return []
+    return ids
 
 
 @conversations.command("erase")

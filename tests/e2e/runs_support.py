@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 from typing import Any
 
@@ -86,6 +87,17 @@ def cut(server: RomServer, run_id: str, after: str, most: int, who: str = "ana")
         while len(body) < most and (piece := connection.recv(min(4096, most - len(body)))):
             body += piece
     return body[:most]
+
+
+def read_in_pieces(server: RomServer, run_id: str, chance: random.Random) -> tuple[list[Event], int]:
+    """All events of a run over connections that are cut at a random byte each, and how many those were."""
+    got: list[Event] = []
+    cuts = 0
+    while not got or got[-1][1] not in ("done", "error"):
+        body = cut(server, run_id, got[-1][0] if got else "", int(2 ** chance.uniform(0, 14)))
+        got += parsed(body.decode("utf-8", "ignore"))
+        cuts += 1
+    return got, cuts
 
 
 def until_it_speaks(server: RomServer, run_id: str, who: str = "ana") -> list[Event]:

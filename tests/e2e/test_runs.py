@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from e2e.runs_support import KEYS, as_, begin, ended, events, parsed, state, text_of, until_it_speaks
+from cryptography.fernet import Fernet
+from e2e.runs_support import KEYS, as_, begin, ended, events, parsed, read_in_pieces, state, text_of, until_it_speaks
 from e2e.serving import RomServer, serving, until
 
 from local_bedrock import LocalBedrock
@@ -89,6 +92,20 @@ def test_a_reader_who_has_it_all_is_told_that_there_is_no_more(server: RomServer
         assert answer.status_code == status, after
     assert parsed(requests.get(url, params={"after": "1"}, headers=as_("ana"), timeout=60).text) == read[1:]
     assert requests.head(url, headers=as_("ana"), timeout=60).status_code == 200
+
+
+def test_streams_that_are_cut_at_any_byte_and_read_on_lose_nothing_and_repeat_nothing(server: RomServer) -> None:
+    """500 cuts with each database, of runs that run and of runs that have ended: the text is the whole answer's."""
+    chance = random.Random(21)
+    live = [begin(server, "[[length=300]] [[delay=0.01]] ação")["run_id"] for _ in range(2)]
+    cuts = 0
+    read = {run_id: read_in_pieces(server, run_id, chance) for run_id in live}
+    while (cuts := cuts + sum(each for _, each in read.values())) < 500 or read:
+        for run_id, (got, _) in read.items():
+            assert [event_id for event_id, _, _ in got] == [f"{run_id}:{n + 1}" for n in range(len(got))]
+            assert text_of(got) == ended(server, run_id)["answer"]["reply"]
+            assert len(got) > 8
+        read = {run_id: read_in_pieces(server, run_id, chance) for run_id in live} if cuts < 500 else {}
 
 
 def test_nobody_else_sees_a_run_or_learns_that_there_is_one(server: RomServer) -> None:
@@ -173,6 +190,55 @@ def test_a_failure_ends_a_run_with_its_problem(server: RomServer, bedrock: Local
     run = ended(server, run_id)
     assert (run["state"], run["error"]["code"]) == ("failed", "upstream_refused")
     assert events(server, run_id)[-1][1:] == ("error", run["error"])
+
+
+def test_a_full_queue_refuses_a_run_before_it_is_accepted(bedrock: LocalBedrock) -> None:
+    """503 queue_full; nothing of it is kept."""
+    with serving(**settings_of(bedrock), RUNS_QUEUE_MAX=1, MAX_CONCURRENT_EXHAUSTIVE=1) as server:
+        first = begin(server, "[[say=a b c]] [[delay=2]]")["run_id"]
+        assert until(lambda: state(server, first)["state"] == "running")
+        begin(server, "[[say=ok]] dois")
+        refused = server.chat("três", headers=as_("ana"), background=True)
+        assert (refused.status_code, refused.json()["code"]) == (503, "queue_full")
+        assert int(refused.headers["Retry-After"]) > 0
+        assert len(requests.get(f"{server.url}/api/runs", headers=as_("ana"), timeout=60).json()["runs"]) == 2
+
+
+def test_what_is_erased_is_in_no_file_and_what_is_kept_is_sealed(bedrock: LocalBedrock, tmp_path: Path) -> None:
+    """A run of its own, one in a conversation that is erased, and all of a person; CONTENT_KEY seals what there is."""
+    folder = tmp_path / "state"
+    settings = settings_of(bedrock) | {"STATE_DIR": folder, "ADMIN_TOKEN": "ops=token-of-the-operator"}
+
+    def in_files(text: str) -> bool:
+        return any(text.encode() in each.read_bytes() for each in folder.iterdir() if each.is_file())
+
+    with serving(**settings) as server:
+        alone = begin(server, "[[say=SEGREDO-UM]] SEGREDO-UM")
+        kept = begin(server, "[[say=SEGREDO-DOIS]] SEGREDO-DOIS", store=True)
+        persons = begin(server, "[[say=SEGREDO-TRES]] SEGREDO-TRES", user="maria")
+        for run in (alone, kept):
+            ended(server, run["run_id"])
+        assert until(lambda: state(server, persons["run_id"], user="maria")["state"] == "done")
+        assert all(in_files(f"SEGREDO-{number}") for number in ("UM", "DOIS", "TRES"))
+        admin = {"Authorization": "Bearer token-of-the-operator"}
+        exported = requests.get(f"{server.url}/admin/runs/{persons['run_id']}", headers=admin, timeout=60).json()
+        assert (exported["user"], exported["events"][-1][0]) == ("maria", "done")
+        for path in (f"/api/runs/{alone['run_id']}", f"/api/conversations/{kept['conversation_id']}"):
+            assert requests.delete(server.url + path, headers=as_("ana"), timeout=60).status_code == 204
+        erase = {"action": "erase", "user": "maria"}
+        done = requests.post(f"{server.url}/admin/conversations", json=erase, headers=admin, timeout=60).json()
+        assert done["left"] == 0
+        assert until(lambda: not any(in_files(f"SEGREDO-{number}") for number in ("UM", "DOIS", "TRES")))
+        gone = requests.get(f"{server.url}/api/runs/{kept['run_id']}", headers=as_("ana"), timeout=60)
+        assert (gone.status_code, gone.json()["code"]) == (404, "run_not_found")
+        listed = requests.get(f"{server.url}/admin/runs", headers=admin, params={"user": "maria"}, timeout=60).json()
+        assert listed["ids"] == []
+    assert not any("SEGREDO" in line for line in server.lines)
+    with serving(**settings, CONTENT_KEY=Fernet.generate_key().decode()) as server:
+        run_id = begin(server, "[[say=SEGREDO-QUATRO]] SEGREDO-QUATRO")["run_id"]
+        assert ended(server, run_id)["answer"]["reply"] == "SEGREDO-QUATRO"
+        assert text_of(events(server, run_id)) == "SEGREDO-QUATRO"
+        assert not in_files("SEGREDO-QUATRO")
 
 
 def test_with_the_plugin_off_a_run_is_refused_and_a_chat_is_not(bedrock: LocalBedrock) -> None:
