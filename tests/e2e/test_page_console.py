@@ -187,8 +187,12 @@ def test_no_barriers(desk: Desk, server: RomServer, scheme: Any) -> None:
     for name in VIEWS:
         desk.view(name)
         expect(desk.page.locator(FULL[name]).first).to_be_visible()
+        if name == "turnos":
+            desk.page.locator(".turn-table .row-actions button").first.click()
+            expect(desk.page.locator(".waterfall").first).to_be_visible()
         found += [f"{name}: {one}" for one in desk.barriers()]
     desk.page.locator("#kill").click()
+    desk.refused("")
     found += [f"dialog: {one}" for one in desk.barriers()]
     desk.cancel()
     desk.page.set_viewport_size({"width": 360, "height": 740})
