@@ -52,7 +52,7 @@ _MODELS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request to be decided on. `call` counts the model calls of the turn, from 1."""
+    """One request to be decided on. `call` counts the model calls of the turn, from 1; 0 is one beside the answer."""
 
     model: Model
     reading: Reading
@@ -130,7 +130,7 @@ class Planner:
         static_known = self._memory.get(reading.static.digest)
         static_before = static_known.last_use if static_known is not None else None
         static = self._memory.use(reading.static.digest, now)
-        alive = ask.call == 1 and self._recently_sent(reading, now)
+        alive = ask.call <= 1 and self._recently_sent(reading, now)
         source = self._source(reading, now)
         self._memory.use(reading.ends[-1].digest, now)
         bound = self._at_most(reading)

@@ -24,6 +24,7 @@ LONG, SHORT = "x" * 60_000, "y" * 8_000
 def server(request: pytest.FixtureRequest, bedrock: LocalBedrock) -> Iterator[RomServer]:
     """A server to which conversations are soon too long, with either database."""
     settings = settings_of(bedrock) | BARE | {"ADMIN_TOKEN": f"ops={TOKEN}", "CONVERSATION_CONTEXT_SHARE": SHARE}
+    settings["PROMPT_CACHING_ADVANCE_USD"] = 5
     if request.param == "sqlite":
         with serving(**settings) as running:
             yield running
@@ -89,7 +90,7 @@ def test_the_oldest_turns_are_summarised_once_and_the_next_turns_have_the_same_b
     assert [each["role"] for each in messages] == ["user", "assistant"] * 2 + ["user"]
     assert messages[1]["content"] == [{"text": "resumo-marcado"}]
     assert messages[2:4] == [*before["messages"][-1:], {"role": "assistant", "content": [{"text": "segunda"}]}]
-    assert third["usage"]["input_tokens"] > len(LONG) // 4
+    assert third["usage"]["cache_read_tokens"] > len(LONG) // 4, third["usage"]
     count = len(sent(bedrock))
     for number in range(2):
         assert ask(server, f"[[say=ok]] e {number}?", conversation_id=mine)["compacted"] is True
