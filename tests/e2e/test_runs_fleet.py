@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.runs_support import KEYS, begin, ended, events, state, text_of, until_it_speaks
+import requests
+from e2e.runs_support import KEYS, as_, begin, ended, events, text_of, until_it_speaks
 from e2e.serving import BARE, serving
 
 from local_bedrock import LocalBedrock
@@ -68,17 +69,23 @@ def test_the_runs_of_an_instance_that_is_killed_go_on_elsewhere(
 ) -> None:
     """Ten runs, five of them with a tool that must not run twice: it has not, and those are interrupted.
 
-    The others begin again, their text is taken back, and whoever reads on has one whole answer.
+    The others begin again, their text is taken back, and whoever reads on has one whole answer. Before that one more
+    was cancelled from the other instance.
     """
     book = tmp_path / "book"
-    settings = settings_of(bedrock, STATE_URL=postgres_url, RUNS_CONCURRENT=10, **filing)
+    settings = settings_of(bedrock, STATE_URL=postgres_url, RUNS_CONCURRENT=11, **filing)
     with serving(**settings) as dying:
         plain = [begin(dying, f"{HANGS} [[times=1]] {number}")["run_id"] for number in range(5)]
         guarded = [begin(dying, with_tool(book, f"g{number}", f"{HANGS} [[at=2]]"))["run_id"] for number in range(5)]
-        for run_id in plain + guarded:
+        other = begin(dying, f"{HANGS} other")["run_id"]
+        for run_id in (*plain, *guarded, other):
             until_it_speaks(dying, run_id)
         with serving(**settings) as living:
             seen = {run_id: until_it_speaks(living, run_id) for run_id in plain}
+            cancel = requests.post(f"{living.url}/api/runs/{other}/cancel", headers=as_("ana"), timeout=60)
+            assert cancel.json()["state"] == "running"
+            assert ended(living, other)["state"] == "cancelled"
+            assert [line["run_id"] for line in dying.events("run.finished")] == [other]
             dying.process.kill()
             dying.wait()
             runs = {run_id: ended(living, run_id, seconds=30) for run_id in plain + guarded}
@@ -100,11 +107,15 @@ def test_the_runs_of_an_instance_that_is_killed_go_on_elsewhere(
 def test_the_next_start_goes_on_with_the_runs_of_a_single_instance(
     bedrock: LocalBedrock, tmp_path: Path, how: str
 ) -> None:
-    """SQLite, killed: once its hold has lapsed. Told to stop: at once, and nobody waits for them."""
+    """SQLite, killed: once its hold has lapsed. Told to stop: at once, and nobody waits for them.
+
+    What is said in a conversation that is kept is in it once.
+    """
     settings = settings_of(bedrock, STATE_DIR=tmp_path / "state", RUNS_CONCURRENT=1)
     with serving(**settings) as server:
         texts = (f"{HANGS} [[times=1]] {how}", f"[[say={SAID}]] oi")
-        run_ids = [begin(server, text)["run_id"] for text in texts]
+        accepted = [begin(server, text, store=True) for text in texts]
+        run_ids = [each["run_id"] for each in accepted]
         until_it_speaks(server, run_ids[0])
         if how == "kill":
             server.process.kill()
@@ -117,6 +128,9 @@ def test_the_next_start_goes_on_with_the_runs_of_a_single_instance(
             assert (run["state"], text_of(read), run["answer"]["reply"]) == ("done", SAID, SAID)
             assert [event_id for event_id, _, _ in read] == [f"{run_id}:{n + 1}" for n in range(len(read))]
         assert sorted(line["attempt"] for line in server.events("run.started")) == [1, 2]
+        url = f"{server.url}/api/conversations/{accepted[0]['conversation_id']}"
+        messages = requests.get(url, headers=as_("ana"), timeout=60).json()["messages"]
+        assert [(each["role"], each["text"]) for each in messages] == [("user", texts[0]), ("assistant", SAID)]
 
 
 def test_a_run_that_cannot_begin_again_ends_before_its_server_does(
@@ -130,5 +144,4 @@ def test_a_run_that_cannot_begin_again_ends_before_its_server_does(
         server.signal()
         assert server.wait() == 0
         assert [line["state"] for line in server.events("run.finished")] == ["done"]
-    with serving(**settings) as server:
-        assert state(server, run_id)["state"] == "done"
+    assert (tmp_path / "book").read_text().split() == ["once"]
