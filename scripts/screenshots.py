@@ -118,6 +118,36 @@ def attachments(seat: Seat, _bedrock: LocalBedrock) -> None:
     page.wait_for_load_state("networkidle")
 
 
+def runs(seat: Seat, bedrock: LocalBedrock) -> None:
+    """What runs while one is elsewhere."""
+    page = seat.sign_in(KEY, "Bia Lima")
+    if "1" not in (page.locator("#runs").get_attribute("aria-label") or ""):
+        bedrock.script(reply(" ".join(["Examino os autos."] * 100), delay=0.5))
+        page.click("#long")
+        page.fill("#question", "Analise os autos e liste as teses da defesa.")
+        page.press("#question", "Enter")
+        page.wait_for_selector(".prose")
+        page.click("#new-conversation")
+    page.click("#runs")
+    page.wait_for_selector(".run")
+
+
+def erasing(seat: Seat, bedrock: LocalBedrock) -> None:
+    """The second look before a conversation goes."""
+    answer(seat, bedrock)
+    if seat.page.locator("#toggle-conversations").get_attribute("aria-expanded") == "false":
+        seat.page.click("#toggle-conversations")
+    seat.page.locator(".side-more").first.click()
+    seat.page.get_by_role("button", name="Apagar").click()
+
+
+def printed(seat: Seat, bedrock: LocalBedrock) -> None:
+    """The sheet of paper."""
+    answer(seat, bedrock)
+    seat.page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    seat.page.emulate_media(media="print")
+
+
 View = Callable[[Seat, LocalBedrock], None]
 VIEWS: dict[str, View] = {
     "sign-in": sign_in,
@@ -128,6 +158,9 @@ VIEWS: dict[str, View] = {
     "sources": sources,
     "conversations": conversations,
     "attachments": attachments,
+    "runs": runs,
+    "erasing": erasing,
+    "printed": printed,
 }
 
 

@@ -9,7 +9,7 @@ import { frame, show } from "./dialogs.js";
 import { $, announce, h } from "./dom.js";
 import { F } from "./feature_strings.js";
 import { has, session } from "./session.js";
-import { address as conversationAddress, open, titleOf } from "./side.js";
+import { address as conversationAddress, listed, open, titleOf } from "./side.js";
 import { cutError, events, transport } from "./stream.js";
 import { S } from "./strings.js";
 
@@ -258,7 +258,7 @@ function draw() {
 
 // All that runs and what has become ready, to be opened or cancelled.
 async function list() {
-  await look();
+  await Promise.all([look(), listed()]);
   const shown = known.filter(({ id, state }) => ACTIVE.includes(state) || ready.has(id));
   const close = h("button", { class: "button", type: "button", onclick: () => dialog.close() }, F.close);
   const rows = shown.map((one) => row(one, () => dialog.close()));

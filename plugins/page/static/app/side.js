@@ -24,6 +24,7 @@ let next = null;
 let words = "";
 let asked = 0;
 let opening = 0;
+let loading = Promise.resolve();
 let parts = {};
 
 const side = () => $("#conversations");
@@ -119,7 +120,15 @@ function reveal(visible, byHand = false) {
 }
 
 // Asks for the first page, or for the one that follows. An answer that was overtaken is dropped.
-async function load({ more = false } = {}) {
+function load(which) {
+  loading = fetchPage(which);
+  return loading;
+}
+
+// Resolves when the list is what the server said last.
+export const listed = () => loading;
+
+async function fetchPage({ more = false } = {}) {
   if (!session.capabilities) return;
   asked += 1;
   const mine = asked;
