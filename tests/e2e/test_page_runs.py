@@ -167,6 +167,8 @@ def test_a_run_that_ends_while_one_is_elsewhere_is_announced(seat: Seat, bedrock
     page.fill("#question", "Analise.")
     page.press("#question", "Enter")
     expect(page.locator(".prose")).to_contain_text("palavra0")
+    expect(page.locator(".turn")).not_to_have_attribute("data-state", "done")
+    expect(page.locator(".side-name")).to_have_text(["Analise."])
     page.click("#new-conversation")
     expect(page.locator("#runs")).to_be_visible()
     ready = page.get_by_role("button", name="1 resposta pronta")

@@ -53,6 +53,12 @@ export function start() {
     remember(id);
     load();
   });
+  // As a run a conversation is there once the run has begun, which its second event tells.
+  on("turn:event", ({ turn, event }) => {
+    if (event === "start" || turn.listed || items.has(conversation.id)) return;
+    turn.listed = true;
+    load();
+  });
   on("conversation:grew", () => load());
   on("conversation:fresh", () => {
     remember("");
