@@ -53,6 +53,7 @@ class Work:
         self._renew_at = 0.0
         self.queued = 0
         self._told = (0, 0)
+        self._failing = False
         self._upkeep: Callable[[], None] = lambda: None
         self._thread = threading.Thread(target=self._look, name="rom-runs", daemon=True)
 
@@ -152,8 +153,12 @@ class Work:
             try:
                 self.look()
                 self._upkeep()
+                self._failing = False
             except StoreUnavailable as error:
-                logger.warning("runs.not_tended", error=error.detail)
+                # Once, not every second until it is back.
+                if not self._failing:
+                    logger.warning("runs.not_tended", error=error.detail)
+                self._failing = True
             except Exception:
                 logger.exception("runs.tending_failed")
             self._wake.wait(LOOK_SECONDS)
