@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 logger = structlog.get_logger("rom.runs")
 LOOK_SECONDS: Final = 600.0
 """Between two looks."""
+AT_ONCE_SECONDS: Final = 1.0
+"""Of one look: far less than RUN_LEASE_SECONDS, since whoever looks also holds what runs here."""
 _BATCH: Final = 50
 _DAY: Final = 86_400.0
 
@@ -26,6 +29,7 @@ class Upkeep:
         self._runtime = runtime
         self._work = work
         self._next_look = 0.0
+        self._rest: Iterator[None] | None = None
 
     def check_keys(self) -> None:
         """Raise StoreRefused if the store holds runs that no key opens."""
@@ -40,39 +44,53 @@ class Upkeep:
             )
 
     def look(self) -> None:
-        """If it is time and this instance leads. Raises StoreUnavailable."""
-        clock = self._runtime.clock
-        if clock.monotonic() < self._next_look or self._runtime.fleet.term is None:
-            return
-        self._next_look = clock.monotonic() + LOOK_SECONDS
-        erased = self.erase_old()
-        if erased:
-            logger.info("runs.expired", erased=erased)
-        resealed = self.reseal()
-        if resealed:
-            logger.info("runs.encrypted_anew", entries=resealed)
+        """If it is time and this instance leads: for a moment, and on from there next time. Raises StoreUnavailable.
 
-    def erase_old(self) -> int:
-        """Erase what ended more than RUN_RETENTION_DAYS ago; how many runs that were."""
+        Whoever calls holds the runs of this instance between two calls.
+        """
+        clock = self._runtime.clock
+        if self._rest is None:
+            if clock.monotonic() < self._next_look or self._runtime.fleet.term is None:
+                return
+            self._next_look = clock.monotonic() + LOOK_SECONDS
+            self._rest = self._batches()
+        until, rest = clock.monotonic() + AT_ONCE_SECONDS, self._rest
+        # Should it fail, it begins anew after LOOK_SECONDS.
+        self._rest = None
+        for _ in rest:
+            if clock.monotonic() >= until:
+                self._rest = rest
+                return
+
+    def _batches(self) -> Iterator[None]:
+        """What there is to do, a transaction at each step."""
+        for event, batches in (("runs.expired", self._erase_old()), ("runs.encrypted_anew", self._reseal())):
+            entries = 0
+            for count in batches:
+                entries += count
+                yield
+            if entries:
+                logger.info(event, entries=entries)
+
+    def _erase_old(self) -> Iterator[int]:
+        """Erase what ended more than RUN_RETENTION_DAYS ago; how many runs each step erased."""
         from plugins.runs import ageing
 
         now, days = self._runtime.clock.time(), self._runtime.current.settings.RUN_RETENTION_DAYS
-        erased, count = 0, _BATCH
+        count = _BATCH
         while count == _BATCH:
             count = self._work.store.write(lambda connection: ageing.erase_ended(connection, now, days * _DAY, _BATCH))
-            erased += count
-        return erased
+            yield count
 
-    def reseal(self) -> int:
-        """Seal anew what an earlier key has sealed; how many entries that were."""
+    def _reseal(self) -> Iterator[int]:
+        """Seal anew what an earlier key has sealed; how many entries each step did."""
         from plugins.runs import ageing
 
-        sealer, resealed = self._work.sealer, 0
+        sealer = self._work.sealer
         for mark in [mark for mark, _ in self._work.store.read(ageing.marks) if not sealer.is_current(mark)]:
             count = _BATCH
             while count == _BATCH:
                 count = self._work.store.write(
                     lambda connection: ageing.reseal(connection, mark, sealer.anew, _BATCH)  # noqa: B023
                 )
-                resealed += count
-        return resealed
+                yield count

@@ -194,6 +194,8 @@ class Work:
         standing = self.store.read(lambda connection: keeping.standing(connection, now))
         self.queued = standing.queued
         if standing.lost:
+            # After a leap of the clock, or a machine that slept, what runs here looks lost as well.
+            self._renew()
             self._take_over(now)
         if not (standing.due or standing.lost):
             return
@@ -265,8 +267,12 @@ class Work:
         running = Running(claimed, self._runtime.clock.monotonic())
         thread = threading.Thread(target=self._run, args=(running,), name="rom-run", daemon=True)
         with self._lock:
+            before = self._running.get(claimed.hold.run_id)
             self._running[claimed.hold.run_id] = running
             self._threads.add(thread)
+        if before is not None:
+            # This instance seemed dead, and has the run again.
+            before.cancel("lost")
         thread.start()
 
     def _run(self, running: Running) -> None:
@@ -283,7 +289,8 @@ class Work:
         finally:
             self._journal.close(recorder)
             with self._lock:
-                del self._running[run_id]
+                if self._running.get(run_id) is running:
+                    del self._running[run_id]
                 self._threads.discard(threading.current_thread())
             if running.give_back is not None:
                 running.give_back()
