@@ -112,8 +112,16 @@ class Ending:
 
 
 def accept(connection: Connection, run: Accepted, most: int, at: float) -> None:
-    """Queue a run. Raises QueueFull if `most` wait, ConversationBusy if one of its conversation has not ended."""
-    unfinished = select(KEPT.c.id).where(KEPT.c.conversation_id == run.conversation_id, KEPT.c.state.in_(UNFINISHED))
+    """Queue a run. Raises QueueFull if `most` wait, ConversationBusy if one of its conversation has not ended.
+
+    Conversations of other owners are others, whatever their ids: nobody learns of them, or is in their way.
+    """
+    unfinished = select(KEPT.c.id).where(
+        KEPT.c.conversation_id == run.conversation_id,
+        KEPT.c.key_name == run.owner.key_name,
+        KEPT.c.user == run.owner.user,
+        KEPT.c.state.in_(UNFINISHED),
+    )
     if connection.execute(unfinished.limit(1)).first() is not None:
         raise ConversationBusy("a run of this conversation has not ended; wait for it, or cancel it")
     if waiting(connection) >= most:
@@ -243,12 +251,14 @@ def give_back(connection: Connection, hold: Hold, restart: str, after: float, at
     return given
 
 
-def renew(connection: Connection, holder: str, run_ids: Sequence[str], lease_seconds: float, at: float) -> set[str]:
-    """Hold what this instance runs; the ids of those that are to be cancelled."""
+def renew(
+    connection: Connection, holder: str, run_ids: Sequence[str], lease_seconds: float, at: float
+) -> dict[str, bool]:
+    """Hold what this instance runs: those that it still holds, and whether each is to be cancelled."""
     ours = and_(KEPT.c.id.in_(run_ids), KEPT.c.holder == holder)
     until = time_of(connection, at) + lease_seconds
     connection.execute(update(KEPT).where(ours).values(lease_until=until))
-    return set(connection.execute(select(KEPT.c.id).where(ours, KEPT.c.cancel)).scalars())
+    return {row.id: row.cancel for row in connection.execute(select(KEPT.c.id, KEPT.c.cancel).where(ours))}
 
 
 def lost(connection: Connection, at: float) -> Sequence[Row[Any]]:

@@ -206,14 +206,17 @@ class Work:
     def _renew(self) -> None:
         from plugins.runs import keeping
 
-        held = list(self._running)
+        with self._lock:
+            held = dict(self._running)
         if not held:
             return
         now, lease = self._runtime.clock.time(), self.settings.RUN_LEASE_SECONDS
         me = self._runtime.fleet.id
-        wanted = self.store.write(lambda connection: keeping.renew(connection, me, held, lease, now))
-        for run_id in wanted:
-            self.cancel(run_id)
+        kept = self.store.write(lambda connection: keeping.renew(connection, me, list(held), lease, now))
+        for run_id, running in held.items():
+            if kept.get(run_id, True):
+                # Erased, or another's by now: it may be long until it says something, and notices.
+                running.cancel("cancelled" if run_id in kept else "lost")
 
     def _take_over(self, now: float) -> None:
         from plugins.runs import keeping

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +161,9 @@ def test_a_hold_that_is_renewed_is_not_lost_and_tells_of_a_cancelling(store: Any
     """By the holder alone."""
     hold = begun(store)
     store.write(lambda connection: keeping.ask_to_cancel(connection, hold.run_id))
-    assert store.write(lambda connection: keeping.renew(connection, "other", [hold.run_id], LEASE, 15.0)) == set()
-    assert store.write(lambda connection: keeping.renew(connection, "me", [hold.run_id], LEASE, 15.0)) == {hold.run_id}
+    assert store.write(lambda connection: keeping.renew(connection, "other", [hold.run_id], LEASE, 15.0)) == {}
+    renewed = store.write(lambda connection: keeping.renew(connection, "me", [hold.run_id], LEASE, 15.0))
+    assert renewed == {hold.run_id: True}
     assert not store.read(lambda connection: keeping.standing(connection, 30.0)).lost
 
 
@@ -171,6 +173,17 @@ def test_a_run_that_is_given_back_waits_as_long_as_it_is_told(store: Any) -> Non
     assert store.write(lambda connection: keeping.give_back(connection, hold, "", 5.0, 10.0))
     assert store.write(lambda connection: keeping.claim(connection, "me", BOTH, LEASE, 14.0)) is None
     assert store.write(lambda connection: keeping.claim(connection, "me", BOTH, LEASE, 15.0)).restart == ""
+
+
+def test_a_conversation_of_somebody_else_is_another_one(store: Any) -> None:
+    """Also under the same id: nobody learns that a run goes on there, and nobody is kept waiting by it."""
+    for number, user in enumerate(("", "maria")):
+        run = accepted(f"run_{number}", "main", user)
+        store.write(lambda connection: keeping.accept(connection, run, 9, 0.0))
+    other = replace(accepted("run_2", "main"), owner=Owner("rui", ""))
+    store.write(lambda connection: keeping.accept(connection, other, 9, 0.0))
+    with pytest.raises(ConversationBusy):
+        store.write(lambda connection: keeping.accept(connection, replace(other, id="run_3"), 9, 0.0))
 
 
 def test_the_queue_is_bounded_and_a_conversation_has_one_unfinished_run(store: Any) -> None:

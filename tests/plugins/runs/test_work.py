@@ -12,7 +12,7 @@ import pytest
 import store_support
 from cryptography.fernet import Fernet
 
-from plugins.runs import ageing, keeping, upkeep
+from plugins.runs import ageing, keeping, owning, upkeep
 from plugins.runs.keeping import Accepted, Ending, Owner, Progress
 from plugins.runs.plugin import Runs
 from plugins.runs.running import Running
@@ -60,12 +60,19 @@ class Lasting:
     def __init__(self) -> None:
         self.begun: list[Running] = []
         self.over = threading.Event()
+        self._one_more = threading.Semaphore(0)
 
     def run(self, running: Running, _recorder: Any) -> None:
         """As the runner."""
         self.begun.append(running)
+        self._one_more.release()
         while not (running.ended_by or self.over.wait(0.01)):
             pass
+
+    def wait_for(self, number: int) -> None:
+        """Until so many more have begun."""
+        for _ in range(number):
+            assert self._one_more.acquire(timeout=60)
 
 
 @pytest.fixture
@@ -118,13 +125,31 @@ def test_a_run_that_an_instance_lost_and_has_again_is_held(instance: Any, lastin
     work = working(instance, lasting)
     accept(instance, "run_1", Sealer())
     work.look()
+    lasting.wait_for(1)
     (first,) = work._threads
     instance.store.write(lambda connection: keeping.queue_again(connection, "run_1"))
     work.look()
+    lasting.wait_for(1)
     assert [running.ended_by for running in lasting.begun] == ["lost", ""]
     first.join(60)
     assert not first.is_alive()
     assert list(work._running.values()) == [lasting.begun[1]]
+
+
+def test_a_run_that_was_erased_elsewhere_ends_though_it_says_nothing(instance: Any, lasting: Lasting) -> None:
+    """With the next renewal; one that is still held goes on."""
+    work = working(instance, lasting)
+    for run_id in ("run_1", "run_2"):
+        accept(instance, run_id, Sealer())
+    work.look()
+    lasting.wait_for(2)
+    instance.store.write(lambda connection: owning.remove(connection, ["run_1"]))
+    instance.clock.advance(LEASE / 2)
+    work.look()
+    assert {running.claimed.hold.run_id: running.ended_by for running in lasting.begun} == {
+        "run_1": "lost",
+        "run_2": "",
+    }
 
 
 @pytest.mark.parametrize("work_left", ["old", "sealed"])
