@@ -78,7 +78,7 @@ def test_a_setting_is_found_changed_and_cleared(desk: Desk, server: RomServer) -
     assert rows(dialog) == ["RETRY_MAX_RETRIES 3 5"]
     expect(desk.confirm(f"mais paciência {EVIL}")).to_contain_text("RETRY_MAX_RETRIES: 3 → 5")
     expect(item).to_contain_text("mudança ao vivo")
-    expect(item).to_contain_text("por ana, ")
+    expect(item).to_contain_text("mudança ao vivo por ana, ")
     expect(item).to_contain_text(EVIL)
     assert (flag(server, "RETRY_MAX_RETRIES")["value"], newest(server)["why"]) == (5, f"mais paciência {EVIL}")
     dialog = desk.press("Limpar RETRY_MAX_RETRIES: voltar à camada de baixo")

@@ -115,8 +115,8 @@ function item(name, flag) {
     { class: "flag", "data-flag": name, "data-overridden": String(overridden) },
     h("div", { class: "flag-head" }, h("code", { class: "flag-name" }, name), h("code", { class: "flag-value" }, short(flag.value, 200))),
     h("p", { class: "flag-from" }, h("span", { class: "tag source" }, F.sources[flag.source] ?? flag.source),
-      tags.map((tag) => h("span", { class: "tag" }, tag)),
-      overridden && h("span", {}, F.by(flag.by || "–", dayOf(flag.at), flag.why))),
+      tags.flatMap((tag) => [" ", h("span", { class: "tag" }, tag)]),
+      overridden && [" ", h("span", {}, F.by(flag.by || "–", dayOf(flag.at), flag.why))]),
     h("p", { class: "flag-help muted", lang: "en" }, flag.help),
     flag.runtime &&
       h(
