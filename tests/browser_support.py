@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 SCRIPT = Path(__file__).parents[1] / "scripts/browser.sh"
 # Beyond what a busy machine takes; Playwright counts in milliseconds.
 PATIENCE = 60_000
+expect.set_options(timeout=PATIENCE)
 
 
 def executable() -> str:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import requests
-from browser_support import PATIENCE
 from e2e.serving import WITH_KEY, RomServer
 from page_support import Seat
 from playwright.sync_api import Locator, Page, expect
 
-expect.set_options(timeout=PATIENCE)
 ANA, BIA = "token-of-ana-for-the-console", "token-of-bia-for-the-console"
 SETTINGS: dict[str, Any] = WITH_KEY | {
     "PAGE_ENABLED": True,

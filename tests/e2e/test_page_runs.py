@@ -163,7 +163,7 @@ def test_a_long_analysis_is_there_when_one_comes_back(
 def test_a_run_that_ends_while_one_is_elsewhere_is_announced(seat: Seat, bedrock: LocalBedrock) -> None:
     """As a number at the top and to a screen reader; opening it shows the whole answer and takes the number away."""
     page = seat.page
-    bedrock.script(tool_use("numero_processo", {"numero": "0001234-08.2023.8.26.0100"}), reply(WORDS, delay=0.012))
+    bedrock.script(tool_use("numero_processo", {"numero": "0001234-08.2023.8.26.0100"}), reply(WORDS, delay=0.03))
     page.fill("#question", "Analise.")
     page.press("#question", "Enter")
     expect(page.locator(".prose")).to_contain_text("palavra0")
@@ -172,7 +172,7 @@ def test_a_run_that_ends_while_one_is_elsewhere_is_announced(seat: Seat, bedrock
     page.click("#new-conversation")
     expect(page.locator("#runs")).to_be_visible()
     ready = page.get_by_role("button", name="1 resposta pronta")
-    expect(ready).to_be_visible(timeout=30_000)
+    expect(ready).to_be_visible()
     ready.click()
     page.get_by_role("dialog").get_by_role("button", name="Abrir").click()
     expect(page.locator(".prose")).to_have_text(WORDS)
@@ -191,6 +191,6 @@ def test_a_browser_that_goes_offline_goes_on_when_it_is_back(seat: Seat, bedrock
     page.evaluate("window.dispatchEvent(new Event('offline'))")
     expect(page.locator("#status")).to_contain_text("Sem conexão")
     seat.context.set_offline(False)
-    expect(page.locator(".turn")).to_have_attribute("data-state", "done", timeout=30_000)
+    expect(page.locator(".turn")).to_have_attribute("data-state", "done")
     assert said(page) == WORDS
     assert len(bedrock.requests) == 1
