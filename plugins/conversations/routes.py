@@ -187,7 +187,8 @@ def _before(req: falcon.Request) -> tuple[float, str] | None:
         return None
     at, _, conversation_id = given.partition("~")
     try:
-        return float(at), conversation_id
+        # No id has the character NUL, and PostgreSQL takes no text with it.
+        return float(at), conversation_id.replace("\0", "")
     except ValueError:
         raise InvalidRequest("before: send `next` of the page before, as it came", param="before") from None
 

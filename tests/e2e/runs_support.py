@@ -104,9 +104,17 @@ def until_it_speaks(server: RomServer, run_id: str, who: str = "ana") -> list[Ev
     """Its events to the first piece of its text; waits for that, and leaves then."""
     url = f"{server.url}/api/runs/{run_id}/events"
     lines: list[str] = []
-    with requests.get(url, headers=as_(who), stream=True, timeout=60) as response:
-        for line in response.iter_lines():
-            lines.append(line.decode())
-            if not line and "event: delta" in lines:
-                return parsed("\n".join(lines) + "\n")
-    raise AssertionError(lines)
+
+    def spoke() -> bool:
+        lines.clear()
+        with requests.get(url, headers=as_(who), stream=True, timeout=60) as response:
+            for line in response.iter_lines():
+                lines.append(line.decode())
+                if not line and "event: delta" in lines:
+                    return True
+        # Those who have just left may still be among its readers.
+        assert response.status_code == 503, lines
+        return False
+
+    assert until(spoke), lines
+    return parsed("\n".join(lines) + "\n")

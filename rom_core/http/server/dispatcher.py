@@ -51,6 +51,7 @@ class Dispatcher(ThreadedTaskDispatcher):
         super().__init__()
         self._waiting = Waiting(chats)
         self._count = 0
+        self._settling = threading.Lock()
         base: Any = self
         base.queue = self._waiting
 
@@ -66,8 +67,9 @@ class Dispatcher(ThreadedTaskDispatcher):
         self._settle()
 
     def _settle(self) -> None:
-        # At the end of the server no thread takes the place of one that goes.
-        super().set_thread_count(self._count and self._count + len(self._waiting.staying))
+        # One at a time: whoever has looked at the count before the end of the server must not start a thread after it.
+        with self._settling:
+            super().set_thread_count(self._count and self._count + len(self._waiting.staying))
 
     def mark_admitted(self, task: Any) -> None:
         """The chat that `task` asks for has its place; the next one may come."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from waiting import until
+from waitress.task import ThreadedTaskDispatcher
 
 from rom_core.http.server.dispatcher import MAX_IN_ADMISSION, READS_BEFORE_A_CHAT, Dispatcher
 
@@ -242,3 +243,30 @@ def test_a_request_that_stays_takes_no_thread_from_the_others() -> None:
     last.go.set()
     assert dispatcher.shutdown(timeout=LONG)
     assert until(lambda: not dispatcher.threads)
+
+
+def test_a_request_that_ends_while_the_server_does_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one that has looked at the count before, and acts on it afterwards."""
+    looked, ended, plain = threading.Event(), threading.Event(), ThreadedTaskDispatcher.set_thread_count
+
+    def set_thread_count(self: ThreadedTaskDispatcher, count: int) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            looked.set()
+            # In vain where the end of the server waits its turn.
+            ended.wait(0.2)
+        plain(self, count)
+        if not count:
+            ended.set()
+
+    dispatcher = Dispatcher(chats=1)
+    dispatcher.set_thread_count(1)
+    last = Task("last")
+    dispatcher.add_task(last)
+    assert last.serving.wait(LONG)
+    dispatcher.mark_staying(last)
+    monkeypatch.setattr(ThreadedTaskDispatcher, "set_thread_count", set_thread_count)
+    last.go.set()
+    assert looked.wait(LONG)
+    dispatcher.shutdown(timeout=5)
+    assert until(lambda: not dispatcher.busy)
+    assert not dispatcher.threads
