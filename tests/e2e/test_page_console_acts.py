@@ -142,6 +142,27 @@ def test_a_sensitive_setting_takes_two_persons(desk: Desk, browser: Browser, ser
     expect(desk.page.locator("#nav-pending")).to_be_hidden()
 
 
+def test_what_waits_is_dropped_and_the_files_are_read_again(desk: Desk, server: RomServer) -> None:
+    """Neither changes a setting that is in force; what waited is gone."""
+    view = desk.view("configuracoes")
+    desk.page.fill("#flag-search", "SYSTEM_PROMPT")
+    before = flag(server, "SYSTEM_PROMPT")["value"]
+    desk.press("Mudar SYSTEM_PROMPT")
+    desk.page.fill("#act-value", "Responda em grego.")
+    desk.confirm("pedido 8")
+    (waits,) = ask(server, "/admin/flags")["pending"]
+    dialog = desk.press("Descartar todas")
+    assert rows(dialog) == [f"{waits['id']} SYSTEM_PROMPT –"]
+    desk.confirm("engano")
+    assert (newest(server)["by"], newest(server)["why"]) == ("ana", "engano")
+    expect(desk.page.locator("#nav-pending")).to_be_hidden()
+    assert ask(server, "/admin/flags")["pending"] == []
+    expect(desk.press("Reler arquivos")).to_contain_text("Reler os arquivos de configuração")
+    desk.confirm("conferência")
+    expect(view).to_contain_text("SYSTEM_PROMPT")
+    assert flag(server, "SYSTEM_PROMPT")["value"] == before
+
+
 def test_back_to_a_version_after_a_look_at_what_that_changes(desk: Desk, server: RomServer) -> None:
     """The dialog lists what would change, and changes nothing; then it is a new version, by whom and why."""
     version = newest(server)["version"]
