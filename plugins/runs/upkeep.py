@@ -64,13 +64,18 @@ class Upkeep:
 
     def _batches(self) -> Iterator[None]:
         """What there is to do, a transaction at each step."""
-        for event, batches in (("runs.expired", self._erase_old()), ("runs.encrypted_anew", self._reseal())):
-            entries = 0
-            for count in batches:
-                entries += count
-                yield
-            if entries:
-                logger.info(event, entries=entries)
+        entries = 0
+        for count in self._erase_old():
+            entries += count
+            yield
+        if entries:
+            logger.info("runs.expired", entries=entries)
+        entries = 0
+        for count in self._reseal():
+            entries += count
+            yield
+        if entries:
+            logger.info("runs.encrypted_anew", entries=entries)
 
     def _erase_old(self) -> Iterator[int]:
         """Erase what ended more than RUN_RETENTION_DAYS ago; how many runs each step erased."""
