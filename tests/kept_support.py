@@ -7,11 +7,12 @@ from typing import Any
 
 import store_support
 
-from plugins.conversations.keeping import Owner, State, TurnRow
+from plugins.conversations.keeping import State, TurnRow
 from plugins.conversations.plugin import Conversations
 from rom_core import hookspecs
 from rom_core.concurrency.clock import FakeClock
 from rom_core.plugin.catalogue import Catalogue
+from rom_core.store.content_owner import Owner
 from rom_core.store.opening import open_store
 from rom_core.store.owners import owners_of
 

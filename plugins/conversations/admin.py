@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from rom_core.errors import InvalidRequest, NotFound, StoreUnavailable
 from rom_core.http.author import MAX_REASON_CHARS, author_of
 from rom_core.http.body import BodySchema
 from rom_core.http.openapi import Operation
+from rom_core.http.own_content import answer_content, person_of
 from rom_core.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -97,11 +97,9 @@ class PersonResource:
         """Which they are; each is fetched by its id."""
         from plugins.conversations import keeping
 
-        user, key_name = req.get_param("user"), req.get_param("key_name")
-        if not user or "\0" in user + (key_name or ""):
-            raise InvalidRequest("user: name the person as the application does", param="user")
+        user, key_name = person_of(req)
         ids = self._turns.store.read(lambda connection: keeping.owned_by(connection, user, key_name))
-        _answer(resp, {"user": user, "ids": ids})
+        answer_content(resp, {"user": user, "ids": ids})
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Erase them."""
@@ -119,7 +117,7 @@ class PersonResource:
         erased, _ = self._turns.store.write(erase)
         left = sum(self._turns.store.write(erase))
         logger.warning("conversations.erased", by=author.by, why=author.why, erased=erased, left=left)
-        _answer(resp, {"erased": erased, "left": left})
+        answer_content(resp, {"erased": erased, "left": left})
 
 
 class WholeResource:
@@ -153,10 +151,4 @@ class WholeResource:
         shown = self._turns.shown(row) | {"key_name": row.key_name, "user": row.user, "turns": turns}
         if summary is not None:
             shown["summary"] = self._turns.history.shown_summary(summary)
-        _answer(resp, shown)
-
-
-def _answer(resp: falcon.Response, body: dict[str, Any]) -> None:
-    resp.content_type = falcon.MEDIA_JSON
-    resp.set_header("Cache-Control", "no-store")
-    resp.data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        answer_content(resp, shown)

@@ -11,27 +11,16 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
-from plugins.conversations.locking import locked, time_of
+from plugins.conversations.locking import locked
 from plugins.conversations.summaries import Summary, summary
 from plugins.conversations.tables import FILES, KEPT, SUMMARIES, TURNS
-from rom_core.errors import ConversationBusy, InvalidRequest, NotFound
+from rom_core.errors import ConversationBusy, NotFound
+from rom_core.store.content_owner import Owner
+from rom_core.store.sharing import time_of
 
 LEASE_SECONDS = 20.0
 """For how long a claim holds unless it is renewed."""
 State = Literal["whole", "cut", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose conversations: the name of the API key, and the `user` that its holder named ("" for none)."""
-
-    key_name: str
-    user: str
-
-    def __post_init__(self) -> None:
-        """Raises InvalidRequest for a name that PostgreSQL cannot keep."""
-        if "\0" in self.user:
-            raise InvalidRequest("user: must not hold the character NUL", param="user")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,11 @@ from plugins.conversations.turns import TITLE_CHARS, Turns
 from rom_core.errors import InvalidRequest, NotFound, StoreUnavailable
 from rom_core.http.body import BodySchema
 from rom_core.http.openapi import Operation
+from rom_core.http.own_content import answer_content, before_of, owner_of
 from rom_core.runtime import Runtime
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-    from plugins.conversations.keeping import Owner
 
 MAX_PAGE = 100
 _PAGE = 50
@@ -98,7 +96,7 @@ class ConversationsResource:
         """One page of them; a search looks at the newest MAX_SEARCHED."""
         from plugins.conversations import keeping
 
-        owner, before = _owner(req), _before(req)
+        owner, before = owner_of(req), before_of(req)
         limit = req.get_param_as_int("limit", default=_PAGE, min_value=1, max_value=MAX_PAGE)
         words = (req.get_param("q") or "").casefold().split()
         most = MAX_SEARCHED if words else limit + 1
@@ -109,7 +107,7 @@ class ConversationsResource:
         more = len(shown) > limit
         shown = shown[:limit]
         last = shown[-1][0] if more else None
-        _answer(
+        answer_content(
             resp,
             {
                 "conversations": [each for _, each in shown],
@@ -136,7 +134,7 @@ class ConversationResource:
         """All messages, oldest first."""
         from plugins.conversations import keeping, summaries
 
-        owner = _owner(req)
+        owner = owner_of(req)
         row, kept, summary = self._turns.store.read(
             lambda connection: (
                 keeping.found(connection, conversation_id, owner),
@@ -148,24 +146,26 @@ class ConversationResource:
         said = ((each, self._turns.history.messages_of(each)) for each in kept)
         messages = [message for each, them in said for message in readable(each, them, tools)]
         shown = {**self._turns.shown(row), "messages": messages}
-        _answer(resp, shown if summary is None else shown | {"summary": self._turns.history.shown_summary(summary)})
+        if summary is not None:
+            shown["summary"] = self._turns.history.shown_summary(summary)
+        answer_content(resp, shown)
 
     def on_patch(self, req: falcon.Request, resp: falcon.Response, conversation_id: str) -> None:
         """Give it another title."""
         from plugins.conversations import keeping
 
         body = RENAME.read(req, self._runtime.current.settings.MAX_BODY_BYTES)
-        owner = _owner(req, body.get("user"))
+        owner = owner_of(req, body.get("user"))
         title = self._turns.sealed_title(body["title"])
         self._turns.store.write(lambda connection: keeping.rename(connection, conversation_id, owner, title))
         row = self._turns.store.read(lambda connection: keeping.found(connection, conversation_id, owner))
-        _answer(resp, self._turns.shown(row))
+        answer_content(resp, self._turns.shown(row))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, conversation_id: str) -> None:
         """Erase it."""
         from plugins.conversations import keeping
 
-        owner = _owner(req)
+        owner = owner_of(req)
 
         def erase(connection: Connection) -> None:
             keeping.found(connection, conversation_id, owner)
@@ -173,27 +173,3 @@ class ConversationResource:
 
         self._turns.store.write(erase)
         resp.status = falcon.HTTP_204
-
-
-def _owner(req: falcon.Request, user: str | None = None) -> Owner:
-    from plugins.conversations.keeping import Owner
-
-    return Owner(req.context.key_name, user or req.get_param("user") or "")
-
-
-def _before(req: falcon.Request) -> tuple[float, str] | None:
-    given = req.get_param("before")
-    if not given:
-        return None
-    at, _, conversation_id = given.partition("~")
-    try:
-        # No id has the character NUL, and PostgreSQL takes no text with it.
-        return float(at), conversation_id.replace("\0", "")
-    except ValueError:
-        raise InvalidRequest("before: send `next` of the page before, as it came", param="before") from None
-
-
-def _answer(resp: falcon.Response, body: dict[str, Any]) -> None:
-    resp.content_type = falcon.MEDIA_JSON
-    resp.set_header("Cache-Control", "no-store")
-    resp.data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
-from plugins.conversations.locking import locked, time_of
+from plugins.conversations.locking import locked
 from plugins.conversations.tables import SUMMARIES
+from rom_core.store.sharing import time_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from rom_core.concurrency.clock import iso
 from rom_core.documents.continuing import continued
 from rom_core.errors import StoreRefused, StoreUnavailable
 from rom_core.store import content
+from rom_core.store.content_owner import Owner
 from rom_core.tables import Erasure
 from rom_core.telemetry.ids import new_id
 from rom_core.turn import Turn
@@ -22,7 +23,7 @@ from rom_core.turn import Turn
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
-    from plugins.conversations.keeping import Owner, State, TurnRow
+    from plugins.conversations.keeping import State, TurnRow
     from plugins.conversations.summaries import Summary
     from rom_core.plugin.protocols import PluginStore
     from rom_core.runtime import Runtime
@@ -283,8 +284,6 @@ class Turns:
 
 def owner_of(turn: Turn) -> Owner:
     """Whose turn it is."""
-    from plugins.conversations.keeping import Owner
-
     return Owner(turn.request.key_name, turn.request.user or "")
 
 

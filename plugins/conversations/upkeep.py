@@ -79,14 +79,15 @@ class Upkeep:
             logger.error("conversations.not_tended", error=error.detail)
 
     def _erase_old(self) -> int:
-        from plugins.conversations import ageing, locking
+        from plugins.conversations import ageing
+        from rom_core.store.sharing import time_of
 
         erased, now = 0, self._runtime.clock.time()
         while self._goes_on():
             days = self._runtime.current.settings.CONVERSATION_RETENTION_DAYS
 
             def erase(connection: Connection) -> int:
-                before = locking.time_of(connection, now) - days * _DAY  # noqa: B023 - called at once
+                before = time_of(connection, now) - days * _DAY  # noqa: B023 - called at once
                 ids = ageing.unused_since(connection, before, _BATCH)
                 self._turns.erase(connection, ids)
                 return len(ids)

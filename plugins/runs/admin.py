@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from rom_core.errors import InvalidRequest, RunNotFound, StoreUnavailable
 from rom_core.http.author import author_of
 from rom_core.http.json_answer import answer_json
 from rom_core.http.openapi import Operation
+from rom_core.http.own_content import answer_content, person_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -64,9 +64,7 @@ class PersonRunsResource:
         """Which they are; each is fetched by its id."""
         from plugins.runs import owning
 
-        user, key_name = req.get_param("user"), req.get_param("key_name")
-        if not user or "\0" in user + (key_name or ""):
-            raise InvalidRequest("user: name the person as the application does", param="user")
+        user, key_name = person_of(req)
         ids = self._work.store.read(lambda connection: owning.owned_by(connection, user, key_name))
         answer_json(resp, {"user": user, "ids": ids})
 
@@ -102,6 +100,4 @@ class WholeRunResource:
             "files": {digest: base64.b64encode(opened(file)).decode("ascii") for digest, file in files.items()},
             "events": [event for batch in batches for event in unpacked(opened(batch))],
         }
-        resp.content_type = falcon.MEDIA_JSON
-        resp.set_header("Cache-Control", "no-store")
-        resp.data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        answer_content(resp, body)

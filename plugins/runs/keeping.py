@@ -13,8 +13,9 @@ from typing import Any, Final, Literal
 from sqlalchemy import Connection, Row, and_, delete, func, insert, select, update
 
 from plugins.runs.tables import EVENTS, FILES, KEPT
-from rom_core.errors import ConversationBusy, InvalidRequest, QueueFull
-from rom_core.store.sharing import notify
+from rom_core.errors import ConversationBusy, QueueFull
+from rom_core.store.content_owner import Owner
+from rom_core.store.sharing import notify, time_of
 
 TOPIC: Final = "runs"
 """Of what the instances of a fleet tell each other: a run may begin, or is to be cancelled."""
@@ -23,19 +24,6 @@ UNFINISHED: Final = ("queued", "running")
 MAX_LOST: Final = 3
 """A run whose instance has died so often is not begun again: it may be what kills them."""
 INSTANCE_LOST: Final = "instance_lost"
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose runs: the name of the API key, and the `user` that its holder named ("" for none)."""
-
-    key_name: str
-    user: str
-
-    def __post_init__(self) -> None:
-        """Raises InvalidRequest for a name that PostgreSQL cannot keep."""
-        if "\0" in self.user:
-            raise InvalidRequest("user: must not hold the character NUL", param="user")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,13 +272,6 @@ def ask_to_cancel(connection: Connection, run_id: str) -> None:
     """Have whoever holds a run cancel it."""
     connection.execute(update(KEPT).where(KEPT.c.id == run_id).values(cancel=True))
     notify(connection, TOPIC)
-
-
-def time_of(connection: Connection, at: float) -> float:
-    """Seconds since the epoch by the store's clock, which a fleet shares; `at` where the store has none of its own."""
-    if connection.dialect.name != "postgresql":
-        return at
-    return float(connection.execute(select(func.date_part("epoch", func.clock_timestamp()))).scalar_one())
 
 
 def _advance(connection: Connection, hold: Hold, last: int, progress: Progress) -> bool:

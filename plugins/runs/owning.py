@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, or_, select
 
-from plugins.runs.keeping import UNFINISHED, Owner, State
+from plugins.runs.keeping import UNFINISHED, State
 from plugins.runs.tables import EVENTS, FILES, KEPT
 from rom_core.errors import RunNotFound
+from rom_core.store.content_owner import Owner
 
 
 def found(connection: Connection, run_id: str, owner: Owner) -> Row[Any]:

@@ -27,6 +27,7 @@ from rom_core.plugin.protocols import PluginRoutes
 from rom_core.runtime import Runtime
 from rom_core.settings import Setting
 from rom_core.settings.keys import content_keys
+from rom_core.store.content_owner import Owner
 from rom_core.store.sealing import Sealer
 from rom_core.tables import Erasure, Tables
 from rom_core.telemetry.ids import new_id
@@ -171,7 +172,7 @@ class Runs:
 
     def _accept(self, runtime: Runtime, work: Work, turn: Turn) -> BackgroundTurn:
         from plugins.runs import keeping
-        from plugins.runs.keeping import Accepted, Owner
+        from plugins.runs.keeping import Accepted
 
         run_id, request = f"{RUN_PREFIX}{new_id()}", turn.request
         # Whoever reads along waits for the answer, and is not to stand behind those who do not.

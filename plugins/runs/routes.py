@@ -18,13 +18,12 @@ from rom_core.errors import InvalidRequest, Overloaded, RunNotFound, StoreUnavai
 from rom_core.events import RunFinished
 from rom_core.http.answer import event_stream
 from rom_core.http.openapi import Operation
+from rom_core.http.own_content import answer_content, before_of, owner_of
 from rom_core.http.routes.chat import CHAT_ANSWER
 from rom_core.runtime import Runtime
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
-
-    from plugins.runs.keeping import Owner
 
 MAX_PAGE = 100
 _PAGE = 50
@@ -77,13 +76,13 @@ class RunsResource:
         """One page of them."""
         from plugins.runs import owning
 
-        owner, before = _owner(req), _before(req)
+        owner, before = owner_of(req), before_of(req)
         limit = req.get_param_as_int("limit", default=_PAGE, min_value=1, max_value=MAX_PAGE)
         rows = self._work.store.read(lambda connection: owning.page(connection, owner, before, limit + 1))
         now = self._work.now()
         shown = rows[:limit]
         following = f"{shown[-1].created_at!r}~{shown[-1].id}" if len(rows) > limit else None
-        _answer(resp, {"runs": [described(row, now) for row in shown], "next": following})
+        answer_content(resp, {"runs": [described(row, now) for row in shown], "next": following})
 
 
 class RunResource:
@@ -105,15 +104,15 @@ class RunResource:
         """As it is in the store, of which it is never more than a moment ahead."""
         from plugins.runs import owning
 
-        owner = _owner(req)
+        owner = owner_of(req)
         row = self._work.store.read(lambda connection: owning.found(connection, run_id, owner))
-        _answer(resp, whole(self._work, row))
+        answer_content(resp, whole(self._work, row))
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, run_id: str) -> None:
         """Whoever runs it notices that there is nothing to be kept any more."""
         from plugins.runs import owning
 
-        owner = _owner(req)
+        owner = owner_of(req)
 
         def erase(connection: Connection) -> None:
             owning.locked(connection, run_id, owner)
@@ -145,7 +144,7 @@ class CancelResource:
         """Cancel it here, or have the instance that runs it do so."""
         from plugins.runs import keeping, owning
 
-        owner, now = _owner(req), self._runtime.clock.time()
+        owner, now = owner_of(req), self._runtime.clock.time()
 
         def cancel(connection: Connection) -> bool:
             row = owning.locked(connection, run_id, owner)
@@ -160,7 +159,7 @@ class CancelResource:
         self._work.cancel(run_id)
         self._work.changes.tell(run_id)
         row = self._work.store.read(lambda connection: owning.found(connection, run_id, owner))
-        _answer(resp, whole(self._work, row))
+        answer_content(resp, whole(self._work, row))
 
 
 class EventsResource:
@@ -186,7 +185,7 @@ class EventsResource:
         """Stream them."""
         from plugins.runs import keeping, owning
 
-        owner, after = _owner(req), _after(req, run_id)
+        owner, after = owner_of(req), _after(req, run_id)
         row = self._work.store.read(lambda connection: owning.found(connection, run_id, owner))
         if row.state not in keeping.UNFINISHED and after >= row.last_event:
             # A browser's EventSource would come again and again.
@@ -232,12 +231,6 @@ def whole(work: Work, row: Row[Any]) -> dict[str, Any]:
     return shown
 
 
-def _owner(req: falcon.Request) -> Owner:
-    from plugins.runs.keeping import Owner
-
-    return Owner(req.context.key_name, req.get_param("user") or "")
-
-
 def _after(req: falcon.Request, run_id: str) -> int:
     """The number of the last event that the reader has."""
     given = req.get_header("Last-Event-ID") or req.get_param("after") or ""
@@ -247,20 +240,3 @@ def _after(req: falcon.Request, run_id: str) -> int:
     if named not in ("", run_id) or not (number.isascii() and number.isdigit() and len(number) < 10):
         raise InvalidRequest("after: send the id of the last event of this run that you have", param="after")
     return int(number)
-
-
-def _before(req: falcon.Request) -> tuple[float, str] | None:
-    given = req.get_param("before")
-    if not given:
-        return None
-    at, _, run_id = given.partition("~")
-    try:
-        return float(at), run_id.replace("\0", "")
-    except ValueError:
-        raise InvalidRequest("before: send `next` of the page before, as it came", param="before") from None
-
-
-def _answer(resp: falcon.Response, body: dict[str, Any]) -> None:
-    resp.content_type = falcon.MEDIA_JSON
-    resp.set_header("Cache-Control", "no-store")
-    resp.data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

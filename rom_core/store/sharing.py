@@ -27,6 +27,13 @@ def lock(connection: Connection, table: Table) -> None:
         connection.exec_driver_sql(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE")
 
 
+def time_of(connection: Connection, at: float) -> float:
+    """Seconds since the epoch by the store's clock, which a fleet shares; `at` where the store has none of its own."""
+    if connection.dialect.name != "postgresql":
+        return at
+    return float(connection.exec_driver_sql("SELECT date_part('epoch', clock_timestamp())").scalar_one())
+
+
 def notify(connection: Connection, topic: str, *words: object) -> None:
     """Tell every instance of `topic` once this transaction is committed."""
     if connection.dialect.name == "postgresql":

@@ -14,6 +14,7 @@ from support import make_runtime, make_turn
 from plugins.conversations import keeping
 from plugins.conversations.turns import RENEW_SECONDS, Part, Turns
 from rom_core.errors import ConversationBusy, StoreUnavailable
+from rom_core.store.content_owner import Owner
 from rom_core.store.sealing import Sealer
 from rom_core.turn import Turn
 
@@ -72,7 +73,7 @@ class Case:
         self.store.write(lambda connection: keeping.claim(connection, "conv_1", WHO_ASKS, "other", make, at))
 
 
-WHO_ASKS = keeping.Owner("", "")
+WHO_ASKS = Owner("", "")
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from plugins.runs import ageing, keeping, owning
 from plugins.runs.journal import Changes, End, Journal, Recorder, encoded, unpacked
-from plugins.runs.keeping import Accepted, Ending, Hold, Owner, Progress
+from plugins.runs.keeping import Accepted, Ending, Hold, Progress
 from plugins.runs.plugin import Runs
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ConversationBusy, QueueFull, RunNotFound, StoreUnavailable
+from rom_core.store.content_owner import Owner
 from rom_core.store.opening import open_store
 from rom_core.store.owners import owners_of
 from rom_core.store.sealing import Sealer

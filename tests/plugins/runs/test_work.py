@@ -13,12 +13,13 @@ import store_support
 from cryptography.fernet import Fernet
 
 from plugins.runs import ageing, keeping, owning, upkeep
-from plugins.runs.keeping import Accepted, Ending, Owner, Progress
+from plugins.runs.keeping import Accepted, Ending, Progress
 from plugins.runs.plugin import Runs
 from plugins.runs.running import Running
 from plugins.runs.upkeep import LOOK_SECONDS, Upkeep
 from plugins.runs.work import Work
 from rom_core.concurrency.clock import FakeClock
+from rom_core.store.content_owner import Owner
 from rom_core.store.opening import open_store
 from rom_core.store.owners import owners_of
 from rom_core.store.sealing import Sealer
