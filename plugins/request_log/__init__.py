@@ -17,7 +17,17 @@ from plugins.request_log.content import ContentLimit, content_is_an_exception
 from plugins.request_log.fields import closing, describe
 from plugins.request_log.people import FailedTurns, request_line, turn_line
 from rom_core.errors import RomError
-from rom_core.events import AttemptFinished, Event, RequestFinished, RetryScheduled, SettingsChanged, TurnFinished
+from rom_core.events import (
+    AttemptFinished,
+    Event,
+    RequestFinished,
+    RetryScheduled,
+    RunAccepted,
+    RunFinished,
+    RunStarted,
+    SettingsChanged,
+    TurnFinished,
+)
 from rom_core.http.requests import UNMATCHED
 from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
@@ -152,7 +162,10 @@ class RequestLog:
             if not self._failed.take(event.request_id) and event.status != "ok" and level > logging.DEBUG:
                 self._logger.log(level, event.name, short=request_line(event))
             return logging.DEBUG
-        return logging.DEBUG if isinstance(event, RetryScheduled) else level
+        # The turn's line says it, as it does of a run, unless that ended without a turn.
+        repeated = isinstance(event, RetryScheduled | RunAccepted | RunStarted)
+        repeated = repeated or (isinstance(event, RunFinished) and event.state == "done")
+        return logging.DEBUG if repeated else level
 
     def _level(self, event: Event) -> int:
         if isinstance(event, TurnFinished):

@@ -15,7 +15,7 @@ from support import Toolkit, asks, failure, make_runtime, make_turn, says, tool
 from plugins.request_log import RequestLog
 from plugins.request_log.people import FailedTurns
 from rom_core.errors import ModelRefused, ModelThrottled, ModelTimeout, QueueFull, TurnCancelled
-from rom_core.events import Event, RequestFinished
+from rom_core.events import Event, RequestFinished, RunAccepted, RunFinished, RunStarted
 from rom_core.runtime import Runtime
 from rom_core.telemetry import log
 from rom_core.turn import Attempt
@@ -53,6 +53,18 @@ def test_a_turn_is_one_short_line(shown: Shown) -> None:
     runtime.run(make_turn(runtime, key_name="office"))
     runtime.emit(finished("ok"))
     assert shown() == ["turn  office  anthropic.first  2 iterations  look x2, find  0.00 s  $0.0002"]
+
+
+def test_a_run_that_goes_well_is_its_turns_line(shown: Shown) -> None:
+    """Of one that does not, the end is shown: it may have had no turn."""
+    runtime = for_people()
+    runtime.emit(RunAccepted("run_1", "trace"))
+    runtime.emit(RunStarted("run_1", 1, "trace"))
+    runtime.emit(RunFinished("run_1", "done"))
+    assert shown() == []
+    runtime.emit(RunFinished("run_2", "interrupted", "run_interrupted"))
+    (line,) = shown()
+    assert {"run.finished", "run_id=run_2", "state=interrupted"} <= set(line.split())
 
 
 @pytest.mark.parametrize("shown", ["DEBUG"], indirect=True)
