@@ -164,7 +164,8 @@ class HealthWatch:
         for event in events:
             if isinstance(event, HealthChanged):
                 # By the core, so that the line is there whichever plugins are on.
-                log = logger.error if event.after == "down" else logger.warning
+                usual = logger.info if signs.draining else logger.warning
+                log = logger.error if event.after == "down" else usual
                 log(event.name, before=event.before, after=event.after, why=list(event.why), read=list(event.pages))
             self._process.emit(event)
         return signs

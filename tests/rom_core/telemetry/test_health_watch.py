@@ -132,6 +132,16 @@ def test_the_line_of_a_change_is_in_the_log_whatever_plugins_there_are() -> None
     assert "docs/operate.md#failed-turns" in line["read"]
 
 
+def test_that_a_process_shuts_down_is_no_warning() -> None:
+    """It happens at every release."""
+    runtime, _ = make_runtime(clock=FakeClock())
+    runtime.draining.set()
+    with structlog.testing.capture_logs() as lines:
+        runtime.health.look()
+    (line,) = [line for line in lines if line["event"] == "health.changed"]
+    assert (line["after"], line["log_level"]) == ("degraded", "info")
+
+
 def test_a_started_runtime_looks_by_itself() -> None:
     """Nobody asks, and the event is told: once a second, so that it is in the log within two seconds of its cause."""
     assert PERIOD_SECONDS <= 1
