@@ -96,9 +96,14 @@ class RomServer:
         self.process.stdout.close()
         return code
 
-    def events(self, name: str) -> list[dict[str, Any]]:
-        """The log lines of one event."""
-        return [json.loads(line) for line in self.lines if f'"{name}"' in line]
+    def events(self, name: str, count: int = 1) -> list[dict[str, Any]]:
+        """The log lines of one event; waits for `count` of them, as a line may come later than what it tells of."""
+
+        def found() -> list[str]:
+            return [line for line in self.lines if f'"{name}"' in line]
+
+        until(lambda: len(found()) >= count or not self._reader.is_alive())
+        return [json.loads(line) for line in found()]
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def test_an_outage_as_everybody_sees_it(bedrock_local: LocalBedrock, fallback: b
         answer = server.chat("conte")
         assert (answer.status_code, answer.json()["model"], answer.json()["degraded"]) == (200, MODEL, False)
         assert until(lambda: server.events("circuit.closed"))
-        opened, (closed,) = server.events("circuit.opened"), server.events("circuit.closed")
+        opened, (closed,) = server.events("circuit.opened", 1 + fallback), server.events("circuit.closed")
         told = [(line["model"], line["reason"], line["failures"], line["level"]) for line in opened]
         assert told == [(model, "failures", 2, "error") for model in ((MODEL, OTHER) if fallback else (MODEL,))]
         assert (closed["model"], closed["reason"], closed["by"], closed["why"]) == (
@@ -85,7 +85,8 @@ def test_an_outage_as_everybody_sees_it(bedrock_local: LocalBedrock, fallback: b
             "ana",
             "incident 12",
         )
-        stories = [[tuple(attempt) for attempt in line["attempts"]] for line in server.events("fallback.exhausted")]
+        exhausted = server.events("fallback.exhausted", 3 * fallback)
+        stories = [[tuple(attempt) for attempt in line["attempts"]] for line in exhausted]
         failed = [(model, "server_error", "ServiceUnavailableException") for model in (MODEL, MODEL, OTHER, OTHER)]
         unasked = [(model, "refused", "circuit_open") for model in (MODEL, OTHER)]
         assert stories == ([failed, failed, unasked] if fallback else [])

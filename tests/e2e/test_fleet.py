@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from e2e.fleet import Fleet, admin, fleet, rom
 from e2e.serving import until
 
@@ -20,12 +22,13 @@ def test_a_change_is_in_force_at_every_instance(postgres_url: str) -> None:
         done = rom(second, "flags", "set", "MAX_TOKENS=78", "--reason", "once more")
         assert f"version {answer['version'] + 1} is in force at 3 of 3 instances" in done.stdout, done.stderr
         assert three.values("MAX_TOKENS") == [78, 78, 78]
-        adopted = [event for event in third.events("flags.changed") if event.get("adopted")]
-        assert [(event["version"], event["by"], event["why"]) for event in adopted][-1] == (
-            answer["version"] + 1,
-            "ana",
-            "once more",
-        )
+        last = answer["version"] + 1, "ana", "once more"
+
+        def adopted() -> list[tuple[Any, ...]]:
+            events = third.events("flags.changed")
+            return [(event["version"], event["by"], event["why"]) for event in events if event.get("adopted")]
+
+        assert until(lambda: adopted()[-1:] == [last]), adopted()
         status = rom(third, "flags", "status").stdout
         assert status.count("\ninstance  ") == 3
         _drain(three)

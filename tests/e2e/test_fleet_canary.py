@@ -34,7 +34,7 @@ def leader(three: Fleet) -> RomServer | None:
     """The instance that leads, as the log of each tells."""
     led = []
     for server in three.servers:
-        events = [event for line in ("fleet.leads", "fleet.leads_no_longer") for event in server.events(line)]
+        events = [event for line in ("fleet.leads", "fleet.leads_no_longer") for event in server.events(line, 0)]
         events.sort(key=lambda event: event["timestamp"])
         if events and events[-1]["event"] == "fleet.leads" and server.process.poll() is None:
             led.append((events[-1]["term"], server))
@@ -100,7 +100,8 @@ def test_the_leader_is_killed_during_a_rollout(postgres_url: str) -> None:
             before = rollout(others[0])["watched_seconds"]
             three.servers = others
             assert until(lambda: leader(three) in others, 60)
-            taken = next(event for server in others for event in server.events("fleet.leads"))
+            assert until(lambda: any(server.events("fleet.leads", 0) for server in others))
+            taken = next(event for server in others for event in server.events("fleet.leads", 0))
             assert _seconds(taken["timestamp"]) - killed < TAKEOVER_SECONDS
             assert until(lambda: rollout(others[1])["watched_seconds"] > before + 2, 100), rollout(others[1])
             assert until(lambda: rollout(others[0])["gate"] == "pass", 100), rollout(others[0])

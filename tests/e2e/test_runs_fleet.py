@@ -100,7 +100,7 @@ def test_the_runs_of_an_instance_that_is_killed_go_on_elsewhere(
                 ]
                 assert text_of(read) == runs[run_id]["answer"]["reply"] == SAID
                 assert [event_id for event_id, _, _ in read] == [f"{run_id}:{n + 1}" for n in range(len(read))]
-            assert len(living.events("run.taken_over")) == 10
+            assert len(living.events("run.taken_over", 10)) == 10
     assert sorted(book.read_text().split()) == [f"g{number}" for number in range(5)]
 
 
@@ -128,7 +128,7 @@ def test_the_next_start_goes_on_with_the_runs_of_a_single_instance(
             run, read = ended(server, run_id, seconds=60), events(server, run_id)
             assert (run["state"], text_of(read), run["answer"]["reply"]) == ("done", SAID, SAID)
             assert [event_id for event_id, _, _ in read] == [f"{run_id}:{n + 1}" for n in range(len(read))]
-        assert sorted(line["attempt"] for line in server.events("run.started")) == [1, 2]
+        assert sorted(line["attempt"] for line in server.events("run.started", 2)) == [1, 2]
         url = f"{server.url}/api/conversations/{accepted[0]['conversation_id']}"
         messages = requests.get(url, headers=as_("ana"), timeout=60).json()["messages"]
         assert [(each["role"], each["text"]) for each in messages] == [("user", texts[0]), ("assistant", SAID)]
