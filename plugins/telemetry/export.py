@@ -67,8 +67,9 @@ class CountedSpans(OTLPSpanExporter):
         self._losses, self._queue_of, self._last = losses, queue, session
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """As in the SDK."""
-        self._queue_of.taken(len(spans))
+        """As in the SDK; what is counted as lost already is not sent as well."""
+        if not self._queue_of.taken(len(spans)):
+            return SpanExportResult.FAILURE
         result = super().export(spans)
         if result is SpanExportResult.SUCCESS:
             self._losses.sent(len(spans))
@@ -97,28 +98,36 @@ class CountedMetrics(OTLPMetricExporter):
 
 @dataclass
 class Queue(SpanProcessor):
-    """The gate before the SDK's queue: what finds `size` spans waiting is dropped, and counted, and nobody waits."""
+    """The gate before the SDK's queue: what finds `size` spans waiting is dropped, and counted, and nobody waits.
+
+    After `abandon` it is closed: nothing passes any more, neither into the SDK's queue nor out of it.
+    """
 
     size: int
     losses: Losses
     behind: SpanProcessor | None = None
     waiting: int = 0
+    closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Let it pass, or drop it."""
         with self._lock:
-            full = self.waiting >= self.size
-            self.waiting += not full
-        if full or self.behind is None:
-            self.losses.dropped("queue_full")
+            closed = self.closed
+            full = self.behind is None or self.waiting >= self.size
+            self.waiting += not (closed or full)
+        if closed or full or self.behind is None:
+            self.losses.dropped("closed" if closed else "queue_full")
         else:
             self.behind.on_end(span)
 
-    def taken(self, count: int) -> None:
-        """So many are being sent."""
+    def taken(self, count: int) -> bool:
+        """So many are about to be sent; False if they must not be, as they have been counted as lost."""
         with self._lock:
-            self.waiting = max(0, self.waiting - count)
+            if self.closed:
+                return False
+            self.waiting -= count
+            return True
 
     def shutdown(self) -> None:
         """Send what is left; what nobody could send is lost."""
@@ -127,8 +136,9 @@ class Queue(SpanProcessor):
         self.abandon()
 
     def abandon(self) -> None:
-        """Count what still waits as lost."""
+        """Close, and count what still waits as lost."""
         with self._lock:
+            self.closed = True
             left, self.waiting = self.waiting, 0
         if left:
             self.losses.dropped("closed", left)

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,11 @@ def breaking_off(answer: bytes) -> Iterator[str]:
             connection.settimeout(60)
             connection.recv(65536)
             connection.sendall(answer)
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(65536):
-                pass
+            # Whoever has read the answer may be gone before this half-closes.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import random
 import socket
@@ -151,7 +152,12 @@ def send(port: int, hostile: Hostile) -> bytes:
                 if not more:
                     break
                 received += more
-        except (ConnectionError, BrokenPipeError):
+        except ConnectionError:
+            return b""
+        except OSError as error:
+            # It was cut off before it was half-closed.
+            if error.errno != errno.ENOTCONN:
+                raise
             return b""
     return received
 
