@@ -270,3 +270,36 @@ def test_a_request_that_ends_while_the_server_does_starts_no_thread(monkeypatch:
     dispatcher.shutdown(timeout=5)
     assert until(lambda: not dispatcher.busy)
     assert not dispatcher.threads
+
+
+def test_the_thread_that_rested_last_serves_next(threads: Dispatcher) -> None:
+    """While one is enough, one serves everything; more at once have a thread each."""
+
+    class Named(Task):
+        by = 0
+
+        def service(self) -> None:
+            self.by = threading.get_ident()
+            super().service()
+
+    def rests() -> bool:
+        with threads.lock:
+            return threads.active_count == 0
+
+    served = set()
+    for number in range(10):
+        assert until(rests)
+        task = Named(str(number))
+        threads.add_task(task)
+        task.go.set()
+        assert task.over.wait(LONG)
+        served.add(task.by)
+    assert len(served) == 1
+    assert until(rests)
+    together = [Named(f"t{number}") for number in range(3)]
+    for task in together:
+        threads.add_task(task)
+    assert all(task.serving.wait(LONG) for task in together)
+    assert len({task.by for task in together}) == 3
+    for task in together:
+        task.go.set()
