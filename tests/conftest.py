@@ -53,15 +53,28 @@ def _own_log_context() -> None:
     structlog.contextvars.clear_contextvars()
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _logging_of_the_module() -> Iterator[None]:
+    """What a module configures ends with it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
 @pytest.fixture(autouse=True)
-def _own_logging(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module's logger must not keep the configuration that it met in another test, as it does in a server."""
-    configure = structlog.configure
+def _own_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What a test configures ends with it.
+
+    And a module's logger must not keep the configuration that it met in another test, as it does in a server.
+    """
+    configure, before = structlog.configure, structlog.get_config()
 
     def uncached(**options: Any) -> None:
         configure(**{**options, "cache_logger_on_first_use": False})
 
     monkeypatch.setattr(structlog, "configure", uncached)
+    yield
+    configure(**before)
 
 
 @pytest.fixture(autouse=True)

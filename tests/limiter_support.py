@@ -51,9 +51,10 @@ class Crowd:
     @property
     def settled(self) -> int:
         """How many turns have found out what becomes of them at first."""
-        line = self.limiter._line
+        # Asked under its lock: who comes while others wait is in line for a moment, even if it may run at once.
+        waiting: int = self.status("waiting")
         refused = sum(isinstance(outcome, RomError) for outcome in self.outcomes.values())
-        return len(self.inside) + len(line.waiting) + refused
+        return len(self.inside) + waiting + refused
 
     def _moved_on(self, before: int) -> bool:
         return self.settled > before

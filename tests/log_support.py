@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import structlog
 
 from rom_core.markers import hookimpl
 from rom_core.turn import Attempt
@@ -26,13 +25,12 @@ at_debug = pytest.mark.parametrize("written", ["DEBUG"], indirect=True)
 def restored_logging() -> Iterator[None]:
     """The process's own logging, put back afterwards."""
     root = logging.getLogger()
-    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
+    handlers, level = root.handlers[:], root.level
     filters = logging.getLogger("waitress").filters[:]
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.getLogger("waitress").filters[:] = filters
-    structlog.configure(**configured)
 
 
 class Persistent:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import requests
 import responses
-import structlog
 from alerts_support import HOOK, critical, started, until
 from support import make_settings, make_turn
 
@@ -32,7 +31,7 @@ from rom_core.telemetry import log
 @pytest.fixture
 def restored_logging() -> Iterator[io.StringIO]:
     """Where lines go; the process's own logging is put back afterwards."""
-    root, waitress, configured = logging.getLogger(), logging.getLogger("waitress"), structlog.get_config()
+    root, waitress = logging.getLogger(), logging.getLogger("waitress")
     handlers, level, filters = root.handlers[:], root.level, waitress.filters[:]
     libraries = {
         name: logging.getLogger(name).level for name in ("boto3", "botocore", "urllib3", "requests", "s3transfer")
@@ -42,7 +41,6 @@ def restored_logging() -> Iterator[io.StringIO]:
     root.setLevel(level)
     for name, before in libraries.items():
         logging.getLogger(name).setLevel(before)
-    structlog.configure(**configured)
 
 
 @responses.activate

@@ -52,7 +52,6 @@ def url(site: Site) -> Iterator[str]:
     yield server.url
     server.stop(1)
     runtime.stop()
-    structlog.reset_defaults()
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable, Iterator
 
 import pytest
-import structlog
 from flag_support import ANA, MemoryStore, Site, changes, held, start
 from structlog.testing import capture_logs
 
@@ -100,7 +99,6 @@ def written() -> Iterator[io.StringIO]:
     try:
         yield stream
     finally:
-        structlog.reset_defaults()
         root.handlers[:] = handlers
         root.setLevel(level)
 

@@ -32,7 +32,7 @@ SECRET = "o réu confessou"
 def stream() -> Iterator[io.StringIO]:
     """Where lines go; the process's own logging is put back afterwards."""
     root = logging.getLogger()
-    handlers, level, configured = root.handlers[:], root.level, structlog.get_config()
+    handlers, level = root.handlers[:], root.level
     filters = logging.getLogger("waitress").filters[:]
     quieted = {
         name: logging.getLogger(name).level for name in ("boto3", "botocore", "urllib3", "requests", "s3transfer")
@@ -43,7 +43,6 @@ def stream() -> Iterator[io.StringIO]:
     logging.getLogger("waitress").filters[:] = filters
     for name, before in quieted.items():
         logging.getLogger(name).setLevel(before)
-    structlog.configure(**configured)
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
