@@ -257,8 +257,20 @@ def test_the_end_is_followed_until_somebody_scrolls_up(seat: Seat, bedrock: Loca
     page.wait_for_function("() => document.querySelector('#log').scrollTop === 0")
     page.wait_for_selector(".turn:nth-child(2)[data-state=done]")
     assert page.evaluate("document.querySelector('#log').scrollTop") == 0
-    page.mouse.wheel(0, 900)
-    page.wait_for_function("() => document.querySelector('#log').scrollTop > 0")
+    bedrock.script("[[length=300]] [[delay=0.01]]")
+    page.fill("#question", "E mais.")
+    page.press("#question", "Enter")
+    page.wait_for_selector(".turn:last-child .prose p")
+    page.evaluate("document.querySelector('#log').addEventListener('wheel', () => { window.wheeled = true; })")
+    page.mouse.wheel(0, -40)
+    page.wait_for_function("() => window.wheeled")
+    seen = page.evaluate("document.querySelector('#log').scrollTop")
+    page.wait_for_selector(".turn:nth-child(3)[data-state=done]")
+    assert page.evaluate("document.querySelector('#log').scrollTop") <= seen, "a little is enough"
+    page.mouse.wheel(0, 20000)
+    page.wait_for_function(
+        "() => { const n = document.querySelector('#log'); return n.scrollHeight - n.scrollTop - n.clientHeight < 2; }"
+    )
     page.set_viewport_size({"width": 360, "height": 400})
     page.click("#new-conversation")
     assert page.evaluate("document.querySelector('#log').scrollTop") == 0

@@ -12,6 +12,7 @@ const NEAR_PX = 120;
 const STOPPING_MS = 5000;
 const SETTLING_MS = 600;
 const BUSY_TRIES = 8;
+const UP = new Set(["ArrowUp", "PageUp", "Home"]);
 
 const pause = (ms) => new Promise((resume) => setTimeout(resume, ms));
 // Resolves when the turn that was stopped last has let go of its conversation; null if none was.
@@ -175,19 +176,31 @@ function remark(view, { degraded, stop_reason: reason, model }) {
 
 const log = () => $("#log");
 
-// The end is followed as long as it is in sight: who has scrolled up to read stays there.
+// The end is followed as long as it is in sight: who has scrolled up to read stays there, and comes back by scrolling down.
 let following = true;
+let top = 0;
 
 function scrollToEnd() {
   following = true;
   log().scrollTop = log().scrollHeight;
+  top = log().scrollTop;
+}
+
+function leaveEnd() {
+  if (log().scrollTop > 0) following = false;
 }
 
 export function start() {
   log().addEventListener("scroll", () => {
     const { scrollTop, clientHeight, scrollHeight } = log();
-    following = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    const near = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    following = near && (following || scrollTop > top);
+    top = scrollTop;
   });
+  // Before anything has scrolled: an answer that grows in that moment would take it back.
+  log().addEventListener("wheel", ({ deltaY }) => deltaY < 0 && leaveEnd());
+  log().addEventListener("touchmove", leaveEnd, { passive: true });
+  log().addEventListener("keydown", ({ key }) => UP.has(key) && leaveEnd());
   new ResizeObserver(() => running && following && scrollToEnd()).observe($("#turns"));
 }
 
