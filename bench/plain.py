@@ -45,7 +45,12 @@ def loop(
     messages: list[dict[str, Any]] = [{"role": "user", "content": [{"text": message}]}]
     said: list[str] = []
     for number in range(1, MAX_ROUNDS):
-        content, stop = collect(converse(client, messages, tools))
+        stream = converse(client, messages, tools)
+        try:
+            content, stop = collect(stream)
+        except BaseException:
+            stream.close()
+            raise
         messages.append({"role": "assistant", "content": content})
         said.append("".join(block.get("text", "") for block in content))
         if stop != "tool_use":

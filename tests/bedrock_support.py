@@ -20,6 +20,7 @@ from local_bedrock.frames import event_frame
 from rom_core.bedrock.wire import Wire
 from rom_core.concurrency.cancel import Deadline
 from rom_core.concurrency.clock import SystemClock
+from rom_core.concurrency.workers import Job, WorkerPool
 from rom_core.errors import DeadlineExceeded, Draining, RomError, TurnCancelled
 from rom_core.turn import Attempt, ModelCall
 from rom_core.turn_speech import Sink
@@ -66,6 +67,19 @@ def ends_soon() -> Iterator[None]:
     began = time.monotonic()
     yield
     assert time.monotonic() - began < SOON_SECONDS
+
+
+def given_up(pool: WorkerPool) -> list[bool]:
+    """One entry for each job that is given up in `pool` from now on, whether or not it has ended since."""
+    noted: list[bool] = []
+    abandon = pool.abandon
+
+    def noting(job: Job[Any]) -> None:
+        abandon(job)
+        noted.append(job.abandoned)
+
+    pool.abandon = noting  # type: ignore[method-assign]
+    return noted
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import urllib3
-from bedrock_support import Connect, asking, cancelling, ends_soon, make_attempt, until
+from bedrock_support import Connect, asking, cancelling, ends_soon, given_up, make_attempt, until
 from botocore.credentials import Credentials
 from botocore.tokens import FrozenAuthToken
 from structlog.testing import capture_logs
@@ -108,10 +108,10 @@ def test_without_the_connections_that_we_know_a_thread_waits(
     monkeypatch.setattr(wire_module, "make_cancellable", lambda client: make_cancellable(object()))
     wire = connect(bedrock_local.url)
     assert wire.converse(make_attempt(), asking("[[say=so]]")).text == "so"
-    attempt = make_attempt()
+    attempt, noted = make_attempt(), given_up(wire.pool)
     with cancelling(attempt, "client_gone", lambda: bedrock_local.active == 1), pytest.raises(TurnCancelled):
-        wire.converse(attempt, asking("[[latency=2]]"))
-    assert wire.pool.abandoned == 1
+        wire.converse(attempt, asking("[[latency=4]]"))
+    assert noted == [True]
     assert until(lambda: wire.pool.abandoned == 0)
 
 

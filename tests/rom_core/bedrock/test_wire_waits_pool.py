@@ -11,6 +11,7 @@ from bedrock_support import (
     asking,
     cancelling,
     ends_soon,
+    given_up,
     make_attempt,
     until,
 )
@@ -30,11 +31,12 @@ def test_in_the_pool_silence_before_the_headers_ends_with_the_deadline(
     """
     monkeypatch.setattr(wire_module, "_GRACE_SECONDS", 0.2)
     wire, attempt = pooled(bedrock_local.url), make_attempt(seconds=0.3)
+    noted = given_up(wire.pool)
     with ends_soon():
         with pytest.raises(DeadlineExceeded):
             wire.converse(attempt, asking("[[fault=hang]]"))
         assert attempt.turn.deadline.passed
-        assert wire.pool.abandoned == 1
+        assert noted == [True]
         assert until(lambda: wire.pool.abandoned == wire.pool.outstanding == 0)
         assert until(lambda: bedrock_local.aborted == 1)
     assert attempt.turn.cancel.reason == "deadline"
@@ -46,18 +48,20 @@ def test_in_the_pool_a_turn_that_ends_does_not_wait_for_the_headers(
 ) -> None:
     """Client gone, deadline or draining: the caller returns at once with the turn's own error."""
     wire, attempt = pooled(bedrock_local.url, BEDROCK_READ_TIMEOUT_SECONDS=5), make_attempt()
+    noted = given_up(wire.pool)
     with ends_soon(), cancelling(attempt, reason, lambda: bedrock_local.active == 1), pytest.raises(ENDED[reason]):
         wire.converse(attempt, asking("[[fault=hang]]"))
-    assert wire.pool.abandoned == 1
+    assert noted == [True]
     assert until(lambda: wire.pool.abandoned == 0)
 
 
 def test_in_the_pool_an_answer_that_comes_too_late_is_closed(bedrock_local: LocalBedrock, pooled: Connect) -> None:
     """The given-up request is not read when its headers arrive: the service sees that nobody is there."""
     wire, attempt = pooled(bedrock_local.url), make_attempt()
+    noted = given_up(wire.pool)
     with cancelling(attempt, "client_gone", lambda: bedrock_local.active == 1), pytest.raises(TurnCancelled):
-        wire.converse(attempt, asking("[[latency=2]][[length=5000]][[delay=0.01]]"))
-    assert wire.pool.abandoned == 1
+        wire.converse(attempt, asking("[[latency=4]][[length=5000]][[delay=0.01]]"))
+    assert noted == [True]
     assert until(lambda: bedrock_local.aborted == 1)
     assert until(lambda: wire.pool.abandoned == 0)
 

@@ -45,7 +45,9 @@ export function start() {
 
 export function show() {
   visible = true;
-  load();
+  // What was here last time is not to be acted upon: somebody may have changed it since.
+  parts.list.inert = true;
+  load().finally(() => (parts.list.inert = false));
 }
 
 export function hide() {
