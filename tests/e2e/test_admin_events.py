@@ -156,7 +156,7 @@ def test_eight_consoles_take_nothing_from_anybody(server: RomServer) -> None:
 
 def test_a_turn_is_followed_while_it_runs_and_found_afterwards_without_a_word_of_it(server: RomServer) -> None:
     """By the request id of the answer, with its attempts and tools; nothing that was said is in turns or figures."""
-    waits = {"message": f"[[tools=1]] [[say={MARK}]] [[latency=0.7]] {MARK}", "user": MARK, "system": MARK}
+    waits = {"message": f"[[tools=1]] [[say={MARK}]] [[latency=2]] {MARK}", "user": MARK, "system": MARK}
     answers: list[Any] = []
     turn = threading.Thread(target=lambda: answers.append(ask(server, **waits)))
     turn.start()

@@ -145,7 +145,7 @@ def test_when_given_up_connects_fill_the_pool_the_next_is_refused(
 
     monkeypatch.setattr(urllib3.connection.HTTPConnection, "_new_conn", slow)
     busy = make_attempt()
-    holding = threading.Thread(target=wire.converse, args=(busy, asking("[[latency=1]]")))
+    holding = threading.Thread(target=wire.converse, args=(busy, asking("[[latency=5]]")))
     holding.start()
     assert until(lambda: bedrock_local.active == 1)
     attempt = make_attempt()

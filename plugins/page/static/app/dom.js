@@ -57,3 +57,11 @@ export async function copyText(text) {
   focused?.focus?.();
   return done;
 }
+
+// What was shown last time is not acted upon while it is loaded anew: somebody may have changed it since.
+export function inertUntil(loading, part) {
+  part.inert = true;
+  loading.finally(() => {
+    part.inert = false;
+  });
+}

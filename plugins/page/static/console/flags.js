@@ -1,6 +1,6 @@
 // The settings: value, where it comes from, help; change, clear, and what waits for a second person.
 import { on } from "../app/bus.js";
-import { $, h } from "../app/dom.js";
+import { $, h, inertUntil } from "../app/dom.js";
 import { act, applied, told } from "./act.js";
 import { get, post, preview } from "./api.js";
 import { editorOf } from "./editor.js";
@@ -45,9 +45,7 @@ export function start() {
 
 export function show() {
   visible = true;
-  // What was here last time is not to be acted upon: somebody may have changed it since.
-  parts.list.inert = true;
-  load().finally(() => (parts.list.inert = false));
+  inertUntil(load(), parts.list);
 }
 
 export function hide() {

@@ -1,6 +1,6 @@
 // Who changed what, when and why; and back to a version, with a look at what that changes.
 import { on } from "../app/bus.js";
-import { $, h } from "../app/dom.js";
+import { $, h, inertUntil } from "../app/dom.js";
 import { act, applied } from "./act.js";
 import { get, post, preview } from "./api.js";
 import { dayOf, short } from "./format.js";
@@ -32,7 +32,7 @@ export function start() {
 
 export function show() {
   visible = true;
-  load();
+  inertUntil(load(), parts.body);
 }
 
 export function hide() {
