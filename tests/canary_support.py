@@ -30,6 +30,7 @@ from rom_core.store.address import address_of
 from rom_core.store.base import Store
 from rom_core.store.opening import open_store
 from rom_core.store.setup import owners
+from rom_core.store.sharing import VERSIONS_TOPIC, notify
 
 ANA = Author("ana", "looks good")
 HOUR = 3600.0
@@ -157,7 +158,9 @@ class Bench:
             self.served.canary.serve(ok)
             self.served.canary.serve(error, status="error")
             self.runtime.clock.advance(300)  # type: ignore[attr-defined]
-            # A lease in a database runs out by this clock, and is renewed by a thread.
+            # A lease in a database runs out by this clock, and a thread renews it; one that was doing so meanwhile has
+            # asked at the time before, and would ask again only when time passes.
+            self.store.write(lambda connection: notify(connection, VERSIONS_TOPIC, 0))
             assert until(self._leads)
             self.keeper.look()
 
