@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from rom_core.markers import hookimpl
+from rom_core.telemetry import log
 from rom_core.turn import Attempt
 from rom_core.turn_values import TryAgain
 
@@ -22,15 +24,16 @@ at_debug = pytest.mark.parametrize("written", ["DEBUG"], indirect=True)
 
 
 @pytest.fixture
-def restored_logging() -> Iterator[None]:
-    """The process's own logging, put back afterwards."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    filters = logging.getLogger("waitress").filters[:]
-    yield
-    root.handlers[:] = handlers
+def restored_logging() -> Iterator[io.StringIO]:
+    """Where lines may go; the process's own logging is put back afterwards."""
+    root, waitress = logging.getLogger(), logging.getLogger("waitress")
+    handlers, level, filters = root.handlers[:], root.level, waitress.filters[:]
+    libraries = {name: logging.getLogger(name).level for name in log._QUIETED}
+    yield io.StringIO()
+    root.handlers[:], waitress.filters[:] = handlers, filters
     root.setLevel(level)
-    logging.getLogger("waitress").filters[:] = filters
+    for name, before in libraries.items():
+        logging.getLogger(name).setLevel(before)
 
 
 class Persistent:

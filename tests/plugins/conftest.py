@@ -13,7 +13,7 @@ from rom_core.telemetry import log
 
 
 @pytest.fixture(params=["INFO"])
-def written(restored_logging: None, request: pytest.FixtureRequest) -> Lines:
+def written(restored_logging: io.StringIO, request: pytest.FixtureRequest) -> Lines:
     """The lines written so far, at the level that the test is parametrised with."""
     stream = io.StringIO()
     log.configure("json", request.param, stream=stream)

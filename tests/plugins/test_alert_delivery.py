@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import logging
 import socket
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -26,21 +24,6 @@ from rom_core.events import (
 from rom_core.plugin.catalogue import Catalogue
 from rom_core.settings import InvalidSettings
 from rom_core.telemetry import log
-
-
-@pytest.fixture
-def restored_logging() -> Iterator[io.StringIO]:
-    """Where lines go; the process's own logging is put back afterwards."""
-    root, waitress = logging.getLogger(), logging.getLogger("waitress")
-    handlers, level, filters = root.handlers[:], root.level, waitress.filters[:]
-    libraries = {
-        name: logging.getLogger(name).level for name in ("boto3", "botocore", "urllib3", "requests", "s3transfer")
-    }
-    yield io.StringIO()
-    root.handlers[:], waitress.filters[:] = handlers, filters
-    root.setLevel(level)
-    for name, before in libraries.items():
-        logging.getLogger(name).setLevel(before)
 
 
 @responses.activate

@@ -25,7 +25,7 @@ Shown = Callable[[], list[str]]
 
 
 @pytest.fixture
-def shown(restored_logging: None, request: pytest.FixtureRequest) -> Shown:
+def shown(restored_logging: io.StringIO, request: pytest.FixtureRequest) -> Shown:
     """The lines on the console so far, without the time that each begins with."""
     stream = io.StringIO()
     log.configure("console", getattr(request, "param", "INFO"), stream=stream)

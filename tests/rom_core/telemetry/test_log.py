@@ -10,13 +10,14 @@ import secrets
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import requests
 import structlog
+from log_support import restored_logging as restored_logging
 
 from rom_core import hookspecs
 from rom_core.errors import ModelRefused
@@ -29,20 +30,9 @@ SECRET = "o réu confessou"
 
 
 @pytest.fixture
-def stream() -> Iterator[io.StringIO]:
-    """Where lines go; the process's own logging is put back afterwards."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    filters = logging.getLogger("waitress").filters[:]
-    quieted = {
-        name: logging.getLogger(name).level for name in ("boto3", "botocore", "urllib3", "requests", "s3transfer")
-    }
-    yield io.StringIO()
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.getLogger("waitress").filters[:] = filters
-    for name, before in quieted.items():
-        logging.getLogger(name).setLevel(before)
+def stream(restored_logging: io.StringIO) -> io.StringIO:
+    """Where lines go."""
+    return restored_logging
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
