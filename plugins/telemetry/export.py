@@ -113,11 +113,10 @@ class Queue(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Let it pass, or drop it."""
         with self._lock:
-            closed = self.closed
-            full = self.behind is None or self.waiting >= self.size
-            self.waiting += not (closed or full)
-        if closed or full or self.behind is None:
-            self.losses.dropped("closed" if closed else "queue_full")
+            reason = "closed" if self.closed else "queue_full" if self.waiting >= self.size else ""
+            self.waiting += not reason
+        if reason or self.behind is None:
+            self.losses.dropped(reason or "queue_full")
         else:
             self.behind.on_end(span)
 

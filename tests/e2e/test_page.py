@@ -244,23 +244,24 @@ def test_what_was_said_before_goes_along(seat: Seat, bedrock: LocalBedrock) -> N
 def test_the_end_is_followed_until_somebody_scrolls_up(seat: Seat, bedrock: LocalBedrock) -> None:
     """However fast it grows; who reads what is above stays there."""
     page = seat.sign_in(KEY)
+
+    def ask_and_watch(question: str) -> None:
+        bedrock.script("[[length=300]] [[delay=0.01]]")
+        page.fill("#question", question)
+        page.press("#question", "Enter")
+        page.wait_for_selector(".turn:last-child .prose p")
+
     bedrock.script("[[length=900]]")
     seat.ask("Conte muito.")
     page.wait_for_function("() => { const n = document.querySelector('#log'); return n.scrollTop > 500; }")
     assert page.evaluate("(n => n.scrollHeight - n.scrollTop - n.clientHeight)(document.querySelector('#log'))") < 2
-    bedrock.script("[[length=300]] [[delay=0.01]]")
-    page.fill("#question", "Mais.")
-    page.press("#question", "Enter")
-    page.wait_for_selector(".turn:last-child .prose p")
+    ask_and_watch("Mais.")
     page.hover("#log")
     page.mouse.wheel(0, -20000)
     page.wait_for_function("() => document.querySelector('#log').scrollTop === 0")
     page.wait_for_selector(".turn:nth-child(2)[data-state=done]")
     assert page.evaluate("document.querySelector('#log').scrollTop") == 0
-    bedrock.script("[[length=300]] [[delay=0.01]]")
-    page.fill("#question", "E mais.")
-    page.press("#question", "Enter")
-    page.wait_for_selector(".turn:last-child .prose p")
+    ask_and_watch("E mais.")
     page.evaluate("document.querySelector('#log').addEventListener('wheel', () => { window.wheeled = true; })")
     page.mouse.wheel(0, -40)
     page.wait_for_function("() => window.wheeled")

@@ -178,12 +178,12 @@ const log = () => $("#log");
 
 // The end is followed as long as it is in sight: who has scrolled up to read stays there, and comes back by scrolling down.
 let following = true;
-let top = 0;
+let lastTop = 0;
 
 function scrollToEnd() {
   following = true;
   log().scrollTop = log().scrollHeight;
-  top = log().scrollTop;
+  lastTop = log().scrollTop;
 }
 
 function leaveEnd() {
@@ -194,8 +194,8 @@ export function start() {
   log().addEventListener("scroll", () => {
     const { scrollTop, clientHeight, scrollHeight } = log();
     const near = scrollHeight - scrollTop - clientHeight < NEAR_PX;
-    following = near && (following || scrollTop > top);
-    top = scrollTop;
+    following = near && (following || scrollTop > lastTop);
+    lastTop = scrollTop;
   });
   // Before anything has scrolled: an answer that grows in that moment would take it back.
   log().addEventListener("wheel", ({ deltaY }) => deltaY < 0 && leaveEnd());
