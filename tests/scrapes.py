@@ -23,6 +23,7 @@ class Served:
     observer_errors: int = 0
     resumed: int = 0
     cohort: str = "stable"
+    route: str = "/api/chat"
     without: tuple[str, ...] = ()
 
     def serve(self, count: int = 1, *, status: str = "ok", seconds: float = 2.0, attempts: int = 1) -> None:
@@ -35,13 +36,14 @@ class Served:
 
     def restart(self) -> None:
         """All counters begin anew."""
-        fresh = Served(began=self.began + 500, instance=self.instance, memory=self.memory, cohort=self.cohort)
+        same = {"instance": self.instance, "memory": self.memory, "cohort": self.cohort, "route": self.route}
+        fresh = Served(began=self.began + 500, **same)
         self.__dict__.update(fresh.__dict__)
 
     @property
     def text(self) -> str:
         """The exposition. Lines that contain one of `without` are left out."""
-        turn = f'route="/api/chat",cohort="{self.cohort}"'
+        turn = f'route="{self.route}",cohort="{self.cohort}"'
         lines = [f'rom_requests_total{{{turn},status="{status}"}} {count}' for status, count in self.turns.items()]
         lines += ['rom_requests_total{route="/health",cohort="stable",status="error"} 100000']
         lines += [

@@ -12,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.registry import Collector
 
+from rom_core.gate.figures import TURN_ROUTES
 from rom_core.http.requests import UNMATCHED
 from rom_core.settings import Settings
 from rom_core.telemetry.capacity import LEVELS, TURN_SECONDS
@@ -44,7 +45,6 @@ TOOL_OUTCOMES = ("success", "failed", "timeout", "invalid_input", "unknown_tool"
 UNKNOWN_TOOL = "unknown"
 TIME_PARTS = ("model", "tools", "queue", "retry_wait", "own")
 CIRCUIT_STATES = ("closed", "half_open", "open")
-TURN_ROUTES = ("/api/chat", "/v1/chat/completions")
 
 OTHER = "other"
 MAX_CHILDREN = 1000

@@ -24,7 +24,8 @@ from rom_core.gate.scrape import (
 
 Key = TypeVar("Key")
 
-CHAT_ROUTES = ("/api/chat", "/v1/chat/completions")
+TURN_ROUTES = ("/api/chat", "/v1/chat/completions", "/v1/messages")
+"""The routes that run turns: rates and percentiles count these alone, or health checks would drown every error."""
 COUNTERS = frozenset({TURNS, DURATIONS, ATTEMPTS, OBSERVER_ERRORS, RESUMED})
 # Without one of these there is nothing to judge by; the server exposes all of them before anything happens.
 NEEDED = (
@@ -205,7 +206,7 @@ class Window:
     def _counts(self, series: Series) -> bool:
         """Whether it is about turns of our cohort; what has neither route nor cohort always is."""
         route, cohort = _label(series, "route"), _label(series, "cohort")
-        return (not route or route in CHAT_ROUTES) and (not cohort or self._cohort in (None, cohort))
+        return (not route or route in TURN_ROUTES) and (not cohort or self._cohort in (None, cohort))
 
 
 def _restarted(old: Scrape, new: Scrape) -> bool:

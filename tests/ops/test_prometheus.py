@@ -14,6 +14,8 @@ import pytest
 from e2e.serving import serving
 from exposed import exposed_metrics, telemetry_metrics
 
+from rom_core.gate.figures import TURN_ROUTES
+
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "ops/prometheus/rom.rules.yml"
 DASHBOARD = ROOT / "ops/grafana/rom-agent.json"
@@ -24,6 +26,13 @@ def used(text: str) -> set[str]:
     """The names of our metrics that a text of PromQL uses."""
     names = re.findall(r"(?<![\w:])rom_[a-z0-9_]+", text)
     return {SUFFIX.sub("", name) for name in names}
+
+
+@pytest.mark.parametrize("file", [RULES, DASHBOARD], ids=lambda file: file.name)
+def test_rates_count_every_route_that_runs_turns(file: Path) -> None:
+    """The rules and the dashboard look at the routes that the gate looks at."""
+    selected = re.findall(r'\broute=~\\?"([^"\\]*)', file.read_text("utf-8"))
+    assert set(selected) == {"|".join(TURN_ROUTES)}
 
 
 @pytest.mark.timeout(420)

@@ -33,6 +33,7 @@ from rom_core.events import (
     SettingsChanged,
 )
 from rom_core.flags import Author
+from rom_core.gate.figures import TURN_ROUTES
 from rom_core.http.app import create_app
 from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
@@ -246,10 +247,11 @@ def test_label_sets_are_exposed_as_zero_before_anything_happens() -> None:
     for status in STATUSES:
         for route in ("/api/chat", "/health", "/metrics", "unmatched"):
             assert value(runtime, "rom_requests_total", route=route, status=status, cohort="stable") == 0
-        chat = {"route": "/api/chat", "status": status, "cohort": "canary"}
-        assert value(runtime, "rom_requests_total", **chat) == 0
-        assert value(runtime, "rom_requests_duration_seconds_bucket", **chat, le="45.0") == 0
-        assert value(runtime, "rom_requests_duration_seconds_bucket", **chat, le="30.0") == 0
+        for route in TURN_ROUTES:
+            turns = {"route": route, "status": status, "cohort": "canary"}
+            assert value(runtime, "rom_requests_total", **turns) == 0
+            assert value(runtime, "rom_requests_duration_seconds_bucket", **turns, le="45.0") == 0
+            assert value(runtime, "rom_requests_duration_seconds_bucket", **turns, le="30.0") == 0
     for model in (FIRST, "anthropic.second", "anthropic.third"):
         assert {value(runtime, "rom_model_attempts_total", model=model, outcome=o) for o in OUTCOMES} == {0}
         assert {value(runtime, "rom_bedrock_tokens_total", model=model, direction=d) for d in DIRECTIONS} == {0}

@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scrapes import Served
+from support import make_runtime
 
 from rom_core.gate import BadScrape, Figures, Scrape, Window, parse
+from rom_core.gate.figures import TURN_ROUTES
+from rom_core.http.app import create_app
+from rom_core.http.routes.count_tokens import CountTokensResource
 
 
 def test_totals_from_before_the_window_do_not_count() -> None:
@@ -23,6 +27,29 @@ def test_totals_from_before_the_window_do_not_count() -> None:
     figures = window.figures
     assert (figures.turns["ok"], figures.turns["error"], figures.attempts["ok"]) == (7, 2, 9)
     assert (figures.watched, figures.scrapes, figures.restarts) == (10, 2, 0)
+
+
+@pytest.mark.parametrize("route", TURN_ROUTES)
+def test_every_route_that_runs_turns_counts(route: str) -> None:
+    """Whatever API its client speaks, a lawyer waits for the answer."""
+    server, window = Served(route=route), Window(10)
+    window.add(server.scrape(0))
+    server.serve(7)
+    server.serve(2, status="error")
+    window.add(server.scrape(10))
+    assert (window.figures.turns["ok"], window.figures.turns["error"]) == (7, 2)
+    assert window.figures.buckets[math.inf] == 7
+
+
+def test_the_routes_that_count_are_those_that_run_turns() -> None:
+    """Of all that the app serves; counting tokens takes a place in line but runs no turn."""
+    runtime, _ = make_runtime()
+    resources = create_app(runtime).resources
+    runtime.stop()
+    assert {route for route, found in resources.items() if getattr(found, "takes_turns", False)} == {
+        *TURN_ROUTES,
+        CountTokensResource.route,
+    }
 
 
 def test_a_restart_starts_counting_from_zero() -> None:
