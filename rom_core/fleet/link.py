@@ -93,10 +93,14 @@ class PostgresLink:
     def __init__(self, url: str) -> None:
         """Connect. Raises LinkLost."""
         import psycopg
+        from sqlalchemy import make_url
+
+        from rom_core.store.postgres.libpq import closed_options
 
         self._failures = (psycopg.Error, OSError)
         with self._failing():
-            self._connection = psycopg.connect(url, autocommit=True, prepare_threshold=None, **_CONNECTING)
+            options = _CONNECTING | closed_options(make_url(url))
+            self._connection = psycopg.connect(url, autocommit=True, prepare_threshold=None, **options)
         try:
             with self._asking():
                 self._connection.execute(f"LISTEN {CHANNEL}")

@@ -18,6 +18,7 @@ from rom_core.store.files import make_file, publish, replaced, temporary
 from rom_core.store.findings import Finding, described, restored_from, whole
 from rom_core.store.migrate import check_release
 from rom_core.store.owners import Owner, prefixes
+from rom_core.store.postgres.libpq import closed_environment
 from rom_core.store.postgres.reading import connection_of
 from rom_core.store.postgres.refusals import without_password
 from rom_core.store.sharing import UNSEEN_SECONDS
@@ -120,11 +121,9 @@ def _tables(connection: Connection) -> list[str]:
 
 def _run(url: URL, program: str, *arguments: str, connect: bool = True) -> str:
     """What the program prints. The password is in its environment, where no list of processes shows it."""
-    query = {name: value for name, value in url.query.items() if name != "password"}
-    password = url.password or url.query.get("password")
-    bare = URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
+    bare = URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query)
     where = ("--dbname", bare.render_as_string(hide_password=False)) if connect else ()
-    environ = {**os.environ, "PGCONNECT_TIMEOUT": "10", **({"PGPASSWORD": str(password)} if password else {})}
+    environ = closed_environment(url, os.environ) | {"PGCONNECT_TIMEOUT": "10"}
     try:
         done = subprocess.run(  # noqa: S603 - the programs of PostgreSQL
             [_program(program), *where, *arguments],

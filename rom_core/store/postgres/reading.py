@@ -14,6 +14,7 @@ from rom_core.store import rows
 from rom_core.store.address import shown
 from rom_core.store.causes import cause_of
 from rom_core.store.overrides import State, replay
+from rom_core.store.postgres.libpq import closed_options
 from rom_core.store.postgres.refusals import refusal_of
 from rom_core.store.tables import VERSIONS
 
@@ -25,7 +26,7 @@ def connection_of(url: URL) -> Iterator[Connection]:
     """A connection of its own. Raises StoreRefused, also for what goes wrong in the block."""
     options = {} if "connect_timeout" in url.query else {"connect_timeout": _CONNECT_SECONDS}
     try:
-        engine = create_engine(url, poolclass=NullPool, connect_args=options)
+        engine = create_engine(url, poolclass=NullPool, connect_args=options | closed_options(url))
         with engine.connect() as connection:
             yield connection
     except (SQLAlchemyError, ImportError) as error:

@@ -23,6 +23,7 @@ from rom_core.store.causes import cause_of
 from rom_core.store.migrate import due, migrate
 from rom_core.store.overrides import FIRST_START, State, Trouble, Version
 from rom_core.store.owners import Owner
+from rom_core.store.postgres.libpq import closed_options
 from rom_core.store.postgres.refusals import refusal_of, without_password
 from rom_core.store.watching import watched
 
@@ -64,7 +65,8 @@ class PostgresStore:
             pool_size=5,
             max_overflow=5,
             pool_timeout=POOL_SECONDS,
-            connect_args={name: value for name, value in _connecting().items() if name not in url.query},
+            connect_args={name: value for name, value in _connecting().items() if name not in url.query}
+            | closed_options(url),
         )
         self._watchdog.start()
         try:
