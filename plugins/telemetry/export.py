@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -35,19 +35,26 @@ logger = structlog.get_logger("rom.telemetry")
 _QUEUE, _QUEUE_SIZE = "OTEL_BSP_MAX_QUEUE_SIZE", 2048
 _BATCH, _BATCH_SIZE = "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512
 _EXPORTERS = {"traces": "OTEL_TRACES_EXPORTER", "metrics": "OTEL_METRICS_EXPORTER"}
+_OF_THE_PROTOCOL = frozenset(("content-type", "content-encoding", "user-agent"))
 # What is left in the queue is sent when the plugin closes, if that takes no longer.
 CLOSE_SECONDS = 4.0
 
 
 class Session(DirectSession):
-    """Our rules for requests; `last` says in a word how the last one ended: its status, or the kind of its failure."""
+    """Our rules for requests; `last` says in a word how the last one ended: its status, or the kind of its failure.
 
-    def __init__(self) -> None:
+    `headers_of_ours` are those of our setting: the exporter adds what its own variables say to all that it sends.
+    """
+
+    def __init__(self, headers_of_ours: Iterable[str]) -> None:
         super().__init__()
         self.last = ""
+        self._sent = _OF_THE_PROTOCOL.union(name.lower() for name in headers_of_ours)
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
         """As in requests. An answer that sends us elsewhere is a failure: nobody has taken what was sent."""
+        given = options.pop("headers", None) or {}
+        options["headers"] = {name: value for name, value in given.items() if name.lower() in self._sent}
         try:
             response = super().request(method, url, *args, **options)
         except Exception as error:
@@ -172,7 +179,7 @@ class Export:
             size = int(os.environ.get(_QUEUE) or _QUEUE_SIZE)
             self._queue = Queue(size, losses)
             spans = CountedSpans(
-                losses, self._queue, session := Session(), endpoint=self.addresses["traces"], headers=headers
+                losses, self._queue, session := Session(headers), endpoint=self.addresses["traces"], headers=headers
             )
             _trust(session)
             batch = min(int(os.environ.get(_BATCH) or _BATCH_SIZE), size)
@@ -181,7 +188,7 @@ class Export:
         readers = []
         if _sends("metrics"):
             metrics = CountedMetrics(
-                losses, look, session := Session(), endpoint=self.addresses["metrics"], headers=headers
+                losses, look, session := Session(headers), endpoint=self.addresses["metrics"], headers=headers
             )
             _trust(session)
             readers.append(PeriodicExportingMetricReader(metrics))

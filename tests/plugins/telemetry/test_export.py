@@ -156,14 +156,24 @@ def test_headers_go_out_and_show_nowhere(receiver: Receiver, losses: Losses, mon
         OTEL_SERVICE_NAME="advogado",
     )
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+    # The exporter would add these, which are no settings of ours.
+    for signal in ("TRACES_HEADERS", "METRICS_HEADERS", "HEADERS"):
+        monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal}", "authorization=Bearer%20elsewhere,api-key=old")
     exporting = Export(settings, "me", losses, lambda: None)
+    exporting.meters.get_meter("test").create_counter("things").add(1)
     try:
         end_spans(exporting.traces, 1)
         assert until(lambda: bool(receiver.requests))
     finally:
         exporting.close()
-    path, headers, _ = receiver.requests[0]
-    assert (path, headers["api-key"]) == ("/chave-no-caminho/v1/traces", "abc def")
+    assert {path for path, _, _ in receiver.requests} == {
+        "/chave-no-caminho/v1/traces",
+        "/chave-no-caminho/v1/metrics",
+    }
+    for _, headers, _ in receiver.requests:
+        assert headers["api-key"] == "abc def"
+        assert headers["content-type"] == "application/x-protobuf"
+        assert "authorization" not in {name.lower() for name in headers}
     assert exporting.where() == {"traces": receiver.url, "metrics": receiver.url}
 
 
