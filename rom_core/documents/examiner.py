@@ -30,7 +30,7 @@ ALL_SECONDS: Final = 9.0
 LOOK_SECONDS: Final = 6.0
 # No look begins with less.
 MIN_LOOK_SECONDS: Final = 2.5
-# The process stops by itself before that, file by file; the later it began, the less it looks through.
+# So much work the process does at most, file by file; the later it began, the less it looks through.
 _WORK_SECONDS: Final = 2.5
 _WORK_SHARE: Final = 0.35
 AT_ONCE: Final = 2
@@ -108,7 +108,7 @@ class Examiner:
                     # The first without an answer has ended the process.
                     logger.warning("documents.worker_ended", bytes=len(rest[len(answers)][0]))
                     verdicts.append(_TOO_COMPLEX)
-            return verdicts, work < _WORK_SECONDS
+            return verdicts, work < _WORK_SECONDS or deadline.remaining() < ALL_SECONDS - LOOK_SECONDS
         finally:
             self._places.release()
 

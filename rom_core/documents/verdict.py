@@ -67,12 +67,16 @@ class Budget:
 
     def __init__(self, now: Any, seconds: float, characters: int = 0) -> None:
         """`now` is a clock that only grows, in seconds; of no `characters` nobody wants the text."""
-        self._now = now
-        self._end = now() + seconds
+        self._now, self._seconds = now, seconds
+        self.begin()
         self.wants_text = characters > 0
         self.room = characters
         self.texts: list[str] = []
         self.cut = False
+
+    def begin(self) -> None:
+        """The look begins now: loading a library, say, is not the file's time."""
+        self._end = self._now() + self._seconds
 
     def keep(self, text: str) -> None:
         """Keep a text, as far as there is room."""

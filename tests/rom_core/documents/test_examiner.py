@@ -29,7 +29,7 @@ from rom_core.concurrency.clock import FakeClock, SystemClock
 from rom_core.documents import examiner as module
 from rom_core.documents.examiner import Examiner, run_worker
 from rom_core.documents.verdict import Budget, Verdict
-from rom_core.documents.worker import look
+from rom_core.documents.worker import look, work_clock
 from rom_core.errors import Overloaded
 
 GOOD_PDF, GOOD_DOCX = pdf(), docx()
@@ -211,14 +211,29 @@ def test_who_finds_no_place_in_time_comes_back_later(monkeypatch: pytest.MonkeyP
 
 def test_what_was_looked_through_in_a_hurry_is_looked_through_again() -> None:
     """The next time there may be more; on a quiet day a large document is remembered as it is."""
-    for waited, looks in ((6.0, 2), (0.0, 1)):
+    for waited, took, looks in ((6.0, 0.1, 2), (0.0, 6.5, 2), (0.0, 0.1, 1)):
         clock = FakeClock()
-        run = Slow(clock, 0.1, Verdict(format="pdf", unseen=True))
+        run = Slow(clock, took, Verdict(format="pdf", unseen=True))
         examiner = Examiner(clock, run)
         waiting(examiner, clock, waited)
         for _ in range(2):
             examiner.examine([(b"1", ("pdf",))])
         assert len(run.work) == looks
+
+
+def test_a_busy_machine_leaves_time_to_look() -> None:
+    """What counts is work: loading a library is not the file's, and waiting for the processor counts half."""
+    worked = passed = 0.0
+    now = work_clock(lambda: worked, lambda: passed)
+    budget = Budget(now, 2.5)
+    worked = passed = 2.0
+    budget.begin()
+    passed += 4.9
+    assert budget.left
+    worked += 2.4
+    assert budget.left
+    passed += 2.2
+    assert not budget.left
 
 
 def test_what_was_seen_once_is_known() -> None:
