@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rom_core.gate import Scrape, parse
 
@@ -36,8 +36,7 @@ class Served:
 
     def restart(self) -> None:
         """All counters begin anew."""
-        same = {"instance": self.instance, "memory": self.memory, "cohort": self.cohort, "route": self.route}
-        fresh = Served(began=self.began + 500, **same)
+        fresh = replace(Served(self.began + 500, self.instance, self.memory), cohort=self.cohort, route=self.route)
         self.__dict__.update(fresh.__dict__)
 
     @property

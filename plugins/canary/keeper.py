@@ -18,7 +18,7 @@ from plugins.canary.earlier import take_over
 from plugins.canary.keeping import DAMAGE, MEANWHILE, Keeping
 from plugins.canary.kept import TOPIC, DecidedMeanwhile, KeptRollout
 from plugins.canary.looking import Looking, scrape_of
-from plugins.canary.rollout import GATE, Rollout
+from plugins.canary.rollout import GATE, Entry, Rollout
 from plugins.canary.watcher import Watcher
 from rom_core.errors import CanaryConflict, RomError, StoreUnavailable, VersionConflict
 from rom_core.flags import Author
@@ -85,7 +85,8 @@ class Keeper(Keeping):
                 self._known().tell(self._watcher.told(rollout.id, rollout.window, closed=closed))
             if self._term() is not None:
                 rollout.look(self._known().heard(), self._live())
-                self._keep(rollout, lead=True)
+                with suppress(DecidedMeanwhile, NotLeader):
+                    self._keep(rollout, lead=True)
 
     def refresh(self) -> None:
         """Another instance may have decided something: go on from there. Raises StoreUnavailable, or Overloaded."""
@@ -136,10 +137,14 @@ class Keeper(Keeping):
                 with suppress(DecidedMeanwhile):
                     self._keep(before or rollout)
                 raise
-            rollout.version = applied.version
             self._rollout = rollout
+
+            def started(now: Rollout) -> list[Entry]:
+                now.version = applied.version
+                return [now.entry("started", author.by, author.why)]
+
             try:
-                self._done(rollout.entry("started", author.by, author.why))
+                self._decide(started)
             except CanaryConflict:
                 # Another instance has ended it meanwhile, and does not look after these flags.
                 flags.withdraw_canary(Author(GATE, MEANWHILE))
@@ -164,19 +169,23 @@ class Keeper(Keeping):
             else:
                 edits = {CANARY_PERCENT: following.percent}
             applied = flags.change(edits, _because(author, f"{percent} % approved"), version)
-            entries = [rollout.approve(author.by, author.why)]
-            if following is None:
-                entries.append(rollout.entry("completed", author.by, author.why))
-            rollout.version = applied.version
-            self._done(*entries)
+
+            def left(now: Rollout) -> list[Entry]:
+                now.may_leave(author.why, self._failing())
+                entries = [now.approve(author.by, author.why)]
+                if following is None:
+                    entries.append(now.entry("completed", author.by, author.why))
+                now.version = applied.version
+                return entries
+
+            self._decide(left)
 
     def hold(self, author: Author, *, held: bool) -> None:
         """Refuse approvals, or no longer. Raises CanaryConflict."""
         self._ready()
         with self._in_turn():
             self._reload()
-            rollout = self._current()
-            self._done(rollout.hold(author.by, author.why, held=held))
+            self._decide(lambda now: [now.hold(author.by, author.why, held=held)])
 
     def abort(self, author: Author) -> None:
         """Withdraw the flags and end the rollout. Raises CanaryConflict."""
@@ -186,8 +195,13 @@ class Keeper(Keeping):
             rollout = self._current()
             if not rollout.running:
                 raise CanaryConflict(f"it has ended: {rollout.status}")
-            rollout.version = flags.withdraw_canary(_because(author, "rollout aborted")).version
-            self._done(rollout.abort(author.by, author.why))
+            version = flags.withdraw_canary(_because(author, "rollout aborted")).version
+
+            def aborted(now: Rollout) -> list[Entry]:
+                now.version = version
+                return [now.abort(author.by, author.why)]
+
+            self._decide(aborted)
 
     def trail(self, limit: int) -> list[dict[str, Any]]:
         """The audit trail, newest first: who, when, what, why, on which figures. Raises StoreUnavailable."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
@@ -21,12 +21,18 @@ from rom_core.store.sharing import NotLeader
 
 # A decision changes settings, which takes at most about as long.
 _TURN_SECONDS = 15.0
+# How often a decision is tried beside a leader that keeps what it has counted.
+_TRIES = 3
 _NO_FLAGS = "this runtime was given its settings, not where to change them"
 MEANWHILE = "another instance has just decided something; look where the rollout stands and decide again"
 DAMAGE = (KeyError, TypeError, ValueError)
 """What reading something that is no rollout raises."""
 _NOTHING: Mapping[str, Any] = {"rollout": None, "durable": True}
 logger = structlog.get_logger("rom.canary")
+
+
+class _Overtaken(CanaryConflict):
+    """Another instance has written the rollout meanwhile, which has been read again."""
 
 
 class Keeping:
@@ -76,6 +82,22 @@ class Keeping:
         self._rollout = None
         self._withdraw_unwatched("the record of the rollout was damaged")
 
+    def _decide(self, decision: Callable[[Rollout], Sequence[Entry]]) -> None:
+        """Keep what a person has decided of the rollout as it stands; counting meanwhile changes nothing of that.
+
+        Raises CanaryConflict if another instance has decided something meanwhile, and what `decision` raises.
+        """
+        stood = _stand(self._current())
+        for left in reversed(range(_TRIES)):
+            entries = decision(self._current())
+            try:
+                self._done(*entries)
+            except _Overtaken:
+                if not left or _stand(self._current()) != stood:
+                    raise
+            else:
+                return
+
     def _done(self, *entries: Entry, lead: bool = False) -> None:
         """Something happened: keep it, show it, tell it."""
         try:
@@ -85,7 +107,7 @@ class Keeping:
                 self._load()
             if lead:
                 raise
-            raise CanaryConflict(MEANWHILE) from error
+            raise _Overtaken(MEANWHILE) from error
         self._publish()
         runtime, _ = self._ready()
         for entry in entries:
@@ -153,3 +175,8 @@ class Keeping:
 
     def _in_turn(self) -> AbstractContextManager[None]:
         return timed_lock(self._lock, _TURN_SECONDS, "decision on the rollout")
+
+
+def _stand(rollout: Rollout) -> tuple[str, str, int, bool]:
+    """What decisions go by; not what has been counted."""
+    return rollout.id, rollout.status, rollout.index, rollout.held

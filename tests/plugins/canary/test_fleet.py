@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +182,51 @@ def test_whoever_decides_too_late_is_told(bench: Bench) -> None:
     assert bench.keeper.view["rollout"]["held"] is True
     bench.keeper.hold(EVA, held=False)
     assert bench.percent == 10
+
+
+def counting_elsewhere(bench: Bench, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """Another instance leads, and keeps what it has counted before each of so many of the next writes here."""
+    other, save, left = KeptRollout(bench.store, bench.runtime.fleet, bench.runtime.clock), KeptRollout.save, [times]
+
+    def overtaken(mine: KeptRollout, *arguments: Any, **options: Any) -> None:
+        theirs = other.load()
+        if left[0] and theirs is not None and theirs.running:
+            left[0] -= 1
+            save(other, theirs, lead=True)
+        save(mine, *arguments, **options)
+
+    monkeypatch.setattr(KeptRollout, "save", overtaken)
+
+
+def test_a_leader_that_counts_meanwhile_is_in_nobodys_way(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has changed the flags is not told to decide again: counting decides nothing."""
+    with monkeypatch.context() as patched:
+        counting_elsewhere(bench, patched, 2)
+        bench.keeper.begin(BLOCK, ANA)
+    assert (bench.percent, bench.told) == (10, ["started"])
+    bench.look(4)
+    decisions: list[tuple[Callable[[], None], int | None]] = [
+        (lambda: bench.keeper.hold(ANA, held=True), 10),
+        (lambda: bench.keeper.hold(ANA, held=False), 10),
+        (lambda: bench.keeper.approve(ANA), 100),
+        (lambda: bench.keeper.abort(ANA), None),
+    ]
+    for decide, percent in decisions:
+        with monkeypatch.context() as patched:
+            counting_elsewhere(bench, patched, 2)
+            decide()
+        assert bench.percent == percent
+    actions = ["started", "passed", "held", "released", "approved", "aborted"]
+    assert [entry["action"] for entry in bench.keeper.trail(9)] == actions[::-1]
+    assert bench.told == actions
+
+
+def test_a_leader_that_never_leaves_off(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not tried for ever."""
+    bench.keeper.begin(BLOCK, ANA)
+    counting_elsewhere(bench, monkeypatch, 1000)
+    with pytest.raises(CanaryConflict, match="another instance"):
+        bench.keeper.hold(ANA, held=True)
 
 
 def test_a_rollout_that_somebody_else_ended_leaves_no_canary(bench: Bench) -> None:
