@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +19,8 @@ SETTLE_SECONDS = 0.05
 HEARTBEAT = b": still here\n\n"
 HEARTBEAT_SECONDS = 5.0
 _STOP_SECONDS = 2.0
+# Nobody tells the readers that the server ends: so often they look.
+_ENDED_SECONDS = 0.1
 logger = structlog.get_logger("rom.operator")
 
 
@@ -77,10 +80,17 @@ class Feed:
             self.look_now()
         return place
 
-    def after(self, seen: int, seconds: float) -> tuple[int, bytes]:
-        """The newest event and its number, as soon as it is newer than `seen`; as it is after `seconds` at most."""
+    def after(self, seen: int, seconds: float, ended: Callable[[], object]) -> tuple[int, bytes]:
+        """The newest event and its number, as soon as it is newer than `seen`, or soon after `ended` has become true.
+
+        As it is after `seconds` at most.
+        """
         with self._news:
-            self._news.wait_for(lambda: self._newest[0] > seen or self._stopped.is_set(), seconds)
+            for _ in range(math.ceil(seconds / _ENDED_SECONDS)):
+                if self._news.wait_for(
+                    lambda: self._newest[0] > seen or self._stopped.is_set() or ended(), _ENDED_SECONDS
+                ):
+                    break
             return self._newest
 
     @property
@@ -128,7 +138,7 @@ class Reading:
         seen = self._feed.seen
         yield sse_event(hour, "hour")
         while True:
-            before, (seen, event) = seen, self._feed.after(seen, self._heartbeat)
+            before, (seen, event) = seen, self._feed.after(seen, self._heartbeat, self._ended)
             if reason := self._ended():
                 yield sse_event({"reason": reason}, "end")
                 return

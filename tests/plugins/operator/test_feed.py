@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 from waiting import until
@@ -98,6 +99,18 @@ def test_silence_is_broken_by_comments_and_an_end_says_why() -> None:
     source.end = "stopping"
     assert parsed(next(events)) == [("end", {"reason": "stopping"})]
     assert next(events, None) is None
+
+
+def test_an_end_waits_neither_for_figures_nor_for_a_heartbeat() -> None:
+    """Whoever ends a server gives its consoles a moment to hear of it."""
+    source, heard = Source(), list[bytes]()
+    events = iter(source.read(heartbeat=600))
+    next(events)
+    reader = threading.Thread(target=lambda: heard.extend(events))
+    reader.start()
+    source.end = "stopping"
+    reader.join(60)
+    assert [parsed(piece) for piece in heard] == [[("end", {"reason": "stopping"})]]
 
 
 def test_what_is_told_is_measured_at_once_and_one_that_fails_goes_on() -> None:
