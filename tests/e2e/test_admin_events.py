@@ -15,6 +15,8 @@ import requests
 from e2e.serving import RomServer, serving, until
 from pty_support import in_terminal
 
+from local_bedrock.wire import Connection
+
 TOKEN = "token-of-ana-for-the-console"
 KEY = "key-of-an-office-0123456789"
 MARK = "segredo-do-cliente-4711"
@@ -136,7 +138,7 @@ def test_eight_consoles_take_nothing_from_anybody(server: RomServer) -> None:
             "overloaded",
             True,
         )
-        turns = [stack.enter_context(closing(begin(server, f"[[latency=20]] {n}"))) for n in range(3)]
+        turns = [stack.enter_context(closing(begin(server, f"[[latency=600]] {n}"))) for n in range(3)]
         full = next(d for n, d in consoles[0].events() if n == "figures" and d["queue"]["waiting"] == 1)
         assert (full["queue"]["running"], full["turns"]["admitted"]) == (2, 3)
         for _ in range(5):
@@ -154,8 +156,12 @@ def test_eight_consoles_take_nothing_from_anybody(server: RomServer) -> None:
         assert again.next("figures")["queue"]["waiting"] == 0
 
 
-def test_a_turn_is_followed_while_it_runs_and_found_afterwards_without_a_word_of_it(server: RomServer) -> None:
+def test_a_turn_is_followed_while_it_runs_and_found_afterwards_without_a_word_of_it(
+    server: RomServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By the request id of the answer, with its attempts and tools; nothing that was said is in turns or figures."""
+    seen = threading.Event()
+    monkeypatch.setattr(Connection, "wait", lambda *_: seen.wait(60))
     waits = {"message": f"[[tools=1]] [[say={MARK}]] [[latency=2]] {MARK}", "user": MARK, "system": MARK}
     answers: list[Any] = []
     turn = threading.Thread(target=lambda: answers.append(ask(server, **waits)))
@@ -167,6 +173,7 @@ def test_a_turn_is_followed_while_it_runs_and_found_afterwards_without_a_word_of
         return running
 
     assert until(look)
+    seen.set()
     assert (running[-1]["status"], running[-1]["api_key"]) == ("running", "office")
     turn.join(60)
     body = answers[0].json()

@@ -39,7 +39,7 @@ def force(server: RomServer, state: str) -> requests.Response:
     """POST /admin/breaker as curl sends it."""
     headers = AS_ANA | {"X-Rom-Reason": "incident 12"}
     return requests.post(
-        f"{server.url}/admin/breaker", data={"model": MODEL, "state": state}, headers=headers, timeout=10
+        f"{server.url}/admin/breaker", data={"model": MODEL, "state": state}, headers=headers, timeout=60
     )
 
 

@@ -65,7 +65,7 @@ def test_the_readme_shows_what_the_terminal_shows(tmp_path: Path, environ: dict[
         assert until(lambda: "server.started" in seen.text and "\n" in seen.text, START_SECONDS)
         url = re.search(r"http://127\.0\.0\.1:\d+", seen.text)
         assert url is not None
-        requests.post(f"{url.group()}/api/chat", json=asked, timeout=30).raise_for_status()
+        requests.post(f"{url.group()}/api/chat", json=asked, timeout=60).raise_for_status()
         assert until(lambda: "  turn" in _plain(seen.text), START_SECONDS)
     finally:
         seen.close()

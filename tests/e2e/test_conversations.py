@@ -21,6 +21,7 @@ from e2e.conversing import RequestStream, as_, ask, listed, read, settings_of, t
 from e2e.serving import BARE, RomServer, serving, until
 
 from local_bedrock import LocalBedrock
+from local_bedrock.wire import Connection
 from rom_core.settings.keys import content_keys
 
 BOTH = pytest.mark.parametrize("kept", ["sqlite", "postgresql"], indirect=True)
@@ -166,22 +167,13 @@ def test_a_conversation_is_renamed_and_erased(server: RomServer) -> None:
 def test_a_second_turn_at_once_is_refused_and_the_first_one_ends_well(server: RomServer, bedrock: LocalBedrock) -> None:
     """409 `conversation_busy`, and right after the first one's end the conversation goes on."""
     mine = ask(server, "[[say=ok]] um", store=True)["conversation_id"]
-    answers: list[requests.Response] = []
-    slow = threading.Thread(
-        target=lambda: answers.append(
-            server.chat("[[say=a b c d e f]] [[delay=1]] dois", headers=as_("ana"), conversation_id=mine)
-        )
-    )
-    slow.start()
-    until(lambda: len(bedrock.requests) == 2)
-    busy = server.chat("três", headers=as_("ana"), conversation_id=mine)
-    assert (busy.status_code, busy.json()["code"]) == (409, "conversation_busy")
-    slow.join(timeout=60)
-    assert answers[0].status_code == 200
+    with slow_turn(server, bedrock, "[[say=a b c]] [[delay=1]] dois", conversation_id=mine):
+        busy = server.chat("três", headers=as_("ana"), conversation_id=mine)
+        assert (busy.status_code, busy.json()["code"]) == (409, "conversation_busy")
     ask(server, "[[say=ok]] quatro", conversation_id=mine)
     assert [text for role, text in texts(read(server, mine).json()) if role == "user"] == [
         "[[say=ok]] um",
-        "[[say=a b c d e f]] [[delay=1]] dois",
+        "[[say=a b c]] [[delay=1]] dois",
         "[[say=ok]] quatro",
     ]
 
@@ -222,7 +214,7 @@ def test_a_turn_that_is_refused_before_it_begins_leaves_nothing(kept: dict[str, 
         mine = ask(server, "[[say=ok]] um", store=True)["conversation_id"]
         slow = requests.post(
             f"{server.url}/api/chat",
-            json={"message": "[[say=a b c d e f g h]] [[delay=0.5]] longo", "stream": True},
+            json={"message": "[[length=20000]] [[delay=0.05]] longo", "stream": True},
             headers=as_("ana"),
             timeout=60,
             stream=True,
@@ -338,9 +330,10 @@ def test_when_it_is_erased_a_text_is_in_no_file_also_while_a_turn_runs(
         assert requests.patch(url, headers=as_("ana"), json=titled, timeout=60).status_code == 200
         texts_kept = (b"pergunta-marcada", b"arquivo-marcado", b"resumo-marcado", "título-marcado".encode())
         assert all(any(text in each for each in contents(tmp_path)) for text in texts_kept)
-        with slow_turn(server, bedrock, mine, "ana"):
+        marked = "[[say=segunda-marcada a b]] [[delay=1]] mais-marcada"
+        with slow_turn(server, bedrock, marked, conversation_id=mine, user="ana"):
             assert requests.delete(url, headers=as_("ana"), params={"user": "ana"}, timeout=60).status_code == 204
-        with slow_turn(server, bedrock, theirs, "maria"):
+        with slow_turn(server, bedrock, marked, conversation_id=theirs, user="maria"):
             done = rom(server, "erase", "--user", "maria", "--yes", "--reason", "art. 18")
             assert done.stdout.strip() == "1 conversations erased, none left", done
             assert not any(b"-marcad" in each for each in contents(tmp_path))
@@ -348,17 +341,21 @@ def test_when_it_is_erased_a_text_is_in_no_file_also_while_a_turn_runs(
 
 
 @contextmanager
-def slow_turn(server: RomServer, bedrock: LocalBedrock, conversation_id: str, user: str) -> Iterator[None]:
-    """A turn that runs for some seconds, and has ended when this ends."""
-    message = "[[say=segunda-marcada a b c d e f g h]] [[delay=0.3]] mais-marcada"
-    body: dict[str, Any] = {"conversation_id": conversation_id, "user": user, "headers": as_("ana")}
+def slow_turn(server: RomServer, bedrock: LocalBedrock, message: str, **body: Any) -> Iterator[None]:
+    """A turn that runs until this ends, and then ends well; the delays of `message` take as long as that."""
     answers: list[requests.Response] = []
-    thread = threading.Thread(target=lambda: answers.append(server.chat(message, **body)))
-    before = len(bedrock.requests)
-    thread.start()
-    assert until(lambda: len(bedrock.requests) > before)
-    yield
-    thread.join(60)
+    thread = threading.Thread(target=lambda: answers.append(server.chat(message, headers=as_("ana"), **body)))
+    before, go_on = len(bedrock.requests), threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "wait", lambda *_: go_on.wait(60))
+        thread.start()
+        try:
+            assert until(lambda: len(bedrock.requests) > before)
+            yield
+            assert not answers
+        finally:
+            go_on.set()
+            thread.join(60)
     assert answers[0].status_code == 200
 
 

@@ -30,7 +30,7 @@ def test_log_metrics_and_report_agree_about_each_turn(bedrock: LocalBedrock) -> 
             answer = server.chat(f"O número 0001234-08.2023.8.26.0100 é válido? {number}", system=RULES)
             assert answer.status_code == 200
         report = requests.get(
-            f"{server.url}/admin/cost", headers={"Authorization": f"Bearer {ADMIN}"}, timeout=10
+            f"{server.url}/admin/cost", headers={"Authorization": f"Bearer {ADMIN}"}, timeout=60
         ).json()
         done = subprocess.run(
             [sys.executable, "-m", "rom_core", "cost", "--url", server.url, "--json"],

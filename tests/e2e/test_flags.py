@@ -61,7 +61,7 @@ def test_files_are_read_live_and_overrides_survive_kill_9(project: Path) -> None
         refused = server.chat("oi")
         assert (refused.status_code, refused.json()["code"]) == (503, "bedrock_disabled")
         answer = requests.post(
-            f"{server.url}/admin/flags/rollback", headers=BEARER, json={"version": before, "reason": "ok"}, timeout=5
+            f"{server.url}/admin/flags/rollback", headers=BEARER, json={"version": before, "reason": "ok"}, timeout=60
         )
         assert answer.json()["changed"] == {"BEDROCK_ENABLED": {"from": False, "to": True}}
         cohorts = {user: server.chat("oi", user=user).headers["X-Rom-Cohort"] for user in map(str, range(20))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from e2e.limiting import ADMIN, TALKING, change, problem_of, status, waiting
 from e2e.serving import BARE, RomServer, Stream, serving, until
 
 from local_bedrock import LocalBedrock
+from local_bedrock.wire import Connection
 
 
 @pytest.fixture(scope="module")
@@ -100,12 +102,25 @@ def test_one_person_does_not_take_the_slots_of_others(small: RomServer, visitors
     assert waiting(small, 0)
 
 
-def test_a_stream_holds_its_slot_until_its_last_event(small: RomServer, visitors: Visitors) -> None:
+def test_a_stream_holds_its_slot_until_its_last_event(
+    small: RomServer, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two streams run: a third turn waits, and begins when one of them has said `done`."""
+    go_on, wait = threading.Event(), Connection.wait
+
+    def held(connection: Connection, seconds: float) -> None:
+        if seconds == 0.5:
+            go_on.wait(60)
+        else:
+            wait(connection, seconds)
+
+    monkeypatch.setattr(Connection, "wait", held)
     short = visitors.come("ana", "[[length=8]] [[delay=0.5]] conte")
     visitors.come("bia")
     assert visitors.active(2)
     third = visitors.come("caio")
+    assert waiting(small, 1)
+    go_on.set()
     names = [name for name, _ in short.events()]
     assert names[-1] == "done"
     assert next(third.events())[0] == "start"

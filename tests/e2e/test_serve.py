@@ -308,7 +308,7 @@ def test_rom_bedrock_local_serves_any_aws_client() -> None:
 def _refused(url: str) -> bool:
     host, port = url.removeprefix("http://").split(":")
     try:
-        socket.create_connection((host, int(port)), timeout=1).close()
+        socket.create_connection((host, int(port)), timeout=60).close()
     except ConnectionRefusedError:
         return True
     return False

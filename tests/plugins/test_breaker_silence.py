@@ -11,9 +11,9 @@ from support import make_turn, says
 from local_bedrock import LocalBedrock
 from rom_core.bedrock.wire import Wire
 from rom_core.concurrency.cancel import Deadline
-from rom_core.concurrency.clock import FakeClock, SystemClock
-from rom_core.errors import DeadlineExceeded, Draining, ModelTimeout, RomError, TurnCancelled
-from rom_core.turn import Attempt
+from rom_core.concurrency.clock import FakeClock
+from rom_core.errors import DeadlineExceeded, Draining, ModelError, ModelTimeout, RomError, TurnCancelled
+from rom_core.turn import Attempt, ModelCall
 from rom_core.turn_values import ModelReply
 
 # A model that the local Bedrock knows; those of the test's settings are made up.
@@ -97,13 +97,22 @@ def test_a_model_that_hangs_counts_over_sockets(
     bedrock_local: LocalBedrock, monkeypatch: pytest.MonkeyPatch, fault: str, chain: list[str], impatient: bool
 ) -> None:
     """Before the headers and in the stream, ended by the deadline or early for the fallback; not where the client
-    shortened the deadline. On the real clock 20 ms of silence count here, and a second is left for all else."""
-    share, seconds = (0.1, 0.3) if chain else (0.02, 1.0)
-    monkeypatch.setattr("rom_core.resilience.reserve._COUNTING_SHARE", share)
-    clock = FakeClock() if chain else SystemClock()
+    shortened the deadline. The sockets wait in real time; the clock says so when the wire is told that they have."""
+    seconds = 0.3 if chain else 1.0
+    if chain:
+        monkeypatch.setattr("rom_core.resilience.reserve._COUNTING_SHARE", 0.1)
+    clock = FakeClock()
     values: dict[str, Any] = {"TURN_DEADLINE_SECONDS": 1, "BEDROCK_READ_TIMEOUT_SECONDS": 60, "MODEL_FALLBACKS": chain}
     bench = Bench(plugins="retry breaker fallback", clock=clock, **values)
     wire = Wire(bench.runtime.current.settings, clock, endpoint_url=bedrock_local.url)
+    failure = wire._failure
+
+    def failed(call: ModelCall, error: Exception) -> ModelError:
+        if not chain:
+            clock.advance(seconds)
+        return failure(call, error)
+
+    monkeypatch.setattr(wire, "_failure", failed)
 
     def over_the_wire(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
         return wire.converse(attempt, {**request, "modelId": SONNET_ID})

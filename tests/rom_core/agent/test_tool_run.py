@@ -10,7 +10,7 @@ import pytest
 from support import Toolkit, asks, make_runtime, make_turn, says, tool
 from waiting import until
 
-from rom_core.concurrency.clock import SystemClock
+from rom_core.concurrency.clock import Clock, FakeClock, SystemClock, Waitable
 from rom_core.errors import TurnCancelled
 from rom_core.markers import hookimpl
 from rom_core.tools import MAX_CARD_CHARS, Tool, ToolContext, ToolError, ToolResult, cut
@@ -24,10 +24,32 @@ SCHEMA = {
 }
 
 
-def results_of(*uses: tuple[str, dict[str, Any]], kit: Toolkit, **values: Any) -> list[dict[str, Any]]:
+class RunsOut(FakeClock):
+    """A time-out of less than a second is over as soon as `running` is set; longer ones are waited for."""
+
+    def __init__(self, running: threading.Event) -> None:
+        super().__init__()
+        self._running = running
+
+    def wait(self, event: Waitable, seconds: float) -> bool:
+        """As said."""
+        if seconds >= 1:
+            return event.wait(60)
+        assert self._running.wait(60)
+        self.advance(max(0.0, seconds))
+        return event.is_set()
+
+
+def results_of(
+    *uses: tuple[str, dict[str, Any]], kit: Toolkit, clock: Clock | None = None, **values: Any
+) -> list[dict[str, Any]]:
     """The toolResult blocks that the model gets for these uses."""
     runtime, transport = make_runtime(
-        asks(*uses), says("ok"), plugins={"kit": kit} | values.pop("plugins", {}), clock=SystemClock(), **values
+        asks(*uses),
+        says("ok"),
+        plugins={"kit": kit} | values.pop("plugins", {}),
+        clock=clock or SystemClock(),
+        **values,
     )
     runtime.run(make_turn(runtime))
     runtime.tool_pool.stop()
@@ -45,6 +67,16 @@ def raising(error: Exception) -> Callable[..., Any]:
 
     def run(value: dict[str, Any], context: ToolContext) -> Any:
         raise error
+
+    return run
+
+
+def holding(running: threading.Event, stop: threading.Event) -> Callable[..., Any]:
+    """A tool function that runs until `stop`, and says when it has begun."""
+
+    def run(value: dict[str, Any], context: ToolContext) -> bool:
+        running.set()
+        return stop.wait(60)
 
     return run
 
@@ -79,10 +111,10 @@ def test_an_exception_is_an_error_result_without_its_text() -> None:
 
 def test_a_tool_that_takes_too_long_is_given_up_and_counted() -> None:
     """A tool past its time-out becomes an error result; its thread is counted until it returns."""
-    stop = threading.Event()
-    kit = Toolkit(tool("slow", lambda value, context: stop.wait(30), timeout=0.05), tool("fast"))
+    running, stop = threading.Event(), threading.Event()
+    kit = Toolkit(tool("slow", holding(running, stop), timeout=0.05), tool("fast"))
     runtime, transport = make_runtime(
-        asks(("slow", {}), ("fast", {})), says("ok"), plugins={"kit": kit}, clock=SystemClock()
+        asks(("slow", {}), ("fast", {})), says("ok"), plugins={"kit": kit}, clock=RunsOut(running)
     )
     result = runtime.run(make_turn(runtime))
     blocks = [block["toolResult"] for block in transport.requests[1]["messages"][2]["content"]]
@@ -96,9 +128,9 @@ def test_a_tool_that_takes_too_long_is_given_up_and_counted() -> None:
 
 def test_a_full_pool_is_an_error_result() -> None:
     """When no thread gets to a tool in time, and when there is no place in line, the model is told so."""
-    stop = threading.Event()
-    kit = Toolkit(tool(run=lambda value, context: stop.wait(60), timeout=0.5))
-    results = results_of(*[("look", {})] * 5, kit=kit, TOOL_THREADS=1)
+    running, stop = threading.Event(), threading.Event()
+    kit = Toolkit(tool(run=holding(running, stop), timeout=0.5))
+    results = results_of(*[("look", {})] * 5, kit=kit, clock=RunsOut(running), TOOL_THREADS=1)
     stop.set()
     assert [result["status"] for result in results] == ["error"] * 5
     assert "não terminou" in text_of(results[0])
@@ -116,7 +148,7 @@ def test_a_tool_gets_the_deadline_and_a_cancel_token() -> None:
     """The context carries the tool's own deadline, the turn's cancel token and its trace id."""
     seen: list[ToolContext] = []
     kit = Toolkit(tool(run=lambda value, context: seen.append(context), timeout=5))
-    results_of(("look", {}), kit=kit)
+    results_of(("look", {}), kit=kit, clock=FakeClock())
     (context,) = seen
     assert 0 < context.deadline.remaining() <= 5
     assert not context.cancel.cancelled
