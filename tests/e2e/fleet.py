@@ -42,6 +42,17 @@ class Fleet:
         """What each has in force."""
         return [admin(each, "GET", "/admin/flags").json()["flags"][name]["value"] for each in self.servers]
 
+    def have(self, version: int) -> bool:
+        """Whether each comes to have this version in force, or a newer one."""
+        return until(lambda: all(self.status(each)["version"] >= version for each in self.servers))
+
+    def confirmed(self, answer: Any) -> bool:
+        """Whether a change is in force at all: as its answer says or, where one of them stalled, as each says later."""
+        reached, count = answer["in_force"], len(self.servers)
+        if reached["unconfirmed"]:
+            return self.have(answer["version"])
+        return bool(reached == {"instances": count, "of": count, "unconfirmed": []})
+
     def complete(self) -> bool:
         """Whether everybody knows everybody."""
         return all(
@@ -90,7 +101,9 @@ class Load:
     def __init__(self, servers: list[RomServer], users: int = 3) -> None:
         self.servers = servers
         self.statuses: list[int] = []
-        self.slowest = 0.0
+        self.turns: list[tuple[RomServer, float]] = []
+        """Who was asked, and how many seconds it took."""
+        self._choices = [0] * users
         self._stopped = threading.Event()
         self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(users)]
 
@@ -108,11 +121,35 @@ class Load:
         for thread in self._threads:
             thread.join(60)
 
+    def turn_to(self, *servers: RomServer) -> None:
+        """What a balancer does before an instance ends: ask only these, and let what runs elsewhere end."""
+        self.servers = list(servers)
+        before = list(self._choices)
+        assert until(lambda: all(now > then for now, then in zip(self._choices, before, strict=True)))
+
+    @property
+    def slowest(self) -> float:
+        """Seconds of the slowest turn."""
+        return max(seconds for _, seconds in self.turns)
+
+    def usual(self, server: RomServer, since: int) -> float:
+        """Within how many seconds a server answers nine turns of ten after the first `since`; waits for twenty."""
+
+        def took() -> list[float]:
+            return sorted(seconds for asked, seconds in self.turns[since:] if asked is server)
+
+        assert until(lambda: len(took()) >= 20), took()
+        all_ = took()
+        return all_[len(all_) * 9 // 10 - 1]
+
     def _ask(self, number: int) -> None:
         turn = number
         with requests.Session() as session:
             while not self._stopped.is_set():
-                server = self.servers[turn % len(self.servers)]
+                # Before the look at the servers: who has counted after a change of them has seen it.
+                self._choices[number] += 1
+                servers = self.servers
+                server = servers[turn % len(servers)]
                 turn += 1
                 try:
                     body = {"message": "[[say=um]] oi", "user": f"user-{turn % 50}"}
@@ -122,5 +159,5 @@ class Load:
                     self._stopped.wait(0.05)
                     continue
                 self.statuses.append(answer.status_code)
-                self.slowest = max(self.slowest, answer.elapsed.total_seconds())
+                self.turns.append((server, answer.elapsed.total_seconds()))
                 self._stopped.wait(0.02)

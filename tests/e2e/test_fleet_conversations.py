@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def test_a_turn_on_one_instance_makes_the_conversation_busy_on_the_other(
     first, second = two[0].servers
     mine = ask(first, "[[say=um]] primeira", store=True)["conversation_id"]
     answers: list[dict[str, Any]] = []
-    slow = "[[say=a b c d e f]] [[delay=0.3]] segunda"
+    slow = "[[say=a b c d e f]] [[delay=2]] segunda"
     thread = threading.Thread(target=lambda: answers.append(ask(first, slow, conversation_id=mine)))
     thread.start()
     assert until(lambda: len(bedrock.requests) == 2)
@@ -159,12 +159,11 @@ def test_a_conversation_goes_on_after_the_only_instance_was_killed(tmp_path: Pat
         with running_turn(server, bedrock, mine):
             server.process.kill()
             server.wait()
+    # However long the start takes, the lease has not run out when it is asked.
+    _hold_for(tmp_path, 3600)
     with serving(**settings) as server:
         assert busy(server, mine)
-        (path,) = tmp_path.glob("*.db")
-        with sqlite3.connect(path) as connection:
-            connection.execute("UPDATE conversations_kept SET busy_until = busy_until - ?", [LEASE_SECONDS])
-        connection.close()
+        _hold_for(tmp_path, -3600 - LEASE_SECONDS)
         ask(server, "[[say=fim]] terceira", conversation_id=mine)
         messages = read(server, mine).json()["messages"]
     assert [(each["role"], each["state"]) for each in messages] == [
@@ -172,3 +171,10 @@ def test_a_conversation_goes_on_after_the_only_instance_was_killed(tmp_path: Pat
         ("user", "cut"),
         *[("user", "whole"), ("assistant", "whole")],
     ]
+
+
+def _hold_for(folder: Path, seconds: float) -> None:
+    """As if the dead process had claimed for so much longer."""
+    (path,) = folder.glob("*.db")
+    with closing(sqlite3.connect(path, timeout=60)) as connection, connection:
+        connection.execute("UPDATE conversations_kept SET busy_until = busy_until + ?", [seconds])

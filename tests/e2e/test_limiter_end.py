@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
+import requests
 from e2e.limiting import ADMIN, problem_of, waiting
 from e2e.serving import serving, until
 
@@ -47,7 +49,15 @@ def test_the_metrics_of_the_last_turn_can_be_scraped(bedrock: LocalBedrock, scra
         assert [name for name, _ in events][-1] == "done"
         if scrapes:
             time.sleep(0.5)  # Longer than a server that does not wait needs for its end.
-            assert until(lambda: f"{last} 1.0" in server.get("/metrics").text)
+            answers = [""]
+
+            def ended() -> bool:
+                with suppress(requests.RequestException):
+                    answers.append(server.get("/metrics").text)
+                return server.process.poll() is not None
+
+            assert until(ended)
+            assert f"{last} 1.0" in answers[-1]
         assert server.wait(60) == 0
         assert [line["scraped"] for line in server.events("server.stopped")] == [scrapes]
         assert [line["counters"][last] for line in server.events("metrics.final")] == [1.0]
