@@ -73,8 +73,8 @@ class Files:
     @hookimpl
     def rom_routes(self, app: PluginRoutes, runtime: Runtime) -> None:
         """POST /api/files, GET and DELETE /api/files/{file_id}."""
-        app.add_route(FilesResource.route, FilesResource(runtime, self))
-        app.add_route(FileResource.route, FileResource(runtime, self))
+        app.add_route(FilesResource.route, FilesResource(runtime, lambda: self.keeper))
+        app.add_route(FileResource.route, FileResource(runtime, lambda: self.keeper))
 
     @hookimpl
     def rom_start(self, runtime: Runtime) -> None:

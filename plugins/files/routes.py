@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import falcon
 import structlog
 
-from plugins.files.keeping import Description
+from plugins.files.keeping import Description, Keeper
 from rom_core.concurrency.clock import iso
 from rom_core.concurrency.places import Places
 from rom_core.documents.attachment import Attachment
@@ -28,9 +28,6 @@ from rom_core.http.json_answer import answer_json
 from rom_core.http.multipart import FORM, FormFile, is_form, read_form
 from rom_core.http.openapi import Operation
 from rom_core.runtime import Runtime
-
-if TYPE_CHECKING:
-    from plugins.files.plugin import Files
 
 # Each holds a thread and a file in memory; a browser sends six at a time.
 MAX_UPLOADS: Final = 8
@@ -73,9 +70,9 @@ class FilesResource:
         )
     }
 
-    def __init__(self, runtime: Runtime, plugin: Files) -> None:
+    def __init__(self, runtime: Runtime, keeper: Callable[[], Keeper]) -> None:
         self._runtime = runtime
-        self._plugin = plugin
+        self._keeper = keeper
         self._places = Places(MAX_UPLOADS)
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
@@ -121,7 +118,7 @@ class FilesResource:
             facts=facts,
             expires=now + float(settings.FILE_TTL_SECONDS),
         )
-        self._plugin.keeper.keep(description, file.data, now, int(settings.FILES_MAX_BYTES))
+        self._keeper().keep(description, file.data, now, int(settings.FILES_MAX_BYTES))
         logger.info("files.kept", kind=kind.format, bytes=len(file.data), warnings=len(facts["warnings"]))
         return description
 
@@ -136,20 +133,20 @@ class FileResource:
         "DELETE": Operation("Erase a file that is kept.", errors=(FileNotFound, StoreUnavailable), statuses=(204,)),
     }
 
-    def __init__(self, runtime: Runtime, plugin: Files) -> None:
+    def __init__(self, runtime: Runtime, keeper: Callable[[], Keeper]) -> None:
         self._runtime = runtime
-        self._plugin = plugin
+        self._keeper = keeper
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
         """Without its content. Raises FileNotFound."""
-        found = self._plugin.keeper.find(file_id, req.context.key_name, self._runtime.clock.time())
+        found = self._keeper().find(file_id, req.context.key_name, self._runtime.clock.time())
         if found is None:
             raise _unknown()
         _write(resp, found)
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, file_id: str) -> None:
         """204. Raises FileNotFound."""
-        if not self._plugin.keeper.remove(file_id, req.context.key_name, self._runtime.clock.time()):
+        if not self._keeper().remove(file_id, req.context.key_name, self._runtime.clock.time()):
             raise _unknown()
         resp.status = falcon.HTTP_204
 
