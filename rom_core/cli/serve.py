@@ -16,7 +16,7 @@ from rom_core.cli.runtime import load_runtime
 from rom_core.errors import ConfigurationError
 from rom_core.settings.files import files_of
 
-logger = structlog.get_logger("rom.settings")
+logger = structlog.get_logger("rom.server")
 
 # Taken by another process, or one that only root may have.
 _PORT_ERRORS = frozenset({errno.EADDRINUSE, errno.EACCES})

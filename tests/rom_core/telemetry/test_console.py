@@ -38,7 +38,7 @@ def test_what_goes_well_in_the_core_is_shown_at_debug(level: str) -> None:
     """Warnings, errors, the server's own lines and those of plugins and libraries are shown always."""
     stream = io.StringIO()
     log.configure("console", level, stream=stream)
-    structlog.get_logger("rom.settings").info("settings.read")
+    structlog.get_logger("rom.settings").info("settings.loaded")
     structlog.get_logger("rom.settings").debug("detail")
     shown = ["server.started", "mine.done", "library", "it.warned", "it.failed"]
     structlog.get_logger("rom.server").info(shown[0])
@@ -47,15 +47,15 @@ def test_what_goes_well_in_the_core_is_shown_at_debug(level: str) -> None:
     structlog.get_logger("rom.settings").warning(shown[3])
     structlog.get_logger("rom.settings").error(shown[4])
     names = re.findall(r"\] (\S+)", stream.getvalue())
-    assert names == (shown if level == "INFO" else ["settings.read", "detail", *shown])
+    assert names == (shown if level == "INFO" else ["settings.loaded", "detail", *shown])
 
 
 def test_json_has_every_line() -> None:
     """Machines read what people need not."""
     stream = io.StringIO()
     log.configure("json", "INFO", stream=stream)
-    structlog.get_logger("rom.settings").info("settings.read")
-    assert '"event": "settings.read"' in stream.getvalue()
+    structlog.get_logger("rom.settings").info("settings.loaded")
+    assert '"event": "settings.loaded"' in stream.getvalue()
 
 
 @pytest.mark.parametrize("level", ["info", "warning", "error"])
