@@ -38,7 +38,7 @@ class Telemetry:
         self._lock = threading.Lock()
         self._export: Export | None = None
         self._observer: Observer | None = None
-        self._opening: threading.Thread | None = None
+        self._opening = False
         # Opening failed, and would again until a setting has changed.
         self._refused = False
         self._stopped = False
@@ -80,9 +80,15 @@ class Telemetry:
         observer = self._observer
         if observer is not None:
             observer.observe(event)
-        elif self._opening is None and not self._refused and self._wanted():
+        elif not self._opening and not self._refused and self._wanted():
             # On for a canary alone: its first turn must not wait until the libraries are there.
-            self._opening = self._in_background(self._open, "telemetry-open")
+            self._opening = True
+            try:
+                self._in_background(self._open, "telemetry-open")
+            except RuntimeError:
+                # No thread can be started now.
+                self._opening = False
+                raise
 
     # -- opening and closing -----------------------------------------------------------------------------------------
 
@@ -117,7 +123,7 @@ class Telemetry:
         if runtime is None or losses is None:
             return
         with self._lock:
-            self._opening = None
+            self._opening = False
             if self._export is not None or self._stopped:
                 return
             settings = runtime.current.settings
@@ -153,7 +159,5 @@ class Telemetry:
             logger.info("telemetry.closed")
 
     @staticmethod
-    def _in_background(task: Any, name: str) -> threading.Thread:
-        thread = threading.Thread(target=task, name=name, daemon=True)
-        thread.start()
-        return thread
+    def _in_background(task: Any, name: str) -> None:
+        threading.Thread(target=task, name=name, daemon=True).start()
