@@ -73,7 +73,9 @@ def test_what_the_backend_does_not_take_is_lost_and_counted(
 ) -> None:
     """Also an answer that sends us elsewhere: nobody has taken what was sent there."""
     receiver.answers[:] = [answer]
-    exporting = opened(receiver.url, losses, monkeypatch, OTEL_METRICS_EXPORTER="none")
+    # Both spans leave at once, as a full batch, and not when a timer says so.
+    together = {"OTEL_BSP_SCHEDULE_DELAY": "600000", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "2"}
+    exporting = opened(receiver.url, losses, monkeypatch, OTEL_METRICS_EXPORTER="none", **together)
     try:
         end_spans(exporting.traces, 2)
         assert until(lambda: counted(losses, "spans_dropped")["export_failed"] == 2)

@@ -162,26 +162,44 @@ def test_a_change_of_what_the_exporter_is_made_of_makes_another(tmp_path: Path, 
         assert until(lambda: {span.resource["service.name"] for span in receiver.spans()} == {"rom-agent", "outro"})
     finally:
         runtime.stop()
-    assert sending() == set()
+    assert until(lambda: sending() == set())
 
 
 @pytest.mark.usefixtures("soon")
-def test_a_canary_alone_opens_it_and_its_end_closes_it(tmp_path: Path, receiver: Receiver) -> None:
-    """Its first turn does not wait until the libraries are there, and may be missing."""
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_canary_alone_opens_it_and_its_end_closes_it(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    """Its first turn does not wait until the libraries are there, and may be missing; the next canary is as the first.
+
+    Also where the thread that opens it has ended before the turn goes on.
+    """
+    start = threading.Thread.start
+
+    def start_and_end(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "telemetry-open":
+            thread.join(60)
+
+    if at_once:
+        monkeypatch.setattr(threading.Thread, "start", start_and_end)
     site = Site(tmp_path, telemetry=Telemetry())
     site.environ |= {ENDPOINT: receiver.url}
     runtime, flags = site.start()
     runtime.start()
+    before = 0
+
+    def arrived() -> bool:
+        ask(runtime)
+        return len(receiver.spans()) > before
+
     try:
-        flags.change({"canary": {"flags": {"TELEMETRY_ENABLED": "on"}}, "CANARY_PERCENT": 100}, ANA)
-
-        def arrived() -> bool:
-            ask(runtime)
-            return bool(receiver.spans())
-
-        assert until(arrived)
-        flags.change({"canary": None, "CANARY_PERCENT": 0}, Author("ana"))
-        assert until(lambda: sending() == set())
+        for _ in range(2):
+            flags.change({"canary": {"flags": {"TELEMETRY_ENABLED": "on"}}, "CANARY_PERCENT": 100}, ANA)
+            assert until(arrived)
+            flags.change({"canary": None, "CANARY_PERCENT": 0}, Author("ana"))
+            assert until(lambda: sending() == set())
+            before = len(receiver.spans())
     finally:
         runtime.stop()
 
