@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from metrics_support import measured, value
 from support import failure, make_turn, says
+from waiting import until
 
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, ModelThrottled, RomError
@@ -119,9 +120,9 @@ def test_health_is_exposed_with_its_reasons() -> None:
 
 def test_the_watch_stops_with_the_process() -> None:
     """No thread is left behind."""
-    import threading
-
     runtime, _ = measured()
-    assert "rom-health" in {thread.name for thread in threading.enumerate()}
+    thread = runtime.health._thread
+    assert thread is not None
+    assert thread.is_alive()
     runtime.stop()
-    assert "rom-health" not in {thread.name for thread in threading.enumerate()}
+    assert until(lambda: not thread.is_alive())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply
 
 Shown = Callable[[], list[str]]
+ForPeople = Callable[..., Runtime]
 
 
 @pytest.fixture
@@ -32,12 +34,19 @@ def shown(restored_logging: io.StringIO, request: pytest.FixtureRequest) -> Show
     return lambda: [re.sub(r"^\d\d:\d\d:\d\d +", "", line) for line in stream.getvalue().splitlines()]
 
 
-def for_people(*steps: Any, plugins: dict[str, Any] | None = None, **values: Any) -> Runtime:
-    """A runtime that was started, with a request log for the console."""
-    plugins = {"request_log": RequestLog()} | (plugins or {})
-    runtime, _ = make_runtime(*steps, plugins=plugins, LOG_FORMAT="console", **values)
-    runtime.start()
-    return runtime
+@pytest.fixture
+def for_people(shown: Shown) -> Iterator[ForPeople]:
+    """Makes runtimes that are started, with a request log for the console, and stopped at the end."""
+    with ExitStack() as stack:
+
+        def make(*steps: Any, plugins: dict[str, Any] | None = None, **values: Any) -> Runtime:
+            plugins = {"request_log": RequestLog()} | (plugins or {})
+            runtime, _ = make_runtime(*steps, plugins=plugins, LOG_FORMAT="console", **values)
+            stack.callback(runtime.stop)
+            runtime.start()
+            return runtime
+
+        yield make
 
 
 def finished(status: str, code: str = "", *, http_status: int = 200, request_id: str = "req") -> RequestFinished:
@@ -45,7 +54,7 @@ def finished(status: str, code: str = "", *, http_status: int = 200, request_id:
     return RequestFinished("/api/chat", "POST", status, http_status, code, "stable", "trace", request_id, 0.25)
 
 
-def test_a_turn_is_one_short_line(shown: Shown) -> None:
+def test_a_turn_is_one_short_line(shown: Shown, for_people: ForPeople) -> None:
     """Who, model, iterations, tools, seconds, cost; nothing else is shown at INFO."""
     runtime = for_people(
         asks(("look", {}), ("look", {}), ("find", {})), says("ok"), plugins={"kit": Toolkit(tool(), tool("find"))}
@@ -55,7 +64,7 @@ def test_a_turn_is_one_short_line(shown: Shown) -> None:
     assert shown() == ["turn  office  anthropic.first  2 iterations  look x2, find  0.00 s  $0.0002"]
 
 
-def test_a_run_that_goes_well_is_its_turns_line(shown: Shown) -> None:
+def test_a_run_that_goes_well_is_its_turns_line(shown: Shown, for_people: ForPeople) -> None:
     """Of one that does not, the end is shown: it may have had no turn."""
     runtime = for_people()
     runtime.emit(RunAccepted("run_1", "trace"))
@@ -68,7 +77,7 @@ def test_a_run_that_goes_well_is_its_turns_line(shown: Shown) -> None:
 
 
 @pytest.mark.parametrize("shown", ["DEBUG"], indirect=True)
-def test_the_rest_is_there_at_debug(shown: Shown) -> None:
+def test_the_rest_is_there_at_debug(shown: Shown, for_people: ForPeople) -> None:
     """The line with all figures too, and what became of the request."""
     runtime = for_people(says("ok"))
     runtime.run(make_turn(runtime))
@@ -87,7 +96,9 @@ def test_the_rest_is_there_at_debug(shown: Shown) -> None:
 @pytest.mark.parametrize(
     ("environment", "who"), [("development", "office/ana"), ("testing", "office"), ("production", "office")]
 )
-def test_who_asked_is_the_key_and_on_the_developers_machine_the_user(shown: Shown, environment: str, who: str) -> None:
+def test_who_asked_is_the_key_and_on_the_developers_machine_the_user(
+    shown: Shown, for_people: ForPeople, environment: str, who: str
+) -> None:
     """What a client says of its users is in no log that is kept."""
     strict: dict[str, Any] = {
         "API_KEYS": f"office={secrets.token_hex(16)}",
@@ -98,7 +109,7 @@ def test_who_asked_is_the_key_and_on_the_developers_machine_the_user(shown: Show
     assert shown()[-1].split("  ")[1] == who
 
 
-def test_a_name_is_no_longer_than_a_line_can_bear(shown: Shown) -> None:
+def test_a_name_is_no_longer_than_a_line_can_bear(shown: Shown, for_people: ForPeople) -> None:
     """A client may state a user of any length, and letters that a terminal obeys."""
     runtime = for_people(says("ok"), ROM_ENV="development")
     runtime.run(make_turn(runtime, user="\x1b[2J\n" + "a" * 500))
@@ -117,7 +128,9 @@ def test_a_name_is_no_longer_than_a_line_can_bear(shown: Shown) -> None:
         (TurnCancelled("client_gone"), "cost unknown  cancelled  trace_id=trace"),
     ],
 )
-def test_a_failed_turn_says_its_code_and_the_trace_id(shown: Shown, error: Exception, said: str) -> None:
+def test_a_failed_turn_says_its_code_and_the_trace_id(
+    shown: Shown, for_people: ForPeople, error: Exception, said: str
+) -> None:
     """Once: its request has no second line. What led to it is shown as a warning or an error, with its fields."""
     runtime = for_people(failure_of(error))
     with pytest.raises(Exception):  # noqa: B017, PT011 - whichever it is
@@ -141,7 +154,7 @@ def failure_of(error: Exception) -> Callable[[Attempt, dict[str, Any]], ModelRep
     return step
 
 
-def test_what_was_not_as_usual_is_said(shown: Shown) -> None:
+def test_what_was_not_as_usual_is_said(shown: Shown, for_people: ForPeople) -> None:
     """Retries, another model, a stop reason that is no plain end."""
     runtime = for_people(
         failure(ModelThrottled), failure(ModelThrottled), says("done", "max_tokens"), plugins={"p": Persistent()}
@@ -153,7 +166,7 @@ def test_what_was_not_as_usual_is_said(shown: Shown) -> None:
 
 
 @pytest.mark.parametrize("shown", ["WARNING"], indirect=True)
-def test_a_good_turn_is_no_warning(shown: Shown) -> None:
+def test_a_good_turn_is_no_warning(shown: Shown, for_people: ForPeople) -> None:
     """LOG_LEVEL counts as ever: a failed turn alone is shown."""
     runtime = for_people(says("ok"), failure(ModelRefused, kind="ValidationException"))
     runtime.run(make_turn(runtime))
@@ -171,20 +184,22 @@ def test_a_good_turn_is_no_warning(shown: Shown) -> None:
         (finished("client_error", http_status=405), "client_error 405"),
     ],
 )
-def test_a_request_that_never_became_a_turn_has_a_short_line(shown: Shown, event: Event, line: str) -> None:
+def test_a_request_that_never_became_a_turn_has_a_short_line(
+    shown: Shown, for_people: ForPeople, event: Event, line: str
+) -> None:
     """What was asked for, why it was refused, and where to look further."""
     for_people().emit(event)
     assert shown() == [f"request  POST /api/chat  {line}  0.25 s  trace_id=trace"]
 
 
-def test_a_cost_that_is_not_known_is_not_shown_as_one(shown: Shown) -> None:
+def test_a_cost_that_is_not_known_is_not_shown_as_one(shown: Shown, for_people: ForPeople) -> None:
     """What was billed for an attempt without usage is on top."""
     runtime = for_people(failure(ModelTimeout), says("ok"), plugins={"p": Persistent()})
     runtime.run(make_turn(runtime))
     assert "  at least $0.0001  " in shown()[-1]
 
 
-def test_content_that_was_asked_for_is_shown(shown: Shown) -> None:
+def test_content_that_was_asked_for_is_shown(shown: Shown, for_people: ForPeople) -> None:
     """With LOG_CONTENT the line with question and answer is shown at INFO, beside the short one."""
     runtime = for_people(says(SECRET), LOG_CONTENT=True)
     runtime.run(make_turn(runtime))
