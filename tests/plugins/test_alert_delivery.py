@@ -55,8 +55,9 @@ def test_failures_that_may_pass_are_retried_and_others_are_not() -> None:
 
 
 @responses.activate
-def test_a_webhook_that_hangs_delays_no_turn_and_no_end_of_the_process() -> None:
+def test_a_webhook_that_hangs_delays_no_turn_and_no_end_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Messages wait in a bounded queue, what does not fit is dropped and counted; stopping is quick."""
+    monkeypatch.setattr("plugins.alerts.courier.FLUSH_SECONDS", 60.0)
     hanging, release = threading.Event(), threading.Event()
 
     def hang(_request: Any) -> tuple[int, dict[str, str], str]:
@@ -136,8 +137,9 @@ def test_without_a_url_nothing_is_sent_and_the_url_is_never_logged(capfd: pytest
 
 
 @responses.activate
-def test_what_waits_when_the_process_stops_still_gets_one_try() -> None:
+def test_what_waits_when_the_process_stops_still_gets_one_try(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message about the last change before a deployment is not lost."""
+    monkeypatch.setattr("plugins.alerts.courier.FLUSH_SECONDS", 60.0)
     responses.post(HOOK)
     ends: list[str] = []
     courier = Courier(FakeClock(), lambda: HOOK, lambda: "here", lambda _, outcome: ends.append(outcome))

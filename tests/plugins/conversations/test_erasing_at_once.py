@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from kept_support import WHO, turn_row
 from sqlalchemy import Connection, select, text
 from waiting import until
@@ -17,12 +18,17 @@ from plugins.conversations.tables import METADATA
 from rom_core.store.address import address_of
 from rom_core.store.opening import open_store
 from rom_core.store.owners import owners_of
+from rom_core.store.postgres import store as postgres_store
 
 _WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 
 
-def test_nothing_stays_of_a_turn_that_ends_while_its_conversation_is_erased(postgres_url: str) -> None:
+def test_nothing_stays_of_a_turn_that_ends_while_its_conversation_is_erased(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The erasure waits for what the turn writes, files included, and takes it along."""
+    for name in ("LOCK_SECONDS", "STATEMENT_SECONDS", "CALL_SECONDS"):
+        monkeypatch.setattr(postgres_store, name, 60.0)
     owners = owners_of("0.1.0", [("conversations", "0.1.0", Conversations().rom_tables())])
     store: Any = open_store(address_of(postgres_url, "", Path()), owners, time.time)
     store.write(lambda connection: keeping.begin(connection, "c", WHO, b"\0title", turn_row(1, "one:1")))
