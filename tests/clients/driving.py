@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,13 +119,17 @@ def drive(client: Client, server: RomServer, bedrock: LocalBedrock) -> dict[str,
     environ |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LANGCHAIN_TRACING_V2": "false", "DO_NOT_TRACK": "1"}
     outcomes: dict[str, Outcome] = {}
     before = len(bedrock.requests)
-    process = subprocess.Popen(client.command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(client.command, env=environ, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     try:
         assert process.stdout is not None
         for line in process.stdout:
             said = json.loads(line) if line.startswith("{") else {}
             if "begin" in said:
                 before = len(bedrock.requests)
+                # It waits for this: until then it asks nothing.
+                with suppress(BrokenPipeError):
+                    print(file=process.stdin, flush=True)
             elif "scenario" in said:
                 outcomes[said["scenario"]] = Outcome(said["error"], len(bedrock.requests) - before)
         _, errors = process.communicate(timeout=SECONDS)

@@ -1,5 +1,6 @@
 // What every client is asked to do, and how it says what came of it: a line of JSON for each scenario.
 import assert from "node:assert/strict";
+import { readSync } from "node:fs";
 
 export const { ROM_URL: URL, ROM_KEY: KEY, ROM_MODEL: MODEL } = process.env;
 export const QUESTION = "Quais são os prazos do processo?";
@@ -36,11 +37,12 @@ export async function refused(ask, status) {
   assert.fail("nothing was thrown");
 }
 
-/** Run those that the command line names, or all, and print what came of each. */
+/** Run those that the command line names, or all, and print what came of each; each waits for a line of input. */
 export async function play(scenarios) {
   for (const [name, scenario] of Object.entries(scenarios)) {
     if (process.argv.length > 2 && !process.argv.includes(name)) continue;
     console.log(JSON.stringify({ begin: name }));
+    readSync(0, Buffer.alloc(1));
     let error = "";
     try {
       await scenario();

@@ -47,11 +47,12 @@ def refused(ask: Callable[[], object], *kinds: str) -> None:
 
 
 def play(scenarios: Mapping[str, Callable[[], object]]) -> None:
-    """Run those that the command line names, or all, and print what came of each."""
+    """Run those that the command line names, or all, and print what came of each; each waits for a line of input."""
     for name, scenario in scenarios.items():
         if len(sys.argv) > 1 and name not in sys.argv[1:]:
             continue
         print(json.dumps({"begin": name}), flush=True)
+        sys.stdin.readline()
         try:
             scenario()
             error = ""
