@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,29 +24,32 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 RULES = ROOT / "ops/prometheus/rom.rules.yml"
 OK, FAILED = 40, 4
+# What each says of the port that it was given, which nobody else can have taken.
+ROM_ON = re.compile(rb'(?=[^\n]*"server\.started")[^\n]*"url": ?"http://([^"/]+)[^\n]*\n')
+PROMETHEUS_ON = re.compile(rb'msg="Listening on"[^\n]*\baddress=(\S+)[^\n]*\n')
 CONFIG = """
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: ["{rules}"]
 scrape_configs:
   - job_name: rom
-    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+    static_configs: [{{targets: ["{target}"]}}]
 """
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
-def running(*command: str, environ: dict[str, str] | None = None) -> Iterator[None]:
-    """A process that is stopped at the end."""
-    null = subprocess.DEVNULL
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=null, stderr=null)  # noqa: S603 - our own
+def running(*command: str, log: Path, said: re.Pattern[bytes], environ: dict[str, str] | None = None) -> Iterator[str]:
+    """Host and port of a process that says where it listens in its `log`; it is stopped at the end."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output, stderr=output)  # noqa: S603 - our own
+
+    def listens() -> str | None:
+        ended, found = process.poll(), said.search(log.read_bytes())
+        if found is None and ended is not None:
+            sys.exit(f"FAILED: {command[0]} has ended with {ended}:\n{log.read_text()[-2000:]}")
+        return found and found[1].decode()
+
     try:
-        yield
+        yield until("port", listens)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -87,30 +90,37 @@ def main() -> None:
     if tools.returncode:
         sys.exit(1)
     prometheus = str(Path(tools.stdout.strip(), "prometheus"))
-    rom, prom = free_port(), free_port()
     expected = FAILED / (OK + FAILED)
-    environ = {"PATH": os.environ["PATH"], "ROM_ENV": "development", "PORT": str(rom), "RETRY_ENABLED": "false"}
-    environ |= {"FALLBACK_ENABLED": "false", "CIRCUIT_BREAKER_ENABLED": "false"}
+    environ = {"PATH": os.environ["PATH"], "ROM_ENV": "development", "PORT": "0", "RETRY_ENABLED": "false"}
+    environ |= {"FALLBACK_ENABLED": "false", "CIRCUIT_BREAKER_ENABLED": "false", "LOG_FORMAT": "json"}
 
     def asked(query: str) -> float | None:
-        url = f"http://127.0.0.1:{prom}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
+        url = f"http://{prom}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
         result = call(url)["data"]["result"]
         value = float(result[0]["value"][1]) if result else float("nan")
         return None if value != value else value
 
     with (
         tempfile.TemporaryDirectory() as folder,
-        running(sys.executable, "-m", "rom_core", "serve", environ=environ | {"STATE_DIR": f"{folder}/state"}),
+        running(
+            *(sys.executable, "-m", "rom_core", "serve"),
+            log=Path(folder, "rom.log"),
+            said=ROM_ON,
+            environ=environ | {"STATE_DIR": f"{folder}/state"},
+        ) as rom,
     ):
         config = Path(folder, "prometheus.yml")
-        config.write_text(CONFIG.format(rules=RULES, port=rom))
-        arguments = (f"--config.file={config}", f"--storage.tsdb.path={folder}/data")
-        with running(prometheus, *arguments, f"--web.listen-address=127.0.0.1:{prom}", "--log.level=error"):
-            until("server", lambda: call(f"http://127.0.0.1:{rom}/health"))
+        config.write_text(CONFIG.format(rules=RULES, target=rom))
+        arguments = (
+            f"--config.file={config}",
+            f"--storage.tsdb.path={folder}/data",
+            "--web.listen-address=127.0.0.1:0",
+        )
+        with running(prometheus, *arguments, log=Path(folder, "prometheus.log"), said=PROMETHEUS_ON) as prom:
             until("scrape", lambda: asked('rom_requests_total{route="/api/chat",status="ok",cohort="stable"} == 0'))
             for number in range(OK + FAILED):
                 message = "[[fault=500]] x" if number < FAILED else "[[say=ok]] x"
-                call(f"http://127.0.0.1:{rom}/api/chat", {"message": message})
+                call(f"http://{rom}/api/chat", {"message": message})
             chat = 'route="/api/chat"'
             until("count", lambda: asked(f'sum(rom_requests_total{{{chat},status="ok"}}) == {OK}'))
             # A rule is evaluated once a second: for a while its figure is that of fewer requests.
