@@ -118,6 +118,9 @@ class Bench:
         """A process that starts."""
         if self._begun is not None:
             self.runtime.fleet.stop()
+            # It is waited for only so long; one that has not left yet would be taken for another instance.
+            leaving = getattr(self.runtime.fleet, "_thread", None)
+            assert leaving is None or until(lambda: not leaving.is_alive())
             self._begun.close()
         self.recorder, self.plugin = Recorder(), CanaryPlugin()
         self.site.plugins = {
