@@ -106,7 +106,14 @@ class FakeClock:
         self._now = start
         self._random = random.Random(seed)  # noqa: S311 - reproducible tests
         self._lock = threading.Lock()
+        self._waiting: set[int] = set()
         self.sleeps: list[float] = []
+
+    @property
+    def waiting(self) -> frozenset[int]:
+        """The idents of the threads that wait: until when, later calls of `advance` no longer change."""
+        with self._lock:
+            return frozenset(self._waiting)
 
     def monotonic(self) -> float:
         """The time that tests set."""
@@ -122,12 +129,18 @@ class FakeClock:
             self._now += seconds
 
     def wait(self, event: Waitable, seconds: float) -> bool:
-        """Wait until the event is set or the fake time has passed; ten real seconds are a failed test."""
-        until = self._now + seconds
-        give_up = time.monotonic() + 10
-        while not event.wait(0.001) and self._now < until:
-            if time.monotonic() > give_up:
-                raise AssertionError(f"nobody set the event or advanced the clock by {seconds} s")
+        """Wait until the event is set or the fake time has passed; sixty real seconds are a failed test."""
+        give_up, me = time.monotonic() + 60, threading.get_ident()
+        with self._lock:
+            until = self._now + seconds
+            self._waiting.add(me)
+        try:
+            while not event.wait(0.001) and self._now < until:
+                if time.monotonic() > give_up:
+                    raise AssertionError(f"nobody set the event or advanced the clock by {seconds} s")
+        finally:
+            with self._lock:
+                self._waiting.discard(me)
         return event.is_set()
 
     def sleep(self, seconds: float, wake: threading.Event) -> bool:
