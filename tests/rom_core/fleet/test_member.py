@@ -247,8 +247,13 @@ def test_it_comes_back_when_the_store_does() -> None:
     world.broken = False
     assert until(lambda: not world.member.away)
     assert [each.id for each in world.member.instances] == ["me", "b"]
-    world.broken = True
-    assert until(lambda: world.member.away == "broken" or world.member.away == "no answer within 5 s")
+    with capture_logs() as logged:
+        world.broken = True
+        assert until(lambda: world.member.away)
+    assert [line["reason"] for line in logged if line["event"] == "fleet.away"] in (
+        ["broken"],
+        ["no answer within 5 s"],
+    )
     assert [each.id for each in world.member.instances] == ["me", "b"]
     world.broken = False
     assert until(lambda: not world.member.away)
