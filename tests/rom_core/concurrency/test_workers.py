@@ -26,8 +26,8 @@ def pool() -> WorkerPool:
 def test_a_job_gives_its_value_or_raises_its_exception(pool: WorkerPool) -> None:
     """`value` is what the function returned or raised."""
     good, bad = pool.submit(lambda: 42), pool.submit(lambda: 1 / 0)
-    assert pool.wait(good, CLOCK, CancelToken(), 5)
-    assert pool.wait(bad, CLOCK, CancelToken(), 5)
+    assert pool.wait(good, CLOCK, CancelToken(), 60)
+    assert pool.wait(bad, CLOCK, CancelToken(), 60)
     assert good.value() == 42
     with pytest.raises(ZeroDivisionError):
         bad.value()
@@ -41,9 +41,9 @@ def test_what_does_not_fit_is_refused_at_once(pool: WorkerPool) -> None:
     with pytest.raises(PoolSaturated):
         pool.submit(go.wait)
     go.set()
-    assert all(pool.wait(job, CLOCK, CancelToken(), 5) for job in jobs)
+    assert all(pool.wait(job, CLOCK, CancelToken(), 60) for job in jobs)
     assert until(lambda: pool.outstanding == 0)
-    assert pool.wait(pool.submit(lambda: 1), CLOCK, CancelToken(), 5)
+    assert pool.wait(pool.submit(lambda: 1), CLOCK, CancelToken(), 60)
     pool.stop()
 
 
@@ -86,7 +86,7 @@ def test_a_late_result_that_cannot_be_released_costs_no_thread() -> None:
     assert until(lambda: pool.outstanding == 0)
     assert pool.abandoned == 0
     following = pool.submit(lambda: "next")
-    assert pool.wait(following, CLOCK, CancelToken(), 5)
+    assert pool.wait(following, CLOCK, CancelToken(), 60)
     assert following.value() == "next"
     pool.stop()
 
@@ -98,8 +98,8 @@ def test_a_job_given_up_before_it_started_does_not_run() -> None:
     second = pool.submit(lambda: ran.append(1))
     pool.abandon(second)
     go.set()
-    assert pool.wait(first, CLOCK, CancelToken(), 5)
-    assert pool.wait(second, CLOCK, CancelToken(), 5)
+    assert pool.wait(first, CLOCK, CancelToken(), 60)
+    assert pool.wait(second, CLOCK, CancelToken(), 60)
     assert ran == []
     pool.stop()
 
@@ -109,14 +109,14 @@ def test_a_job_sees_the_context_of_its_caller(pool: WorkerPool) -> None:
     variable = contextvars.ContextVar("variable", default="default")
     variable.set("caller")
     job = pool.submit(variable.get)
-    pool.wait(job, CLOCK, CancelToken(), 5)
+    pool.wait(job, CLOCK, CancelToken(), 60)
     assert job.value() == "caller"
     pool.stop()
 
 
 def test_stop_ends_the_threads_and_refuses_jobs(pool: WorkerPool) -> None:
     """After `stop` no thread is left and nothing is taken."""
-    pool.wait(pool.submit(lambda: 1), CLOCK, CancelToken(), 5)
+    pool.wait(pool.submit(lambda: 1), CLOCK, CancelToken(), 60)
     pool.stop()
     assert until(lambda: not [t for t in threading.enumerate() if t.name.startswith("rom-test")])
     with pytest.raises(PoolSaturated):
@@ -130,7 +130,7 @@ def test_an_idle_thread_keeps_nothing_of_its_last_job(pool: WorkerPool) -> None:
         """Can be watched, unlike bytes."""
 
     job = pool.submit(Large)
-    assert pool.wait(job, CLOCK, CancelToken(), 5)
+    assert pool.wait(job, CLOCK, CancelToken(), 60)
     watched = weakref.ref(job.value())
     del job
     assert until(lambda: watched() is None)
