@@ -103,9 +103,18 @@ def test_a_script_that_hangs_is_ended_with_all_it_started(clone: Clone, monkeypa
     (clone.path / ".gitignore").write_text("child\n.gitignore\n")
     clone.git("commit", "-qam", "may be run")
     monkeypatch.setattr(checks, "_TEST_SECONDS", 1.0)
+    written = clone.path / "child"
+    communicate: Any = subprocess.Popen.communicate
+
+    def once_it_runs(self: Any, *given: Any, **more: Any) -> Any:
+        if more.get("timeout") == 1.0:
+            assert until(lambda: written.is_file() and written.read_text().endswith("\n"))
+        return communicate(self, *given, **more)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", once_it_runs)
     finding = checks.tests(Release(clone.path))
     assert (finding.status, "did not end within 1 s" in finding.text) == ("fail", True)
-    child = int((clone.path / "child").read_text())
+    child = int(written.read_text())
     assert until(lambda: ended(child))
 
 
