@@ -16,8 +16,9 @@ from rom_core.runtime import Runtime
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Starts servers in this process and stops them."""
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Starts servers in this process and stops them; they let clients that are still sending take their time."""
+    monkeypatch.setattr("rom_core.http.server.channel.DISCARD_SECONDS", 60.0)
     running: list[tuple[Runtime, Server]] = []
 
     def start(*steps: Any, **settings: Any) -> tuple[Runtime, Server]:

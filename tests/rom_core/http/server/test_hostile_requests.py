@@ -163,8 +163,9 @@ def send(port: int, hostile: Hostile) -> bytes:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    """A server whose model always says the same."""
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server whose model always says the same, and which is as patient as its clients."""
+    monkeypatch.setattr("rom_core.http.server.channel.DISCARD_SECONDS", 60.0)
 
     def model(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
         return says("hello")

@@ -128,8 +128,11 @@ def test_no_scrape_is_waited_for_longer_than_agreed_or_beyond_the_grace(
     assert here.clean
 
 
-def test_settled_is_said_only_when_the_last_request_has_been_counted(ending: Make) -> None:
+def test_settled_is_said_only_when_the_last_request_has_been_counted(
+    ending: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A turn gives its place back before its request is counted: a scrape in between would miss it."""
+    monkeypatch.setattr("rom_core.http.server.server._FLUSH_SECONDS", SOON)
     here = ending()
     with socket.create_connection(("127.0.0.1", here.server.port), timeout=SOON) as client:
         body = b'{"message": "oi"}'
