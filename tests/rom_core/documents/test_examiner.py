@@ -37,8 +37,8 @@ GOOD_PDF, GOOD_DOCX = pdf(), docx()
 
 @pytest.fixture(scope="module")
 def examiner() -> Examiner:
-    """One with real processes."""
-    return Examiner(SystemClock())
+    """One with real processes, which may take longer than somebody would wait."""
+    return Examiner(FakeClock(), lambda given, _seconds: run_worker(given, 60.0))
 
 
 def test_good_files_are_what_they_are(examiner: Examiner) -> None:

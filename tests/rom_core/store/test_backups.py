@@ -22,6 +22,7 @@ from rom_core.store.address import DATABASE
 from rom_core.store.history import StoredOverrides
 from rom_core.store.postgres import backups as shared
 from rom_core.store.sqlite import backups as local
+from rom_core.store.sqlite import connections
 
 PASSWORD = "pass-w0rd-of-mine"
 Rom = Callable[..., Result]
@@ -91,8 +92,11 @@ def test_what_was_backed_up_comes_back(rom: Rom, where: Path | str, tmp_path: Pa
     assert opened(where).load().values == {"MAX_TOKENS": 9, "A": 1}
 
 
-def test_a_backup_is_of_one_moment_while_others_write(rom: Rom, where: Path | str, tmp_path: Path) -> None:
+def test_a_backup_is_of_one_moment_while_others_write(
+    rom: Rom, where: Path | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each holds a whole history, whatever is written meanwhile, and every change that was acknowledged before."""
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 60)
     store = filled(where)
     stop = threading.Event()
 

@@ -98,8 +98,9 @@ def test_an_append_is_whole_or_refused(where: Path | str) -> None:
     assert (store.load().version, store.load().values) == (3, {"MAX_TOKENS": 2})
 
 
-def test_two_processes_never_append_the_same_version(where: Path | str) -> None:
+def test_two_processes_never_append_the_same_version(where: Path | str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of those who append at the same time exactly one succeeds for each version."""
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 60)
     stores = [opened(where) for _ in range(4)]
     won: list[int] = []
 

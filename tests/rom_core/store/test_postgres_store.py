@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -35,15 +36,17 @@ def own() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test waits for as long as a person would."""
-    monkeypatch.setattr(postgres_store, "START_SECONDS", 0.3)
+@contextmanager
+def impatient() -> Iterator[None]:
+    """What cannot be opened is not waited for as long as a person would."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(postgres_store, "START_SECONDS", 0.3)
+        yield
 
 
 def refused(url: str) -> str:
     """Why a start with this STATE_URL is refused."""
-    with pytest.raises(StoreRefused) as caught:
+    with impatient(), pytest.raises(StoreRefused) as caught:
         opened(url)
     return caught.value.detail
 
@@ -186,7 +189,7 @@ def test_while_the_server_is_away_changes_are_refused(own: PostgresServer) -> No
     assert store.trouble is not None
     assert store.trouble.state == "unwritable"
     address_ = make_url(url).set(drivername="postgresql+psycopg")
-    with pytest.raises(StoreRefused, match="nobody listens there"):
+    with impatient(), pytest.raises(StoreRefused, match="nobody listens there"):
         read_shared_state(address_)
     own.start()
     assert read_shared_state(address_).values == {"MAX_TOKENS": 2}
