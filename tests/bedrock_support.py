@@ -39,8 +39,9 @@ ENDED: dict[str, type[RomError]] = {"client_gone": TurnCancelled, "deadline": De
 
 
 def make_wire(url: str, **settings: Any) -> Wire:
-    """A wire to `url` that connects at once or not at all; the caller closes it."""
-    values = {"BEDROCK_CONNECT_TIMEOUT_SECONDS": 0.2, "BEDROCK_READ_TIMEOUT_SECONDS": LONG_SECONDS} | settings
+    """A wire to `url` that gives nothing up by itself within a test, if not told to; the caller closes it."""
+    reading = settings.get("BEDROCK_READ_TIMEOUT_SECONDS", LONG_SECONDS)
+    values = {"BEDROCK_CONNECT_TIMEOUT_SECONDS": min(30, reading), "BEDROCK_READ_TIMEOUT_SECONDS": reading} | settings
     return Wire(make_settings(**values), SystemClock(), endpoint_url=url)
 
 

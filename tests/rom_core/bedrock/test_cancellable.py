@@ -109,9 +109,11 @@ def test_without_the_connections_that_we_know_a_thread_waits(
     wire = connect(bedrock_local.url)
     assert wire.converse(make_attempt(), asking("[[say=so]]")).text == "so"
     attempt, noted = make_attempt(), given_up(wire.pool)
+    assert until(lambda: bedrock_local.active == 0)
     with cancelling(attempt, "client_gone", lambda: bedrock_local.active == 1), pytest.raises(TurnCancelled):
-        wire.converse(attempt, asking("[[latency=4]]"))
+        wire.converse(attempt, asking("[[latency=60]]"))
     assert noted == [True]
+    bedrock_local.stop()
     assert until(lambda: wire.pool.abandoned == 0)
 
 

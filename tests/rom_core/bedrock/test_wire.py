@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -40,26 +40,41 @@ from rom_core.errors import (
 SAYING = "[[say=um dois três quatro]]"
 
 
+class Shared(NamedTuple):
+    """One local Bedrock, and wires to it that wait 60 s and 2 s: what fails in one test must not harm the next."""
+
+    bedrock: LocalBedrock
+    wire: Wire
+    impatient: Wire
+
+
 @pytest.fixture(scope="module")
-def shared() -> Iterator[tuple[LocalBedrock, Wire]]:
-    """One local Bedrock, and one wire to it that waits 2 s: what fails in one test must not harm the next."""
+def shared() -> Iterator[Shared]:
+    """What the tests of this module share."""
     with LocalBedrock() as bedrock:
-        wire = make_wire(bedrock.url, BEDROCK_READ_TIMEOUT_SECONDS=2)
-        yield bedrock, wire
-        wire.close()
+        wires = [make_wire(bedrock.url, BEDROCK_READ_TIMEOUT_SECONDS=seconds) for seconds in (60, 2)]
+        yield Shared(bedrock, *wires)
+        for wire in wires:
+            wire.close()
 
 
 @pytest.fixture
-def bedrock(shared: tuple[LocalBedrock, Wire]) -> LocalBedrock:
+def bedrock(shared: Shared) -> LocalBedrock:
     """The shared local Bedrock, as new."""
-    shared[0].reset()
-    return shared[0]
+    shared.bedrock.reset()
+    return shared.bedrock
 
 
 @pytest.fixture
-def wire(bedrock: LocalBedrock, shared: tuple[LocalBedrock, Wire]) -> Wire:
-    """The shared wire."""
-    return shared[1]
+def wire(bedrock: LocalBedrock, shared: Shared) -> Wire:
+    """The shared wire that waits long."""
+    return shared.wire
+
+
+@pytest.fixture
+def wire_for(bedrock: LocalBedrock, shared: Shared) -> Callable[[str], Wire]:
+    """The shared wire for a fault: only what hangs is not waited for."""
+    return lambda fault: shared.impatient if fault.startswith("hang") else shared.wire
 
 
 class Expected(NamedTuple):
@@ -146,9 +161,11 @@ def assert_is(error: ModelError, expected: Expected) -> None:
 
 
 @pytest.mark.parametrize("fault", HTTP_FAULTS)
-def test_a_failure_before_the_stream_is_one_typed_error(bedrock: LocalBedrock, wire: Wire, fault: str) -> None:
+def test_a_failure_before_the_stream_is_one_typed_error(
+    bedrock: LocalBedrock, wire_for: Callable[[str], Wire], fault: str
+) -> None:
     """Each answer that is none becomes its error after exactly one request; nothing was emitted."""
-    error = failing(wire, f"[[fault={fault}]]", streamed=True)
+    error = failing(wire_for(fault), f"[[fault={fault}]]", streamed=True)
     assert_is(error, HTTP_FAULTS[fault])
     assert (error.aws_request_id is None) == (error.aws_code is None)
     assert not error.emitted
@@ -158,9 +175,11 @@ def test_a_failure_before_the_stream_is_one_typed_error(bedrock: LocalBedrock, w
 @pytest.mark.parametrize("streamed", [True, False])
 @pytest.mark.parametrize("after", [0, 2])
 @pytest.mark.parametrize("fault", STREAM_FAULTS)
-def test_a_failure_in_the_stream_is_one_typed_error(wire: Wire, fault: str, after: int, streamed: bool) -> None:
+def test_a_failure_in_the_stream_is_one_typed_error(
+    wire_for: Callable[[str], Wire], fault: str, after: int, streamed: bool
+) -> None:
     """`emitted` is true if, and only if, the client of a streamed turn has got text; the request id is the stream's."""
-    error = failing(wire, f"{SAYING} [[fault={fault}]][[after={after}]]", streamed=streamed)
+    error = failing(wire_for(fault), f"{SAYING} [[fault={fault}]][[after={after}]]", streamed=streamed)
     assert_is(error, STREAM_FAULTS[fault])
     assert error.emitted == (streamed and after > 0)
     assert error.aws_request_id

@@ -20,15 +20,25 @@ from bedrock_support import (
 )
 
 from local_bedrock import LocalBedrock
+from rom_core.bedrock import cancellable
 from rom_core.concurrency.cancel import Deadline
 from rom_core.concurrency.clock import SystemClock
 from rom_core.concurrency.workers import WorkerPool
 from rom_core.errors import DeadlineExceeded, TurnCancelled, WireSaturated
 
 
-def test_silence_before_the_headers_ends_with_the_deadline(bedrock_local: LocalBedrock, connect: Connect) -> None:
+def test_silence_before_the_headers_ends_with_the_deadline(
+    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without anybody's help, and the service sees the client go at once; no thread is left to itself."""
-    wire, attempt = connect(bedrock_local.url), make_attempt(seconds=0.3)
+    wire, attempt = connect(bedrock_local.url), make_attempt()
+    getresponse = cancellable._CancellableConnection.getresponse
+
+    def sent(self: Any, *given: Any, **more: Any) -> Any:
+        attempt.turn.deadline = attempt.call.deadline = Deadline(SystemClock(), 0.3)
+        return getresponse(self, *given, **more)
+
+    monkeypatch.setattr(cancellable._CancellableConnection, "getresponse", sent)
     with ends_soon():
         with pytest.raises(DeadlineExceeded):
             wire.converse(attempt, asking("[[fault=hang]]"))
@@ -144,15 +154,21 @@ def test_when_given_up_connects_fill_the_pool_the_next_is_refused(
         return new(self)
 
     monkeypatch.setattr(urllib3.connection.HTTPConnection, "_new_conn", slow)
-    busy = make_attempt()
-    holding = threading.Thread(target=wire.converse, args=(busy, asking("[[latency=5]]")))
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold(_name: str, _data: Any) -> None:
+        held.set()
+        assert let_go.wait(60)
+
+    holding = threading.Thread(target=wire.converse, args=(make_attempt(sink=hold), asking("[[say=held]]")))
     holding.start()
-    assert until(lambda: bedrock_local.active == 1)
+    assert held.wait(60)
     attempt = make_attempt()
     with cancelling(attempt, "client_gone", begun.is_set), pytest.raises(TurnCancelled):
         wire.converse(attempt, asking())
     with pytest.raises(WireSaturated):
         wire.converse(make_attempt(), asking())
+    let_go.set()
     holding.join()
     assert wire.converse(make_attempt(), asking("[[say=still]]")).text == "still"
     go.set()
@@ -163,8 +179,7 @@ def test_a_peer_that_does_not_read_ends_with_the_deadline(connect: Connect) -> N
     """A large request may wait for its peer to take it, and nobody else watches the deadline there."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        timeouts = {"BEDROCK_CONNECT_TIMEOUT_SECONDS": 30, "BEDROCK_READ_TIMEOUT_SECONDS": 600}
-        wire = connect(f"http://127.0.0.1:{deaf.getsockname()[1]}", **timeouts)
+        wire = connect(f"http://127.0.0.1:{deaf.getsockname()[1]}")
         with ends_soon(), pytest.raises(DeadlineExceeded):
             wire.converse(make_attempt(seconds=0.3), asking("x" * 8_000_000))
 

@@ -47,11 +47,12 @@ def test_in_the_pool_a_turn_that_ends_does_not_wait_for_the_headers(
     bedrock_local: LocalBedrock, pooled: Connect, reason: str
 ) -> None:
     """Client gone, deadline or draining: the caller returns at once with the turn's own error."""
-    wire, attempt = pooled(bedrock_local.url, BEDROCK_READ_TIMEOUT_SECONDS=5), make_attempt()
+    wire, attempt = pooled(bedrock_local.url), make_attempt()
     noted = given_up(wire.pool)
     with ends_soon(), cancelling(attempt, reason, lambda: bedrock_local.active == 1), pytest.raises(ENDED[reason]):
         wire.converse(attempt, asking("[[fault=hang]]"))
     assert noted == [True]
+    bedrock_local.stop()
     assert until(lambda: wire.pool.abandoned == 0)
 
 

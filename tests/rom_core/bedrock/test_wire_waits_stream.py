@@ -32,8 +32,11 @@ from cryptography.x509.oid import NameOID
 from support import make_settings
 
 from local_bedrock import LocalBedrock
+from rom_core.bedrock import cancellable
 from rom_core.bedrock import wire as wire_module
 from rom_core.bedrock.client import make_client
+from rom_core.concurrency.cancel import Deadline
+from rom_core.concurrency.clock import SystemClock
 from rom_core.errors import DeadlineExceeded, ModelThrottled, TurnCancelled, WireSaturated
 
 
@@ -106,9 +109,19 @@ def test_nothing_is_said_after_the_turn_has_ended(bedrock_local: LocalBedrock, c
     assert len(said) == 1
 
 
-def test_a_stream_that_goes_on_and_on_ends_with_the_deadline(bedrock_local: LocalBedrock, connect: Connect) -> None:
+def test_a_stream_that_goes_on_and_on_ends_with_the_deadline(
+    bedrock_local: LocalBedrock, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The read timeout bounds silence only; each event is a chance to look at the clock, without anybody's help."""
-    wire, attempt = connect(bedrock_local.url), make_attempt(seconds=0.3)
+    wire, attempt = connect(bedrock_local.url), make_attempt()
+    getresponse = cancellable._CancellableConnection.getresponse
+
+    def begun(self: Any, *given: Any, **more: Any) -> Any:
+        response = getresponse(self, *given, **more)
+        attempt.turn.deadline = attempt.call.deadline = Deadline(SystemClock(), 0.3)
+        return response
+
+    monkeypatch.setattr(cancellable._CancellableConnection, "getresponse", begun)
     with ends_soon(), pytest.raises(DeadlineExceeded):
         wire.converse(attempt, asking("[[length=5000]][[delay=0.01]]"))
     assert until(lambda: bedrock_local.aborted == 1)
@@ -147,6 +160,7 @@ def test_connections_are_reused_after_everything_that_was_read_to_its_end(
         wire.converse(make_attempt(), asking("[[fault=429]]"))
     wire.converse(make_attempt(), asking())
     assert len(connected) == 1
+    assert until(lambda: bedrock_local.active == 0)
     attempt = make_attempt()
     with cancelling(attempt, "client_gone", lambda: bedrock_local.active == 1), pytest.raises(TurnCancelled):
         wire.converse(attempt, asking("[[fault=hang_stream]]"))
