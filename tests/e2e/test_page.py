@@ -127,7 +127,7 @@ def test_markdown_is_shown_as_it_comes_and_nothing_moves(seat: Seat, bedrock: Lo
     bedrock.script(tool_use("prazo_processual", deadline), reply(PROSE, delay=0.012))
     page.fill("#question", "Qual o prazo?")
     page.press("#question", "Enter")
-    page.wait_for_selector(".prose ol")
+    page.wait_for_selector(".prose ol > li:nth-child(2)")
     page.evaluate("document.querySelector('.prose h3').first = true")
     page.wait_for_selector(".turn[data-state=done]")
     assert page.evaluate("document.querySelector('.prose h3').first") is True
@@ -190,8 +190,14 @@ def test_an_error_is_told_in_its_own_words_with_an_id_to_copy(seat: Seat, bedroc
     request_id = answered.value.headers["x-request-id"]
     expect(note).to_contain_text(texts.ERRORS["upstream_refused"])
     expect(note.locator("code")).to_have_text(request_id)
+    # It says so for two seconds only.
+    note.evaluate(
+        """node => { window.said = []; const button = node.querySelector("button");
+          new MutationObserver(() => window.said.push(button.textContent))
+            .observe(node, {childList: true, characterData: true, subtree: true}); }"""
+    )
     note.get_by_role("button", name="Copiar código").click()
-    expect(note.get_by_role("button")).to_have_text("Copiado")
+    page.wait_for_function("() => window.said.includes('Copiado')")
     assert page.evaluate("navigator.clipboard.readText()") == request_id
     page.get_by_role("button", name="Perguntar de novo").click()
     page.wait_for_selector(".turn[data-state=done]")
@@ -275,6 +281,21 @@ def test_the_end_is_followed_until_somebody_scrolls_up(seat: Seat, bedrock: Loca
     page.set_viewport_size({"width": 360, "height": 400})
     page.click("#new-conversation")
     assert page.evaluate("document.querySelector('#log').scrollTop") == 0
+
+
+def test_the_end_is_followed_though_the_answer_grows_before_its_scroll_is_told(
+    seat: Seat, bedrock: LocalBedrock
+) -> None:
+    """Far beyond what is near the end: nobody has scrolled."""
+    page = seat.sign_in(KEY)
+    page.evaluate(
+        """() => addEventListener("scroll", () => {
+          document.querySelector(".turn").style.paddingBottom = "900px"; }, {capture: true, once: true})"""
+    )
+    bedrock.script("[[length=900]] [[delay=0.001]]")
+    seat.ask("Conte muito.")
+    assert page.evaluate("document.querySelector('.turn').style.paddingBottom") == "900px"
+    assert page.evaluate("(n => n.scrollHeight - n.scrollTop - n.clientHeight)(document.querySelector('#log'))") < 2
 
 
 def test_the_stand_in_is_marked_in_large_letters(seat: Seat) -> None:

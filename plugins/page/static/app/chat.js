@@ -194,7 +194,9 @@ export function start() {
   log().addEventListener("scroll", () => {
     const { scrollTop, clientHeight, scrollHeight } = log();
     const near = scrollHeight - scrollTop - clientHeight < NEAR_PX;
-    following = near && (following || scrollTop > lastTop);
+    // Where it is as we left it, the end may be far by now: the answer has grown since, and nobody has scrolled.
+    if (scrollTop < lastTop) following &&= near;
+    else if (near && scrollTop > lastTop) following = true;
     lastTop = scrollTop;
   });
   // Before anything has scrolled: an answer that grows in that moment would take it back.
