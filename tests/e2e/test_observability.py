@@ -69,7 +69,7 @@ def test_counters_agree_exactly_with_what_clients_saw(server: RomServer, bedrock
     assert server.chat(" ", headers=AUTH).status_code == 422
     assert server.chat("oi").status_code == 401
     streamed = requests.post(
-        f"{server.url}/api/chat", json={"message": "[[say=dois]] oi", "stream": True}, headers=AUTH, timeout=10
+        f"{server.url}/api/chat", json={"message": "[[say=dois]] oi", "stream": True}, headers=AUTH, timeout=60
     )
     events = [json.loads(line[6:]) for line in streamed.text.splitlines() if line.startswith("data: ")]
     answers.append(events[-1])
@@ -82,12 +82,27 @@ def test_counters_agree_exactly_with_what_clients_saw(server: RomServer, bedrock
     )
     next(leaves.iter_content(10))
     leaves.close()
-    assert until(lambda: grown(before, scrape(server), "rom_requests_total", **CHAT, status="cancelled") == 1)
-    after = scrape(server)
+    after = before
 
     def counted(name: str, **labels: str) -> float:
         return grown(before, after, name, **labels)
 
+    def late() -> tuple[float, ...]:
+        """What the thread of the turn that was left counts once it has noticed, by a scrape of now."""
+        nonlocal after
+        after = scrape(server)
+        return (
+            counted("rom_requests_total", **CHAT, status="cancelled"),
+            counted("rom_requests_duration_seconds_count", **CHAT),
+            counted("rom_model_attempts_total", **MODEL, outcome="cancelled"),
+            counted("rom_bedrock_usage_unknown_total"),
+            counted("rom_turn_iterations_count"),
+            counted("rom_overhead_seconds_count"),
+            after[("rom_active_requests", frozenset())],
+        )
+
+    until(lambda: late() == (1, 10, 1, 1, 8, 8, 0))
+    assert counted("rom_requests_total", **CHAT, status="cancelled") == 1
     assert counted("rom_requests_total", **CHAT, status="ok") == len(answers) == 6
     assert counted("rom_requests_total", **CHAT, status="error") == 1
     assert counted("rom_requests_total", **CHAT, status="client_error") == 2

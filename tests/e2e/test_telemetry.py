@@ -178,7 +178,7 @@ def test_an_administrators_request_shows_what_it_did_in_the_store(bedrock: Local
         **SOON,
     ) as running:
         for data in ({"TELEMETRY_ENABLED": "on"}, {"MAX_TOKENS": "1000"}):
-            answer = requests.post(f"{running.url}/admin/reload-flags", data=data, headers=admin, timeout=10)
+            answer = requests.post(f"{running.url}/admin/reload-flags", data=data, headers=admin, timeout=60)
             assert answer.ok, answer.text
         trace = answer.headers["X-Trace-Id"]
         assert until(lambda: any(s.trace_id == trace and s.kind == "SERVER" for s in receiver.spans()))
