@@ -41,6 +41,11 @@ def waiting(server: RomServer, number: int) -> bool:
     return until(lambda: status(server)["waiting"] == number)
 
 
+def active(server: RomServer, number: int) -> bool:
+    """Whether so many chat requests run or wait, as the server counts them, soon."""
+    return until(lambda: f"\nrom_active_requests {number}.0\n" in server.get("/metrics").text)
+
+
 def problem_of(stream: Stream) -> dict[str, Any]:
     """The body of an answer that is no stream."""
     return dict(json.loads(stream._file.read(int(stream.head[1]["content-length"]))))

@@ -52,6 +52,8 @@ class Visitors:
         for stream in self._streams:
             stream.close()
         assert self.active(0)
+        # The model sees a cut before the turn that it ends has given its slot back.
+        assert until(lambda: (now := status(self._server))["running"] == now["waiting"] == 0)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import requests
-from e2e.limiting import ADMIN, AS_ADMIN, REPEATS, SILENT, SLOW, TALKING, Process, change, status, waiting
+from e2e.limiting import ADMIN, AS_ADMIN, REPEATS, SILENT, SLOW, TALKING, Process, active, change, status, waiting
 from e2e.serving import BARE, RomServer, serving, until
 
 from local_bedrock import LocalBedrock
@@ -138,6 +138,8 @@ def test_2000_turns_of_all_kinds_leave_nothing_behind(bedrock: LocalBedrock) -> 
                 for stream in waiters:
                     stream.close()
                 assert waiting(server, 0)
+                # Who has left the queue holds a thread until the server has noticed.
+                assert active(server, 20)
             for stream in holders:
                 stream.close()
             assert until(lambda: bedrock.active == 0)

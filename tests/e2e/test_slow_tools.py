@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e.limiting import active
 from e2e.serving import RomServer, serving, until
 
 from local_bedrock import LocalBedrock
@@ -73,7 +74,9 @@ def test_heartbeats_while_a_tool_runs(server: RomServer) -> None:
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_client_that_leaves_while_a_tool_runs_frees_the_place(server: RomServer, streamed: bool) -> None:
     """The only place is free at once, not when the tool returns."""
+    assert active(server, 0)
     stream = server.stream(question(600), stream=streamed)
+    assert active(server, 1), "it came before those who ask now"
     assert until(lambda: server.chat("oi").json().get("code") == "overloaded")
     if streamed:
         assert [name for _, (name, _) in zip(range(2), stream.events(), strict=False)]
