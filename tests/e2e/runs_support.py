@@ -73,7 +73,10 @@ def text_of(read: list[Event]) -> str:
 
 
 def cut(server: RomServer, run_id: str, after: str, most: int, who: str = "ana") -> bytes:
-    """The first `most` bytes of the body of a run's events, and then the connection is cut."""
+    """The first `most` bytes of the body of a run's events, and then the connection is cut.
+
+    Nothing while those who have just left are still among its readers.
+    """
     host, port = server.url.removeprefix("http://").split(":")
     last = f"Last-Event-ID: {after}\r\n" if after else ""
     head = f"GET /api/runs/{run_id}/events HTTP/1.0\r\nHost: localhost\r\nX-Api-Key: {KEYS[who]}\r\n"
@@ -83,6 +86,8 @@ def cut(server: RomServer, run_id: str, after: str, most: int, who: str = "ana")
         while b"\r\n\r\n" not in got and (piece := connection.recv(4096)):
             got += piece
         status, _, body = got.partition(b"\r\n\r\n")
+        if status.split(b" ", 2)[1] == b"503":
+            return b""
         assert status.split(b" ", 2)[1] in (b"200", b"204"), got
         while len(body) < most and (piece := connection.recv(min(4096, most - len(body)))):
             body += piece
@@ -96,7 +101,7 @@ def read_in_pieces(server: RomServer, run_id: str, chance: random.Random) -> tup
     while not got or got[-1][1] not in ("done", "error"):
         body = cut(server, run_id, got[-1][0] if got else "", int(2 ** chance.uniform(0, 14)))
         got += parsed(body.decode("utf-8", "ignore"))
-        cuts += 1
+        cuts += bool(body)
     return got, cuts
 
 

@@ -165,14 +165,19 @@ def test_who_reads_along_does_not_stand_behind_long_work(server: RomServer) -> N
 
 
 def test_a_run_in_a_conversation_is_kept_in_it_and_keeps_others_out(server: RomServer) -> None:
-    """Another turn, and another run, are 409 until it has ended."""
-    said = "[[say=um dois três quatro cinco]] [[delay=1]] oi"
-    accepted = begin(server, said, store=True)
-    conversation_id = accepted["conversation_id"]
-    until_it_speaks(server, accepted["run_id"])
-    other = {"conversation_id": conversation_id, "headers": as_("ana")}
+    """Another turn, and another run, are 409 until it has ended, by itself or because it was cancelled."""
+    held = begin(server, "[[say=um dois três]] [[fault=hang_stream]] [[after=2]] oi", store=True)
+    until_it_speaks(server, held["run_id"])
+    other = {"conversation_id": held["conversation_id"], "headers": as_("ana")}
     for busy in (server.chat("e?", **other), server.chat("e?", background=True, **other)):
         assert (busy.status_code, busy.json()["code"]) == (409, "conversation_busy")
+    assert state(server, held["run_id"])["state"] == "running"
+    requests.post(f"{server.url}/api/runs/{held['run_id']}/cancel", headers=as_("ana"), timeout=60)
+    assert ended(server, held["run_id"])["state"] == "cancelled"
+    assert until(lambda: server.chat("[[say=ok]] e?", **other).status_code == 200)
+    said = "[[say=um dois três quatro cinco]] oi"
+    accepted = begin(server, said, store=True)
+    conversation_id = accepted["conversation_id"]
     ended(server, accepted["run_id"])
     url = f"{server.url}/api/conversations/{conversation_id}"
     kept = requests.get(url, headers=as_("ana"), timeout=60).json()["messages"]
@@ -195,7 +200,7 @@ def test_a_failure_ends_a_run_with_its_problem(server: RomServer, bedrock: Local
 def test_a_full_queue_refuses_a_run_before_it_is_accepted(bedrock: LocalBedrock) -> None:
     """503 queue_full; nothing of it is kept."""
     with serving(**settings_of(bedrock), RUNS_QUEUE_MAX=1, MAX_CONCURRENT_EXHAUSTIVE=1) as server:
-        first = begin(server, "[[say=a b c]] [[delay=2]]")["run_id"]
+        first = begin(server, "[[fault=hang]] um")["run_id"]
         assert until(lambda: state(server, first)["state"] == "running")
         begin(server, "[[say=ok]] dois")
         refused = server.chat("três", headers=as_("ana"), background=True)

@@ -84,7 +84,7 @@ def test_the_runs_of_an_instance_that_is_killed_go_on_elsewhere(
         with serving(**settings) as living:
             seen = {run_id: until_it_speaks(living, run_id) for run_id in plain}
             cancel = requests.post(f"{living.url}/api/runs/{other}/cancel", headers=as_("ana"), timeout=60)
-            assert cancel.json()["state"] == "running"
+            assert cancel.json()["state"] in ("running", "cancelled")
             assert ended(living, other)["state"] == "cancelled"
             assert [line["run_id"] for line in dying.events("run.finished")] == [other]
             dying.process.kill()
