@@ -183,7 +183,7 @@ def test_a_run_that_ends_while_one_is_elsewhere_is_announced(seat: Seat, bedrock
 def test_a_browser_that_goes_offline_goes_on_when_it_is_back(seat: Seat, bedrock: LocalBedrock) -> None:
     """Without waiting longer than it has to."""
     page = seat.page
-    bedrock.script(reply(WORDS, delay=0.008))
+    bedrock.script(reply(WORDS, delay=0.04))
     page.fill("#question", "Conte.")
     page.press("#question", "Enter")
     expect(page.locator(".prose")).to_contain_text("palavra1 ")

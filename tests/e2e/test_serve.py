@@ -186,9 +186,9 @@ def test_sigterm_finishes_what_runs_and_takes_nothing_new(bedrock: LocalBedrock)
     """Running answers come to their end, streamed or not; new connections are refused; the exit code is 0."""
     with serving(BEDROCK_ENDPOINT_URL=bedrock.url) as server:
         whole: list[Any] = []
-        thread = threading.Thread(target=lambda: whole.append(server.chat("[[length=10]] [[delay=0.5]] conte")))
+        thread = threading.Thread(target=lambda: whole.append(server.chat("[[length=10]] [[delay=1.2]] conte")))
         thread.start()
-        stream = server.stream("[[length=10]] [[delay=0.5]] conte")
+        stream = server.stream("[[length=10]] [[delay=1.2]] conte")
         events = stream.events()
         next(events)
         assert until(lambda: bedrock.active == 2)

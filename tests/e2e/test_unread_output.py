@@ -40,6 +40,7 @@ def test_a_reader_that_pauses_misses_nothing(bedrock: LocalBedrock) -> None:
         server.reading.clear()
         traces = [server.chat("oi", timeout=60).json()["trace_id"] for _ in range(TURNS)]
         server.reading.set()
+        server.events("turn.finished", TURNS)
         server.signal()
         assert server.wait(60) == 0
     assert [line["trace_id"] for line in server.events("turn.finished")] == traces
