@@ -14,11 +14,12 @@ TURNS = 50
 
 
 def test_a_reader_that_stops_stops_nothing(bedrock: LocalBedrock) -> None:
-    """After the 64 KiB that a pipe takes: chats, health, kill switch and the end of the process."""
-    options = BARE | {"LOG_LEVEL": "DEBUG", "ADMIN_TOKEN": f"ops={ADMIN}"}
+    """After the 64 KiB that a pipe takes: chats, their deadline, health, kill switch and the end of the process."""
+    options = BARE | {"LOG_LEVEL": "DEBUG", "ADMIN_TOKEN": f"ops={ADMIN}", "TURN_DEADLINE_SECONDS": 10}
     with serving(BEDROCK_ENDPOINT_URL=bedrock.url, **options) as server:
         server.reading.clear()
         assert {server.chat("oi", timeout=60).status_code for _ in range(TURNS)} == {200}
+        assert server.chat("[[fault=hang]] conte", timeout=60).json()["code"] == "deadline_exceeded"
         switched = requests.post(
             f"{server.url}/admin/reload-flags",
             json={"BEDROCK_ENABLED": False},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -180,6 +181,34 @@ assert output.lines_dropped() > 1000
     finally:
         process.kill()
         process.communicate()
+
+
+def test_whoever_reads_on_is_told_in_the_log_how_many_lines_are_missing() -> None:
+    """One line, in its place: an operator who reads on knows what is not there."""
+    body = """
+for number in range(20000):
+    print("x" * 1000)
+print(output.lines_dropped(), file=sys.stderr)
+sys.stdin.read()
+"""
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    process = running(body, **pipes)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        dropped = int(process.stderr.readline())
+        lines: list[str] = []
+        while "log.lines_dropped" not in (lines or [""])[-1]:
+            lines.append(process.stdout.readline().decode())
+            assert lines[-1], "it has ended"
+        rest, _ = process.communicate(timeout=SOON)
+    finally:
+        process.kill()
+        process.communicate()
+    news = json.loads(lines.pop())
+    assert (news["level"], news["count"]) == ("error", dropped)
+    assert len(lines) + dropped == 20000
+    assert rest == b""
 
 
 def test_a_stream_of_text_refuses_bytes(pipe: tuple[int, int]) -> None:
