@@ -30,7 +30,7 @@ ALL_SECONDS: Final = 9.0
 LOOK_SECONDS: Final = 6.0
 # No look begins with less.
 MIN_LOOK_SECONDS: Final = 2.5
-# So much work the process does at most, file by file; the later it began, the less it looks through.
+# The process stops by itself before that, file by file; the later it began, the less it looks through.
 _WORK_SECONDS: Final = 2.5
 _WORK_SHARE: Final = 0.35
 AT_ONCE: Final = 2

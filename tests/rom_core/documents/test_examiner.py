@@ -29,7 +29,7 @@ from rom_core.concurrency.clock import FakeClock, SystemClock
 from rom_core.documents import examiner as module
 from rom_core.documents.examiner import Examiner, run_worker
 from rom_core.documents.verdict import Budget, Verdict
-from rom_core.documents.worker import look, work_clock
+from rom_core.documents.worker import WorkClock, look
 from rom_core.errors import Overloaded
 
 GOOD_PDF, GOOD_DOCX = pdf(), docx()
@@ -222,17 +222,26 @@ def test_what_was_looked_through_in_a_hurry_is_looked_through_again() -> None:
 
 
 def test_a_busy_machine_leaves_time_to_look() -> None:
-    """What counts is work: loading a library is not the file's, and waiting for the processor counts half."""
+    """Loading a library is not the file's time, nor is what passes while others have all of the processor."""
     worked = passed = 0.0
-    now = work_clock(lambda: worked, lambda: passed)
-    budget = Budget(now, 2.5)
+    budget = Budget(WorkClock(lambda: worked, lambda: passed), 2.5)
     worked = passed = 2.0
     budget.begin()
-    passed += 4.9
+    passed += 60
+    worked += 0.6
     assert budget.left
-    worked += 2.4
+    worked += 0.1
+    passed += 60
+    assert not budget.left
+
+
+def test_a_processor_of_ones_own_has_no_more_time_than_passes() -> None:
+    """Others wait for the place."""
+    worked = passed = 0.0
+    budget = Budget(WorkClock(lambda: worked, lambda: passed), 2.5)
+    worked = passed = 2.4
     assert budget.left
-    passed += 2.2
+    worked = passed = 2.6
     assert not budget.left
 
 
