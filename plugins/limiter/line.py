@@ -1,8 +1,8 @@
 """The line before the slots: who runs, who waits, and who is next.
 
 Keys share fairly. A slot goes to the key that has waited longest since its last one (round robin), within a key first
-in, first out. When too many wait, the newest turn of the key that holds most slots and places is sent away. One key
-alone sees neither: everybody is served in order, and the newest is sent away.
+in, first out. When too many wait, the newest waiting turn of the key that holds most slots and places is evicted. With
+one key it is a plain FIFO queue that refuses the newcomer.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ class Ticket:
     person: Hashable = None
     exhaustive: bool = False
     since: float = 0.0
-    state: Literal["new", "waiting", "running", "gone"] = "new"
+    state: Literal["new", "waiting", "running", "refused", "left"] = "new"
     displaced: bool = False
     wake: threading.Event | None = field(default=None, repr=False)
 
 
 class Line:
-    """Who runs and who waits. No clock, no lock, no I/O: every call settles, and returns whose state it changed."""
+    """Who runs and who waits. No clock, no lock, no I/O: every call schedules, and returns the tickets it changed."""
 
     def __init__(self) -> None:
         self.running: dict[Ticket, None] = {}
@@ -74,17 +74,17 @@ class Line:
         self._given = 0
 
     def enter(self, ticket: Ticket, limits: Limits) -> list[Ticket]:
-        """Put a new ticket at the end; it runs, waits, or is gone again because the line is full."""
+        """Put a new ticket at the end; it runs, waits or is refused."""
         self._held[ticket.key] += 1
         if not self.waiting and self._may_run(ticket, limits):
             self._run(ticket)
             return [ticket]
         ticket.state = "waiting"
         self.waiting[ticket] = None
-        return self.settle(limits, newcomer=ticket)
+        return self.schedule(limits, newcomer=ticket)
 
     def leave(self, ticket: Ticket, limits: Limits) -> list[Ticket]:
-        """Take a ticket out, whether it runs or waits; one that is gone already changes nothing."""
+        """Take a ticket out, whether it runs or waits; one that was refused changes nothing."""
         if ticket.state == "running":
             del self.running[ticket]
             self.exhaustive -= ticket.exhaustive
@@ -93,11 +93,11 @@ class Line:
         elif ticket.state == "waiting":
             del self.waiting[ticket]
             self._release(ticket)
-        ticket.state = "gone"
-        return self.settle(limits)
+        ticket.state = "left"
+        return self.schedule(limits)
 
-    def settle(self, limits: Limits, newcomer: Ticket | None = None) -> list[Ticket]:
-        """Let everyone run who may, in turn; then send away who waits while too many of a kind, or at all, do."""
+    def schedule(self, limits: Limits, newcomer: Ticket | None = None) -> list[Ticket]:
+        """Start the turns that may run, in order; then evict while too many exhaustive turns, or turns at all, wait."""
         changed = []
         while self.waiting and len(self.running) < limits.running:
             ready = [ticket for ticket in self.waiting if self._may_run(ticket, limits)]
@@ -110,14 +110,14 @@ class Line:
             changed.append(ticket)
         exhaustive = [ticket for ticket in self.waiting if ticket.exhaustive]
         while len(exhaustive) > limits.waiting_exhaustive:
-            changed.append(self._send_away(exhaustive, newcomer))
+            changed.append(self._evict(exhaustive, newcomer))
         waiting = list(self.waiting)
         while len(waiting) > limits.waiting:
-            changed.append(self._send_away(waiting, newcomer))
+            changed.append(self._evict(waiting, newcomer))
         return changed
 
     def full(self, limits: Limits, key: str) -> bool:
-        """Whether the next ticket of this key will be gone at once, whatever it asks for."""
+        """Whether the next ticket of this key will be refused at once, whatever it asks for."""
         if len(self.running) < limits.running or len(self.waiting) < limits.waiting:
             return False
         would_hold = self._held[key] + 1
@@ -144,13 +144,13 @@ class Line:
         self._given += 1
         self._served[ticket.key] = self._given
 
-    def _send_away(self, candidates: list[Ticket], newcomer: Ticket | None) -> Ticket:
-        """The newest of the key that holds most; where keys hold the same, the newest of all of theirs."""
+    def _evict(self, candidates: list[Ticket], newcomer: Ticket | None) -> Ticket:
+        """Refuse the newest waiting turn of the key that holds most; of several such keys, the newest of all theirs."""
         most = max(self._held[ticket.key] for ticket in candidates)
         ticket = next(ticket for ticket in reversed(candidates) if self._held[ticket.key] == most)
         candidates.remove(ticket)
         del self.waiting[ticket]
-        ticket.state = "gone"
+        ticket.state = "refused"
         ticket.displaced = newcomer is not None and ticket.key != newcomer.key
         self._release(ticket)
         return ticket

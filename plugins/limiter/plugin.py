@@ -1,4 +1,4 @@
-"""Limiter: so many turns run, so many wait for at most so long, the rest is told at once when to come back.
+"""Limiter: so many turns run, so many wait for at most so long, the rest is refused at once with a Retry-After.
 
 A slot is taken for the whole turn, before any work, and given back when the turn has ended, however it ended. API keys
 share slots and waiting places fairly (line.py); a key alone has all of them, first in, first out. Nobody waits behind a
@@ -26,11 +26,11 @@ from rom_core.turn import Turn
 from rom_core.turn_values import TurnResult
 
 _MEMORY_SECONDS = 0.25
-# What a turn is taken to last before any has ended, and how much the latest counts for the average.
+# The moving average of turn durations: its start value, and the weight of the latest turn.
 _FIRST_GUESS_SECONDS = 10.0
 _WEIGHT = 0.2
 MAX_RETRY_AFTER = 60.0
-# Memory comes back when turns end or a collection runs, which no line foretells.
+# Memory comes back when turns end or garbage is collected, which no queue length predicts.
 _MEMORY_RETRY_AFTER = 20.0
 _DRAINING_RETRY_AFTER = 10.0
 _FULL = "no slot and no waiting place is free"
@@ -45,8 +45,8 @@ class Limiter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._line = Line()
-        self._hold = _FIRST_GUESS_SECONDS
-        self._hold_exhaustive = _FIRST_GUESS_SECONDS
+        self._average_seconds = _FIRST_GUESS_SECONDS
+        self._average_seconds_exhaustive = _FIRST_GUESS_SECONDS
         self._gauge = MemoryGauge()
         self._memory: tuple[float, float | None] | None = None
         self._known: tuple[Settings, Limits] | None = None
@@ -126,7 +126,7 @@ class Limiter:
             "max_running": limits.running,
             "max_waiting": limits.waiting,
             "keys": {key: {"running": runs, "waiting": waits} for key, (runs, waits) in keys.items()},
-            "turn_seconds": round(self._hold, 3),
+            "turn_seconds": round(self._average_seconds, 3),
             "memory_ratio": self._gauge.ratio(),
         }
 
@@ -137,7 +137,7 @@ class Limiter:
             self._wake(self._line.enter(ticket, self._limits()))
             if ticket.state == "waiting":
                 ticket.wake = threading.Event()
-        if ticket.state == "gone":
+        if ticket.state == "refused":
             raise self._refused(turn, self._queue_full(_FULL, ticket))
         if ticket.wake is not None:
             self._wait(turn, ticket, ticket.wake)
@@ -147,9 +147,9 @@ class Limiter:
         with self._lock:
             if ticket.state == "running":
                 held = now - ticket.since
-                self._hold += _WEIGHT * (held - self._hold)
+                self._average_seconds += _WEIGHT * (held - self._average_seconds)
                 if ticket.exhaustive:
-                    self._hold_exhaustive += _WEIGHT * (held - self._hold_exhaustive)
+                    self._average_seconds_exhaustive += _WEIGHT * (held - self._average_seconds_exhaustive)
             self._wake(self._line.leave(ticket, self._limits()))
 
     def _wait(self, turn: Turn, ticket: Ticket, wake: threading.Event) -> None:
@@ -172,7 +172,7 @@ class Limiter:
                     seen, now = runtime.current, turn.clock.monotonic()
                     turn.queue_wait = now - came
                     with self._lock:
-                        self._wake(line.settle(self._limits()))
+                        self._wake(line.schedule(self._limits()))
                     if ticket.state == "running":
                         outcome, ticket.since = "started", now
                         return
@@ -186,14 +186,14 @@ class Limiter:
                         outcome = "draining"
                         draining = Draining("the server is shutting down", retry_after=_DRAINING_RETRY_AFTER)
                         raise self._refused(turn, draining)
-                    if ticket.state == "gone":
+                    if ticket.state == "refused":
                         outcome = "full"
                         detail = _DISPLACED if ticket.displaced else "the queue was made shorter"
                         raise self._refused(turn, self._queue_full(detail, ticket))
                     left = seen.settings.QUEUE_TIMEOUT_SECONDS - turn.queue_wait
                     if left <= 0:
                         outcome = "timeout"
-                        timeout = QueueTimeout("no slot came free in time", retry_after=self._comes_up_in(ticket))
+                        timeout = QueueTimeout("no slot came free in time", retry_after=self._retry_after(ticket))
                         raise self._refused(turn, timeout)
                     turn.clock.wait(wake, min(left, turn.deadline.remaining()))
         finally:
@@ -220,7 +220,7 @@ class Limiter:
         return MemoryPressure("too little memory for another turn", retry_after=_MEMORY_RETRY_AFTER)
 
     def _queue_full(self, detail: str, ticket: Ticket) -> QueueFull:
-        return QueueFull(detail, retry_after=self._comes_up_in(ticket))
+        return QueueFull(detail, retry_after=self._retry_after(ticket))
 
     @staticmethod
     def _refused(turn: Turn, error: RomError) -> RomError:
@@ -228,16 +228,13 @@ class Limiter:
         turn.emit(RequestRejected(turn.route, error.code))
         return error
 
-    def _comes_up_in(self, ticket: Ticket) -> float:
-        """Seconds until those who wait now will have their slots, by the slowest of the lines that hold this turn back.
-
-        How long turns last is told by those that ended lately, or by those that run if they have taken longer already.
-        """
+    def _retry_after(self, ticket: Ticket) -> float:
+        """Estimated wait in seconds: the longest over all limits that apply to this turn."""
         limits, now = self._limits(), self._runtime.clock.monotonic()
         with self._lock:
             running, waiting = list(self._line.running), list(self._line.waiting)
-            seconds = [_lasts(self._hold, running, waiting, limits.running, now)]
-            hold = self._hold_exhaustive if ticket.exhaustive else self._hold
+            seconds = [_estimated_wait(self._average_seconds, running, waiting, limits.running, now)]
+            average = self._average_seconds_exhaustive if ticket.exhaustive else self._average_seconds
         caps: list[tuple[int, Callable[[Ticket], bool]]] = []
         if ticket.exhaustive:
             caps.append((limits.exhaustive, lambda other: other.exhaustive))
@@ -246,7 +243,8 @@ class Limiter:
         for slots, alike in caps:
             ahead = [other for other in running if alike(other)]
             if len(ahead) >= slots:
-                seconds.append(_lasts(hold, ahead, [other for other in waiting if alike(other)], slots, now))
+                behind = [other for other in waiting if alike(other)]
+                seconds.append(_estimated_wait(average, ahead, behind, slots, now))
         return min(max(seconds), MAX_RETRY_AFTER)
 
     @property
@@ -261,12 +259,15 @@ class Limiter:
         return known[1]
 
 
-def _lasts(hold: float, running: list[Ticket], waiting: list[Ticket], slots: int, now: float) -> float:
-    """Seconds until all of `waiting` have one of `slots`, with turns that last `hold` seconds or longer."""
+def _estimated_wait(average: float, running: list[Ticket], waiting: list[Ticket], slots: int, now: float) -> float:
+    """Seconds until all of `waiting` have one of `slots`.
+
+    A turn is taken to last the moving `average` of ended turns, or the mean age of the running ones if that is higher.
+    """
     ages = [now - ticket.since for ticket in running]
     if ages:
-        hold = max(hold, sum(ages) / len(ages))
-    return hold * max(1, len(waiting)) / slots
+        average = max(average, sum(ages) / len(ages))
+    return average * max(1, len(waiting)) / slots
 
 
 def _limit(name: str, default: int, help_: str, minimum: int = 0) -> Setting:

@@ -41,7 +41,7 @@ def one(runtime: Runtime, limiter: Limiter, kind: str) -> str:
     sink = (lambda name, data: None) if kind in ("streamed", "cancelled") else None
     turn = make_turn(runtime, kind, sink=sink, user=f"user {id(object())}")
     if kind == "refused":
-        limiter._hold = 1.0
+        limiter._average_seconds = 1.0
         held = limiter.rom_turn(make_turn(runtime, "holder"))
         next(held)
     try:

@@ -31,7 +31,7 @@ class Reference:
         """A key that holds nothing begins anew."""
         self.given = [key if key and self.held(key) else "" for key in self.given]
 
-    def send_away(self, candidates: list[Ticket]) -> None:
+    def evict(self, candidates: list[Ticket]) -> None:
         """The newest of those whose key holds most."""
         most = max(self.held(ticket.key) for ticket in candidates)
         self.waiting.remove([ticket for ticket in candidates if self.held(ticket.key) == most][-1])
@@ -46,7 +46,7 @@ class Reference:
             or (limits.per_user and len(mine) >= limits.per_user)
         )
 
-    def settle(self, limits: Limits) -> None:
+    def schedule(self, limits: Limits) -> None:
         """Of those who may run the key served longest ago is next; of too many the one who holds most loses one."""
         while len(self.running) < limits.running:
             ready = [ticket for ticket in self.waiting if not self.blocked(ticket, limits)]
@@ -57,9 +57,9 @@ class Reference:
             self.running.append(ready[0])
             self.given.append(ready[0].key)
         while sum(ticket.exhaustive for ticket in self.waiting) > (limits.waiting + 1) // 2:
-            self.send_away([ticket for ticket in self.waiting if ticket.exhaustive])
+            self.evict([ticket for ticket in self.waiting if ticket.exhaustive])
         while len(self.waiting) > limits.waiting:
-            self.send_away(self.waiting)
+            self.evict(self.waiting)
 
 
 LIMITS = st.builds(Limits, st.integers(1, 4), st.integers(0, 4), st.integers(1, 3), st.integers(0, 2))
@@ -88,34 +88,34 @@ class LineMachine(RuleBasedStateMachine):
         self.inside.append(ticket)
         self.reference.waiting.append(ticket)
         full = limits is None and self.line.full(self.limits, key)
-        self.settle(lambda: self.line.enter(ticket, self.limits))
+        self.both(lambda: self.line.enter(ticket, self.limits))
         if full:
-            assert ticket.state == "gone", "it was said beforehand"
+            assert ticket.state == "refused", "it was said beforehand"
 
     @precondition(lambda self: self.inside)
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
-        """Somebody goes: done, cancelled, out of time; also one who had been sent away before."""
+        """Somebody goes: done, cancelled, out of time; also one who had been refused before."""
         ticket = data.draw(st.sampled_from(self.inside))
         self.inside.remove(ticket)
         for place in (self.reference.running, self.reference.waiting):
             if ticket in place:
                 place.remove(ticket)
         self.reference.forget()
-        self.settle(lambda: self.line.leave(ticket, self.limits))
+        self.both(lambda: self.line.leave(ticket, self.limits))
 
     @rule(limits=LIMITS)
     def change(self, limits: Limits) -> None:
         """An administrator changes the limits."""
         self.limits = limits
-        self.settle(lambda: self.line.settle(limits))
+        self.both(lambda: self.line.schedule(limits))
 
-    def settle(self, act: Callable[[], list[Ticket]]) -> None:
+    def both(self, act: Callable[[], list[Ticket]]) -> None:
         """Do it on both sides, and see that exactly those who must wake up are told."""
         before = {ticket: ticket.state for ticket in self.inside}
         running = set(self.line.running)
         changed = act()
-        self.reference.settle(self.limits)
+        self.reference.schedule(self.limits)
         started = set(self.line.running) - running
         assert started == {ticket for ticket in changed if ticket.state == "running"}
         assert {t for t, state in before.items() if state == "waiting" and t.state != state} <= set(changed)
@@ -188,7 +188,7 @@ def test_one_key_alone_has_everything() -> None:
     """Six run, ten wait, the next is gone; who waits runs in the order of coming."""
     line = Line()
     office = crowd(line, "office", 17)
-    assert states(office) == ["running"] * 6 + ["waiting"] * 10 + ["gone"]
+    assert states(office) == ["running"] * 6 + ["waiting"] * 10 + ["refused"]
     assert not office[16].displaced
     for number in range(10):
         assert line.leave(office[number], LIMITS_BY_DEFAULT) == [office[6 + number]]
@@ -199,8 +199,8 @@ def test_a_second_key_takes_the_newest_places_of_the_first_until_they_hold_the_s
     line = Line()
     first = crowd(line, "first", 16)
     second = crowd(line, "second", 9)
-    assert states(second) == ["waiting"] * 8 + ["gone"]
-    assert states(first) == ["running"] * 6 + ["waiting"] * 2 + ["gone"] * 8
+    assert states(second) == ["waiting"] * 8 + ["refused"]
+    assert states(first) == ["running"] * 6 + ["waiting"] * 2 + ["refused"] * 8
     assert all(ticket.displaced for ticket in first[8:])
     assert line.full(LIMITS_BY_DEFAULT, "first")
     assert line.full(LIMITS_BY_DEFAULT, "second")

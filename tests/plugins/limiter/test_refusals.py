@@ -29,7 +29,7 @@ def test_above_the_memory_ratio_new_turns_are_refused(crowd: Make) -> None:
     assert here.code("r") == "ok"
 
 
-def test_retry_after_is_how_long_the_line_lasts(crowd: Make) -> None:
+def test_retry_after_is_the_estimated_wait(crowd: Make) -> None:
     """Ten waiting, two slots, turns of about 4 s: about 20 s; never more than 60."""
     here = crowd(MAX_CONCURRENT_REQUESTS=2, MAX_QUEUE_SIZE=0)
     for number in range(40):
@@ -44,7 +44,7 @@ def test_retry_after_is_how_long_the_line_lasts(crowd: Make) -> None:
     assert here.error("later").retry_after == 60, "turns that run for 25 s already are no 4 s turns"
 
 
-def test_retry_after_is_that_of_the_line_which_holds_the_turn_back(crowd: Make) -> None:
+def test_retry_after_is_the_longest_wait_over_all_limits_of_the_turn(crowd: Make) -> None:
     """An exhaustive turn is told of the two exhaustive slots, a person at the cap of its own, others of all slots."""
     here = crowd(QUEUE_TIMEOUT_SECONDS=25, MAX_CONCURRENT_PER_USER=3)
     here.come("e1", "e2", mode="exhaustive", user="ana")
