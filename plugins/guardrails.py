@@ -4,8 +4,8 @@ An iteration is one model call that asked for tools. The loop is stopped, before
 MAX_LOOPS_HARD iterations, when the same tool is asked for in GUARDRAILS_REPETITION_LIMIT iterations in a row, when a
 sequence of iterations repeats itself with the same inputs (A-B-A-B), and when GUARDRAILS_TOKEN_BUDGET is spent. The
 core then asks the model once more, for an answer from what there is. One iteration earlier the model is told, in the
-tool result itself: a warning that only people see changes nothing. What a client has run in answer to the same message
-counts, and its results are noted on likewise, in each request of the loop, so that its beginning stays the same.
+tool result itself: a warning that only people see changes nothing. Tools that the client ran for the same message count
+too. The notes go into their results in every request, so that the prompt prefix stays the same.
 
 Hooks: rom_settings, rom_tools_requested (judges), rom_iteration (adds the notes to the results).
 """
@@ -50,7 +50,7 @@ class Use:
     repeatable: bool = False
 
 
-Step = Sequence[Use]
+IterationUses = Sequence[Use]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _number(text: str) -> float | int:
     return int(number) if number.is_integer() else number
 
 
-def runs(history: Sequence[Step], match: str) -> list[int]:
+def streaks(history: Sequence[IterationUses], match: str) -> list[int]:
     """For each use of the last iteration: in how many iterations in a row, up to it, the same was asked for.
 
     "The same" is the tool, and with match "call" or for a repeatable tool also its input. Uses within one iteration
@@ -115,7 +115,7 @@ def runs(history: Sequence[Step], match: str) -> list[int]:
     return lengths
 
 
-def cycles(history: Sequence[Step]) -> bool:
+def cycles(history: Sequence[IterationUses]) -> bool:
     """Whether the history ends with two equal rounds of at least two different iterations: A-B-A-B, A-B-C-A-B-C."""
     steps = _unordered(history)
     for period in range(2, len(steps) // 2 + 1):
@@ -125,7 +125,7 @@ def cycles(history: Sequence[Step]) -> bool:
     return False
 
 
-def cycle_ahead(history: Sequence[Step]) -> bool:
+def cycle_ahead(history: Sequence[IterationUses]) -> bool:
     """Whether one more iteration could make the history end in a cycle: A-B-A."""
     steps = _unordered(history)
     for period in range(2, (len(steps) + 1) // 2 + 1):
@@ -136,17 +136,17 @@ def cycle_ahead(history: Sequence[Step]) -> bool:
     return False
 
 
-def _unordered(history: Sequence[Step]) -> list[frozenset[tuple[str, str]]]:
+def _unordered(history: Sequence[IterationUses]) -> list[frozenset[tuple[str, str]]]:
     return [frozenset((use.name, use.input) for use in step) for step in history]
 
 
-def judge(history: Sequence[Step], limits: LoopLimits, spent: int = 0, last_cost: int = 0) -> Verdict:
+def judge(history: Sequence[IterationUses], limits: LoopLimits, spent: int = 0, last_cost: int = 0) -> Verdict:
     """Whether the last iteration of `history` may run its tools, and what the model must know if it may.
 
     `spent` and `last_cost` are tokens, of the turn and of its last iteration: the next one is taken to cost no less.
     """
-    number, asked = len(history), len(history[-1])
-    lengths = runs(history, limits.match)
+    number, uses = len(history), len(history[-1])
+    lengths = streaks(history, limits.match)
     if number >= limits.hard:
         return Verdict(HARD_LIMIT)
     if limits.budget and spent >= limits.budget:
@@ -157,11 +157,11 @@ def judge(history: Sequence[Step], limits: LoopLimits, spent: int = 0, last_cost
         return Verdict(CYCLE)
     notes: dict[int, str] = {}
     if cycle_ahead(history):
-        notes[asked - 1] = _CIRCLING
+        notes[uses - 1] = _CIRCLING
     if limits.repetition:
         notes |= {index: _REPEATED for index, length in enumerate(lengths) if length + 1 >= limits.repetition}
     if number + 1 >= limits.hard or (limits.budget and spent + last_cost >= limits.budget):
-        notes[asked - 1] = _LAST
+        notes[uses - 1] = _LAST
     return Verdict(notes=notes)
 
 
@@ -169,7 +169,7 @@ def judge(history: Sequence[Step], limits: LoopLimits, spent: int = 0, last_cost
 class _Watch:
     """What is remembered of one turn."""
 
-    history: list[Step] = field(default_factory=list)
+    history: list[IterationUses] = field(default_factory=list)
     spent: int = 0
 
 
@@ -247,7 +247,7 @@ class Guardrails:
 
 
 def _use(turn: Turn, use: Mapping[str, Any]) -> Use:
-    """Nobody says of a client's tool whether it is repeatable, and most are (reading files): the same input counts."""
+    """Client tools declare no `repeatable`; they are treated as repeatable, since most are (reading files)."""
     clients, tool = turn.request.client_tools, turn.snapshot.tools.get(use["name"])
     theirs = clients is not None and clients.owns(use["name"])
     return Use(use["name"], canonical(use["input"]), theirs or (tool is not None and tool.repeatable))
@@ -260,7 +260,7 @@ def _shown(turn: Turn, name: str) -> str:
     return name if known else "unknown"
 
 
-def _earlier(turn: Turn) -> list[Step]:
+def _earlier(turn: Turn) -> list[IterationUses]:
     return [[_use(turn, use) for use in uses] for uses in earlier_rounds(turn.request)]
 
 
@@ -279,7 +279,7 @@ def _note_earlier(turn: Turn) -> None:
         uses = [block["toolUse"] for block in message["content"] if "toolUse" in block]
         if uses:
             number += 1
-            # Longer ones are stopped at their next request; nobody reads on for ever.
+            # Past the hard limit the next request stops the loop; judging further costs time only.
             verdict = judge(history[:number], limits) if number < limits.hard else Verdict()
             notes = {uses[use]["toolUseId"]: note for use, note in verdict.notes.items()}
         elif notes:

@@ -20,7 +20,7 @@ from plugins.guardrails import (
     cycle_ahead,
     cycles,
     judge,
-    runs,
+    streaks,
 )
 
 USES = st.builds(Use, st.sampled_from("ab"), st.sampled_from(["1", "2"]), st.booleans())
@@ -64,8 +64,8 @@ def test_canonical_never_fails() -> None:
     assert canonical(object()) == "<TypeError>"
 
 
-def slow_runs(history: list[list[Use]], match: str) -> list[int]:
-    """`runs`, written as the sentence reads."""
+def slow_streaks(history: list[list[Use]], match: str) -> list[int]:
+    """`streaks`, written as the sentence reads."""
     lengths = []
     for use in history[-1] if history else []:
         length = 0
@@ -82,10 +82,10 @@ def slow_runs(history: list[list[Use]], match: str) -> list[int]:
 
 
 @given(HISTORIES, st.sampled_from(["name", "call"]))
-def test_runs_counts_iterations_in_a_row(history: list[list[Use]], match: str) -> None:
+def test_streaks_count_iterations_in_a_row(history: list[list[Use]], match: str) -> None:
     """Against the definition, for tools that are repeatable or not throughout."""
     fixed = [[Use(use.name, use.input, use.name == "b") for use in step] for step in history]
-    assert runs(fixed, match) == slow_runs(fixed, match)
+    assert streaks(fixed, match) == slow_streaks(fixed, match)
 
 
 def slow_cycles(history: list[list[Use]]) -> bool:
