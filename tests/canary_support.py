@@ -18,7 +18,7 @@ from plugins.canary import CanaryPlugin
 from plugins.canary.keeper import Keeper
 from plugins.canary.phases import Phase
 from plugins.canary.rollout import Finding, Plan, Rollout
-from plugins.canary.watcher import Told, Watcher
+from plugins.canary.watcher import Report, Watcher
 from plugins.flags import FlagsPlugin
 from plugins.metrics import Metrics
 from rom_core.concurrency.clock import FakeClock
@@ -51,15 +51,15 @@ class World:
         self.canary, self.stable = Served(cohort="canary"), Served()
         self.rollout = Rollout(PLAN, self.clock, "ana", "go-live")
         self.watcher = Watcher("process-1")
-        self.told: dict[str, Told] = {}
+        self.reports: dict[str, Report] = {}
 
     def look(self, *, fails: bool = False) -> Finding | None:
         """Look now, or try to."""
         at = self.clock.monotonic()
         values = {**self.stable.scrape(at).values, **self.canary.scrape(at).values}
         scrape, of = None if fails else Scrape(at, values), (self.rollout.id, self.rollout.window)
-        self.told[self.watcher.instance] = self.watcher.look(*of, PLAN.interval, scrape)
-        finding = self.rollout.look(list(self.told.values()), {self.watcher.instance})
+        self.reports[self.watcher.instance] = self.watcher.look(*of, PLAN.interval, scrape)
+        finding = self.rollout.look(list(self.reports.values()), {self.watcher.instance})
         self.watcher.follow(self.rollout.id, self.rollout.window, PLAN.interval, scrape)
         return finding
 
@@ -78,7 +78,7 @@ class World:
     def restart(self, *, closed: bool) -> None:
         """Another process goes on with what was kept: other counters, another monotonic clock."""
         if closed:
-            self.told[self.watcher.instance] = self.watcher.told(self.rollout.id, self.rollout.window, closed=True)
+            self.reports[self.watcher.instance] = self.watcher.report(self.rollout.id, self.rollout.window, closed=True)
         self.watcher = Watcher(f"{self.watcher.instance}+")
         kept = json.loads(json.dumps(self.rollout.as_dict()))
         self.clock = FakeClock(start=5.0)

@@ -82,9 +82,9 @@ class Keeper(Keeping):
             with suppress(StoreUnavailable):
                 self._watcher.look(rollout.id, rollout.window, rollout.plan.interval, scrape)
                 closed = scrape is not None
-                self._known().tell(self._watcher.told(rollout.id, rollout.window, closed=closed))
+                self._known().save_report(self._watcher.report(rollout.id, rollout.window, closed=closed))
             if self._term() is not None:
-                rollout.look(self._known().heard(), self._live())
+                rollout.look(self._known().reports(), self._live())
                 with suppress(DecidedMeanwhile, NotLeader):
                     self._keep(rollout, lead=True)
 
@@ -222,9 +222,9 @@ class Keeper(Keeping):
                     self._keep_end(rollout)
                 return
             scrape = self._scrape()
-            told = self._watcher.look(rollout.id, rollout.window, rollout.plan.interval, scrape)
+            report = self._watcher.look(rollout.id, rollout.window, rollout.plan.interval, scrape)
             with suppress(StoreUnavailable):
-                self._known().tell(told)
+                self._known().save_report(report)
             if self._term() is None:
                 self._publish()
                 return
@@ -244,7 +244,7 @@ class Keeper(Keeping):
             flags.withdraw_canary(Author(GATE, reason))
             self._done(rollout.abort(GATE, reason), lead=True)
             return
-        finding = rollout.look(self._known().heard(), self._live())
+        finding = rollout.look(self._known().reports(), self._live())
         self._watcher.follow(rollout.id, rollout.window, rollout.plan.interval, scrape)
         if finding is None:
             self._keep(rollout, lead=True)

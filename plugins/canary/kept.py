@@ -1,4 +1,4 @@
-"""The rollout in the store: where it stands, the audit trail of how it came there, and what instances tell of it.
+"""The rollout in the store: where it stands, the audit trail of how it came there, and the reports of instances.
 
 It is one row with a revision. Whoever decides has read a revision and replaces that one; if it is not there any more,
 somebody else was first.
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from plugins.canary.rollout import Entry, Rollout
-from plugins.canary.watcher import Told
+from plugins.canary.watcher import Report
 from rom_core.concurrency.clock import Clock, iso
 from rom_core.errors import StoreUnavailable
 from rom_core.fleet import Fleet
@@ -44,7 +44,7 @@ class KeptRollout:
         self._clock = clock
         self._unsaved: list[Entry] = []
         self._revision = 0
-        self._heard: dict[str, Told] = {}
+        self._reports: dict[str, Report] = {}
         self.durable = True
 
     @property
@@ -98,7 +98,7 @@ class KeptRollout:
         """Replace the state and append rows of entries, both or neither. Raises as `save`."""
         from sqlalchemy import delete, insert, or_
 
-        from plugins.canary.tables import ENTRIES, ROLLOUT, TOLD
+        from plugins.canary.tables import ENTRIES, REPORTS, ROLLOUT
 
         value, following = _text(state), self._revision + 1
 
@@ -116,8 +116,8 @@ class KeptRollout:
             )
             if entries:
                 connection.execute(insert(ENTRIES), list(entries))
-                old = or_(TOLD.c.rollout != state.get("id"), TOLD.c.number < state.get("window", 1))
-                connection.execute(delete(TOLD).where(old))
+                old = or_(REPORTS.c.rollout != state.get("id"), REPORTS.c.number < state.get("window", 1))
+                connection.execute(delete(REPORTS).where(old))
                 notify(connection, TOPIC)
 
         self._store.write(write, copied=bool(entries))
@@ -131,39 +131,39 @@ class KeptRollout:
             self._unsaved += entries
             self.durable = False
 
-    def tell(self, told: Told) -> None:
-        """Let the others have what this instance has counted. Raises StoreUnavailable."""
+    def save_report(self, report: Report) -> None:
+        """Write this instance's report for the others. Raises StoreUnavailable."""
         from sqlalchemy import delete, insert
 
-        from plugins.canary.tables import TOLD
+        from plugins.canary.tables import REPORTS
 
         row = {
-            "instance": told.instance,
-            "rollout": told.rollout,
-            "number": told.window,
-            "closed": told.closed,
-            "figures": _text(told.as_dict()),
+            "instance": report.instance,
+            "rollout": report.rollout,
+            "number": report.window,
+            "closed": report.closed,
+            "figures": _text(report.as_dict()),
         }
 
         def write(connection: Connection) -> None:
-            connection.execute(delete(TOLD).where(TOLD.c.instance == told.instance))
-            connection.execute(insert(TOLD).values(row))
+            connection.execute(delete(REPORTS).where(REPORTS.c.instance == report.instance))
+            connection.execute(insert(REPORTS).values(row))
 
-        self._heard[told.instance] = told
+        self._reports[report.instance] = report
         self._store.write(write)
 
-    def heard(self) -> Sequence[Told]:
-        """What all instances have told; while the store is away, what was heard of them before."""
+    def reports(self) -> Sequence[Report]:
+        """The latest reports of all instances; while the store is away, those read before."""
         from sqlalchemy import select
 
-        from plugins.canary.tables import TOLD
+        from plugins.canary.tables import REPORTS
 
         try:
-            rows = self._store.read(lambda connection: connection.execute(select(TOLD)).all())
+            rows = self._store.read(lambda connection: connection.execute(select(REPORTS)).all())
         except StoreUnavailable:
-            return list(self._heard.values())
-        self._heard = {row.instance: _told(row) for row in rows}
-        return list(self._heard.values())
+            return list(self._reports.values())
+        self._reports = {row.instance: _report(row) for row in rows}
+        return list(self._reports.values())
 
     def trail(self, limit: int) -> list[dict[str, Any]]:
         """The newest entries, newest first: who, when, what, why, on which figures. Raises StoreUnavailable."""
@@ -190,9 +190,9 @@ def _rollout(connection: Connection) -> tuple[str, str, int] | None:
     return None if row is None else (row[0], row[1], row[2])
 
 
-def _told(row: Any) -> Told:
+def _report(row: Any) -> Report:
     cohorts = {cohort: Figures.of(values) for cohort, values in json.loads(row.figures).items()}
-    return Told(row.instance, row.rollout, row.number, cohorts, row.closed)
+    return Report(row.instance, row.rollout, row.number, cohorts, row.closed)
 
 
 def _row(entry: Entry) -> dict[str, str]:

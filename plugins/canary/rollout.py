@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from plugins.canary.phases import Phase
 from plugins.canary.recent import Recent
-from plugins.canary.watcher import COHORTS, Told, together
+from plugins.canary.watcher import COHORTS, Report, together
 from rom_core.concurrency.clock import Clock
 from rom_core.errors import CanaryConflict
 from rom_core.gate import Figures, Outcome, Thresholds, Verdict, certain_to_fail, judge
@@ -113,14 +113,14 @@ class Rollout:
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
-    def look(self, told: Sequence[Told], live: Collection[str]) -> Finding | None:
-        """Add up what instances tell, of which those that are `live` must have watched; what it came to, if it is news.
+    def look(self, reports: Sequence[Report], live: Collection[str]) -> Finding | None:
+        """Add up the reports, time only while all `live` instances watch; what it came to, if it is news.
 
         After `failed` the caller withdraws the flags and calls `abort`; until then each look fails again.
         """
         if not self.running:
             return None
-        of_window = [each for each in told if (each.rollout, each.window) == (self.id, self.window)]
+        of_window = [each for each in reports if (each.rollout, each.window) == (self.id, self.window)]
         watched = self.figures("canary").watched + self._time(of_window, live)
         self._figures = together(of_window, live, watched)
         figures, limits = self.figures("canary"), self.plan.thresholds
@@ -150,9 +150,9 @@ class Rollout:
             return None
         return Finding("inconclusive", judged)
 
-    def _time(self, told: Sequence[Told], live: Collection[str]) -> float:
+    def _time(self, reports: Sequence[Report], live: Collection[str]) -> float:
         """Seconds since the last look for which every instance has watched."""
-        before, self._watched = self._watched, {each.instance: each.watched for each in told}
+        before, self._watched = self._watched, {each.instance: each.watched for each in reports}
         return min((self._watched.get(each, 0.0) - before.get(each, 0.0) for each in live), default=0.0)
 
     # -- people ------------------------------------------------------------------------------------------------------

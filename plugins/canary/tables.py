@@ -1,4 +1,4 @@
-"""The rollout in the store, its audit trail, and what instances tell of the window under way."""
+"""The rollout in the store, its audit trail, and the reports of instances on the window under way."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ ENTRIES = Table(
     Column("why", Text, nullable=False),
     Column("details", Text, nullable=False),
 )
-# One row for each instance; `number` is that of the window.
-TOLD = Table(
+# The latest report of each instance; `number` is that of the window.
+REPORTS = Table(
     "canary_told",
     METADATA,
     Column("instance", Text, primary_key=True),

@@ -13,8 +13,8 @@ COHORTS = ("canary", "stable")
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The figures that one instance tells of a window, by cohort. `closed`: it has ended in good order since."""
+class Report:
+    """What one instance has counted in a window, by cohort. `closed`: the instance has shut down cleanly since."""
 
     instance: str
     rollout: str
@@ -49,8 +49,8 @@ class Watcher:
         if scrape is not None:
             self._add(scrape)
 
-    def look(self, rollout: str, window: int, interval: float, scrape: Scrape | None) -> Told:
-        """Take a look, None for one that failed; what there is to tell."""
+    def look(self, rollout: str, window: int, interval: float, scrape: Scrape | None) -> Report:
+        """Add a scrape, None for one that failed; the report after it."""
         if self._of != (rollout, window):
             self.follow(rollout, window, interval, scrape)
         elif scrape is not None:
@@ -58,29 +58,29 @@ class Watcher:
         else:
             for each in self._windows.values():
                 each.fail()
-        return self.told(rollout, window)
+        return self.report(rollout, window)
 
-    def told(self, rollout: str, window: int, *, closed: bool = False) -> Told:
+    def report(self, rollout: str, window: int, *, closed: bool = False) -> Report:
         """What was counted so far."""
         own = self._windows if self._of == (rollout, window) else {}
         figures = {cohort: own[cohort].figures if own else Figures() for cohort in COHORTS}
-        return Told(self.instance, rollout, window, figures, closed)
+        return Report(self.instance, rollout, window, figures, closed)
 
     def _add(self, scrape: Scrape) -> None:
         for window in self._windows.values():
             window.add(scrape)
 
 
-def together(told: Sequence[Told], live: Collection[str], watched: float) -> dict[str, Figures]:
+def together(reports: Sequence[Report], live: Collection[str], watched: float) -> dict[str, Figures]:
     """The figures of all instances by cohort; `watched` are the seconds for which all of those `live` have watched.
 
-    One that is gone without having ended in good order has taken with it what it counted since it last told: a restart,
-    as the gate counts them.
+    What an instance that did not shut down cleanly counted after its last report is lost: the gate counts that as a
+    restart.
     """
-    lost = sum(1 for each in told if not each.closed and each.instance not in live)
+    lost = sum(1 for each in reports if not each.closed and each.instance not in live)
     sums = {}
     for cohort in COHORTS:
-        parts = [each.cohorts[cohort] for each in told]
+        parts = [each.cohorts[cohort] for each in reports]
         whole = Figures.together([*parts, Figures(restarts=lost)])
         sums[cohort] = dataclasses.replace(whole, watched=watched, scrapes=max((p.scrapes for p in parts), default=0))
     return sums

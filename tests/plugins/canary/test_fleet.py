@@ -1,4 +1,4 @@
-"""A rollout of several instances: what each tells is added up, and of two who decide at once one was first."""
+"""A rollout of several instances: the reports of all are added up, and of two who decide at once one was first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from store_support import NOW, opened
 from plugins.canary import CanaryPlugin
 from plugins.canary.kept import DecidedMeanwhile, KeptRollout
 from plugins.canary.rollout import Rollout
-from plugins.canary.watcher import Told, together
+from plugins.canary.watcher import Report, together
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import CanaryConflict, StoreUnavailable
 from rom_core.flags import Author
@@ -32,16 +32,21 @@ def figures(ok: float, watched: float = 600.0) -> dict[str, Figures]:
     return dict.fromkeys(("canary", "stable"), Figures(turns={"ok": ok}, watched=watched, scrapes=2))
 
 
-def told(rollout: Rollout, instance: str, ok: float = 10, watched: float = 600.0, *, closed: bool = False) -> Told:
-    """What an instance tells of the window under way."""
-    return Told(instance, rollout.id, rollout.window, figures(ok, watched), closed)
+def report(rollout: Rollout, instance: str, ok: float = 10, watched: float = 600.0, *, closed: bool = False) -> Report:
+    """The report of an instance on the window under way."""
+    return Report(instance, rollout.id, rollout.window, figures(ok, watched), closed)
 
 
-def test_what_instances_tell_is_added_up() -> None:
+def test_reports_of_instances_are_added_up() -> None:
     """Counts of all, also of those that have left; one that was killed is a restart, one that has ended is none."""
     rollout = Rollout(PLAN, FakeClock(), "ana", "go")
     sums = together(
-        [told(rollout, "a"), told(rollout, "b", 5), told(rollout, "killed", 3), told(rollout, "left", 2, closed=True)],
+        [
+            report(rollout, "a"),
+            report(rollout, "b", 5),
+            report(rollout, "killed", 3),
+            report(rollout, "left", 2, closed=True),
+        ],
         {"a", "b"},
         900.0,
     )
@@ -50,25 +55,25 @@ def test_what_instances_tell_is_added_up() -> None:
 
 
 def test_time_counts_while_every_instance_watches() -> None:
-    """The one that has watched least since the last look decides; one that tells nothing stops the window's clock."""
+    """The one that has watched least since the last look decides; one that reports nothing stops the window's clock."""
     rollout = Rollout(PLAN, FakeClock(), "ana", "go")
-    rollout.look([told(rollout, "a", watched=600), told(rollout, "b", watched=500)], {"a", "b"})
+    rollout.look([report(rollout, "a", watched=600), report(rollout, "b", watched=500)], {"a", "b"})
     assert rollout.figures("canary").watched == 500
-    rollout.look([told(rollout, "a", watched=900), told(rollout, "b", watched=500)], {"a", "b"})
+    rollout.look([report(rollout, "a", watched=900), report(rollout, "b", watched=500)], {"a", "b"})
     assert rollout.figures("canary").watched == 500
     # It is gone, and another has come that has watched for a while.
-    rollout.look([told(rollout, "a", watched=1200), told(rollout, "c", watched=100)], {"a", "c"})
+    rollout.look([report(rollout, "a", watched=1200), report(rollout, "c", watched=100)], {"a", "c"})
     assert rollout.figures("canary").watched == 600
-    rollout.look([told(rollout, "a", watched=1500), told(rollout, "c", watched=400)], {"a", "c", "silent"})
+    rollout.look([report(rollout, "a", watched=1500), report(rollout, "c", watched=400)], {"a", "c", "silent"})
     assert rollout.figures("canary").watched == 600
 
 
-def test_what_is_told_of_another_window_or_rollout_is_no_news() -> None:
+def test_a_report_on_another_window_or_rollout_is_no_news() -> None:
     """An instance that has not heard yet that the window has changed counts for nothing in the new one."""
     rollout = Rollout(PLAN, FakeClock(), "ana", "go")
-    old = told(rollout, "a", 100)
+    old = report(rollout, "a", 100)
     rollout._begin()
-    rollout.look([old, Told("b", "another", rollout.window, figures(7))], {"a"})
+    rollout.look([old, Report("b", "another", rollout.window, figures(7))], {"a"})
     assert rollout.figures("canary").turns == {}
     assert rollout.figures("canary").watched == 0
 
@@ -77,10 +82,10 @@ def test_another_leader_goes_on_with_the_same_window() -> None:
     """What the one before had added up is kept with the rollout; nobody's time is counted twice."""
     clock = FakeClock()
     rollout = Rollout(PLAN, clock, "ana", "go")
-    tell = [told(rollout, "leader", watched=600), told(rollout, "b", watched=600)]
-    rollout.look(tell, {"leader", "b"})
+    reports = [report(rollout, "leader", watched=600), report(rollout, "b", watched=600)]
+    rollout.look(reports, {"leader", "b"})
     taken = Rollout.of(rollout.as_dict(), clock)
-    taken.look([tell[0], told(rollout, "b", 30, watched=900)], {"b"})
+    taken.look([reports[0], report(rollout, "b", 30, watched=900)], {"b"})
     whole = taken.figures("canary")
     assert (whole.watched, whole.turns["ok"], whole.restarts) == (900, 40, 1)
 
@@ -138,19 +143,19 @@ def test_only_the_leader_writes_what_the_gate_finds(two: list[KeptRollout]) -> N
     assert first.trail(9) == []
 
 
-def test_each_tells_the_others(two: list[KeptRollout]) -> None:
-    """One row for each instance; a decision sweeps what was told of windows before."""
+def test_each_reports_to_the_others(two: list[KeptRollout]) -> None:
+    """One row for each instance; a decision sweeps the reports on windows before."""
     first, second = two
     rollout = Rollout(PLAN, FakeClock(), "ana", "go")
     first.save(rollout)
-    first.tell(told(rollout, "a", 1))
-    first.tell(told(rollout, "a", 2))
-    second.tell(told(rollout, "b", 3))
-    heard = {each.instance: each.cohorts["canary"].turns["ok"] for each in first.heard()}
-    assert heard == {"a": 2, "b": 3}
+    first.save_report(report(rollout, "a", 1))
+    first.save_report(report(rollout, "a", 2))
+    second.save_report(report(rollout, "b", 3))
+    counted = {each.instance: each.cohorts["canary"].turns["ok"] for each in first.reports()}
+    assert counted == {"a": 2, "b": 3}
     rollout._begin()
     first.save(rollout, [rollout.hold("ana", "")])
-    assert list(first.heard()) == []
+    assert list(first.reports()) == []
 
 
 @pytest.fixture

@@ -235,7 +235,7 @@ def test_an_end_is_kept_only_with_the_withdrawal_of_its_flags(bench: Bench) -> N
 
 @pytest.mark.parametrize("column", ["value", "checksum"])
 def test_a_damaged_record_withdraws_the_canary(either_bench: Bench, column: str) -> None:
-    """Nobody knows any more how it does, if what is kept is not what was written."""
+    """Its state is unknown if what is stored is not what was written."""
     bench = either_bench
     bench.keeper.begin(BLOCK, ANA)
     bench.keeper.stop()
