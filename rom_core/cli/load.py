@@ -219,7 +219,7 @@ def _show(recording: Recording, verdict: LoadVerdict, notes: list[str]) -> None:
         for check in checks:
             value = value_text(check.name, check.value, verdict.server.figures.buckets)
             add_row(shown, (side, check.name, check.outcome, value, limit_text(check.name, check.limit), check.why))
-    for kind, count in verdict.never.items():
+    for kind, count in verdict.violations.items():
         add_row(shown, ("client", kind, "fail" if count else "pass", str(count), "0", "may never happen"))
     console.print(shown)
     for name, value in current(recording):

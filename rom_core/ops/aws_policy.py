@@ -22,7 +22,7 @@ ACTIONS = {
     "converse_stream": "bedrock:InvokeModelWithResponseStream",
     "count_tokens": "bedrock:CountTokens",
     "get_foundation_model": "bedrock:GetFoundationModel",
-    # AWS answers who one is to everybody.
+    # GetCallerIdentity needs no permission.
     "get_caller_identity": "",
 }
 """The IAM action that each call of boto3 in this code needs."""

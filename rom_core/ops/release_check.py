@@ -1,7 +1,7 @@
 """The go-live list, walked by a machine: what can be shown, what stands in the way, and what to do about it.
 
-Every check is a question about the outside, so every one of them takes where to ask: a repository, a folder of
-backups, a server. What cannot be asked stands in the way as much as what is wrong; only alert rules are optional.
+Each check asks something outside this process (a repository, a folder of backups, a server) and is given its address;
+one that cannot be asked fails. Only alert rules are optional.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class Folder:
     def _add(self, name: str, line: Mapping[str, Any]) -> None:
         with (self.path / name).open("a+b") as file:
             file.seek(0)
-            # What an interruption has cut off is given up before it becomes part of another line.
+            # A half-written last line is dropped before appending.
             file.truncate(file.read().rfind(b"\n") + 1)
             file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             file.flush()

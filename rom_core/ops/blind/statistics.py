@@ -13,7 +13,7 @@ from functools import lru_cache
 from statistics import NormalDist
 
 ALPHA = 0.05
-# Of ALPHA, what is spent on bounding the share of questions with a winner, which nobody knows.
+# Part of ALPHA for the confidence interval of the unknown share of questions with a winner.
 _BOUND_ALPHA = 0.001
 # How finely that share is searched for the worst case.
 _STEPS = 40
@@ -85,7 +85,7 @@ def _tail(fewest: Sequence[int], decided_share: float, won_share: float) -> floa
 
 
 def _bounds(hits: int, number: int) -> tuple[float, float]:
-    """The share of which `hits` of `number` were drawn, between two limits."""
+    """The Clopper-Pearson limits of a share, given `hits` of `number`."""
 
     def limit(chance_at: Callable[[float], float]) -> float:
         below, above = 0.0, 1.0

@@ -155,7 +155,7 @@ def check_facts(folder: Folder) -> dict[str, FactCheck]:
 def _result(folder: Folder, question: str, given: Iterable[Judgement]) -> str:
     """What the judges of a question think together: the side with more votes, equal if there is none.
 
-    A model has one vote, for the side it names both ways round; "" while it was asked one way only.
+    A model's vote counts if both orders agree, else it is "equal"; "" until both are there.
     """
     votes: list[str] = []
     by_judge: defaultdict[str, list[Judgement]] = defaultdict(list)

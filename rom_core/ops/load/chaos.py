@@ -52,59 +52,59 @@ class Chaos:
         self._server = server
         self._clock = clock
         self._todo = list(FAULTS)
-        self._now: Disturbance | None = None
-        self._on = False
+        self._current: Disturbance | None = None
+        self._active = False
 
     def step(self, recording: Recording) -> bool:
         """Begin or end what is due; whether the time is disturbed."""
         now = self._clock.time()
-        one = self._now
-        if one is None:
+        current = self._current
+        if current is None:
             done = len(FAULTS) - len(self._todo)
             if self._todo and now - recording.began >= (_FIRST + done * _APART) * recording.seconds:
                 self._begin(recording, now)
-            return self._now is not None
-        if self._on:
-            self._go_on(one, recording, now)
+            return self._current is not None
+        if self._active:
+            self._end_if_due(current, recording, now)
             return True
-        if one.recovered is None:
-            good = [turn for turn in recording.turns if turn.at >= one.ended and turn.status == "ok"]
-            one.recovered = min((turn.at + turn.seconds for turn in good), default=None)
-        _count(one, recording)
-        if one.recovered is not None and now >= one.recovered + _SETTLE_SECONDS:
-            self._now = None
-        return self._now is not None
+        if current.recovered is None:
+            good = [turn for turn in recording.turns if turn.at >= current.ended and turn.status == "ok"]
+            current.recovered = min((turn.at + turn.seconds for turn in good), default=None)
+        _count(current, recording)
+        if current.recovered is not None and now >= current.recovered + _SETTLE_SECONDS:
+            self._current = None
+        return self._current is not None
 
     def end(self, recording: Recording) -> None:
         """Undo what is on; what had no time to end or to recover is said to be cut short."""
         now = self._clock.time()
         self._upstream.set_always(None)
-        if self._now is not None:
-            if self._on:
-                self._now.ended = now
-            self._now.cut_short = self._now.recovered is None and now - self._now.ended < _RECOVERY_SECONDS
-            _count(self._now, recording)
+        if self._current is not None:
+            if self._active:
+                self._current.ended = now
+            self._current.cut_short = self._current.recovered is None and now - self._current.ended < _RECOVERY_SECONDS
+            _count(self._current, recording)
         recording.untried = list(self._todo)
 
     def _begin(self, recording: Recording, now: float) -> None:
         name = self._todo.pop(0)
-        self._now, self._on = Disturbance(name, now, now), True
-        recording.disturbances.append(self._now)
+        self._current, self._active = Disturbance(name, now, now), True
+        recording.disturbances.append(self._current)
         if FAULTS[name]:
             self._upstream.set_always(FAULTS[name])
         else:
             self._server.terminate()
 
-    def _go_on(self, one: Disturbance, recording: Recording, now: float) -> None:
-        if not FAULTS[one.name]:
+    def _end_if_due(self, current: Disturbance, recording: Recording, now: float) -> None:
+        if not FAULTS[current.name]:
             if self._server.running:
                 return
             self._server.start()
-        elif now - one.began < min(_MOST_SECONDS, _LASTS * recording.seconds):
+        elif now - current.began < min(_MOST_SECONDS, _LASTS * recording.seconds):
             return
         else:
             self._upstream.set_always(None)
-        one.ended, self._on = self._clock.time(), False
+        current.ended, self._active = self._clock.time(), False
 
 
 def _count(one: Disturbance, recording: Recording) -> None:

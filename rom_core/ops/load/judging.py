@@ -17,12 +17,12 @@ _OF_CLIENTS = ("errors", "p95", "refused")
 
 @dataclass(frozen=True, slots=True)
 class LoadVerdict:
-    """`client` and `server` hold the checks of each side; `never` counts what may never happen, by kind."""
+    """`client` and `server` hold the checks of each side; `violations` counts what may never happen, by kind."""
 
     outcome: Outcome
     client: tuple[Check, ...]
     server: Verdict
-    never: dict[str, int]
+    violations: dict[str, int]
     reasons: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -32,7 +32,7 @@ class LoadVerdict:
         return {
             "outcome": self.outcome.value,
             "reasons": list(self.reasons),
-            "never": self.never,
+            "never": self.violations,
             "client": client,
             "server": server["checks"],
         }
@@ -42,8 +42,8 @@ def verdict_on(recording: Recording, thresholds: Thresholds) -> LoadVerdict:
     """Both sides must pass, and nothing may have happened that never may; one fail of either is a fail."""
     server = judge(recording.figures, thresholds, recording.calm_seconds)
     client = client_checks(recording, thresholds)
-    never = Counter(kind for turn in recording.turns for kind in turn.violations)
-    counts = {kind: never[kind] for kind in KINDS}
+    found = Counter(kind for turn in recording.turns for kind in turn.violations)
+    counts = {kind: found[kind] for kind in KINDS}
     unrecovered = [one.name for one in recording.disturbances if one.recovered is None and not one.cut_short]
     reasons = [*server.reasons]
     reasons += [f"too short a run to see it recover: {one.name}" for one in recording.disturbances if one.cut_short]
@@ -51,7 +51,7 @@ def verdict_on(recording: Recording, thresholds: Thresholds) -> LoadVerdict:
     if recording.stopped:
         reasons.append(f"{recording.stopped} after {recording.elapsed:.0f} s of {recording.seconds:.0f} s")
     outcomes = {check.outcome for check in (*client, *server.checks)}
-    if never or unrecovered or any(check.outcome is Outcome.FAIL for check in client) or server.outcome is Outcome.FAIL:
+    if found or unrecovered or any(check.outcome is Outcome.FAIL for check in client) or server.outcome is Outcome.FAIL:
         outcome = Outcome.FAIL
     elif reasons or Outcome.INCONCLUSIVE in outcomes:
         outcome = Outcome.INCONCLUSIVE

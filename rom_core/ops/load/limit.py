@@ -12,7 +12,7 @@ from rom_core.ops.load.judging import LoadVerdict, percentile
 from rom_core.ops.load.recording import Recording
 
 GROWTH = 1.5
-# Of the users that are carried: closer is not looked, the team's chance decides there.
+# Relative precision; below it chance decides.
 PRECISION = 0.1
 MOST_USERS = 1000
 
@@ -95,5 +95,5 @@ def why(verdict: LoadVerdict) -> str:
         for check in checks
         if check.outcome is verdict.outcome
     ]
-    found += [f"{kind}: {count}" for kind, count in verdict.never.items() if count]
+    found += [f"{kind}: {count}" for kind, count in verdict.violations.items() if count]
     return "; ".join([*found, *verdict.reasons]) or "nothing more is known"

@@ -83,7 +83,7 @@ def page(
     rows += [
         f"<tr><td>client</td><td>{escape(kind)}</td>{_outcome('fail' if count else 'pass')}<td>{count}</td><td>0</td>"
         "<td>may never happen</td></tr>"
-        for kind, count in verdict.never.items()
+        for kind, count in verdict.violations.items()
     ]
     parts = [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>',

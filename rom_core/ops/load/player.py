@@ -33,7 +33,7 @@ class Turn:
 
     `status` is ok | error | rejected | cancelled, as in the server's metric; `code` says why it is not ok. `at` is when
     it began, in seconds since the epoch; `seconds` how long it took, `first` until the first piece of text (None
-    without one). `violations` are kinds of `never`.
+    without one). `violations` are among `invariants.KINDS`.
     """
 
     at: float

@@ -146,7 +146,7 @@ def _body(message: str, kind: Kind, streamed: bool) -> dict[str, Any]:
 
 
 def _fault(draw: random.Random, requests: int, share: float) -> str:
-    """The order for a fault, "" for none: each of the turn's requests fails with that chance, and its repetitions."""
+    """The order for a fault, "" for none. Each request fails with probability `share`, each repeat again."""
     struck = next((number for number in range(1, requests + 1) if draw.random() < share), None)
     if struck is None:
         return ""

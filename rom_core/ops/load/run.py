@@ -33,7 +33,7 @@ class Disturber(Protocol):
 class Plan:
     """`seconds` of `users`; `faults` is the share of upstream requests that fail.
 
-    `ceiling` in USD, None for no limit; `spent` of it went before.
+    `ceiling` in USD, None for no limit; `spent`: USD spent by earlier steps.
     """
 
     users: int
@@ -61,7 +61,7 @@ def run(
 ) -> Recording:
     """Play `plan` against `url`. It ends when its time is over, `stop` is set, or its cost has reached the ceiling.
 
-    `enough` ends it early without a word. Raises LoadFailed if nothing could be collected at all.
+    `enough` ends it early; no reason is noted. Raises LoadFailed if nothing could be collected at all.
     """
     name = f"r{int(clock.time())}n{plan.users}"
     orders = Orders(url, str(folder / f"{name}.jsonl"), name, plan.profile, stand_in, plan.faults, plan.seed)

@@ -13,7 +13,7 @@ REFUSED = 3
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """`turns` is the file of finished turns; `name` makes messages unlike those of other runs; `seed` their chance."""
+    """`turns`: the file of finished turns; `name` makes messages unique to this run; `seed` of the random generator."""
 
     url: str
     turns: str
