@@ -83,7 +83,7 @@ class Drains:
                     kept = False
             if kept:
                 self._known = {**self._known, instance: decision}
-            _tell(instance, decision, author.trace_id)
+            _log(instance, decision, author.trace_id)
             if mine:
                 self._apply(decision)
         return kept
@@ -95,11 +95,11 @@ class Drains:
             return
         with self._lock:
             before, self._known = self._known.get(id_), _read(store)
-            told = self._known.get(id_)
+            decided = self._known.get(id_)
             # What could not be written stays in force until somebody decides anew.
-            if told is not None and told != before:
-                _tell(id_, told, "")
-                self._apply(told)
+            if decided is not None and decided != before:
+                _log(id_, decided, "")
+                self._apply(decided)
 
     def _apply(self, decision: Decision) -> None:
         drained = Drained(decision.by, decision.why, decision.at) if decision.draining else None
@@ -113,7 +113,7 @@ class Drains:
         return store if store is not None and store.kind == "postgresql" else None
 
 
-def _tell(instance: str, decision: Decision, trace_id: str) -> None:
+def _log(instance: str, decision: Decision, trace_id: str) -> None:
     """In the log of whoever decides, and of the instance that it is about, whatever LOG_LEVEL says."""
     fields = {"instance": instance, "by": decision.by, "why": decision.why, "trace_id": trace_id}
     if decision.draining:

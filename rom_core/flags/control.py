@@ -1,4 +1,4 @@
-"""Asking for a change of the settings: one after the other, the kill switch first, told to everybody afterwards.
+"""Changing the settings: one change after the other, the kill switch first, observers notified afterwards.
 
 Whoever reads takes no lock. What a change makes of the overrides is decided here, `apply` puts it in force.
 """
@@ -33,8 +33,8 @@ from rom_core.turn_values import Event
 # A change takes some tens of milliseconds, and a store may be busy for two seconds.
 _LOCK_SECONDS = 10.0
 _SHOWN_CHARS = 200
-# Changes in force of which the observers on both sides still have to be told.
-_Told: TypeAlias = list[tuple[SettingsChanged, Pipeline, Pipeline]]
+# Changes in force whose observers still have to be notified: the event, the pipelines before and after.
+_Unnotified: TypeAlias = list[tuple[SettingsChanged, Pipeline, Pipeline]]
 logger = structlog.get_logger("rom.flags")
 # No setting decides whether a change is logged: this logger has a level of its own, whatever LOG_LEVEL says.
 _AUDIT = "rom.audit"
@@ -222,11 +222,11 @@ class Flags:
         now = self.now
         if newest == now.state.version and not now.unkept and not self._kills:
             return
-        with self._changing() as told:
+        with self._changing() as unnotified:
             before = self.now.snapshot.pipeline
             event = self._applier.adopt()
             if event is not None:
-                told.append((event, before, self.now.snapshot.pipeline))
+                unnotified.append((event, before, self.now.snapshot.pipeline))
 
     # -- one at a time -----------------------------------------------------------------------------------------------
 
@@ -258,27 +258,27 @@ class Flags:
 
     @contextmanager
     def _in_turn(self) -> Iterator[Callable[[Proposal], Applied]]:
-        with self._changing() as told:
-            yield lambda proposal: self._apply(proposal, told)
+        with self._changing() as unnotified:
+            yield lambda proposal: self._apply(proposal, unnotified)
 
-    def _apply(self, proposal: Proposal, told: _Told) -> Applied:
+    def _apply(self, proposal: Proposal, unnotified: _Unnotified) -> Applied:
         before = self.now.snapshot.pipeline
         applied, event = self._applier.apply(proposal)
         if event is not None:
-            told.append((event, before, self.now.snapshot.pipeline))
+            unnotified.append((event, before, self.now.snapshot.pipeline))
         return applied
 
     @contextmanager
-    def _changing(self) -> Iterator[_Told]:
+    def _changing(self) -> Iterator[_Unnotified]:
         """Carry out the kills made before, then what is to be done, then kills that nobody waits for any more."""
         made_before = tuple(self._kills)
-        told: _Told = []
+        unnotified: _Unnotified = []
 
         def carry_out(kills: Iterable[Kill]) -> None:
             for kill in kills:
                 if kill.applied is None:
                     try:
-                        kill.applied = self._apply(proposals.switch_off(kill.edits, kill.author), told)
+                        kill.applied = self._apply(proposals.switch_off(kill.edits, kill.author), unnotified)
                     except Exception:
                         # It stays pending, so Bedrock stays off, and other changes are not held up by it.
                         logger.exception("flags.kill_failed", trace_id=kill.author.trace_id)
@@ -290,12 +290,12 @@ class Flags:
             with timed_lock(self._lock, _LOCK_SECONDS, "change of the settings"):
                 carry_out(made_before)
                 try:
-                    yield told
+                    yield unnotified
                 finally:
                     carry_out(kill for kill in tuple(self._kills) if kill.left and kill not in made_before)
         finally:
             self._notify_trouble()
-            for event, before, after in told:
+            for event, before, after in unnotified:
                 self._notify(event, before, after)
 
     def _drop(self, kill: Kill) -> None:
@@ -303,7 +303,7 @@ class Flags:
         if kill in self._kills:
             self._kills.remove(kill)
 
-    # -- telling -----------------------------------------------------------------------------------------------------
+    # -- notifying ---------------------------------------------------------------------------------------------------
 
     def _notify(self, event: SettingsChanged, before: Pipeline, after: Pipeline) -> None:
         """A change is in force; `before` and `after` are the pipelines on its two sides."""

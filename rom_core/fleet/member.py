@@ -43,7 +43,7 @@ class Member:
     ) -> None:
         """`connect` makes the connection, or raises LinkLost. `myself` is this instance as it is now.
 
-        `catch_up` brings the settings in force to the newest version in the store, whose number it is told, and writes
+        `catch_up` brings the settings in force to the newest version in the store, whose number it gets, and writes
         what could not be written before.
         """
         self._connect = connect
@@ -55,7 +55,7 @@ class Member:
         self._listed: dict[str, Instance] = {}
         self._failing: dict[str, str] = {}
         self._since = 0.0
-        self._told = 0
+        self._published = 0
         self._term = 0
         self._leads_until = 0.0
         self._led = False
@@ -93,8 +93,8 @@ class Member:
                 others = self.instances[1:]
                 missing = tuple(each.id for each in others if each.version < version or not durable)
                 left = end - self._clock.monotonic()
-                # The list is as new as the change once the change has been told to it.
-                if left <= 0 or (not missing and self._told >= version):
+                # The list is as new as the change once this instance has published that version in it.
+                if left <= 0 or (not missing and self._published >= version):
                     return InForceAt(1 + len(others) - len(missing), 1 + len(others), missing)
                 self._changed.wait(left)
 
@@ -134,10 +134,10 @@ class Member:
             self._stopped.wait(self._clock.uniform(pause / 2, pause))
 
     def join(self, link: Link) -> None:
-        """What comes first on a new connection: whatever was told while there was none has been missed."""
+        """What comes first on a new connection: messages sent while there was none were missed."""
         self._beat(link)
         self._reached()
-        self._tell_all()
+        self._notify_all()
 
     def round(self, link: Link) -> None:
         """Listen until the next heartbeat is due, then beat. Raises LinkLost."""
@@ -147,7 +147,7 @@ class Member:
                 self._hear(link, note)
         if not self._stopped.is_set():
             self._beat(link)
-            self._tell_all()
+            self._notify_all()
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -160,18 +160,18 @@ class Member:
         elif topic == VERSIONS_TOPIC:
             self._beat(link)
         else:
-            self._tell(topic)
+            self._notify(topic)
 
     def _beat(self, link: Link) -> None:
         """Beat, and catch up with what the store has; then beat again, so that the others know."""
         newest = self._exchange(link)
         self._try("settings", lambda: self._catch_up(newest))
-        if self._me().version != self._told:
+        if self._me().version != self._published:
             self._exchange(link)
 
     def _exchange(self, link: Link) -> int:
         me, asked = self._me(), self._clock.monotonic()
-        beat = link.beat(me, lead=not me.draining, confirm=me.version != self._told)
+        beat = link.beat(me, lead=not me.draining, confirm=me.version != self._published)
         if not self._since:
             self._since = next((each.since for each in beat.instances if each.id == me.id), 0.0)
         if beat.term is not None:
@@ -180,21 +180,21 @@ class Member:
             self._leads_until = 0.0
         with self._changed:
             self._listed = {each.id: each for each in beat.instances}
-            self._told = me.version
+            self._published = me.version
             self._changed.notify_all()
         leads = self.term is not None
         if leads != self._led:
             self._led = leads
             logger.warning("fleet.leads" if leads else "fleet.leads_no_longer", term=self._term)
             if leads:
-                self._tell(LEADER)
+                self._notify(LEADER)
         return beat.newest
 
-    def _tell_all(self) -> None:
-        """Of everything that a message may have been missed of."""
-        self._tell(*(topic for topic in tuple(self._callbacks) if topic != LEADER))
+    def _notify_all(self) -> None:
+        """Call back for every topic of which a message may have been missed."""
+        self._notify(*(topic for topic in tuple(self._callbacks) if topic != LEADER))
 
-    def _tell(self, *topics: str) -> None:
+    def _notify(self, *topics: str) -> None:
         for topic in topics:
             for callback in self._callbacks.get(topic, ()):
                 self._try(topic, callback)

@@ -1,4 +1,4 @@
-"""Telling of every transaction in the store."""
+"""An event for every transaction in the store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rom_core.turn_values import Event
 
 @contextmanager
 def watched(store: Store, operation: Literal["read", "write"]) -> Iterator[None]:
-    """Tell the store's watcher what became of the block. What the action itself raises is no failure of the store."""
+    """Call the store's watcher with the block's outcome. What the action itself raises is no failure of the store."""
     began, failure = time.monotonic(), None
     try:
         yield
@@ -28,8 +28,8 @@ def watched(store: Store, operation: Literal["read", "write"]) -> Iterator[None]
             store.watcher(operation, time.monotonic() - began, failure)
 
 
-def tell(store: Store | None, emit: Callable[[Event], None]) -> None:
-    """Make an event of every transaction in a store from now on, with the request or turn that its thread works for."""
+def publish(store: Store | None, emit: Callable[[Event], None]) -> None:
+    """Emit an event for every transaction in a store from now on, with the request or turn its thread works for."""
     if store is None:
         return
 

@@ -28,7 +28,7 @@ from rom_core.store.sqlite.connections import (
     reason_of,
 )
 from rom_core.store.sqlite.files import COPY_SUFFIX, check_header, make_private
-from rom_core.store.sqlite.in_use import alone
+from rom_core.store.sqlite.in_use import exclusive
 
 BACKUP_SECONDS = 60.0
 """For how long a backup waits for those who write."""
@@ -102,7 +102,7 @@ def restore(path: Path, owners: Sequence[Owner], file: Path, now: Callable[[], f
             connection.execution_options(**WRITES)
             with connection.begin():
                 rows.note(connection, now(), restored_from(file))
-        with alone(path.parent):
+        with exclusive(path.parent):
             kept = _put_away(path)
             publish(new, path)
             copies.renew(path, lambda: BUSY_SECONDS)

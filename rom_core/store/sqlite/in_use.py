@@ -21,7 +21,7 @@ def share(folder: Path) -> int | None:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """Nobody else uses it in the block, nor begins to. Raises StoreRefused if somebody does."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
