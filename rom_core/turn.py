@@ -197,9 +197,9 @@ class Attempt:
     `probe` marks the one request that shows whether a model is back: whoever retries leaves it alone. `began`: the
     model has begun to answer. `retry_declined`: why a failure worth a retry got none, as in RetryDeclined; "" if
     nobody declined. `started_at`, `first_delta_at` and `finished_at` are on the turn's monotonic clock; None until they
-    happen. So is `silent_since`: since when the model is waited for, None while nothing was asked or what it sent is
-    dealt with. `left_out` names the parameters that were asked for and that this model does not take, as Bedrock calls
-    them ("temperature"). `told_of_thinking`: the client knows that the model thinks. `cache_plan` is where its cache
+    happen. So is `silent_since`: since when the model is waited for, None while nothing was asked or its output is
+    processed. `left_out` names the parameters that were asked for and that this model does not take, as Bedrock calls
+    them ("temperature"). `thinking_announced`: the client knows that the model thinks. `cache_plan` is where its cache
     points stand and why, None while nobody decided. `passage` is its text on the way through the filters of plugins:
     `emitted` is what has come out, not what they hold back.
 
@@ -222,7 +222,7 @@ class Attempt:
     usage: Usage | None = None
     error: Exception | None = None
     left_out: tuple[str, ...] = ()
-    told_of_thinking: bool = False
+    thinking_announced: bool = False
     cache_plan: CachePlan | None = None
     passage: Passage | None = None
     outgoing: dict[str, Any] | None = None
@@ -267,7 +267,7 @@ class Attempt:
             turn.hold()
             return
         self.emitted = True
-        self.told_of_thinking = False
+        self.thinking_announced = False
 
     def thinking(self, piece: Mapping[str, Any]) -> None:
         """The model thinks: tell a client that asked for a stream, and show it what if it asked for that.
@@ -278,11 +278,11 @@ class Attempt:
         turn = self.call.turn
         if turn.sink is None:
             return
-        if not self.told_of_thinking:
+        if not self.thinking_announced:
             turn.sink("thinking", {})
         if turn.request.show_thinking and piece:
             turn.sink("thinking", dict(piece))
-        self.told_of_thinking = True
+        self.thinking_announced = True
 
 
 @dataclass(eq=False, slots=True)

@@ -285,7 +285,7 @@ class TurnResult:
     )
     stand_in: bool = field(
         default=False,
-        metadata=described("boolean", "the bundled stand-in for a model answered; nothing it says is so", const=True),
+        metadata=described("boolean", "the bundled stand-in for a model answered; its content is made up", const=True),
     )
     structured: str = field(
         default="",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 _TURN, _CALL, _ITERATION, _TOOL_CALL = "The turn.", "The model call.", "The iteration.", "The tool run."
 _SECONDS = "Seconds from start to end."
-_FAILED = "What it failed of; None if it did not."
+_FAILED = "The error it failed with; None if it did not."
 
 TURN_EVENTS: Mapping[str, Mapping[str, str]] = {
     "TurnStarted": {"turn": _TURN},
