@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import fnmatch
 import re
 import subprocess
 import sys
@@ -19,6 +20,15 @@ def test_every_package_has_its_line() -> None:
     packages = {f"rom_core/{path.parent.name}" for path in (ROOT / "rom_core").glob("*/__init__.py")}
     assert packages <= named
     assert all((ROOT / name).is_dir() for name in named)
+
+
+def test_every_module_beside_the_packages_is_named() -> None:
+    """By its name or a pattern, each of which names a module that exists."""
+    table = TEXT.split("## Where things are")[1].split("\n## ")[0]
+    patterns = [name.removeprefix("rom_core/") for name in re.findall(r"`((?:rom_core/)?[\w*]+\.py)`", table)]
+    modules = [path.name for path in (ROOT / "rom_core").glob("*.py") if not path.name.startswith("__")]
+    assert [name for name in modules if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)] == []
+    assert [pattern for pattern in patterns if not fnmatch.filter(modules, pattern)] == []
 
 
 def test_the_direction_of_imports_is_that_of_the_contract() -> None:

@@ -1,4 +1,4 @@
-"""The last scrape of a process: after every turn has been counted, somebody shall read the counts once more."""
+"""WSGI middleware that notices the last scrape of /metrics before the process ends."""
 
 from __future__ import annotations
 
