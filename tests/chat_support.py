@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyte
 
+from rom_core.cli.chat.conversation import Conversation, Options
 from rom_core.cli.chat.failures import ChatFailed, Disconnected
 from rom_core.cli.chat.server import ChatServer, Event, parsed
 from rom_core.cli.console import Console
+from rom_core.concurrency.clock import FakeClock
 
 URL = "http://rom.test"
 DONE: dict[str, Any] = {
@@ -21,6 +23,7 @@ DONE: dict[str, Any] = {
     "model": "anthropic.first",
     "degraded": False,
 }
+KEPT = DONE | {"conversation_id": "conv_1"}
 PROBLEM: dict[str, Any] = {
     "user_message": "A fila está cheia.",
     "detail": "every place is taken",
@@ -29,6 +32,7 @@ PROBLEM: dict[str, Any] = {
     "trace_id": "trace-1",
     "request_id": "req-1",
 }
+OFF = ChatFailed("off", "plugin_disabled", 404)
 
 
 def event(name: str, data: Any, event_id: str = "") -> str:
@@ -102,3 +106,78 @@ class Shown:
     def text(self) -> str:
         """What stands on the screen."""
         return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+
+class Seen:
+    """A view that remembers."""
+
+    def __init__(self) -> None:
+        self.said = ""
+        self.doing: list[str] = []
+        self.notes: list[str] = []
+        self.cited: list[str] = []
+
+    def begin(self) -> None:
+        """A new answer."""
+        self.said = ""
+
+    def activity(self, what: str) -> None:
+        """Noted."""
+        self.doing.append(what)
+
+    def text(self, piece: str) -> None:
+        """Noted."""
+        self.said += piece
+
+    def take_back(self, length: int) -> None:
+        """As told."""
+        self.said = self.said[:length]
+
+    def note(self, text: str, *, warning: bool = False) -> None:
+        """Noted, a warning as one."""
+        self.notes.append(f"! {text}" if warning else text)
+
+    def sources(self, lines: Iterable[str]) -> None:
+        """Noted."""
+        self.cited += lines
+
+    def end(self) -> None:
+        """Nothing to do."""
+
+
+class Server(ChatServer):
+    """Answers each question with the next of `answers`: events, or a failure; `bodies` are the questions."""
+
+    def __init__(self, *answers: Iterable[Event] | BaseException) -> None:
+        super().__init__(URL)
+        self._answers = list(answers)
+        self.bodies: list[dict[str, Any]] = []
+        self.cancelled: list[str] = []
+
+    def answer(self, body: Mapping[str, Any]) -> Iterator[Event]:
+        """The next one."""
+        self.bodies.append(dict(body))
+        answer = self._answers.pop(0)
+        if isinstance(answer, BaseException):
+            raise answer
+        yield from answer
+
+    def cancel(self, run_id: str) -> None:
+        """Noted."""
+        self.cancelled.append(run_id)
+
+
+def answered(done: Mapping[str, Any] = DONE, *events: tuple[str, Any]) -> list[Event]:
+    """An answer in which this happens."""
+    return [*(Event(name, data) for name, data in events), Event("done", done)]
+
+
+def conversation_with(*answers: Iterable[Event] | BaseException, **options: Any) -> tuple[Conversation, Server, Seen]:
+    """A conversation with a server that answers so."""
+    server, view = Server(*answers), Seen()
+    return Conversation(server, view, Options(**options), FakeClock()), server, view
+
+
+def wanted(body: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether it asks to be kept, and to be a run."""
+    return body.get("store", False), body.get("background", False)

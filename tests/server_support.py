@@ -59,3 +59,15 @@ def talks(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
         attempt.text("x" * 16384)
     attempt.call.check()
     return says("x")
+
+
+def health(client: socket.socket) -> bytes:
+    """GET /health over this connection, and the status line of the answer."""
+    client.sendall(b"GET /health HTTP/1.1\r\nHost: rom\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"}"):
+        piece = client.recv(65536)
+        if not piece:
+            break
+        answer += piece
+    return answer.partition(b"\r\n")[0]

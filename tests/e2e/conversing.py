@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import requests
-from e2e.serving import RomServer
+from e2e.serving import RomServer, until
 
 from local_bedrock import LocalBedrock
+from local_bedrock.wire import Connection
 
 KEYS = {"ana": "key-of-ana-1234567890", "rui": "key-of-rui-1234567890"}
+BOTH = pytest.mark.parametrize("kept", ["sqlite", "postgresql"], indirect=True)
 
 
 def as_(name: str) -> dict[str, str]:
@@ -75,3 +81,22 @@ class RequestStream:
                 elif line.startswith(b"data: "):
                     self.last = json.loads(line[6:])
                     self.text += self.last["text"] if self.ended_with == "delta" else ""
+
+
+@contextmanager
+def slow_turn(server: RomServer, bedrock: LocalBedrock, message: str, **body: Any) -> Iterator[None]:
+    """A turn that runs until this ends, and then ends well; the delays of `message` take as long as that."""
+    answers: list[requests.Response] = []
+    thread = threading.Thread(target=lambda: answers.append(server.chat(message, headers=as_("ana"), **body)))
+    before, go_on = len(bedrock.requests), threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Connection, "wait", lambda *_: go_on.wait(60))
+        thread.start()
+        try:
+            assert until(lambda: len(bedrock.requests) > before)
+            yield
+            assert not answers
+        finally:
+            go_on.set()
+            thread.join(60)
+    assert answers[0].status_code == 200
