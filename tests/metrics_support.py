@@ -7,6 +7,7 @@ from typing import Any
 from support import make_runtime
 
 from plugins.metrics import Metrics
+from rom_core.events import RequestFinished
 from rom_core.markers import hookimpl
 from rom_core.runtime import Runtime
 from rom_core.turn import Attempt
@@ -45,3 +46,8 @@ def total(runtime: Runtime, name: str, **labels: str) -> float:
         for sample in family.samples
         if sample.name == name and labels.items() <= sample.labels.items()
     )
+
+
+def finished(route: str = "/api/chat", status: str = "ok", code: str = "", cohort: str = "stable") -> RequestFinished:
+    """An HTTP request that was answered after a quarter of a second."""
+    return RequestFinished(route, "POST", status, 200, code, cohort, "trace", "req", 0.25)

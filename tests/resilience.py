@@ -15,8 +15,8 @@ from plugins.retry import Retry
 from rom_core.agent.model_call import Transport
 from rom_core.bedrock.wire import Wire
 from rom_core.concurrency.clock import Clock, FakeClock
-from rom_core.errors import ModelServerError, RomError
-from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened
+from rom_core.errors import ModelError, ModelServerError, RomError
+from rom_core.events import CircuitClosed, CircuitHalfOpened, CircuitOpened, RetryDeclined
 from rom_core.http.app import create_app
 from rom_core.http.server.server import Server
 from rom_core.plugin.catalogue import Catalogue
@@ -138,3 +138,21 @@ def served(
         server.start()
         stack.callback(server.stop, 1)
         yield Served(server.url, settings, runtime)
+
+
+def fails(*errors: ModelError, seconds: float = 0.0) -> Any:
+    """A step that takes `seconds` and raises the errors one after another, the last one again and again."""
+    left = list(errors)
+
+    def play(attempt: Attempt, request: dict[str, Any]) -> ModelReply:
+        clock = attempt.turn.clock
+        assert isinstance(clock, FakeClock)
+        clock.advance(seconds)
+        raise left.pop(0) if len(left) > 1 else left[0]
+
+    return play
+
+
+def declined(recorder: Recorder) -> list[str]:
+    """The reasons for which retries were not made, in order."""
+    return [event.reason for event in recorder.events if isinstance(event, RetryDeclined)]

@@ -1,4 +1,4 @@
-"""POST /api/files and `file_id`: kept for a while, for the key that uploaded them, in the store or in memory."""
+"""Uploaded files: kept for a while, for the key that uploaded them, in the store or in memory."""
 
 from __future__ import annotations
 
@@ -10,75 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents_support import attached, docx, encrypted_pdf, image, pdf
-from falcon import testing
+from documents_support import attached, pdf
+from files_support import ANA, BIA, PDF, SECRET, SETTINGS, Process
 from flag_support import Site
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
-from support import ScriptedTransport, make_runtime, says
-from urllib3 import encode_multipart_formdata
+from support import make_runtime, says
 
 from plugins.files import Files, keeping
-from plugins.files.routes import MAX_UPLOADS
 from plugins.files.tables import KEPT
-from rom_core.concurrency.body_room import LIMIT_BYTES, RESERVED_BYTES, SMALL_BYTES
-from rom_core.concurrency.clock import FakeClock
-from rom_core.errors import StoreUnavailable
-from rom_core.http.app import create_app
-from rom_core.runtime import Runtime
 from rom_core.settings import texts
 from rom_core.store.address import address_of
 from rom_core.store.base import Store
 from rom_core.store.opening import open_store
 from rom_core.store.setup import owners
-
-ANA, BIA = "ana-" + "0" * 32, "bia-" + "0" * 32
-ROW: dict[str, Any] = {
-    "alias": "reads",
-    "id": "reads-v1",
-    "max_tokens": 100,
-    "prompt_caching": False,
-    "price_input": 1.0,
-    "price_output": 1.0,
-    "documents": True,
-    "images": True,
-}
-SETTINGS: dict[str, Any] = {
-    "MODELS": [ROW],
-    "MODEL_PRIMARY": "reads",
-    "MODEL_FALLBACKS": [],
-    "API_KEYS": f"ana={ANA},bia={BIA}",
-    "ALLOWED_HOSTS": ["*"],
-}
-PDF = pdf(pages=2)
-SECRET = b"cliente Fulano de Tal, segredo de justica"
-
-
-class Process:
-    """A process with the plugin, and a client of it."""
-
-    def __init__(self, runtime: Runtime, plugin: Files, transport: ScriptedTransport) -> None:
-        self.plugin = plugin
-        self.room = runtime.body_room
-        self.clock: FakeClock = runtime.clock  # type: ignore[assignment]
-        self.transport = transport
-        plugin.rom_start(runtime)
-        self._client = testing.TestClient(create_app(runtime))
-
-    def ask(self, method: str, path: str, *, key: str = ANA, **options: Any) -> Any:
-        """One request."""
-        headers = {"Authorization": f"Bearer {key}", **options.pop("headers", {})}
-        return self._client.simulate_request(method, path, headers=headers, **options)
-
-    def upload(self, *parts: Any, key: str = ANA) -> Any:
-        """A form to /api/files."""
-        body, kind = encode_multipart_formdata(parts)
-        return self.ask("POST", "/api/files", key=key, body=body, headers={"Content-Type": kind})
-
-    def chat(self, *attachments: dict[str, str], key: str = ANA) -> Any:
-        """A message with them."""
-        return self.ask("POST", "/api/chat", key=key, json={"message": "Resuma.", "attachments": list(attachments)})
-
 
 Make = Callable[..., Process]
 
@@ -260,166 +205,6 @@ def test_what_has_expired_leaves_room(make: Make) -> None:
     process.upload(("file", ("a.txt", b"x" * 60)))
     process.clock.advance(61)
     assert process.upload(("file", ("b.txt", b"x" * 60))).status_code == 201
-
-
-@pytest.fixture
-def in_memory() -> Iterator[Process]:
-    """A process without a store."""
-    plugin = Files()
-    runtime, transport = make_runtime(says("lido"), plugins={"files": plugin}, **SETTINGS)
-    yield Process(runtime, plugin, transport)
-    plugin.rom_stop()
-
-
-@pytest.mark.parametrize(
-    ("data", "name", "code"),
-    [
-        (b"", "a.pdf", "attachment_empty"),
-        (docx(), "a.pdf", "attachment_mislabelled"),
-        (PDF[:300], "a.pdf", "attachment_broken"),
-        (encrypted_pdf(), "a.pdf", "attachment_encrypted"),
-        (b"<svg/>", "a.svg", "attachment_type"),
-        (b"x" * 4_500_001, "a.txt", "document_too_large"),
-        (image("PNG", (8001, 1)), "a.png", "image_too_many_pixels"),
-        (PDF, "x" * 300 + ".pdf", "attachment_name"),
-        (PDF, "a\x07.pdf", "attachment_name"),
-    ],
-)
-def test_it_is_refused_as_an_attachment_is(in_memory: Process, data: bytes, name: str, code: str) -> None:
-    """Before it is kept, with the same sentence."""
-    if code == "attachment_type":
-        answer = in_memory.upload(("file", (name, data, "image/svg+xml")))
-    else:
-        answer = in_memory.upload(("file", (name, data)))
-    assert (answer.status_code, answer.json["code"]) == (422, code)
-    assert answer.json["error"]["param"] == "file"
-    assert answer.json["user_message"] == texts.ERRORS[code]
-    assert in_memory.plugin.keeper.erase_expired(float("inf")) == 0
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
-        [],
-        [("file", "no file name")],
-        [("file", ("", b""))],
-        [("file", ("a.txt", b"x")), ("file", ("b.txt", b"y"))],
-        [("other", ("a.txt", b"x"))],
-        [("file", ("a.txt", b"x")), ("purpose", "x")],
-    ],
-)
-def test_a_form_has_one_file_and_nothing_else(in_memory: Process, parts: list[Any]) -> None:
-    """Whoever sends more believes that more is heeded."""
-    answer = in_memory.upload(*parts)
-    assert answer.status_code == 422, answer.text
-    assert in_memory.plugin.keeper.erase_expired(float("inf")) == 0
-
-
-def test_only_a_form_is_taken(in_memory: Process) -> None:
-    """415 for JSON."""
-    assert in_memory.ask("POST", "/api/files", json={"data": "x"}).status_code == 415
-
-
-def test_an_attachment_is_either_data_or_a_file_id(in_memory: Process) -> None:
-    """Neither and both are the caller's mistakes; a name beside an id replaces that of the upload."""
-    file_id = in_memory.upload(("file", ("a.txt", b"x"))).json["id"]
-    for wrong in ({"name": "a.txt"}, {"file_id": file_id, "data": "eA=="}, {"data": "eA=="}):
-        answer = in_memory.chat(wrong)
-        assert (answer.status_code, answer.json["code"]) == (422, "invalid_request")
-    assert in_memory.chat({"file_id": file_id, "name": "contrato.txt"}).status_code == 200
-    assert in_memory.transport.requests[0]["messages"][-1]["content"][0]["document"]["name"] == "contrato"
-
-
-def test_files_by_their_id_are_read_once_and_bounded_together() -> None:
-    """As many bytes as a body may have, however often they are named."""
-    plugin = Files()
-    runtime, transport = make_runtime(
-        says("lido"), plugins={"files": plugin}, **SETTINGS, MAX_ATTACHMENT_BYTES=5000, MAX_BODY_BYTES=5000
-    )
-    process = Process(runtime, plugin, transport)
-    ids = [process.upload(("file", (f"{n}.txt", b"x" * 2000))).json["id"] for n in range(3)]
-    assert process.chat(*({"file_id": ids[0]} for _ in range(5))).status_code == 200
-    answer = process.chat(*({"file_id": one} for one in ids))
-    assert (answer.status_code, answer.json["code"]) == (413, "payload_too_large")
-    plugin.rom_stop()
-
-
-def test_no_more_uploads_at_once_than_there_is_room_for(in_memory: Process) -> None:
-    """The next one is told to come back in a moment; afterwards there is room again."""
-    reached, go_on = threading.Semaphore(0), threading.Event()
-    keeper: Any = in_memory.plugin.keeper
-    keep = keeper.keep
-
-    def slow(*given: Any) -> None:
-        reached.release()
-        assert go_on.wait(60)
-        keep(*given)
-
-    keeper.keep = slow
-    statuses: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: statuses.append(in_memory.upload(("file", ("a.txt", b"x"))).status_code))
-        for _ in range(MAX_UPLOADS)
-    ]
-    for thread in threads:
-        thread.start()
-    assert all(reached.acquire(timeout=60) for _ in threads)
-    answer = in_memory.upload(("file", ("a.txt", b"x")))
-    assert (answer.status_code, answer.json["code"], answer.headers["retry-after"]) == (503, "overloaded", "2")
-    go_on.set()
-    for thread in threads:
-        thread.join(60)
-    assert statuses == [201] * MAX_UPLOADS
-    assert in_memory.upload(("file", ("a.txt", b"x"))).status_code == 201
-
-
-def test_while_it_is_off_there_are_no_files() -> None:
-    """404 `plugin_disabled`, and no id is known."""
-    plugin = Files()
-    runtime, transport = make_runtime(says("lido"), plugins={"files": plugin}, **SETTINGS, FILES_ENABLED=False)
-    process = Process(runtime, plugin, transport)
-    assert process.upload(("file", ("a.txt", b"x"))).json["code"] == "plugin_disabled"
-    assert process.chat({"file_id": "file-1"}).json["code"] == "file_not_found"
-    plugin.rom_stop()
-
-
-def test_with_the_store_away_nothing_is_lost_silently(in_memory: Process) -> None:
-    """503 for who asks; the thread that erases goes on."""
-
-    def away(*_: Any) -> Any:
-        raise StoreUnavailable("the store is unavailable")
-
-    keeper: Any = in_memory.plugin.keeper
-    keeper.keep = keeper.read = keeper.erase_expired = away
-    assert in_memory.upload(("file", ("a.txt", b"x"))).json["code"] == "store_unavailable"
-    assert in_memory.chat({"file_id": "file-1"}).json["code"] == "store_unavailable"
-    in_memory.plugin.erase_expired()
-
-
-def test_the_log_has_kinds_and_sizes_and_no_names(in_memory: Process) -> None:
-    """Neither names nor content."""
-    with capture_logs() as lines:
-        in_memory.upload(("file", ("Joao da Silva.txt", SECRET)))
-    (line,) = (line for line in lines if line["event"] == "files.kept")
-    assert (line["kind"], line["bytes"], line["warnings"]) == ("txt", len(SECRET), 0)
-    assert not [word for word in ("Joao", "Fulano") if word in repr(lines)]
-
-
-def test_files_that_are_read_for_a_turn_count_as_bodies(in_memory: Process) -> None:
-    """Without room for them 503; with room it is given back when the turn ends, streamed or not, also if it fails."""
-    file_id = in_memory.upload(("file", ("a.txt", b"x" * 1000))).json["id"]
-    named: Any = {"message": "Resuma.", "attachments": [{"file_id": file_id}]}
-    assert in_memory.ask("POST", "/api/chat", json=named).status_code == 200
-    assert "event: done" in in_memory.ask("POST", "/api/chat", json=named | {"stream": True}).text
-    unknown = {**named, "attachments": [*named["attachments"], {"file_id": "file-1"}]}
-    assert in_memory.ask("POST", "/api/chat", json=unknown).status_code == 404
-    assert in_memory.room.bytes == 0
-    assert in_memory.room.share().grow_to(LIMIT_BYTES - RESERVED_BYTES)
-    assert in_memory.room.share().grow_to(SMALL_BYTES)
-    for _ in range(RESERVED_BYTES // SMALL_BYTES - 1):
-        assert in_memory.room.share().grow_to(SMALL_BYTES)
-    answer = in_memory.ask("POST", "/api/chat", json=named)
-    assert (answer.status_code, answer.json["code"], answer.headers["retry-after"]) == (503, "overloaded", "10")
 
 
 def test_in_the_store_it_is_encrypted(make: Make, tmp_path: Path) -> None:

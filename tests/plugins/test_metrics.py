@@ -1,20 +1,16 @@
-"""Metrics: figures that agree exactly with what happened, label sets that stay small, and the route to read them."""
+"""Metrics: figures that agree exactly with what happened."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import falcon.testing
 import pytest
 import structlog
-from metrics_support import FIRST, Persistent, measured, total, value
-from prometheus_client import CollectorRegistry, Counter, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.parser import text_string_to_metric_families
+from metrics_support import FIRST, Persistent, finished, measured, total, value
 from support import Toolkit, asks, failure, make_settings, make_turn, says, tool
 
 from plugins.breaker import Breaker
-from plugins.metrics.figures import DIRECTIONS, MAX_CHILDREN, OUTCOMES, STATUSES, Children
+from plugins.metrics.figures import DIRECTIONS
 from rom_core.concurrency.clock import FakeClock
 from rom_core.errors import ModelRefused, ModelServerError, ModelThrottled, RomError
 from rom_core.events import (
@@ -29,24 +25,12 @@ from rom_core.events import (
     GuardrailWarned,
     QueueEntered,
     QueueLeft,
-    RequestFinished,
     SettingsChanged,
 )
 from rom_core.flags import Author
-from rom_core.gate.figures import TURN_ROUTES
-from rom_core.http.app import create_app
 from rom_core.markers import hookimpl
-from rom_core.runtime import Runtime
 from rom_core.turn import Attempt
 from rom_core.turn_values import ModelReply, Usage
-
-
-def finished(route: str = "/api/chat", status: str = "ok", code: str = "", cohort: str = "stable") -> RequestFinished:
-    """An HTTP request that was answered after a quarter of a second."""
-    return RequestFinished(route, "POST", status, 200, code, cohort, "trace", "req", 0.25)
-
-
-# -- counting ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -236,149 +220,6 @@ def test_figures_of_the_other_plugins_come_from_their_events() -> None:
     assert value(runtime, "rom_alerts_total", outcome="delivered") == 1
 
 
-# -- label sets -------------------------------------------------------------------------------------------------------
-
-
-def test_label_sets_are_exposed_as_zero_before_anything_happens() -> None:
-    """Known routes, models, outcomes and tools are there from the first scrape, so that rates see the first event."""
-    runtime, _ = measured(plugins={"kit": Toolkit(tool())})
-    create_app(runtime)
-    runtime.stop()
-    for status in STATUSES:
-        for route in ("/api/chat", "/health", "/metrics", "unmatched"):
-            assert value(runtime, "rom_requests_total", route=route, status=status, cohort="stable") == 0
-        for route in TURN_ROUTES:
-            turns = {"route": route, "status": status, "cohort": "canary"}
-            assert value(runtime, "rom_requests_total", **turns) == 0
-            assert value(runtime, "rom_requests_duration_seconds_bucket", **turns, le="45.0") == 0
-            assert value(runtime, "rom_requests_duration_seconds_bucket", **turns, le="30.0") == 0
-    for model in (FIRST, "anthropic.second", "anthropic.third"):
-        assert {value(runtime, "rom_model_attempts_total", model=model, outcome=o) for o in OUTCOMES} == {0}
-        assert {value(runtime, "rom_bedrock_tokens_total", model=model, direction=d) for d in DIRECTIONS} == {0}
-    assert value(runtime, "rom_tool_calls_total", tool="look", outcome="timeout") == 0
-    assert value(runtime, "rom_observer_errors_total", plugin="metrics", hook="rom_event") == 0
-
-
-def test_no_label_takes_a_value_that_a_client_or_a_model_chooses() -> None:
-    """Paths, ids, users, made-up tool names and stop reasons do not become labels."""
-    runtime, _ = measured(asks(("made-up-tool", {})), says("x", stop_reason="made-up-reason"))
-    app = falcon.testing.TestClient(create_app(runtime))
-    for number in range(5):
-        app.simulate_get(f"/made-up-path-{number}", headers={"X-Request-Id": f"made-up-id-{number}"})
-    body = {"message": "oi", "user": "made-up-user", "conversation_id": "made-up-conv"}
-    assert app.simulate_post("/api/chat", json=body).status_code == 200
-    text = generate_latest(runtime.registry).decode()
-    runtime.stop()
-    assert "made-up" not in text
-    assert value(runtime, "rom_requests_total", route="unmatched", status="client_error", cohort="stable") == 5
-    assert value(runtime, "rom_turns_stopped_total", stop_reason="other") == 1
-
-
-def test_a_label_set_has_a_ceiling() -> None:
-    """Beyond it every new value counts as "other"; a wrong number of values is a mistake of ours, found at once."""
-    registry = CollectorRegistry()
-    children = Children(Counter("x", "x", ["a", "b"], registry=registry), 2)
-    for number in range(MAX_CHILDREN + 50):
-        children(str(number), "b").inc()
-    assert registry.get_sample_value("x_total", {"a": "other", "b": "other"}) == 50
-    assert registry.get_sample_value("x_total", {"a": "3", "b": "b"}) == 1
-    with pytest.raises(ValueError, match="label"):
-        Children(Counter("y", "y", ["a", "b"], registry=None), 2)("1")
-
-
-def test_a_histogram_has_at_most_ten_buckets_and_no_series_tells_when_it_began() -> None:
-    """Every bucket of every label set is a line of each scrape; 30 and 45 s are what gate and alerts ask for."""
-    runtime, _ = measured()
-    runtime.emit(finished())
-    buckets: dict[str, set[str]] = {}
-    for family in runtime.registry.collect():
-        for sample in family.samples:
-            assert not sample.name.endswith("_created"), sample
-            if family.type == "histogram" and "le" in sample.labels:
-                buckets.setdefault(family.name, set()).add(sample.labels["le"])
-    runtime.stop()
-    assert len(buckets) > 5
-    assert max(map(len, buckets.values())) <= 10
-    assert {"30.0", "45.0", "+Inf"} <= buckets["rom_requests_duration_seconds"]
-
-
-# -- the route --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("token", "header", "status"),
-    [
-        ("", None, 200),
-        ("m" * 24, None, 401),
-        ("m" * 24, "Bearer wrong", 401),
-        ("m" * 24, "Bearer é", 401),
-        ("m" * 24, "m" * 24, 401),
-        ("m" * 24, "Bearer " + "m" * 24, 200),
-    ],
-)
-def test_the_route_is_open_unless_a_token_closes_it(token: str, header: str | None, status: int) -> None:
-    """Also where chats need an API key; what comes is parsed by Prometheus' own parser."""
-    runtime, _ = measured(METRICS_TOKEN=token, API_KEYS="k" * 24)
-    client = falcon.testing.TestClient(create_app(runtime))
-    headers = {} if header is None else {"Authorization": header.encode().decode("latin-1")}
-    answer = client.simulate_get("/metrics", headers=headers)
-    runtime.stop()
-    assert answer.status_code == status
-    if status == 200:
-        assert answer.headers["Content-Type"] == CONTENT_TYPE_PLAIN_0_0_4
-        names = {family.name for family in text_string_to_metric_families(answer.text)}
-        assert {"rom_requests", "rom_requests_duration_seconds", "rom_instance_info", "rom_overhead_seconds"} <= names
-        assert "process_resident_memory_bytes" in names
-
-
-@pytest.mark.parametrize(
-    ("accept", "content_type"),
-    [
-        (None, CONTENT_TYPE_PLAIN_0_0_4),
-        ("*/*", CONTENT_TYPE_PLAIN_0_0_4),
-        ("text/plain; version=made-up, */*", CONTENT_TYPE_PLAIN_0_0_4),
-        ("text/plain;version=1.0.0", "text/plain; version=1.0.0; charset=utf-8; escaping=underscores"),
-        (
-            "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
-            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
-        ),
-    ],
-)
-def test_a_scraper_gets_the_format_that_it_asks_for(accept: str | None, content_type: str) -> None:
-    """As prometheus-client negotiates it; what nobody can read is answered in the format that everybody reads."""
-    runtime, _ = measured()
-    client = falcon.testing.TestClient(create_app(runtime))
-    answer = client.simulate_get("/metrics", headers={} if accept is None else {"Accept": accept})
-    runtime.stop()
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, content_type)
-    assert answer.text.endswith("# EOF\n") == ("openmetrics" in content_type)
-    assert 'rom_requests_total{cohort="stable",route="/api/chat",status="ok"} 0.0' in answer.text
-
-
-def test_lines_that_were_never_written_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever alerts on figures learns that the log has holes."""
-    runtime, _ = measured()
-    assert value(runtime, "rom_log_lines_dropped_total") == 0
-    monkeypatch.setattr("plugins.metrics.state.lines_dropped", lambda: 7)
-    runtime.stop()
-    assert value(runtime, "rom_log_lines_dropped_total") == 7
-
-
-def test_what_another_plugin_registers_is_exposed_beside_ours() -> None:
-    """The registry is the runtime's, and may be handed to it."""
-
-    class Own:
-        @hookimpl
-        def rom_start(self, runtime: Runtime) -> None:
-            Counter("acme_orders", "Orders", registry=runtime.registry).inc(3)
-
-    runtime, _ = measured(plugins={"own": Own()})
-    client = falcon.testing.TestClient(create_app(runtime))
-    text = client.simulate_get("/metrics").text
-    runtime.stop()
-    assert "acme_orders_total 3.0" in text
-
-
 def test_the_last_counts_are_in_the_log() -> None:
     """Perhaps nobody has scraped them since the last turn: counters above zero, named as they are exposed."""
     runtime, _ = measured()
@@ -391,17 +232,6 @@ def test_the_last_counts_are_in_the_log() -> None:
     assert all(name.startswith("rom_") and value > 0 for name, value in counters.items())
 
 
-def test_switched_off_it_neither_counts_nor_answers() -> None:
-    """METRICS_ENABLED=false: /metrics is 404 plugin_disabled, and events pass by."""
-    runtime, _ = measured(METRICS_ENABLED=False)
-    client = falcon.testing.TestClient(create_app(runtime))
-    answer = client.simulate_get("/metrics")
-    runtime.run(make_turn(runtime))
-    runtime.stop()
-    assert (answer.status_code, answer.json["code"]) == (404, "plugin_disabled")
-    assert total(runtime, "rom_model_attempts_total") == 0
-
-
 def test_two_applications_have_two_registries() -> None:
     """What one counts the other does not see."""
     (first, _), (second, _) = measured(), measured()
@@ -409,21 +239,3 @@ def test_two_applications_have_two_registries() -> None:
     first.stop()
     second.stop()
     assert (total(first, "rom_model_attempts_total"), total(second, "rom_model_attempts_total")) == (1, 0)
-
-
-def test_what_is_looked_up_is_current_at_each_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Places taken, settings in force, memory, the instance and the build."""
-    monkeypatch.setenv("RENDER_INSTANCE_ID", "srv-1")
-    runtime, _ = measured(MEMORY_LIMIT_MB=100_000)
-    release = runtime.admit("/api/chat")
-    assert value(runtime, "rom_active_requests") == 1
-    release()
-    runtime.stop()
-    assert value(runtime, "rom_active_requests") == 0
-    assert value(runtime, "rom_flag_value", name="BEDROCK_ENABLED") == 1
-    assert value(runtime, "rom_flag_value", name="MAX_TOKENS") == 4096
-    assert value(runtime, "rom_flags_version") == 1
-    assert value(runtime, "rom_memory_limit_bytes") == 100_000 * 1024 * 1024
-    assert 0 < (value(runtime, "rom_memory_used_ratio") or 0) < 1
-    assert total(runtime, "rom_instance_info", instance="srv-1") == 1
-    assert total(runtime, "rom_build_info") == 1
