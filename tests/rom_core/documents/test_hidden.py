@@ -7,8 +7,9 @@ import time
 import zipfile
 
 import pytest
+from clean_support import clean
 from documents_support import docx, pdf, zipped
-from hidden_support import BODY, ORDERS, clean, hidden
+from hidden_support import BODY, ORDERS, hidden
 
 from rom_core.documents.suspicion import instructs
 from rom_core.documents.texts import suspicion, warnings_of
@@ -17,7 +18,7 @@ from rom_core.documents.worker import look
 
 
 def verdict_on(name: str, data: bytes, seconds: float = 60.0) -> Verdict:
-    """A look at one of the files of hidden_support."""
+    """A look at one of the files of hidden_support or clean_support."""
     return look(data, [name.partition(" ")[0]], Budget(time.monotonic, seconds))
 
 
