@@ -40,6 +40,7 @@ from rom_core.events import (
     HealthChanged,
     RequestFinished,
     RetryScheduled,
+    RunFinished,
     RunsChanged,
     SettingsChanged,
     ToolFinished,
@@ -88,7 +89,7 @@ class Metrics:
             "circuit.reported": lambda event: self._circuit_is(event.model, event.state),
             "queue.entered": lambda _: self.figures.queue_depth.inc(),
             "queue.left": self._queue_left,
-            "run.finished": lambda event: self.figures.runs(one_of(event.state, RUN_STATES)).inc(),
+            "run.finished": self._run_finished,
             "runs.changed": self._runs_changed,
             "guardrail.warned": lambda _: self.figures.guardrail_warnings.inc(),
             "guardrail.tripped": lambda event: self.figures.guardrail_trips(one_of(event.reason, GUARDRAILS)).inc(),
@@ -171,6 +172,9 @@ class Metrics:
             self.figures.circuit_state.reset()
 
     def _request_finished(self, event: RequestFinished) -> None:
+        if event.background:
+            # That its turn was taken says nothing of how it ends.
+            return
         cohort = one_of(event.cohort, COHORTS)
         self.figures.requests(event.route, event.status, cohort).inc()
         self.figures.durations(event.route, event.status, cohort).observe(event.duration)
@@ -259,6 +263,14 @@ class Metrics:
     def _queue_left(self, event: Any) -> None:
         self.figures.queue_depth.dec()
         self.figures.queue_wait(one_of(event.turn.cohort, COHORTS)).observe(event.waited)
+
+    def _run_finished(self, event: RunFinished) -> None:
+        cohort = one_of(event.cohort, COHORTS)
+        self.figures.runs(one_of(event.state, RUN_STATES)).inc()
+        self.figures.requests(event.route, event.status, cohort).inc()
+        # What may take minutes, and what nobody ran, says nothing of how long people wait for an answer.
+        if event.duration and not event.exhaustive:
+            self.figures.durations(event.route, event.status, cohort).observe(event.duration)
 
     def _runs_changed(self, event: RunsChanged) -> None:
         self.figures.runs_active.set(event.running)

@@ -155,7 +155,7 @@ class CancelResource:
             return bool(row.state == "queued")
 
         if self._work.store.write(cancel):
-            self._runtime.emit(RunFinished(run_id, "cancelled", cancelled().code))
+            self._runtime.emit(RunFinished(run_id, "cancelled", "cancelled", cancelled().code))
         self._work.cancel(run_id)
         self._work.changes.tell(run_id)
         row = self._work.store.read(lambda connection: owning.found(connection, run_id, owner))

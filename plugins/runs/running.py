@@ -23,6 +23,7 @@ from rom_core.errors import (
 from rom_core.events import RunFinished, RunStarted
 from rom_core.http.problems import problem
 from rom_core.http.stream import is_shown
+from rom_core.telemetry.outcome import status_of
 from rom_core.turn import Turn
 
 if TYPE_CHECKING:
@@ -161,10 +162,16 @@ class Runner:
     def _fail(self, running: Running, recorder: Recorder, state: State, error: RomError) -> None:
         claimed = running.claimed
         body = problem(error, claimed.trace_id, claimed.request_id, self._runtime.current.settings)
-        self._end(running, recorder, state, "error", body, error.code)
+        self._end(running, recorder, state, "error", body, error)
 
     def _end(
-        self, running: Running, recorder: Recorder, state: State, name: str, body: dict[str, Any], code: str = ""
+        self,
+        running: Running,
+        recorder: Recorder,
+        state: State,
+        name: str,
+        body: dict[str, Any],
+        error: RomError | None = None,
     ) -> None:
         clock = self._runtime.clock
         recorder.end(name, body, End(state, body))
@@ -173,8 +180,20 @@ class Runner:
             pass
         if recorder.lost:
             return
-        seconds = clock.monotonic() - running.began
-        self._runtime.emit(RunFinished(running.claimed.hold.run_id, state, code, seconds, running.claimed.trace_id))
+        claimed, turn = running.claimed, running.turn
+        self._runtime.emit(
+            RunFinished(
+                claimed.hold.run_id,
+                state,
+                status_of(200, error),
+                code=error.code if error is not None else "",
+                duration=clock.monotonic() - running.began,
+                trace_id=claimed.trace_id,
+                route=ROUTE,
+                cohort=turn.cohort if turn is not None else "stable",
+                exhaustive=claimed.exhaustive,
+            )
+        )
 
 
 def cancelled() -> RomError:

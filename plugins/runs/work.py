@@ -13,6 +13,7 @@ from plugins.runs.running import STASH, Runner, Running, cancelled, interrupted,
 from rom_core.errors import RomError, RunInterrupted, StoreUnavailable
 from rom_core.events import RunFinished, RunsChanged, RunTakenOver
 from rom_core.http.problems import problem
+from rom_core.telemetry.outcome import status_of
 from rom_core.turn import Turn
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ class Work:
                     keeping.queue_again(connection, row.id)
                 done.append(RunTakenOver(row.id, state))
                 if error is not None:
-                    done.append(RunFinished(row.id, state, error.code, trace_id=row.trace_id))
+                    done.append(RunFinished(row.id, state, status_of(200, error), error.code, trace_id=row.trace_id))
             return done
 
         for event in self.store.write(take):

@@ -24,7 +24,8 @@ class RequestFinished(Event):
     """An HTTP request was answered, to the last byte of a stream, or its client left.
 
     `status`: ok, error, rejected, client_error, cancelled. `code` is that of the problem, "" if there was none.
-    `span` is the request's in its trace, None where nobody traces it.
+    `span` is the request's in its trace, None where nobody traces it. `background`: its turn was taken and goes on by
+    itself, so how that ends is told by RunFinished.
     """
 
     name: ClassVar[str] = "request.finished"
@@ -38,6 +39,7 @@ class RequestFinished(Event):
     request_id: str
     duration: float
     span: Span | None = None
+    background: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +129,20 @@ class RunStarted(Event):
 class RunFinished(Event):
     """A run has ended. `state`: done, failed, cancelled, interrupted; `code` is that of its problem, "" if it has none.
 
-    `duration` counts from its last beginning, in seconds; 0 for one that ended while nobody ran it.
+    `status` is that of its turn, as of a request. `duration` counts from its last beginning, in seconds; 0 for one that
+    ended while nobody ran it.
     """
 
     name: ClassVar[str] = "run.finished"
     run_id: str
     state: str
+    status: str
     code: str = ""
     duration: float = 0.0
     trace_id: str = ""
+    route: str = "/api/chat"
+    cohort: str = "stable"
+    exhaustive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

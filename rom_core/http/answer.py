@@ -75,6 +75,7 @@ def answer(
             resp.set_header(IGNORED_HEADER, ", ".join(ignored))
         if request.background:
             background = _in_background(turn)
+            req.context.outcome.background = True
             if request.stream:
                 followed = background.follow(req, release)
                 release = getattr(followed, "close", release)

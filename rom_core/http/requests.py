@@ -50,6 +50,7 @@ class Outcome:
         self._route: str | None = None
         self._finished = False
         self.streaming = False
+        self.background = False
         self.cohort = "stable"
         self.error: RomError | None = None
 
@@ -78,5 +79,6 @@ class Outcome:
                 request_id=self._request_id,
                 duration=self._runtime.clock.monotonic() - self._accepted_at,
                 span=self._span,
+                background=self.background,
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from e2e.runs_support import KEYS, as_, begin, ended, events, parsed, read_in_pi
 from e2e.serving import RomServer, serving, until
 
 from local_bedrock import LocalBedrock
+from rom_core.gate import Window, parse
 
 
 def settings_of(bedrock: LocalBedrock) -> dict[str, Any]:
@@ -59,6 +61,23 @@ def test_a_run_is_accepted_at_once_and_its_answer_is_that_of_a_chat(server: RomS
     assert [event_id for event_id, _, _ in read] == [f"{run['id']}:{n + 1}" for n in range(len(read))]
     assert (read[0][2]["run_id"], read[0][2]["id"]) == (run["id"], answer["id"])
     assert (text_of(read), read[-1][2]) == (answer["reply"], answer)
+
+
+def test_the_gate_counts_a_run_as_it_ended(bedrock: LocalBedrock) -> None:
+    """202, and a stream of status 200, say only that it was taken: one that fails is a failed turn, followed or not."""
+    window = Window(60)
+    with serving(**settings_of(bedrock), RETRY_ENABLED=False, FALLBACK_ENABLED=False) as server:
+
+        def figures() -> tuple[float, float]:
+            window.add(parse(server.get("/metrics").text, time.monotonic()))
+            return window.figures.turns.get("ok", 0), window.figures.turns.get("error", 0)
+
+        figures()
+        good, bad = begin(server, "oi"), begin(server, "[[fault=500]] oi")
+        read = parsed(server.chat("[[fault=500]] oi", headers=as_("ana"), background=True, stream=True).text)
+        assert read[-1][1] == "error"
+        assert [ended(server, run["run_id"])["state"] for run in (good, bad)] == ["done", "failed"]
+        assert until(lambda: figures() == (1, 2))
 
 
 def test_a_stream_of_a_run_goes_on_when_its_client_leaves(server: RomServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from rom_core.events import (
     GuardrailWarned,
     QueueEntered,
     QueueLeft,
+    RunFinished,
     SettingsChanged,
 )
 from rom_core.flags import Author
@@ -130,6 +132,28 @@ def test_requests_by_route_status_and_cohort() -> None:
     assert value(runtime, "rom_requests_total", route="/api/chat", status="ok", cohort="canary") == 1
     assert total(runtime, "rom_requests_total") == total(runtime, "rom_requests_duration_seconds_count") == 5
     assert value(runtime, "rom_rejections_total", code="queue_full") == total(runtime, "rom_rejections_total") == 2
+
+
+def test_a_turn_that_goes_on_by_itself_counts_as_it_ends() -> None:
+    """That it was taken is no good answer: an outage would be hidden by the requests that asked for it."""
+    runtime, _ = measured()
+    for event in (
+        replace(finished(), background=True),
+        RunFinished("run_1", "done", "ok", duration=4.0, cohort="canary"),
+        RunFinished("run_2", "done", "ok", duration=400.0, exhaustive=True),
+        RunFinished("run_3", "failed", "error", "upstream_error", 2.0),
+        RunFinished("run_4", "interrupted", "error", "run_interrupted"),
+        RunFinished("run_5", "cancelled", "cancelled", "cancelled"),
+    ):
+        runtime.emit(event)
+    runtime.stop()
+    counted = {
+        (status, cohort): value(runtime, "rom_requests_total", route="/api/chat", status=status, cohort=cohort)
+        for status, cohort in (("ok", "canary"), ("ok", "stable"), ("error", "stable"), ("cancelled", "stable"))
+    }
+    assert counted == {("ok", "canary"): 1, ("ok", "stable"): 1, ("error", "stable"): 2, ("cancelled", "stable"): 1}
+    assert total(runtime, "rom_requests_total") == total(runtime, "rom_runs_total") == 5
+    assert total(runtime, "rom_requests_duration_seconds_sum") == 6
 
 
 def test_the_state_of_a_circuit_is_what_the_breaker_said_last() -> None:

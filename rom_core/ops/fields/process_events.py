@@ -33,6 +33,7 @@ PROCESS_EVENTS: Mapping[str, Mapping[str, str]] = {
         "request_id": "The id of the request.",
         "duration": "Seconds from its arrival to its last byte.",
         "span": "The request's place in its trace; None where nobody traces it.",
+        "background": "Whether its turn was taken to go on by itself: RunFinished tells how that ends.",
     },
     "SettingsChanging": _CHANGE,
     "SettingsChanged": _CHANGE,
@@ -50,9 +51,13 @@ PROCESS_EVENTS: Mapping[str, Mapping[str, str]] = {
     "RunFinished": {
         "run_id": "What its client knows it by.",
         "state": "done, failed, cancelled or interrupted.",
+        "status": "That of its turn: ok, error, rejected, client_error or cancelled.",
         "code": 'The code of its problem; "" if it has none.',
         "duration": "Seconds since its last beginning; 0 for one that ended while nobody ran it.",
         "trace_id": "Of the request.",
+        "route": "The route that asked for it.",
+        "cohort": "stable or canary.",
+        "exhaustive": "Whether it had minutes, not a turn's deadline.",
     },
     "RunsChanged": {
         "running": "A count: runs of this instance.",
