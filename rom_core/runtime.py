@@ -34,7 +34,7 @@ from rom_core.plugin.catalogue import Catalogue, Plugin
 from rom_core.plugin.snapshot import Snapshot, build_snapshot
 from rom_core.resilience.repeats import Repeats
 from rom_core.settings import Settings
-from rom_core.store.watching import publish
+from rom_core.store.watching import emit_transactions
 from rom_core.telemetry import log
 from rom_core.telemetry.health_watch import HealthWatch
 from rom_core.telemetry.ids import new_id, new_span
@@ -113,7 +113,7 @@ class Runtime:
             self.swap(self.build(settings))
         else:
             flags.open(build=self.build, swap=self.swap, emit=self.emit, time=lambda: self.clock.time())
-        publish(self.store, self.emit)
+        emit_transactions(self.store, self.emit)
         self.fleet = fleet_of(flags, self.clock, lambda: self.current.version, lambda: not self.intake.open)
 
     @property

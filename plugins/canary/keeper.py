@@ -171,14 +171,18 @@ class Keeper(Keeping):
             applied = flags.change(edits, _because(author, f"{percent} % approved"), version)
 
             def left(now: Rollout) -> list[Entry]:
-                now.may_leave(author.why, self._failing())
-                entries = [now.approve(author.by, author.why)]
+                entries = [now.leave(author.by, author.why)]
                 if following is None:
                     entries.append(now.entry("completed", author.by, author.why))
                 now.version = applied.version
                 return entries
 
-            self._decide(left)
+            try:
+                self._decide(left)
+            except CanaryConflict:
+                # Another instance has decided meanwhile, and may have ended it: nobody would look after these flags.
+                flags.withdraw_canary(Author(GATE, MEANWHILE))
+                raise
 
     def hold(self, author: Author, *, held: bool) -> None:
         """Refuse approvals, or no longer. Raises CanaryConflict."""

@@ -182,6 +182,10 @@ class Rollout:
     def approve(self, by: str, why: str) -> Entry:
         """Leave the phase. Raises CanaryConflict as `may_leave`."""
         self.may_leave(why)
+        return self.leave(by, why)
+
+    def leave(self, by: str, why: str) -> Entry:
+        """Leave the phase, as was decided when it might be left."""
         entry = self._entry("approved", by, why)
         self.judged = None
         if self.following is None:

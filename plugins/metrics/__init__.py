@@ -178,8 +178,7 @@ class Metrics:
         cohort = one_of(event.cohort, COHORTS)
         self.figures.requests(event.route, event.status, cohort).inc()
         self.figures.durations(event.route, event.status, cohort).observe(event.duration)
-        if event.status == "rejected":
-            self.figures.rejections(one_of(event.code, REJECTIONS)).inc()
+        self._rejected(event)
 
     def _turn_finished(self, event: TurnFinished) -> None:
         figures, turn, result = self.figures, event.turn, event.result
@@ -264,10 +263,15 @@ class Metrics:
         self.figures.queue_depth.dec()
         self.figures.queue_wait(one_of(event.turn.cohort, COHORTS)).observe(event.waited)
 
+    def _rejected(self, event: RequestFinished | RunFinished) -> None:
+        if event.status == "rejected":
+            self.figures.rejections(one_of(event.code, REJECTIONS)).inc()
+
     def _run_finished(self, event: RunFinished) -> None:
         cohort = one_of(event.cohort, COHORTS)
         self.figures.runs(one_of(event.state, RUN_STATES)).inc()
         self.figures.requests(event.route, event.status, cohort).inc()
+        self._rejected(event)
         # What may take minutes, and what nobody ran, says nothing of how long people wait for an answer.
         if event.duration and not event.exhaustive:
             self.figures.durations(event.route, event.status, cohort).observe(event.duration)

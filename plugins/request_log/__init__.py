@@ -177,6 +177,8 @@ class RequestLog:
             # Strangers ask for what is not there by the thousand: rom_requests_total counts them, the log need not.
             quiet = quiet or (event.code == "not_found" and event.route == UNMATCHED)
             return logging.DEBUG if quiet else logging.ERROR if event.code == "internal_error" else logging.INFO
+        if isinstance(event, RunFinished):
+            return logging.WARNING if event.status == "error" else logging.INFO
         if isinstance(event, AttemptFinished):
             return logging.DEBUG if event.outcome in ("ok", "cancelled") else logging.WARNING
         return logging.INFO

@@ -146,16 +146,17 @@ class CancelResource:
 
         owner, now = owner_of(req), self._runtime.clock.time()
 
-        def cancel(connection: Connection) -> bool:
+        def cancel(connection: Connection) -> RunFinished | None:
             row = owning.locked(connection, run_id, owner)
             if row.state == "queued":
                 keeping.end(connection, row, self._work.ending_of(row, "cancelled", cancelled()), now)
-            elif row.state == "running":
+                return self._work.finished(row, "cancelled", cancelled())
+            if row.state == "running":
                 keeping.ask_to_cancel(connection, run_id)
-            return bool(row.state == "queued")
+            return None
 
-        if self._work.store.write(cancel):
-            self._runtime.emit(RunFinished(run_id, "cancelled", "cancelled", cancelled().code))
+        if (event := self._work.store.write(cancel)) is not None:
+            self._runtime.emit(event)
         self._work.cancel(run_id)
         self._work.changes.tell(run_id)
         row = self._work.store.read(lambda connection: owning.found(connection, run_id, owner))

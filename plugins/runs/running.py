@@ -187,7 +187,7 @@ class Runner:
                 state,
                 status_of(200, error),
                 code=error.code if error is not None else "",
-                duration=clock.monotonic() - running.began,
+                duration=max(0.0, claimed.now - claimed.created_at) + clock.monotonic() - running.began,
                 trace_id=claimed.trace_id,
                 route=ROUTE,
                 cohort=turn.cohort if turn is not None else "stable",

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from plugins.runs.journal import Changes, Journal, encoded
-from plugins.runs.running import STASH, Runner, Running, cancelled, interrupted, too_often
+from plugins.runs.running import ROUTE, STASH, Runner, Running, cancelled, interrupted, too_often
 from rom_core.errors import RomError, RunInterrupted, StoreUnavailable
 from rom_core.events import RunFinished, RunsChanged, RunTakenOver
 from rom_core.http.problems import problem
 from rom_core.telemetry.outcome import status_of
 from rom_core.turn import Turn
+from rom_core.turn_values import ChatRequest
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
@@ -225,6 +226,7 @@ class Work:
         def take(connection: Connection) -> list[RunTakenOver | RunFinished]:
             done: list[RunTakenOver | RunFinished] = []
             error: RomError | None
+            state: State
             for row in keeping.lost(connection, now):
                 if row.cancel:
                     error, state = cancelled(), "cancelled"
@@ -237,7 +239,7 @@ class Work:
                     keeping.queue_again(connection, row.id)
                 done.append(RunTakenOver(row.id, state))
                 if error is not None:
-                    done.append(RunFinished(row.id, state, status_of(200, error), error.code, trace_id=row.trace_id))
+                    done.append(self.finished(row, state, error))
             return done
 
         for event in self.store.write(take):
@@ -300,6 +302,22 @@ class Work:
                 running.give_back()
             self.changes.tell(run_id)
             self._wake.set()
+
+    def finished(self, row: Row[Any], state: State, error: RomError) -> RunFinished:
+        """The event of a run that ended while nobody ran it."""
+        request = ChatRequest(
+            messages=(), conversation_id=row.conversation_id, key_name=row.key_name, user=row.user or None
+        )
+        return RunFinished(
+            row.id,
+            state,
+            status_of(200, error),
+            code=error.code,
+            trace_id=row.trace_id,
+            route=ROUTE,
+            cohort=self._runtime.current.for_request(request)[1],
+            exhaustive=row.exhaustive,
+        )
 
     def ending_of(self, row: Row[Any], state: State, error: RomError) -> Ending:
         """The end of a run that nobody holds."""

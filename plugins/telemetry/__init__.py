@@ -123,27 +123,32 @@ class Telemetry:
         if runtime is None or losses is None:
             return
         with self._lock:
-            self._opening = False
-            if self._export is not None or self._stopped:
-                return
-            settings = runtime.current.settings
             try:
-                from plugins.telemetry.export import Export
-                from plugins.telemetry.meters import Meters
-                from plugins.telemetry.observer import Observer
-                from plugins.telemetry.spans import Spans
+                self._open_now(runtime, losses)
+            finally:
+                self._opening = False
 
-                export = Export(settings, runtime.fleet.id, losses, self._look)
-            except (ValueError, ImportError) as error:
-                # One of the standard variables that only the library reads: telemetry must not stop a server.
-                self._refused = True
-                logger.error("telemetry.not_opened", reason=str(error))
-                return
-            spans = Spans(export.traces, export.ids, runtime.clock)
-            self._export = export
-            self._observer = Observer(
-                spans, Meters(export.meters), runtime.clock, lambda name: getattr(runtime.current.settings, name)
-            )
+    def _open_now(self, runtime: Runtime, losses: Losses) -> None:
+        if self._export is not None or self._stopped:
+            return
+        settings = runtime.current.settings
+        try:
+            from plugins.telemetry.export import Export
+            from plugins.telemetry.meters import Meters
+            from plugins.telemetry.observer import Observer
+            from plugins.telemetry.spans import Spans
+
+            export = Export(settings, runtime.fleet.id, losses, self._look)
+        except (ValueError, ImportError) as error:
+            # One of the standard variables that only the library reads: telemetry must not stop a server.
+            self._refused = True
+            logger.error("telemetry.not_opened", reason=str(error))
+            return
+        spans = Spans(export.traces, export.ids, runtime.clock)
+        self._export = export
+        self._observer = Observer(
+            spans, Meters(export.meters), runtime.clock, lambda name: getattr(runtime.current.settings, name)
+        )
         logger.info("telemetry.opened", **export.where())
 
     def _take(self) -> Export | None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ MIN_LOOK_SECONDS: Final = 2.5
 # The process stops by itself before that, file by file; the later it began, the less it looks through.
 _WORK_SECONDS: Final = 2.5
 _WORK_SHARE: Final = 0.35
+# What it leaves of its time for the step that it is in, and for its answer.
+_LAST_SECONDS: Final = 1.0
 AT_ONCE: Final = 2
 _REMEMBERED: Final = 256
 # Of one request, and of those remembered: a thousand pages have two to three million characters.
@@ -100,7 +103,7 @@ class Examiner:
             while len(verdicts) < len(questions):
                 rest = questions[len(verdicts) :]
                 seconds = deadline.remaining()
-                answers = _verdicts(self._run(_order(rest, work, characters), seconds)) if seconds > 0 else []
+                answers = _verdicts(self._run(_order(rest, work, seconds, characters), seconds)) if seconds > 0 else []
                 verdicts += answers[: len(rest)]
                 if len(answers) < len(rest):
                     if began_late and deadline.passed:
@@ -117,9 +120,11 @@ def _busy() -> Overloaded:
     return Overloaded("too many attachments are looked into", retry_after=ALL_SECONDS)
 
 
-def _order(questions: Sequence[Question], seconds: float, characters: int) -> bytes:
+def _order(questions: Sequence[Question], work: float, seconds: float, characters: int) -> bytes:
     files = [{"formats": list(formats), "size": len(data)} for data, formats in questions]
-    head = json.dumps({"seconds": seconds, "characters": characters, "files": files}).encode()
+    # NOTE: real seconds, as for the process that it waits for: whose clock is the same.
+    end = time.monotonic() + seconds - _LAST_SECONDS
+    head = json.dumps({"seconds": work, "end": end, "characters": characters, "files": files}).encode()
     return b"\n".join((head, b"".join(data for data, _ in questions)))
 
 

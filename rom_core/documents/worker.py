@@ -1,14 +1,15 @@
 """The process that looks into files: it has little memory and little time, and nothing to lose.
 
-It reads from standard input a line of JSON, `{"seconds": …, "files": [{"formats": […], "size": …}, …]}`, and after it
-the files; for each it writes a line of JSON, a Verdict. With `characters` in the order, the verdicts bring the files'
-texts, up to so many characters together. What ends it (memory, time, a fault of a library) is the fault of the first
-file for which there is no line.
+It reads from standard input a line of JSON, `{"seconds": …, "end": …, "files": [{"formats": […], "size": …}, …]}`, and
+after it the files; `end` is when nothing more is begun, on the system's monotonic clock; for each it writes a line of
+JSON, a Verdict. With `characters` in the order, the verdicts bring the files' texts, up to so many characters together.
+What ends it (memory, time, a fault of a library) is the fault of the first file for which there is no line.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import resource
 import sys
 import time
@@ -29,7 +30,7 @@ _MAX_DEPTH: Final = 1000
 def main(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer for each file, in order."""
     order = json.loads(source.readline())
-    now = WorkClock(time.process_time, time.monotonic)
+    now = WorkClock(time.process_time, time.monotonic, order["end"])
     room = order.get("characters", 0)
     for file in order["files"]:
         data = source.read(file["size"])
@@ -43,16 +44,21 @@ def main(source: BinaryIO, sink: BinaryIO) -> None:
 
 
 class WorkClock:
-    """Goes as time passes, but from one look at it to the next no further than the work done allows; in seconds."""
+    """Goes as time passes, but from one look at it to the next no further than the work done allows; in seconds.
 
-    def __init__(self, work: Callable[[], float], passed: Callable[[], float]) -> None:
-        self._work, self._passed = work, passed
+    After `end`, by `passed`, it shows infinity.
+    """
+
+    def __init__(self, work: Callable[[], float], passed: Callable[[], float], end: float = math.inf) -> None:
+        self._work, self._passed, self._end = work, passed, end
         self._last = work(), passed()
         self._now = 0.0
 
     def __call__(self) -> float:
         """What it shows now."""
         last, self._last = self._last, (self._work(), self._passed())
+        if self._last[1] > self._end:
+            return math.inf
         worked, passed = (now - before for now, before in zip(self._last, last, strict=True))
         self._now += min(passed, worked / _LEAST_SHARE)
         return self._now

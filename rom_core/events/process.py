@@ -129,20 +129,20 @@ class RunStarted(Event):
 class RunFinished(Event):
     """A run has ended. `state`: done, failed, cancelled, interrupted; `code` is that of its problem, "" if it has none.
 
-    `status` is that of its turn, as of a request. `duration` counts from its last beginning, in seconds; 0 for one that
-    ended while nobody ran it.
+    `status` is that of its turn, as of a request. `duration` is how long it took from its acceptance, in seconds; 0 for
+    one that ended while nobody ran it.
     """
 
     name: ClassVar[str] = "run.finished"
     run_id: str
     state: str
     status: str
+    route: str
+    cohort: str
+    exhaustive: bool
     code: str = ""
     duration: float = 0.0
     trace_id: str = ""
-    route: str = "/api/chat"
-    cohort: str = "stable"
-    exhaustive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

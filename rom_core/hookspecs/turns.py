@@ -54,8 +54,9 @@ def rom_background(turn: Turn) -> BackgroundTurn | None:
 
     Called once per request with `background`, when it has been looked at and its files are there, in the place of
     `runtime.run`: nothing of the turn has begun, and whoever takes it runs it, or one for the same request
-    (`runtime.turn`), with `runtime.run`. Return what the client is answered. Raise a `RomError` to refuse it; without
-    an answer it is 404 `plugin_disabled`. An exception fails the request.
+    (`runtime.turn`), with `runtime.run`, and emits `RunFinished` at its end, by which it is counted. Return what the
+    client is answered. Raise a `RomError` to refuse it; without an answer it is 404 `plugin_disabled`. An exception
+    fails the request.
 
         @hookimpl
         def rom_background(self, turn):

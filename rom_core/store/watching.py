@@ -28,7 +28,7 @@ def watched(store: Store, operation: Literal["read", "write"]) -> Iterator[None]
             store.watcher(operation, time.monotonic() - began, failure)
 
 
-def publish(store: Store | None, emit: Callable[[Event], None]) -> None:
+def emit_transactions(store: Store | None, emit: Callable[[Event], None]) -> None:
     """Emit an event for every transaction in a store from now on, with the request or turn its thread works for."""
     if store is None:
         return

@@ -134,16 +134,22 @@ def test_requests_by_route_status_and_cohort() -> None:
     assert value(runtime, "rom_rejections_total", code="queue_full") == total(runtime, "rom_rejections_total") == 2
 
 
+def ended(state: str, status: str, *, cohort: str = "stable", exhaustive: bool = False, **more: Any) -> RunFinished:
+    """A run that has ended."""
+    return RunFinished("run_1", state, status, "/api/chat", cohort, exhaustive, **more)
+
+
 def test_a_turn_that_goes_on_by_itself_counts_as_it_ends() -> None:
     """That it was taken is no good answer: an outage would be hidden by the requests that asked for it."""
     runtime, _ = measured()
     for event in (
         replace(finished(), background=True),
-        RunFinished("run_1", "done", "ok", duration=4.0, cohort="canary"),
-        RunFinished("run_2", "done", "ok", duration=400.0, exhaustive=True),
-        RunFinished("run_3", "failed", "error", "upstream_error", 2.0),
-        RunFinished("run_4", "interrupted", "error", "run_interrupted"),
-        RunFinished("run_5", "cancelled", "cancelled", "cancelled"),
+        ended("done", "ok", duration=4.0, cohort="canary"),
+        ended("done", "ok", duration=400.0, exhaustive=True),
+        ended("failed", "error", duration=2.0, code="upstream_error"),
+        ended("interrupted", "error", code="run_interrupted"),
+        ended("cancelled", "cancelled", code="cancelled"),
+        ended("failed", "rejected", code="queue_full"),
     ):
         runtime.emit(event)
     runtime.stop()
@@ -152,8 +158,9 @@ def test_a_turn_that_goes_on_by_itself_counts_as_it_ends() -> None:
         for status, cohort in (("ok", "canary"), ("ok", "stable"), ("error", "stable"), ("cancelled", "stable"))
     }
     assert counted == {("ok", "canary"): 1, ("ok", "stable"): 1, ("error", "stable"): 2, ("cancelled", "stable"): 1}
-    assert total(runtime, "rom_requests_total") == total(runtime, "rom_runs_total") == 5
+    assert total(runtime, "rom_requests_total") == total(runtime, "rom_runs_total") == 6
     assert total(runtime, "rom_requests_duration_seconds_sum") == 6
+    assert value(runtime, "rom_rejections_total", code="queue_full") == 1
 
 
 def test_the_state_of_a_circuit_is_what_the_breaker_said_last() -> None:

@@ -69,9 +69,11 @@ def test_a_run_that_goes_well_is_its_turns_line(shown: Shown, for_people: ForPeo
     runtime = for_people()
     runtime.emit(RunAccepted("run_1", "trace"))
     runtime.emit(RunStarted("run_1", 1, "trace"))
-    runtime.emit(RunFinished("run_1", "done", "ok"))
+    runtime.emit(RunFinished("run_1", "done", "ok", "/api/chat", "stable", exhaustive=False))
     assert shown() == []
-    runtime.emit(RunFinished("run_2", "interrupted", "error", "run_interrupted"))
+    runtime.emit(
+        RunFinished("run_2", "interrupted", "error", "/api/chat", "stable", exhaustive=False, code="run_interrupted")
+    )
     (line,) = shown()
     assert {"run.finished", "run_id=run_2", "state=interrupted"} <= set(line.split())
 

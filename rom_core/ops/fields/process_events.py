@@ -53,7 +53,7 @@ PROCESS_EVENTS: Mapping[str, Mapping[str, str]] = {
         "state": "done, failed, cancelled or interrupted.",
         "status": "That of its turn: ok, error, rejected, client_error or cancelled.",
         "code": 'The code of its problem; "" if it has none.',
-        "duration": "Seconds since its last beginning; 0 for one that ended while nobody ran it.",
+        "duration": "Seconds since its acceptance; 0 for one that ended while nobody ran it.",
         "trace_id": "Of the request.",
         "route": "The route that asked for it.",
         "cohort": "stable or canary.",

@@ -10,7 +10,7 @@ from sqlalchemy import URL
 
 _PORT = 5432
 _NO_FILE = f"{os.devnull}/none"
-_HERE = ("PGHOSTADDR", "PGPASSFILE", "PGPASSWORD", "PGPORT", "PGSERVICE")
+_HERE = ("PGHOSTADDR", "PGPASSFILE", "PGPASSWORD", "PGPORT")
 
 
 def closed_options(url: URL) -> dict[str, Any]:
@@ -22,7 +22,8 @@ def closed_options(url: URL) -> dict[str, Any]:
     options: dict[str, Any] = {"hostaddr": "", "passfile": _NO_FILE}
     if url.password is None:
         options["password"] = ""
-    if url.port is None and "host" not in url.query:
+    # Several hosts may bring ports of their own.
+    if url.port is None and ":" not in "".join(url.query.get("host", "")):
         options["port"] = _PORT
     return {name: value for name, value in options.items() if name not in url.query}
 

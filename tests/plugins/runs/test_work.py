@@ -19,10 +19,12 @@ from plugins.runs.running import Running
 from plugins.runs.upkeep import LOOK_SECONDS, Upkeep
 from plugins.runs.work import Work
 from rom_core.concurrency.clock import FakeClock
+from rom_core.events import RunFinished
 from rom_core.store.content_owner import Owner
 from rom_core.store.opening import open_store
 from rom_core.store.owners import owners_of
 from rom_core.store.sealing import Sealer
+from rom_core.turn_values import ChatRequest
 
 OLD, NEW = Fernet.generate_key().decode(), Fernet.generate_key().decode()
 LEASE = 20.0
@@ -45,7 +47,9 @@ class Instance:
         self.store = store
         self.clock = Leaping()
         self.current = self
-        self.settings = SimpleNamespace(RUN_LEASE_SECONDS=LEASE, RUNS_CONCURRENT=2, RUN_RETENTION_DAYS=7)
+        self.settings = SimpleNamespace(
+            RUN_LEASE_SECONDS=LEASE, RUNS_CONCURRENT=2, RUN_RETENTION_DAYS=7, TEXT_ERRORS={}
+        )
         self.fleet = SimpleNamespace(id="me", term=1)
         self.draining = threading.Event()
         self.events: list[Any] = []
@@ -53,6 +57,10 @@ class Instance:
 
     def closed(self) -> None:
         """Turns are taken."""
+
+    def for_request(self, request: ChatRequest) -> tuple[Any, str]:
+        """Ana's turns are the canary's."""
+        return self, "canary" if request.key_name == "ana" else "stable"
 
 
 class Lasting:
@@ -119,6 +127,24 @@ def test_a_leap_of_the_clock_takes_no_run_from_who_runs_it(instance: Any, lastin
     row = instance.store.read(lambda connection: keeping.lost(connection, instance.clock.time()))
     assert not row
     assert not [event for event in instance.events if type(event).__name__ == "RunTakenOver"]
+
+
+def test_a_run_that_died_with_its_instance_counts_in_its_cohort(instance: Any, lasting: Lasting) -> None:
+    """It is not begun again, as a tool has run: a fault, which the gate of its canary must see."""
+    accept(instance, "run_1", Sealer())
+    at = instance.clock.time()
+    claimed = instance.store.write(lambda connection: keeping.claim(connection, "other", {True}, LEASE, at))
+    assert instance.store.write(lambda connection: keeping.guard(connection, claimed.hold))
+    instance.clock.leap = 3600.0
+    working(instance, lasting).look()
+    (ended,) = [event for event in instance.events if isinstance(event, RunFinished)]
+    assert (ended.state, ended.status, ended.code, ended.cohort) == (
+        "interrupted",
+        "error",
+        "run_interrupted",
+        "canary",
+    )
+    assert (ended.route, ended.exhaustive, ended.duration) == ("/api/chat", True, 0)
 
 
 def test_a_run_that_an_instance_lost_and_has_again_is_held(instance: Any, lasting: Lasting) -> None:

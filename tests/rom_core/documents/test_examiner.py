@@ -119,7 +119,7 @@ def test_a_process_that_does_not_end_is_ended() -> None:
 
 def test_the_worker_is_killed_at_its_deadline() -> None:
     """With time it answers; without any it has said nothing."""
-    head = json.dumps({"seconds": 9, "files": [{"formats": ["pdf"], "size": 2}]}).encode()
+    head = json.dumps({"seconds": 9, "end": time.monotonic() + 60, "files": [{"formats": ["pdf"], "size": 2}]}).encode()
     assert b"broken" in run_worker(head + b"\nxx", 60.0)
     assert run_worker(head + b"\nxx", 0.0) == b""
 
@@ -232,6 +232,16 @@ def test_a_busy_machine_leaves_time_to_look() -> None:
     assert budget.left
     worked += 0.1
     passed += 60
+    assert not budget.left
+
+
+def test_nothing_is_begun_once_nobody_waits_any_more() -> None:
+    """Who is killed in the middle is taken for a file that is too much."""
+    worked = passed = 0.0
+    budget = Budget(WorkClock(lambda: worked, lambda: passed, 8.0), 2.5)
+    passed = 7.9
+    assert budget.left
+    passed = 8.1
     assert not budget.left
 
 

@@ -87,6 +87,8 @@ def test_what_the_url_says_itself_holds() -> None:
     assert not {"port", "password"} & closed_options(make_url("postgresql://ana:x@db:5433/rom")).keys()
     several = closed_options(make_url("postgresql://ana@/rom?host=a:1&host=b:2&hostaddr=10.0.0.1&passfile=/x"))
     assert set(several) == {"password"}
+    for one in ("postgresql://ana@/rom?host=/run/postgresql", "postgresql://ana@/rom?host=a&host=b"):
+        assert closed_options(make_url(one))["port"] == 5432
     environ = closed_environment(make_url("postgresql://ana@db/rom"), {"PGPASSWORD": "x", "PGSSLMODE": "verify-full"})
     assert "PGPASSWORD" not in environ
     assert (environ["PGSSLMODE"], environ["PGPORT"]) == ("verify-full", "5432")

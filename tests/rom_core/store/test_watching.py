@@ -12,7 +12,7 @@ from store_support import opened
 from rom_core.errors import StoreUnavailable
 from rom_core.events import Event, StoreUsed
 from rom_core.span import Span
-from rom_core.store.watching import publish
+from rom_core.store.watching import emit_transactions
 from rom_core.telemetry import tracing
 
 
@@ -29,7 +29,7 @@ def test_each_transaction_is_told_once_whatever_became_of_it(where: Path | str) 
     """With its kind and operation; what the action itself raises is no failure of the store."""
     told: list[Event] = []
     store = opened(where).store
-    publish(store, told.append)
+    emit_transactions(store, told.append)
     store.read(lambda connection: connection.execute(text("SELECT 1")).scalar())
     store.write(lambda connection: connection.execute(text("SELECT 1")).scalar())
     with pytest.raises(ZeroDivisionError):
@@ -51,7 +51,7 @@ def test_it_is_told_for_whom_it_was_done(tmp_path: Path) -> None:
     """The request or turn that the thread works for; nobody for the work of the process itself."""
     told: list[Any] = []
     store = opened(tmp_path).store
-    publish(store, told.append)
+    emit_transactions(store, told.append)
     token = tracing._working_for.set(None)
     try:
         store.read(lambda _: None)
@@ -65,5 +65,5 @@ def test_it_is_told_for_whom_it_was_done(tmp_path: Path) -> None:
 def test_without_a_store_there_is_nothing_to_tell() -> None:
     """As in a runtime whose settings come from nowhere."""
     told: list[Event] = []
-    publish(None, told.append)
+    emit_transactions(None, told.append)
     assert told == []
