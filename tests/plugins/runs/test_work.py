@@ -48,7 +48,7 @@ class Instance:
         self.clock = Leaping()
         self.current = self
         self.settings = SimpleNamespace(
-            RUN_LEASE_SECONDS=LEASE, RUNS_CONCURRENT=2, RUN_RETENTION_DAYS=7, TEXT_ERRORS={}
+            RUN_LEASE_SECONDS=LEASE, RUNS_CONCURRENT=2, RUN_RETENTION_DAYS=7, TEXT_ERRORS={"run_interrupted": "…"}
         )
         self.fleet = SimpleNamespace(id="me", term=1)
         self.draining = threading.Event()
