@@ -15,6 +15,17 @@ from PIL import Image
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfgen.canvas import Canvas
 
+READS: dict[str, Any] = {
+    "alias": "reads",
+    "id": "reads-v1",
+    "max_tokens": 100,
+    "prompt_caching": False,
+    "price_input": 1.0,
+    "price_output": 1.0,
+    "documents": True,
+    "images": True,
+}
+"""The row of a model that reads documents and images."""
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from documents_support import pdf
+from documents_support import READS, pdf
 from falcon import testing
 from support import ScriptedTransport
 from urllib3 import encode_multipart_formdata
@@ -15,18 +15,8 @@ from rom_core.http.app import create_app
 from rom_core.runtime import Runtime
 
 ANA, BIA = "ana-" + "0" * 32, "bia-" + "0" * 32
-ROW: dict[str, Any] = {
-    "alias": "reads",
-    "id": "reads-v1",
-    "max_tokens": 100,
-    "prompt_caching": False,
-    "price_input": 1.0,
-    "price_output": 1.0,
-    "documents": True,
-    "images": True,
-}
 SETTINGS: dict[str, Any] = {
-    "MODELS": [ROW],
+    "MODELS": [READS],
     "MODEL_PRIMARY": "reads",
     "MODEL_FALLBACKS": [],
     "API_KEYS": f"ana={ANA},bia={BIA}",

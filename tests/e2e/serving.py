@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pytest
 import requests
 from waiting import until as until
 
@@ -121,6 +122,20 @@ def serving(root: Path = ROOT, /, **settings: Any) -> Iterator[RomServer]:
                 server.process.kill()
                 server.wait()
         shutil.rmtree(server.state_dir, ignore_errors=True)
+
+
+@contextmanager
+def serving_with(request: pytest.FixtureRequest, **settings: Any) -> Iterator[RomServer]:
+    """A server on the database that a fixture's parameter names: sqlite, or a new one in PostgreSQL."""
+    if request.param == "sqlite":
+        with serving(**settings) as running:
+            yield running
+        return
+    postgres = request.getfixturevalue("postgres")
+    name = postgres.database()
+    with serving(**settings, STATE_URL=postgres.url(name)) as running:
+        yield running
+    postgres.drop(name)
 
 
 class Stream:

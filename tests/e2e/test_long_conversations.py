@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 from e2e.conversing import RequestStream, as_, ask, read, settings_of, texts, without_marks
-from e2e.serving import BARE, RomServer, serving
+from e2e.serving import BARE, RomServer, serving_with
 
 from local_bedrock import LocalBedrock
 from plugins.conversations.compacting import INSTRUCTION
@@ -25,15 +25,8 @@ def server(request: pytest.FixtureRequest, bedrock: LocalBedrock) -> Iterator[Ro
     """A server to which conversations are soon too long, with either database."""
     settings = settings_of(bedrock) | BARE | {"ADMIN_TOKEN": f"ops={TOKEN}", "CONVERSATION_CONTEXT_SHARE": SHARE}
     settings["PROMPT_CACHING_ADVANCE_USD"] = 5
-    if request.param == "sqlite":
-        with serving(**settings) as running:
-            yield running
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.database()
-    with serving(**settings, STATE_URL=postgres.url(name)) as running:
+    with serving_with(request, **settings) as running:
         yield running
-    postgres.drop(name)
 
 
 @pytest.fixture(autouse=True)

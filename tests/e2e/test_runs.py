@@ -12,7 +12,7 @@ import pytest
 import requests
 from cryptography.fernet import Fernet
 from e2e.runs_support import KEYS, as_, begin, ended, events, parsed, read_in_pieces, state, text_of, until_it_speaks
-from e2e.serving import RomServer, serving, until
+from e2e.serving import RomServer, serving, serving_with, until
 
 from local_bedrock import LocalBedrock
 from rom_core.gate import Window, parse
@@ -29,16 +29,8 @@ def settings_of(bedrock: LocalBedrock) -> dict[str, Any]:
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def server(request: pytest.FixtureRequest, bedrock: LocalBedrock) -> Iterator[RomServer]:
     """A server for tests that leave each other alone, with either database."""
-    settings = settings_of(bedrock)
-    if request.param == "sqlite":
-        with serving(**settings) as running:
-            yield running
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.database()
-    with serving(**settings, STATE_URL=postgres.url(name)) as running:
+    with serving_with(request, **settings_of(bedrock)) as running:
         yield running
-    postgres.drop(name)
 
 
 def test_a_run_is_accepted_at_once_and_its_answer_is_that_of_a_chat(server: RomServer) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from e2e.conversing import settings_of
-from e2e.serving import RomServer, serving
+from e2e.serving import RomServer, serving_with
 
 from local_bedrock import LocalBedrock
 
@@ -30,13 +30,5 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path, bedrock: LocalBedrock) 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def server(request: pytest.FixtureRequest, bedrock: LocalBedrock) -> Iterator[RomServer]:
     """A server for tests that leave each other alone, with either database."""
-    settings = settings_of(bedrock)
-    if request.param == "sqlite":
-        with serving(**settings) as running:
-            yield running
-        return
-    postgres = request.getfixturevalue("postgres")
-    name = postgres.database()
-    with serving(**settings, STATE_URL=postgres.url(name)) as running:
+    with serving_with(request, **settings_of(bedrock)) as running:
         yield running
-    postgres.drop(name)

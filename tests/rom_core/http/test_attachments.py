@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from documents_support import attached, docx, encrypted_pdf, image, pdf
+from documents_support import READS, attached, docx, encrypted_pdf, image, pdf
 from falcon import testing
 from structlog.testing import capture_logs
 from support import make_runtime, says
@@ -15,19 +15,11 @@ from rom_core.http.app import create_app
 from rom_core.settings import texts
 
 PDF, PNG = pdf(), image()
-ROW: dict[str, Any] = {
-    "alias": "reads",
-    "id": "reads-v1",
-    "max_tokens": 100,
-    "prompt_caching": False,
-    "price_input": 1.0,
-}
-ROW |= {"price_output": 1.0, "documents": True, "images": True}
 
 
 def post(*files: dict[str, str], settings: dict[str, Any] | None = None, **body: Any) -> tuple[Any, Any]:
     """The answer, and the transport that was to be asked."""
-    models = {"MODELS": [ROW], "MODEL_PRIMARY": "reads", "MODEL_FALLBACKS": []}
+    models = {"MODELS": [READS], "MODEL_PRIMARY": "reads", "MODEL_FALLBACKS": []}
     runtime, transport = make_runtime(says("lido"), **(models | (settings or {})))
     sent = {"message": "Resuma.", "attachments": list(files)} | body
     return testing.TestClient(create_app(runtime)).simulate_post("/api/chat", json=sent), transport
@@ -122,7 +114,7 @@ def test_a_refusal_has_its_own_sentence_and_nothing_is_sent(code: str, files: li
 )
 def test_a_model_that_does_not_read_a_kind_refuses_it(field: str, data: dict[str, str]) -> None:
     """By its row of MODELS."""
-    answer, transport = post(data, settings={"MODELS": [ROW | {field: False}]})
+    answer, transport = post(data, settings={"MODELS": [READS | {field: False}]})
     assert (answer.status_code, answer.json["code"]) == (422, "attachment_not_read_by_model")
     assert field[:-1] in answer.json["detail"]
     assert transport.requests == []

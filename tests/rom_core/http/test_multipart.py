@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from documents_support import attached, docx, pdf
+from documents_support import READS, attached, docx, pdf
 from falcon import testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,24 +17,14 @@ from rom_core.http.app import create_app
 from rom_core.http.multipart import read_form
 from rom_core.settings import texts
 
-ROW: dict[str, Any] = {
-    "alias": "reads",
-    "id": "reads-v1",
-    "max_tokens": 100,
-    "prompt_caching": False,
-    "price_input": 1.0,
-    "price_output": 1.0,
-    "documents": True,
-    "images": True,
-}
-READS: dict[str, Any] = {"MODELS": [ROW], "MODEL_PRIMARY": "reads", "MODEL_FALLBACKS": []}
+MODELS: dict[str, Any] = {"MODELS": [READS], "MODEL_PRIMARY": "reads", "MODEL_FALLBACKS": []}
 PDF = pdf()
 Part = tuple[str, Any]
 
 
 def post(*parts: Part, body: bytes | None = None, kind: str = "", **settings: Any) -> tuple[Any, Any]:
     """The answer to a form, and the transport that was to be asked."""
-    runtime, transport = make_runtime(says("lido"), **(READS | settings))
+    runtime, transport = make_runtime(says("lido"), **(MODELS | settings))
     made, content_type = encode_multipart_formdata(parts)
     answer = testing.TestClient(create_app(runtime)).simulate_post(
         "/api/chat", body=made if body is None else body, headers={"Content-Type": kind or content_type}
@@ -166,7 +156,7 @@ def test_the_text_of_a_form_and_its_files_have_limits_of_their_own() -> None:
 )
 def test_a_file_arrives_as_it_was_sent(contents: list[bytes]) -> None:
     """Whatever its bytes are, those of a boundary's beginning too."""
-    runtime, _ = make_runtime(says("lido"), **READS)
+    runtime, _ = make_runtime(says("lido"), **MODELS)
     seen: list[bytes] = []
     app = create_app(runtime)
     files = [("file", (f"a{number}.txt", b"text " + content)) for number, content in enumerate(contents)]
